@@ -1,0 +1,36 @@
+# Transferlens: what a fine-tuned vision model still carries from its source data.
+# The stages below are in the order of the DAG; config.yaml holds the settings, workflow/schemas their reference.
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+configfile: "config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/datasets.smk"
+include: "workflow/rules/studies.smk"
+include: "workflow/rules/source.smk"
+include: "workflow/rules/transfer.smk"
+include: "workflow/rules/influence.smk"
+include: "workflow/rules/counterfactual.smk"
+include: "workflow/rules/heatmaps.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    input:
+        "results/report/index.html",
+    default_target: True
+
+
+onsuccess:
+    print(success_message())
+
+
+onerror:
+    print(failure_message(log))

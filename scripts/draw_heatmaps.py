@@ -1,0 +1,61 @@
+"""Class maps of the report-half examples most hurt by a source class, and their gallery."""
+
+from pathlib import Path
+
+import torch
+
+from transferlens import job
+from transferlens.config import ArchitectureSettings, InputSettings
+from transferlens.data import index, pipeline
+from transferlens.explain import hurt_examples
+from transferlens.explain.class_maps import TwoHeaded
+from transferlens.influence import artefact
+from transferlens.training import device, transfer
+
+
+def main(arguments):
+    settings = arguments.settings
+    device.pick()
+    influence = artefact.read_influence(arguments.influence, settings["output"])
+    hurt = hurt_examples.most_hurt(
+        influence.effect, influence.se, influence.example_halves, influence.models, settings["examples"]
+    )
+    target = index.read_index(arguments.index)
+    images = pipeline.open_images(
+        arguments.val, target.val, InputSettings.of(settings["input"]), torch.device("cpu")
+    )
+    network, source_head = transfer.load_adapted(
+        arguments.transfer, arguments.source, 0, ArchitectureSettings.of(settings["architecture"])
+    )
+    labels = target.val.labels[hurt.examples]
+    batch, pixels = images.pick(hurt.examples)
+    maps, predicted = hurt_examples.explain(
+        TwoHeaded(network, source_head), batch, labels, hurt, settings["method"]
+    )
+    hurt_examples.write_heatmaps(
+        arguments.out,
+        hurt,
+        maps,
+        predicted,
+        labels,
+        pixels,
+        [influence.example_ids[e] for e in hurt.examples],
+        influence.source_class_names,
+        influence.target_class_names,
+        settings["method"],
+        config=settings,
+        inputs=[arguments.influence, arguments.source, arguments.transfer, arguments.index],
+    )
+    hurt_examples.draw_gallery(arguments.out, arguments.picture)
+
+
+if __name__ == "__main__":
+    parser = job.parser(__doc__)
+    parser.add_argument("--influence", type=Path, required=True)
+    parser.add_argument("--source", type=Path, required=True, help="reference shard with the full-source model")
+    parser.add_argument("--transfer", type=Path, required=True, help="its transfer runs")
+    parser.add_argument("--index", type=Path, required=True, help="of the target data set")
+    parser.add_argument("--val", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--picture", type=Path, required=True)
+    job.run(main, parser)

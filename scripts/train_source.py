@@ -1,0 +1,40 @@
+"""Train the source models of one shard (or load the pretrained one)."""
+
+from pathlib import Path
+
+from transferlens import job, studies
+from transferlens.config import ArchitectureSettings, InputSettings, TrainingSettings
+from transferlens.data import index, pipeline
+from transferlens.training import device, source
+
+
+def main(arguments):
+    settings, place = arguments.settings, device.pick()
+    rows = studies.read_rows(arguments.masks)
+    examples = index.read_index(arguments.index)
+    architecture = ArchitectureSettings.of(settings["architecture"])
+    images = InputSettings.of(settings["input"])
+    val = pipeline.open_images(arguments.val, examples.val, images, place)
+    inputs = [arguments.masks, arguments.index, *map(_manifest, (arguments.train, arguments.val))]
+    provenance = {"config": settings, "inputs": inputs}
+    if "weights" in settings:
+        weights = settings["weights"]
+        source.load_pretrained(arguments.out, rows, weights, val, architecture, **provenance)
+        return
+    train = pipeline.open_images(arguments.train, examples.train, images, place)
+    training = TrainingSettings.of(settings["training"])
+    source.train_shard(arguments.out, rows, train, val, architecture, training, **provenance)
+
+
+def _manifest(beton: Path) -> Path:
+    return beton.with_suffix(".h5")
+
+
+if __name__ == "__main__":
+    parser = job.parser(__doc__)
+    parser.add_argument("--masks", type=Path, required=True)
+    parser.add_argument("--index", type=Path, required=True)
+    parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--val", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    job.run(main, parser)

@@ -1,0 +1,44 @@
+"""Adapt the source models of one shard to a target, and record their outputs on every target example."""
+
+from pathlib import Path
+
+from transferlens import job
+from transferlens.config import ArchitectureSettings, InputSettings, RecipeSettings
+from transferlens.data import index, pipeline
+from transferlens.training import device, transfer
+
+
+def main(arguments):
+    settings, place = arguments.settings, device.pick()
+    target = index.read_index(arguments.index)
+    images = InputSettings.of(settings["input"])
+    train, val = (
+        pipeline.open_images(beton, examples, images, place)
+        for beton, examples in ((arguments.train, target.train), (arguments.val, target.val))
+    )
+    transfer.transfer_shard(
+        arguments.out,
+        arguments.source,
+        target,
+        train,
+        val,
+        ArchitectureSettings.of(settings["architecture"]),
+        RecipeSettings.of(settings["recipe"]),
+        settings["keep_weights"],
+        config=settings,
+        inputs=[
+            arguments.source,
+            arguments.index,
+            *(beton.with_suffix(".h5") for beton in (arguments.train, arguments.val)),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    parser = job.parser(__doc__)
+    parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--index", type=Path, required=True, help="of the target data set")
+    parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--val", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    job.run(main, parser)

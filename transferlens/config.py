@@ -1,0 +1,262 @@
+"""The configuration: checked against the schema before anything runs, then seen as typed settings."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Self
+
+import jsonschema
+
+from transferlens.errors import ConfigError, nearest
+
+
+def load(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A complete configuration: `raw` checked against the JSON schema, with every default filled in.
+
+    Raises:
+        ConfigError: the first unknown key (with the nearest known one), wrong type, impossible
+            value, or pair of settings that cannot hold together.
+    """
+    config = deepcopy(dict(raw))
+    _name_every_dataset(config)
+    validator = _filling_validator(schema["$defs"])(schema)
+    errors = sorted(validator.iter_errors(config), key=lambda e: len(e.absolute_path))
+    if errors:
+        raise ConfigError(_explain(errors[0]))
+    _check_consistency(config, schema)
+    return config
+
+
+def _name_every_dataset(config: dict[str, Any]) -> None:
+    """Give source and targets an entry under `datasets`, so that each gets its defaults."""
+    datasets = config.setdefault("datasets", {})
+    if isinstance(datasets, dict) and isinstance(config.get("targets"), dict):
+        for name in [config.get("source"), *config["targets"]]:
+            if isinstance(name, str):
+                datasets.setdefault(name, {})
+
+
+def recipe(config: Mapping[str, Any], target: str, name: str) -> dict[str, Any]:
+    """The settings of a recipe for a target: the recipe with the target's overrides laid over it."""
+    return _merged(config["recipes"][name], config["targets"][target]["overrides"])
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        nested = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+        merged[key] = _merged(base[key], value) if nested else value
+    return merged
+
+
+def _filling_validator(definitions: Mapping[str, Any]):
+    """A validator that fills in defaults and takes 3.0 for a number, never for an integer."""
+    base = jsonschema.Draft202012Validator
+    check_properties = base.VALIDATORS["properties"]
+
+    def fill_then_check(validator, properties, instance, schema) -> Iterator:
+        if validator.is_type(instance, "object"):
+            for key, property_schema in properties.items():
+                reference = property_schema.get("$ref", "").removeprefix("#/$defs/")
+                filled = {**definitions.get(reference, {}), **property_schema}
+                if "default" in filled:
+                    instance.setdefault(key, deepcopy(filled["default"]))
+        yield from check_properties(validator, properties, instance, schema)
+
+    strict = base.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    )
+    return jsonschema.validators.extend(base, {"properties": fill_then_check}, type_checker=strict)
+
+
+def _explain(error: jsonschema.ValidationError) -> str:
+    """One line: the key, what was found, and what would be right."""
+    key = ".".join(str(part) for part in error.absolute_path) or "config"
+    found = error.instance
+    match error.validator:
+        case "additionalProperties":
+            known = sorted(error.schema.get("properties", {}))
+            unknown = next(k for k in found if k not in known)
+            return f"config: unknown key '{_join(key, unknown)}'" + nearest(str(unknown), known)
+        case "required":
+            missing = next(k for k in error.validator_value if k not in found)
+            return f"config: '{_join(key, missing)}' is missing; it has no default"
+        case "type":
+            wanted = error.validator_value
+            wanted = " or ".join(wanted) if isinstance(wanted, list) else wanted
+            return f"config: '{key}' is {found!r} ({type(found).__name__}); it must be of type {wanted}"
+        case "enum":
+            known = [str(value) for value in error.validator_value]
+            return f"config: '{key}' is {found!r}" + nearest(str(found), known)
+        case _:
+            return f"config: '{key}' is impossible: {error.message}"
+
+
+def _join(prefix: str, key: str) -> str:
+    return str(key) if prefix == "config" else f"{prefix}.{key}"
+
+
+def _check_consistency(config: dict[str, Any], schema: Mapping[str, Any]) -> None:
+    """What a schema cannot say: keys that must agree with each other."""
+    for target, use in config["targets"].items():
+        for name in use["recipes"]:
+            if name not in config["recipes"]:
+                raise ConfigError(
+                    f"config: targets.{target}.recipes names '{name}', which is no recipe"
+                    + nearest(name, list(config["recipes"]))
+                )
+            _check_override(config, target, name, schema)
+            _check_training(f"targets.{target}.{name}", recipe(config, target, name)["training"])
+    _check_training("source_training", config["source_training"])
+    _check_studies(config["studies"])
+    for section in ("heatmaps", "report", "counterfactual"):
+        settings = config["studies"][section] if section == "counterfactual" else config[section]
+        if settings["output"] not in config["influence"]["outputs"]:
+            raise ConfigError(
+                f"config: {section}.output is '{settings['output']}', which is not among "
+                f"influence.outputs {config['influence']['outputs']}; add it there"
+            )
+    if config["architecture"]["name"] == "vgg16" and config["heatmaps"]["method"] == "CAM":
+        raise ConfigError(
+            "config: heatmaps.method is 'CAM', which needs a network ending in pooling and one linear "
+            "layer; vgg16 does not: use GradCAM or LayerCAM"
+        )
+
+
+def _check_override(config: dict, target: str, name: str, schema: Mapping[str, Any]) -> None:
+    recipe_schema = {
+        **schema["properties"]["recipes"]["additionalProperties"],
+        "$defs": schema["$defs"],
+    }
+    validator = _filling_validator(schema["$defs"])(recipe_schema)
+    errors = list(validator.iter_errors(recipe(config, target, name)))
+    if errors:
+        raise ConfigError(_explain(errors[0]) + f" (in targets.{target}.overrides)")
+
+
+def _check_training(where: str, training: Mapping[str, Any]) -> None:
+    if training["lr_peak_epoch"] > training["epochs"]:
+        raise ConfigError(
+            f"config: {where}: lr_peak_epoch is {training['lr_peak_epoch']}, after the last of "
+            f"{training['epochs']} epochs"
+        )
+    low, high = training["scale"]
+    if low > high:
+        raise ConfigError(f"config: {where}: scale is {[low, high]}; the first must be the smaller")
+    if training["resize"] and training["crop"] != "random_resized":
+        raise ConfigError(f"config: {where}: resize needs crop random_resized")
+    if training["resize"] and training["resize"]["start"] > training["resize"]["end"]:
+        raise ConfigError(f"config: {where}: resize.start is after resize.end")
+
+
+def _check_studies(studies: Mapping[str, Any]) -> None:
+    influence, shard = studies["influence"]["models"], studies["influence"]["shard_size"]
+    if influence % shard:
+        below = influence - influence % shard
+        raise ConfigError(
+            f"config: studies.influence.models is {influence}, not a multiple of its shard_size {shard}; "
+            f"use {below or shard} or {below + shard}, so that more models never touch finished shards"
+        )
+    repeats, reference = studies["counterfactual"]["repeats"], studies["reference"]["repeats"]
+    if repeats > reference:
+        raise ConfigError(
+            f"config: studies.counterfactual.repeats is {repeats}, but each repeat is paired with a full-source "
+            f"model and studies.reference.repeats is {reference}; raise the latter"
+        )
+
+
+class _Settings:
+    """Typed settings made from a section of the configuration."""
+
+    @classmethod
+    def of(cls, section: Mapping[str, Any]) -> Self:
+        """Read a section; an unknown or missing key is a ConfigError (scripts are also run by hand)."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        for key in section:
+            if key not in known:
+                raise ConfigError(f"settings: unknown key '{key}'" + nearest(key, known))
+        try:
+            return cls(**section)
+        except TypeError as error:
+            raise ConfigError(f"settings of {cls.__name__}: {error}") from error
+
+
+@dataclass(frozen=True)
+class InputSettings(_Settings):
+    """How images enter the networks (schema: `input`)."""
+
+    resolution: int
+    crop_ratio: float
+    mean: list[float]
+    std: list[float]
+    loading: str
+    resident_limit_gb: float
+
+
+@dataclass(frozen=True)
+class ArchitectureSettings(_Settings):
+    """The network (schema: `architecture`)."""
+
+    name: str
+    width: int
+
+
+@dataclass(frozen=True)
+class ResizeSettings(_Settings):
+    """Progressive resizing (schema: `training.resize`)."""
+
+    low: int
+    high: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class TrainingSettings(_Settings):
+    """Optimisation and augmentation (schema: `$defs.training`)."""
+
+    epochs: int
+    batch_size: int
+    lr: float
+    lr_peak_epoch: float
+    momentum: float
+    weight_decay: float
+    label_smoothing: float
+    precision: str
+    crop: str
+    padding: int
+    scale: list[float]
+    flip: bool
+    resize: ResizeSettings | None
+
+    def __post_init__(self):
+        if isinstance(self.resize, Mapping):
+            object.__setattr__(self, "resize", ResizeSettings.of(self.resize))
+
+
+@dataclass(frozen=True)
+class RecipeSettings(_Settings):
+    """How a source model is adapted (schema: `recipes`)."""
+
+    kind: str
+    batchnorm: str
+    training: TrainingSettings
+
+    def __post_init__(self):
+        if isinstance(self.training, Mapping):
+            object.__setattr__(self, "training", TrainingSettings.of(self.training))
+
+
+@dataclass(frozen=True)
+class DatasetSettings(_Settings):
+    """What of a data set is used, and how it is stored (schema: `$defs.dataset`)."""
+
+    train_per_class: int | None
+    val_per_class: int | None
+    select_fraction: float
+    unreadable: str
+    path: str | None = None
+    format: str = "raw"
+    max_resolution: int | None = None
+    jpeg_quality: int = 90

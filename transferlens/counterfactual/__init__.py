@@ -1,0 +1,1 @@
+"""Counterfactual retraining: the full source without some classes, and what the target loses or gains."""

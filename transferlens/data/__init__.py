@@ -1,0 +1,1 @@
+"""What images exist, and how they reach a network."""

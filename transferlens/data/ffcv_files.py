@@ -1,0 +1,350 @@
+"""FFCV files (.beton): the only module that imports ffcv.
+
+Three properties are added to FFCV's own loader: random crops that depend on the seed alone (FFCV draws them
+from unseeded thread-local generators), re-use of compiled code for another subset of images, and no waiting
+for ever on a damaged file (its size is compared with the manifest first).
+"""
+
+import multiprocessing
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from transferlens import store
+from transferlens.config import DatasetSettings
+from transferlens.data.index import Examples
+from transferlens.data.sources import Split
+from transferlens.errors import ArtefactError, DataError, SetupError
+from transferlens.seeding import seed_for
+
+MANIFEST_KIND = "beton manifest"
+_SYSTEM_PACKAGES = {
+    "libopencv": "libopencv-dev",
+    "libturbojpeg": "libturbojpeg0-dev",
+    "libGL": "libgl1",
+    "libglib": "libglib2.0-0",
+}
+# Up to this many images, decoding in plain Python ends before Numba would have compiled the decoder.
+_IMAGES_WORTH_COMPILING = 50_000
+_PAGE = 8 << 20
+
+
+@contextmanager
+def _imported():
+    """Import ffcv without its side effects on this process.
+
+    Importing FFCV sets torch's thread count to 1, and fills a Numba typed dictionary with two write modes,
+    which compiles for five seconds; a plain dictionary serves it as well, as only Python code reads it.
+    """
+    threads = torch.get_num_threads()
+    try:
+        if "ffcv" not in sys.modules:
+            import numba.typed
+
+            typed_dict, numba.typed.Dict = numba.typed.Dict, dict
+            try:
+                import ffcv
+            finally:
+                numba.typed.Dict = typed_dict
+        import ffcv
+
+        yield ffcv
+    except ImportError as error:
+        raise SetupError(_explain_import(error)) from error
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _explain_import(error: ImportError) -> str:
+    """The package to install, from the dynamic loader's message."""
+    missing = re.search(r"(lib\w+)[\w.+-]*\.so", str(error))
+    if missing:
+        library = missing.group(1)
+        package = next(
+            (p for prefix, p in _SYSTEM_PACKAGES.items() if library.startswith(prefix)), library
+        )
+        return (
+            f"FFCV needs the system library {library}, which is missing: apt-get install {package}"
+        )
+    return f"FFCV cannot be imported ({error}): pip install ffcv (it compiles against OpenCV and libturbojpeg)"
+
+
+class _Guarded:
+    """The images to write, as FFCV wants them; remembers the first failure instead of dying of it.
+
+    FFCV's writer waits for ever for a worker that raised.
+    """
+
+    def __init__(self, split: Split, examples: Examples):
+        self.split, self.examples = split, examples
+        self.failed = multiprocessing.Value("q", -1)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
+        try:
+            return self.split.image(int(self.examples.positions[i])), int(self.examples.labels[i])
+        except DataError:
+            self.failed.value = i
+            return np.zeros((1, 1, 3), np.uint8), 0
+
+
+def write_beton(
+    path: Path, split: Split, examples: Examples, settings: DatasetSettings, workers: int
+) -> None:
+    """Write the examples of a split as an FFCV file with the fields `image` and `label`.
+
+    Raises:
+        DataError: an image that could be decoded for the index no longer can.
+    """
+    images = _Guarded(split, examples)
+    with _imported() as ffcv, store.replace_file(path) as temporary:
+        from ffcv.fields import IntField, RGBImageField
+
+        field = RGBImageField(
+            write_mode=settings.format,
+            max_resolution=settings.max_resolution,
+            jpeg_quality=settings.jpeg_quality,
+        )
+        # An image must fit into a page; FFCV wants a power of two.
+        largest = int((examples.sizes.prod(axis=1) * 3).max())
+        page = max(_PAGE, 1 << (2 * largest - 1).bit_length())
+        writer = ffcv.DatasetWriter(
+            str(temporary),
+            {"image": field, "label": IntField()},
+            num_workers=workers,
+            page_size=page,
+        )
+        with redirect_stderr(sys.stderr if sys.stderr.isatty() else _Discard()):
+            writer.from_indexed_dataset(images)
+        if images.failed.value >= 0:
+            split.image(int(examples.positions[images.failed.value]))
+            raise DataError(f"{path}: image {images.failed.value} could not be read when writing")
+
+
+class _Discard:
+    """Swallows FFCV's progress bar where nobody watches it."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+
+def write_manifest(path: Path, beton: Path, examples: int, *, config: dict, inputs: list) -> None:
+    """Record the size and checksum of an FFCV file, so that damage is noticed before it is read."""
+    with store.create(path, MANIFEST_KIND, config=config, inputs=inputs) as out:
+        out.attribute("bytes", beton.stat().st_size)
+        out.attribute("sha256", store.sha256(beton))
+        out.attribute("examples", examples)
+
+
+def check(beton: Path) -> None:
+    """Compare an FFCV file with its manifest (`<split>.h5` beside it).
+
+    Raises:
+        ArtefactError: missing, or of another size than when it was written.
+    """
+    with store.open(beton.with_suffix(".h5"), MANIFEST_KIND) as manifest:
+        expected = int(manifest.attrs["bytes"])
+    if not beton.is_file():
+        raise ArtefactError(f"{beton}: no such file; run snakemake to make it")
+    found = beton.stat().st_size
+    if found != expected:
+        raise ArtefactError(
+            f"{beton}: truncated or damaged ({found} bytes, {expected} when written); delete it and run "
+            "snakemake again to remake it"
+        )
+
+
+def decode_all(beton: Path, resolution: int, crop_ratio: float, workers: int) -> torch.Tensor:
+    """All images, centre-cropped to `crop_ratio` of their shorter side: uint8[images, resolution, resolution, 3]."""
+    with _compiling(_images(beton) >= _IMAGES_WORTH_COMPILING):
+        loader = center_crop_loader(beton, resolution, crop_ratio, 512, workers)
+        images = torch.empty((_images(beton), resolution, resolution, 3), dtype=torch.uint8)
+        start = 0
+        for (batch,) in loader:
+            images[start : start + len(batch)] = batch
+            start += len(batch)
+    return images
+
+
+def center_crop_loader(
+    beton: Path, resolution: int, crop_ratio: float, batch_size: int, workers: int
+):
+    """An FFCV loader over all images in file order; yields (uint8[batch, resolution, resolution, 3],)."""
+    with _imported():
+        from ffcv.fields.rgb_image import CenterCropRGBImageDecoder
+
+        decoder = CenterCropRGBImageDecoder((resolution, resolution), crop_ratio)
+        return _loader_class()(
+            beton, decoder, batch_size, workers, fields=("image",), shuffle=False
+        )
+
+
+def random_crop_loader(
+    beton: Path, resolution: int, scale: tuple[float, float], batch_size: int, workers: int
+):
+    """An FFCV loader of random resized crops in random order; call `restart` before each pass over a model's images.
+
+    Yields (uint8[batch, resolution, resolution, 3], int32 labels[batch, 1]).
+    """
+    with _imported():
+        decoder = _seeded_crop_class()((resolution, resolution), scale)
+        return _loader_class()(
+            beton, decoder, batch_size, workers, fields=("image", "label"), shuffle=True
+        )
+
+
+def shuffled_center_crop_loader(
+    beton: Path, resolution: int, crop_ratio: float, batch_size: int, workers: int
+):
+    """As `random_crop_loader`, with the evaluation crop."""
+    with _imported():
+        from ffcv.fields.rgb_image import CenterCropRGBImageDecoder
+
+        decoder = CenterCropRGBImageDecoder((resolution, resolution), crop_ratio)
+        return _loader_class()(
+            beton, decoder, batch_size, workers, fields=("image", "label"), shuffle=True
+        )
+
+
+def _images(beton: Path) -> int:
+    with _imported():
+        from ffcv.reader import Reader
+
+        return int(Reader(str(beton)).num_samples)
+
+
+@contextmanager
+def _compiling(enabled: bool) -> Iterator[None]:
+    with _imported():
+        from ffcv.pipeline.compiler import Compiler
+
+        Compiler.set_enabled(enabled)
+        try:
+            yield
+        finally:
+            Compiler.set_enabled(True)
+
+
+def _loader_class():
+    """FFCV's Loader with seeded epochs. Made on demand, as its base is only importable with FFCV."""
+    import numba
+    from ffcv.fields.basics import IntDecoder
+    from ffcv.loader import Loader, OrderOption
+    from ffcv.loader.epoch_iterator import EpochIterator
+    from ffcv.transforms import ToTensor
+    from ffcv.traversal_order import Random
+
+    @numba.njit
+    def seed_this_thread(seed):
+        np.random.seed(seed)
+
+    class SeededEpoch(EpochIterator):
+        """Seeds Numba's generator of the decoding thread before every batch."""
+
+        def run_pipeline(self, b_ix, batch_indices, batch_slot, cuda_event):
+            # next_epoch was already advanced for the following epoch.
+            seed = seed_for(self.loader.seed, self.loader.next_epoch, b_ix) % 2**32
+            seed_this_thread(np.uint32(seed))
+            return super().run_pipeline(b_ix, batch_indices, batch_slot, cuda_event)
+
+    class SeededLoader(Loader):
+        """A loader whose batches and crops depend on its seed and epoch alone."""
+
+        def __init__(self, beton, decoder, batch_size, workers, fields, shuffle):
+            self.decoder = decoder
+            pipelines = {"image": [decoder, ToTensor()], "label": [IntDecoder(), ToTensor()]}
+            super().__init__(
+                str(beton),
+                batch_size=batch_size,
+                num_workers=workers,
+                order=OrderOption.RANDOM if shuffle else OrderOption.SEQUENTIAL,
+                seed=0,
+                drop_last=shuffle,
+                pipelines={f: pipelines[f] if f in fields else None for f in pipelines},
+            )
+
+        def restart(self, indices: np.ndarray, seed: int, batch_size: int) -> None:
+            """Point the compiled loader at other images, with a new seed."""
+            self.indices, self.seed, self.batch_size = np.asarray(indices), seed % 2**31, batch_size
+            self.traversal_order, self.next_epoch = Random(self), 0
+            self.first_traversal_order = self.next_traversal_order()
+
+        def set_resolution(self, resolution: int) -> None:
+            """Decode at another size from the next epoch on (compiles again when it changes)."""
+            if self.decoder.output_size != (resolution, resolution):
+                self.decoder.output_size = (resolution, resolution)
+                self.generate_code()
+
+        def __iter__(self):
+            threads = torch.get_num_threads()
+            order = self.next_traversal_order()[: len(self) * self.batch_size]
+            self.next_epoch += 1
+            epoch = SeededEpoch(self, order)
+            torch.set_num_threads(threads)  # FFCV sets its own number of workers for torch, too
+            return epoch
+
+    return SeededLoader
+
+
+def _seeded_crop_class():
+    """FFCV's random resized crop with one seed an image, so that threads cannot change the outcome."""
+    from ffcv.fields.rgb_image import (
+        IMAGE_MODES,
+        ResizedCropRGBImageDecoder,
+        get_random_crop,
+    )
+    from ffcv.libffcv import imdecode, resize_crop
+    from ffcv.pipeline.compiler import Compiler
+
+    class SeededRandomResizedCrop(ResizedCropRGBImageDecoder):
+        """Crops as FFCV's RandomResizedCropRGBImageDecoder draws them, reproducibly."""
+
+        def __init__(self, output_size, scale, ratio=(3 / 4, 4 / 3)):
+            super().__init__(output_size)
+            self.scale, self.ratio = np.array(scale), np.array(ratio)
+
+        @property
+        def get_crop_generator(self):
+            return get_random_crop
+
+        def generate_code(self):
+            jpg, scale, ratio = IMAGE_MODES["jpg"], self.scale, self.ratio
+            read, images = self.memory_read, Compiler.get_iterator()
+            decode_jpeg, resize = Compiler.compile(imdecode), Compiler.compile(resize_crop)
+            draw_crop = Compiler.compile(self.get_crop_generator)
+
+            def decode(batch_indices, buffers, metadata, storage_state):
+                batch, scratch = buffers
+                # Drawn from the calling thread's generator, which SeededEpoch has just seeded.
+                first_seed = np.random.randint(0, 2**31 - 1)
+                for i in images(len(batch_indices)):
+                    field = metadata[batch_indices[i]]
+                    stored = read(field["data_ptr"], storage_state)
+                    height, width = np.uint32(field["height"]), np.uint32(field["width"])
+                    if field["mode"] == jpg:
+                        pixels = scratch[i].reshape(-1)[: 3 * height * width]
+                        pixels = pixels.reshape(height, width, 3)
+                        decode_jpeg(
+                            stored, pixels, height, width, height, width, 0, 0, 1, 1, False, False
+                        )
+                    else:
+                        pixels = stored.reshape(height, width, 3)
+                    np.random.seed(first_seed + i)
+                    top, left, h, w = draw_crop(height, width, scale, ratio)
+                    resize(pixels, top, top + h, left, left + w, batch[i])
+                return batch[: len(batch_indices)]
+
+            decode.is_parallel = True
+            return decode
+
+    return SeededRandomResizedCrop

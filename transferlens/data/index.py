@@ -1,0 +1,203 @@
+"""The index of a data set: which images are used, their labels, and who may look at them when."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from transferlens import job, store
+from transferlens.config import DatasetSettings
+from transferlens.data.sources import ImageSet, Split
+from transferlens.errors import DataError
+from transferlens.seeding import rng_for
+
+KIND = "dataset index"
+SPLITS = ("train", "val")
+HALVES = ("select", "report")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The used images of a split, in the order of its FFCV file.
+
+    Attributes:
+        ids: a name for every image.
+        labels: int64[examples].
+        halves: int8[examples], index into HALVES (val only; all 0 in train).
+        positions: int64[examples], where each image is in the image set's split.
+        sizes: int64[examples, 2], height and width in pixels.
+    """
+
+    ids: list[str]
+    labels: np.ndarray
+    halves: np.ndarray
+    positions: np.ndarray
+    sizes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Index:
+    """A data set as the workflow uses it."""
+
+    class_names: list[str]
+    class_groups: list[str]
+    train: Examples
+    val: Examples
+
+    def split(self, name: str) -> Examples:
+        return {"train": self.train, "val": self.val}[name]
+
+
+def make_index(
+    name: str, images: ImageSet, settings: DatasetSettings, seed: int
+) -> tuple[Index, list[str]]:
+    """Choose, check and divide the images of a data set.
+
+    Every chosen image is decoded once here, so that a broken one is met before any training. The val
+    examples of every class are divided at random into a half that may be looked at (select) and one that
+    is only reported on (report).
+
+    Returns:
+        The index, and the ids of images left out because they cannot be decoded (policy `skip`).
+
+    Raises:
+        DataError: a broken image (policy `error`), or a class without images in a split or a half.
+    """
+    chosen, skipped = {}, []
+    limits = {"train": settings.train_per_class, "val": settings.val_per_class}
+    for split_name in SPLITS:
+        split = getattr(images, split_name)
+        positions = _choose(split.labels, limits[split_name], rng_for(seed, name, split_name))
+        sizes, broken = _decode_all(name, split_name, split, positions)
+        if broken and settings.unreadable == "error":
+            raise DataError(
+                f"data set {name}: {next(iter(broken.values()))}; repair or remove it, or set "
+                f"datasets.{name}.unreadable: skip"
+            )
+        skipped += [split.ids[p] for p in broken]
+        keep = np.array([p not in broken for p in positions], dtype=bool)
+        chosen[split_name] = (split, positions[keep], sizes[keep])
+    index = Index(
+        images.class_names,
+        images.class_groups,
+        *(
+            _examples(*chosen[s], _halves(name, s, chosen[s], settings.select_fraction, seed))
+            for s in SPLITS
+        ),
+    )
+    _require_every_class(name, index)
+    return index, skipped
+
+
+def _choose(labels: np.ndarray, per_class: int | None, rng: np.random.Generator) -> np.ndarray:
+    """Positions of at most `per_class` random images of every class, ascending."""
+    if per_class is None:
+        return np.arange(len(labels))
+    rows = [
+        rng.permutation(np.flatnonzero(labels == c))[:per_class] for c in range(labels.max() + 1)
+    ]
+    return np.sort(np.concatenate(rows))
+
+
+def _decode_all(
+    name: str, split_name: str, split: Split, positions: np.ndarray
+) -> tuple[np.ndarray, dict[int, DataError]]:
+    """Height and width of every image, int64[images, 2], and the errors of those that cannot be decoded."""
+
+    def size(position: int) -> tuple[int, int] | DataError:
+        try:
+            return split.image(position).shape[:2]
+        except DataError as error:
+            return error
+
+    sizes, broken = np.zeros((len(positions), 2), np.int64), {}
+    with ThreadPoolExecutor(int(os.environ.get("OMP_NUM_THREADS", 1))) as threads:
+        found = threads.map(size, positions)
+        for i, result in enumerate(
+            job.progress(found, f"check {name}/{split_name}", "images", len(positions))
+        ):
+            if isinstance(result, DataError):
+                broken[int(positions[i])] = result
+            else:
+                sizes[i] = result
+    return sizes, broken
+
+
+def _halves(name: str, split_name: str, chosen, select_fraction: float, seed: int) -> np.ndarray:
+    """Divide the val examples of every class at random; training examples are all in the first half."""
+    split, positions, _ = chosen
+    halves = np.zeros(len(positions), np.int8)
+    if split_name == "val":
+        labels, rng = split.labels[positions], rng_for(seed, name, "halves")
+        for c in np.unique(labels):
+            members = rng.permutation(np.flatnonzero(labels == c))
+            halves[members[round(len(members) * select_fraction) :]] = HALVES.index("report")
+    return halves
+
+
+def _examples(split: Split, positions: np.ndarray, sizes: np.ndarray, halves: np.ndarray):
+    return Examples(
+        [split.ids[p] for p in positions], split.labels[positions], halves, positions, sizes
+    )
+
+
+def _require_every_class(name: str, index: Index) -> None:
+    parts = {"train": index.train.labels}
+    for h, half in enumerate(HALVES):
+        parts[f"val ({half} half)"] = index.val.labels[index.val.halves == h]
+    for part, labels in parts.items():
+        missing = np.setdiff1d(np.arange(len(index.class_names)), labels)
+        if len(missing):
+            raise DataError(
+                f"data set {name}: class '{index.class_names[missing[0]]}' has no images in {part}; add images "
+                "or remove the class"
+            )
+
+
+def write_index(
+    path: Path, index: Index, skipped: list[str], *, config: dict, seed: int
+) -> None:
+    """Store an index as an artefact."""
+    with store.create(path, KIND, config=config, seed=seed) as out:
+        out.strings("class_names", index.class_names, ["classes"], "name of the class")
+        out.strings("class_groups", index.class_groups, ["classes"], "coarser group of the class")
+        out.strings("skipped", skipped, ["images"], "ids of images that could not be decoded")
+        out.attribute("images_skipped", len(skipped))
+        for name in SPLITS:
+            examples = index.split(name)
+            out.strings(f"{name}/ids", examples.ids, ["examples"], "the data set's own example id")
+            out.array(f"{name}/labels", examples.labels, ["examples"], "index into class_names")
+            out.array(
+                f"{name}/positions",
+                examples.positions,
+                ["examples"],
+                "place in the image set's split",
+            )
+            out.array(
+                f"{name}/sizes",
+                examples.sizes,
+                ["examples", "height and width"],
+                "size of the original image",
+                "pixels",
+            )
+            out.array(f"{name}/halves", examples.halves, ["examples"], "0 select, 1 report")
+
+
+def read_index(path: str | Path) -> Index:
+    """Read an index artefact."""
+    with store.open(path, KIND) as file:
+        splits = [
+            Examples(
+                store.strings(file[f"{s}/ids"]),
+                *(file[f"{s}/{name}"][:] for name in ("labels", "halves", "positions", "sizes")),
+            )
+            for s in SPLITS
+        ]
+        return Index(
+            store.strings(file["class_names"]), store.strings(file["class_groups"]), *splits
+        )

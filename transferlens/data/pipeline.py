@@ -1,0 +1,196 @@
+"""One split of a data set as batches on the device, decoded once (resident) or every epoch (streaming)."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from transferlens.config import InputSettings, TrainingSettings
+from transferlens.data import augmentation, ffcv_files
+from transferlens.data.index import Examples
+from transferlens.seeding import seed_for
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+class Images(ABC):
+    """The images of one split, for training and for evaluation."""
+
+    def __init__(
+        self, beton: Path, examples: Examples, settings: InputSettings, device: torch.device
+    ):
+        ffcv_files.check(beton)
+        self.beton, self.examples, self.settings, self.device = beton, examples, settings, device
+        self.labels = torch.from_numpy(examples.labels).to(device)
+        self._mean = torch.tensor(settings.mean, device=device)
+        self._std = torch.tensor(settings.std, device=device)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def evaluation_batches(self, batch_size: int) -> Iterator[torch.Tensor]:
+        """All images in order, centre-cropped: float32[batch, 3, resolution, resolution]."""
+        for images in self._evaluation_bytes(batch_size):
+            yield self._normalise(images)
+
+    def training_batches(
+        self,
+        positions: np.ndarray,
+        training: TrainingSettings,
+        batch_size: int,
+        epoch: int,
+        seed: int,
+        resolution: int,
+    ) -> Iterator[Batch]:
+        """One shuffled, augmented pass over the images at `positions`; incomplete batches are dropped.
+
+        Yields float32[batch, 3, resolution, resolution] and int64[batch]. The order and the augmentation
+        depend on (seed, epoch) alone.
+        """
+        generator = torch.Generator().manual_seed(seed_for(seed, "augmentation", epoch))
+        batches = self._training_bytes(
+            positions, training, batch_size, epoch, seed, resolution, generator
+        )
+        for images, labels in batches:
+            yield augmentation.flip(images, generator) if training.flip else images, labels
+
+    def pick(self, positions: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
+        """A few evaluation images: float32[n, 3, resolution, resolution], and their bytes uint8[n, r, r, 3]."""
+        wanted, found = {int(p) for p in positions}, {}
+        start = 0
+        for images in self._evaluation_bytes(512):
+            for p in wanted.intersection(range(start, start + len(images))):
+                found[p] = images[p - start].cpu().clone()
+            start += len(images)
+        pixels = torch.stack([found[int(p)] for p in positions])
+        return self._normalise(pixels), pixels.numpy()
+
+    def _normalise(self, images: torch.Tensor) -> torch.Tensor:
+        return augmentation.normalise(images.to(self.device), self._mean, self._std)
+
+    @abstractmethod
+    def _evaluation_bytes(self, batch_size: int) -> Iterator[torch.Tensor]: ...
+
+    @abstractmethod
+    def _training_bytes(
+        self, positions, training, batch_size, epoch, seed, resolution, generator
+    ) -> Iterator[Batch]: ...
+
+
+class ResidentImages(Images):
+    """Decoded once; bytes stay on the device and are augmented there.
+
+    Random resized crops are taken from the central square, stored at a side that shows as much as the
+    evaluation crop does at the input resolution.
+    """
+
+    def __init__(self, beton, examples, settings, device):
+        super().__init__(beton, examples, settings, device)
+        self._decoded: dict[tuple[int, float], torch.Tensor] = {}
+
+    def _bytes(self, resolution: int, crop_ratio: float) -> torch.Tensor:
+        key = (resolution, crop_ratio)
+        if key not in self._decoded:
+            self._decoded[key] = ffcv_files.decode_all(
+                self.beton, *key, workers=torch.get_num_threads()
+            ).to(self.device)
+        return self._decoded[key]
+
+    def _evaluation_bytes(self, batch_size):
+        yield from self._bytes(self.settings.resolution, self.settings.crop_ratio).split(batch_size)
+
+    def _training_bytes(
+        self, positions, training, batch_size, epoch, seed, resolution, generator
+    ):
+        if training.crop == "random_resized":
+            source = self._bytes(resident_side(self.settings, training), 1.0)
+        else:
+            source = self._bytes(self.settings.resolution, self.settings.crop_ratio)
+        shuffle = torch.Generator().manual_seed(seed_for(seed, "order", epoch))
+        order = torch.from_numpy(positions)[torch.randperm(len(positions), generator=shuffle)]
+        for batch in order.to(self.device).split(batch_size):
+            if len(batch) < batch_size:
+                return
+            images = source[batch]
+            if training.crop == "random_resized":
+                images = augmentation.random_resized_crop(
+                    self._normalise(images), resolution, training.scale, generator
+                )
+            elif training.crop == "translate":
+                images = self._normalise(
+                    augmentation.translate(images, training.padding, generator)
+                )
+            else:
+                images = self._normalise(images)
+            yield images, self.labels[batch]
+
+
+class StreamingImages(Images):
+    """Decoded by FFCV in every pass, for data that does not fit."""
+
+    def __init__(self, beton, examples, settings, device):
+        super().__init__(beton, examples, settings, device)
+        self._loader = None
+
+    def _evaluation_bytes(self, batch_size):
+        loader = ffcv_files.center_crop_loader(
+            self.beton,
+            self.settings.resolution,
+            self.settings.crop_ratio,
+            batch_size,
+            torch.get_num_threads(),
+        )
+        for (images,) in loader:
+            yield images
+
+    def _training_bytes(
+        self, positions, training, batch_size, epoch, seed, resolution, generator
+    ):
+        loader = self._training_loader(training, batch_size)
+        if training.crop == "random_resized":
+            loader.set_resolution(resolution)
+        loader.restart(positions, seed_for(seed, "order", epoch), batch_size)
+        for images, labels in loader:
+            if training.crop == "translate":
+                images = augmentation.translate(images, training.padding, generator)
+            yield self._normalise(images), labels[:, 0].long().to(self.device)
+
+    def _training_loader(self, training: TrainingSettings, batch_size: int):
+        """The compiled loader, made once: compiling takes seconds, a model's pass may take less."""
+        if self._loader is None:
+            threads = torch.get_num_threads()
+            if training.crop == "random_resized":
+                self._loader = ffcv_files.random_crop_loader(
+                    self.beton, self.settings.resolution, training.scale, batch_size, threads
+                )
+            else:
+                self._loader = ffcv_files.shuffled_center_crop_loader(
+                    self.beton,
+                    self.settings.resolution,
+                    self.settings.crop_ratio,
+                    batch_size,
+                    threads,
+                )
+        return self._loader
+
+
+def resident_side(settings: InputSettings, training: TrainingSettings) -> int:
+    """Side of the stored square that random resized crops are taken from, in pixels."""
+    largest = max(settings.resolution, training.resize.high if training.resize else 0)
+    return math.ceil(largest / settings.crop_ratio)
+
+
+def open_images(
+    beton: Path, examples: Examples, settings: InputSettings, device: torch.device
+) -> Images:
+    """The images of a split by the configured way of loading (`auto` goes by the decoded size)."""
+    loading = settings.loading
+    if loading == "auto":
+        side = math.ceil(settings.resolution / settings.crop_ratio)
+        gigabytes = len(examples) * side**2 * 3 / 1e9
+        loading = "resident" if gigabytes <= settings.resident_limit_gb else "streaming"
+    kind = {"resident": ResidentImages, "streaming": StreamingImages}[loading]
+    return kind(beton, examples, settings, device)

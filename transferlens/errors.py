@@ -1,0 +1,29 @@
+"""The errors a user can cause and cure: each is one line that names the thing, what was found, and the cure."""
+
+
+class TransferlensError(Exception):
+    """A foreseeable failure whose message alone tells the user what to do."""
+
+
+class ConfigError(TransferlensError):
+    """A setting that is unknown, of the wrong type, impossible, or at odds with another."""
+
+
+class DataError(TransferlensError):
+    """Images or labels that are missing, unreadable or insufficient."""
+
+
+class ArtefactError(TransferlensError):
+    """A results file that is missing, damaged, of another kind, or cannot be written."""
+
+
+class SetupError(TransferlensError):
+    """A library this software needs that is not installed."""
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """' (did you mean X?)' for the known word closest to `word`, or the list of known ones."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" (did you mean '{close[0]}'?)" if close else f" (known: {', '.join(sorted(known))})"

@@ -1,0 +1,104 @@
+"""Stacks of network states in HDF5: every parameter is one array `[models, ...]`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from torch import nn
+
+from transferlens import store
+from transferlens.config import ArchitectureSettings
+from transferlens.errors import ConfigError, nearest
+from transferlens.models import architectures
+
+
+def reserve(writer: store.Writer, group: str, module: nn.Module, models: int) -> None:
+    """Reserve `group/<parameter>` of shape [models, ...] for every tensor of the module's state."""
+    for name, tensor in module.state_dict().items():
+        axes = [f"axis{i}" for i in range(tensor.ndim)]
+        writer.empty(
+            f"{group}/{name}",
+            (models, *tensor.shape),
+            tensor.detach().cpu().numpy().dtype,
+            ["models", *axes],
+            "state tensor of the network, one model a row",
+            chunks=(1, *tensor.shape),
+        )
+
+
+def save(writer: store.Writer, group: str, row: int, module: nn.Module) -> None:
+    """Write the module's state as row `row` of the reserved stack."""
+    for name, tensor in module.state_dict().items():
+        writer.file[f"{group}/{name}"][row] = tensor.detach().cpu().numpy()
+
+
+def load(file: h5py.File, group: str, row: int, module: nn.Module) -> None:
+    """Load row `row` of a stack into the module, strictly."""
+    state = {
+        name: torch.from_numpy(np.asarray(file[f"{group}/{name}"][row]))
+        for name in module.state_dict()
+    }
+    module.load_state_dict(state)
+
+
+def foreign(settings: ArchitectureSettings, weights: str) -> dict[str, torch.Tensor]:
+    """Weights from torchvision (by name) or from a .pt, .pth or .safetensors file, with our parameter names.
+
+    Raises:
+        ConfigError: no such weights, or a file that is not a plain state of tensors.
+    """
+    path = Path(weights)
+    if path.suffix not in {".pt", ".pth", ".safetensors"}:
+        return _published(settings, weights)
+    if not path.is_file():
+        raise ConfigError(f"studies.pretrained.weights: no file '{weights}'")
+    state = _read_state(path)
+    if any(key.startswith("backbone.") for key in state):
+        return state
+    if settings.name == "small_resnet":
+        raise ConfigError(f"{path}: its keys must start with 'backbone.' and 'head.'")
+    return architectures.from_torchvision_names(settings.name, state)
+
+
+def _published(settings: ArchitectureSettings, weights: str) -> dict[str, torch.Tensor]:
+    if settings.name == "small_resnet":
+        raise ConfigError("studies.pretrained.weights: torchvision has no weights of small_resnet")
+    try:
+        return architectures.torchvision_state(settings.name, weights)
+    except KeyError as error:
+        raise ConfigError(
+            f"studies.pretrained.weights: '{weights}' is no torchvision weight name of {settings.name}"
+        ) from error
+
+
+def _read_state(path: Path) -> dict[str, torch.Tensor]:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    for wrapper in ("state_dict", "model_state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping) or not all(torch.is_tensor(v) for v in content.values()):
+        raise ConfigError(f"{path}: holds no state of named tensors")
+    return {key.removeprefix("module."): value for key, value in content.items()}
+
+
+def load_foreign(module: nn.Module, state: Mapping[str, torch.Tensor], origin: str) -> None:
+    """Load a foreign state strictly; a missing, surplus or misshapen tensor is a ConfigError that names it."""
+    own = module.state_dict()
+    for name in state:
+        if name not in own:
+            raise ConfigError(f"{origin}: unexpected tensor '{name}'" + nearest(name, list(own)))
+    for name, tensor in own.items():
+        if name not in state:
+            raise ConfigError(f"{origin}: tensor '{name}' is missing")
+        if tensor.shape != state[name].shape:
+            raise ConfigError(
+                f"{origin}: tensor '{name}' is {tuple(state[name].shape)}, this architecture with these source "
+                f"classes needs {tuple(tensor.shape)}"
+            )
+    module.load_state_dict(dict(state))

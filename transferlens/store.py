@@ -1,0 +1,274 @@
+"""HDF5 artefacts: written atomically, read with checks, each with its full provenance.
+
+A file with its final name is complete, always: it is written beside its place under a temporary name,
+flushed, and renamed. Root attributes say what it is, from which settings and inputs, and by what software.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from transferlens import __version__
+from transferlens.errors import ArtefactError
+
+SCHEMA_VERSION = 1
+_SOFTWARE = ("torch", "torchvision", "numpy", "h5py", "ffcv", "torchcam")
+
+
+class Writer:
+    """An artefact being written. Every array names its dimensions and says what it means."""
+
+    def __init__(self, file: h5py.File):
+        self.file = file
+
+    def array(
+        self, name: str, data, dims: Sequence[str], meaning: str, units: str | None = None
+    ) -> None:
+        """Store a whole array; `dims` names each axis, `meaning` says what one cell holds."""
+        data = np.asarray(data)
+        self._label(
+            self.file.create_dataset(name, data=data, **_storage(data.shape, data.dtype)),
+            dims,
+            meaning,
+            units,
+        )
+
+    def empty(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype,
+        dims: Sequence[str],
+        meaning: str,
+        units: str | None = None,
+        chunks: tuple[int, ...] | None = None,
+    ) -> h5py.Dataset:
+        """Reserve an array that the caller fills piece by piece, in pieces of `chunks`."""
+        dataset = self.file.create_dataset(
+            name, shape=shape, dtype=dtype, **_storage(shape, np.dtype(dtype), chunks)
+        )
+        self._label(dataset, dims, meaning, units)
+        return dataset
+
+    def strings(self, name: str, values: Sequence[str], dims: Sequence[str], meaning: str) -> None:
+        """Store a list of names (UTF-8)."""
+        dataset = self.file.create_dataset(
+            name, data=np.array(list(values), dtype=object), dtype=h5py.string_dtype()
+        )
+        self._label(dataset, dims, meaning, None)
+
+    def attribute(self, name: str, value) -> None:
+        """Store a scalar or a JSON-able value beside the provenance."""
+        self.file.attrs[name] = value if isinstance(value, int | float | str) else json.dumps(value)
+
+    @staticmethod
+    def _label(dataset: h5py.Dataset, dims: Sequence[str], meaning: str, units: str | None) -> None:
+        if len(dims) != dataset.ndim:
+            raise ValueError(f"{dataset.name}: {dataset.ndim} axes but dimensions {list(dims)}")
+        for axis, label in enumerate(dims):
+            dataset.dims[axis].label = label
+        dataset.attrs["meaning"] = meaning
+        if units:
+            dataset.attrs["units"] = units
+
+
+def _storage(
+    shape: tuple[int, ...], dtype: np.dtype, chunks: tuple[int, ...] | None = None
+) -> dict[str, Any]:
+    """Chunking, fast lossless compression and a checksum; scalars and empty arrays take none."""
+    if not shape or 0 in shape:
+        return {}
+    return {
+        "chunks": chunks or _chunks(shape, dtype.itemsize),
+        "compression": "lzf",
+        "shuffle": dtype.itemsize > 1,
+        "fletcher32": True,
+    }
+
+
+def _chunks(shape: tuple[int, ...], itemsize: int, target_bytes: int = 1 << 20) -> tuple[int, ...]:
+    """Whole trailing axes, cut along the leading ones until a chunk holds about a megabyte."""
+    chunk = list(shape)
+    for axis in range(len(shape)):
+        rest = itemsize * int(np.prod(chunk[axis + 1 :]))
+        chunk[axis] = max(1, min(shape[axis], target_bytes // max(rest, 1)))
+        if rest <= target_bytes:
+            break
+    return tuple(chunk)
+
+
+@contextmanager
+def create(
+    path: str | Path,
+    kind: str,
+    *,
+    config: Mapping[str, Any],
+    seed: int | None = None,
+    inputs: Sequence[str | Path] = (),
+    device: str = "cpu",
+) -> Iterator[Writer]:
+    """Write the artefact `path` atomically: it appears only if the block ends without an error.
+
+    Args:
+        kind: what the file is, checked by `open`.
+        config: exactly the settings that decide its content.
+        inputs: files it was computed from; their SHA-256 is recorded.
+        device: where it was computed ('cpu' or the GPU's name).
+
+    Raises:
+        ArtefactError: the place cannot be written, or the disk is full.
+    """
+    path = Path(path)
+    with _writable(path) as temporary:
+        with h5py.File(temporary, "w", libver=("v110", "latest")) as file:
+            file.attrs.update(
+                {
+                    "kind": kind,
+                    "schema_version": SCHEMA_VERSION,
+                    "transferlens_version": __version__,
+                    "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                    "config": json.dumps(config, sort_keys=True),
+                    "inputs": json.dumps({str(p): sha256(p) for p in inputs}),
+                    "software": json.dumps(_software()),
+                    "device": device,
+                    "git_commit": _git_commit(),
+                }
+            )
+            if seed is not None:
+                file.attrs["seed"] = seed
+            yield Writer(file)
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place, synced to disk, when the block ends well."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left_over in path.parent.glob(f".{path.name}.*.tmp"):
+            left_over.unlink()  # of an earlier job that was killed
+        yield temporary
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except PermissionError as error:
+        raise ArtefactError(
+            f"{path}: no write permission in {path.parent}; make it writable or run with "
+            "--directory on a folder that is"
+        ) from error
+    except OSError as error:
+        raise ArtefactError(f"{path}: cannot be written ({_first_line(error)})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replace_file(path: str | Path) -> Iterator[Path]:
+    """Write any file atomically: yields the temporary path to write to."""
+    with _writable(Path(path)) as temporary:
+        yield temporary
+
+
+@contextmanager
+def open(path: str | Path, kind: str) -> Iterator[h5py.File]:  # noqa: A001 (read as store.open)
+    """Read the artefact `path`, refusing what is not a whole artefact of this kind.
+
+    Raises:
+        ArtefactError: missing, truncated, damaged (checksum), another kind, or a newer schema.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            _check_header(path, kind, file)
+            yield file
+    except FileNotFoundError as error:
+        raise ArtefactError(f"{path}: no such file; run snakemake to make it") from error
+    except (OSError, RuntimeError) as error:
+        raise ArtefactError(
+            f"{path}: damaged or not an HDF5 file ({_first_line(error)}); "
+            "delete it and run snakemake again to remake it"
+        ) from error
+
+
+def _check_header(path: str | Path, kind: str, file: h5py.File) -> None:
+    found = file.attrs.get("kind")
+    if found is None:
+        raise ArtefactError(f"{path}: not written by Transferlens (it names no kind)")
+    version = int(file.attrs["schema_version"])
+    if version > SCHEMA_VERSION:
+        raise ArtefactError(
+            f"{path}: written by a newer Transferlens (schema {version}, this one reads up to "
+            f"{SCHEMA_VERSION}); upgrade Transferlens or use another results folder"
+        )
+    if found != kind:
+        raise ArtefactError(f"{path}: holds '{found}' where '{kind}' was expected")
+
+
+def refuse_newer(folder: str | Path) -> None:
+    """Stop before any work if a results folder's data sets were written by a newer schema."""
+    for path in sorted(Path(folder).glob("data/*/index.h5")):
+        with open(path, "dataset index"):
+            pass
+
+
+def refuse_unwritable(folder: str | Path) -> None:
+    """Stop before any work if nothing can be written to a results folder."""
+    folder = Path(folder)
+    existing = folder if folder.exists() else folder.absolute().parent
+    if not os.access(existing, os.W_OK):
+        raise ArtefactError(
+            f"{folder}: no write permission in {existing}; make it writable or run with --directory on a "
+            "folder that is"
+        )
+
+
+def strings(dataset: h5py.Dataset) -> list[str]:
+    """The values of a dataset of names."""
+    return list(dataset.asstr()[:])
+
+
+def settings(file: h5py.File) -> dict[str, Any]:
+    """The settings an artefact was made with."""
+    return json.loads(file.attrs["config"])
+
+
+def sha256(path: str | Path) -> str:
+    """Hex SHA-256 of a file's content."""
+    with Path(path).open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _software() -> dict[str, str]:
+    found = {}
+    for name in _SOFTWARE:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_commit() -> str:
+    """The commit of this source tree, or '' outside one."""
+    try:
+        return subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

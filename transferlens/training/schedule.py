@@ -1,0 +1,28 @@
+"""Learning rate and image size over a training run."""
+
+from transferlens.config import ResizeSettings, TrainingSettings
+
+
+def learning_rate(training: TrainingSettings, step: int, steps_per_epoch: int) -> float:
+    """Triangular schedule: from 0 up to `lr` at `lr_peak_epoch`, then down to 0 at the last epoch.
+
+    Evaluated at the middle of the step, so that no step has a rate of exactly 0 (with the start of the step,
+    the first one is lost; small targets have few).
+    """
+    epoch = (step + 0.5) / steps_per_epoch
+    peak, end = training.lr_peak_epoch, training.epochs
+    rising = epoch / peak if epoch < peak else 1.0
+    falling = (end - epoch) / (end - peak) if epoch >= peak and end > peak else 1.0
+    return training.lr * min(rising, falling)
+
+
+def resolution(resize: ResizeSettings | None, epoch: int, fixed: int) -> int:
+    """Side of training images in an epoch: linear from `low` at `start` to `high` at `end`, in steps of 32."""
+    if resize is None:
+        return fixed
+    if epoch <= resize.start:
+        return resize.low
+    if epoch >= resize.end:
+        return resize.high
+    share = (epoch - resize.start) / (resize.end - resize.start)
+    return round((resize.low + share * (resize.high - resize.low)) / 32) * 32

@@ -1,0 +1,38 @@
+# Where in the image it shows.
+
+
+rule heatmaps:
+    input:
+        script=code("draw_heatmaps.py"),
+        code=code(
+            "draw_heatmaps.py",
+            "statistics.py",
+            "explain/class_maps.py",
+            "explain/hurt_examples.py",
+        ),
+        influence="results/influence/{target}/{recipe}.h5",
+        source="results/studies/reference/source/0000.h5",
+        transfer="results/studies/reference/transfer/{target}/{recipe}/0000.h5",
+        index="results/data/{target}/index.h5",
+        val="results/data/{target}/val.beton",
+        manifest="results/data/{target}/val.h5",
+    output:
+        heatmaps="results/heatmaps/{target}/{recipe}.h5",
+        gallery=report(
+            "results/heatmaps/{target}/{recipe}.png",
+            caption="../report/heatmaps.rst",
+            category="Heatmaps",
+            labels={"target": "{target}", "recipe": "{recipe}"},
+        ),
+    log:
+        "results/logs/heatmaps/{target}-{recipe}.log",
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        settings=heatmap_settings,
+    message:
+        "Draw heatmaps for {wildcards.target} ({wildcards.recipe})"
+    shell:
+        "python {input.script} --settings {params.settings:q} --influence {input.influence}"
+        " --source {input.source} --transfer {input.transfer} --index {input.index}"
+        " --val {input.val} --out {output.heatmaps} --picture {output.gallery} --log {log}"

@@ -1,0 +1,34 @@
+# Source training: one job trains the block of models of a shard.
+
+
+rule train_source:
+    input:
+        **betons(SOURCE),
+        script=code("train_source.py"),
+        code=code(
+            "train_source.py",
+            "data/augmentation.py",
+            "data/pipeline.py",
+            "models/architectures.py",
+            "training/engine.py",
+            "training/schedule.py",
+            "training/source.py",
+        ),
+        masks="results/studies/{study}/masks/{shard}.h5",
+    output:
+        models="results/studies/{study}/source/{shard}.h5",
+    log:
+        "results/logs/train_source/{study}-{shard}.log",
+    benchmark:
+        "results/benchmarks/train_source/{study}-{shard}.tsv"
+    conda:
+        "../../envs/transferlens.yaml"
+    priority: 1
+    params:
+        settings=source_settings,
+    message:
+        "Train source models of {wildcards.study}, shard {wildcards.shard}"
+    shell:
+        "python {input.script} --settings {params.settings:q} --masks {input.masks}"
+        " --index {input.index} --train {input.train} --val {input.val} --out {output.models}"
+        " --log {log}"
