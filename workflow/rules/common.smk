@@ -191,6 +191,23 @@ def heatmap_settings(wildcards):
     )
 
 
+def figure_settings(wildcards):
+    keys = ("output", "top_classes")
+    return dumps({**dict(wildcards.items()), **{k: config["report"][k] for k in keys}})
+
+
+def report_settings():
+    return dumps(
+        {
+            "title": config["report"]["title"],
+            "output": config["report"]["output"],
+            "source": SOURCE,
+            "datasets": list(config["datasets"]),
+            "adaptations": ADAPTATIONS,
+        }
+    )
+
+
 def per_adaptation(*patterns):
     """Each pattern once for every (target, recipe) of the run."""
     return [p.format(target=t, recipe=r) for t, r in ADAPTATIONS for p in patterns]

@@ -1,0 +1,94 @@
+# What a reader sees: figures and tables of every target and recipe, and one page.
+
+
+rule figures:
+    input:
+        script=code("draw_figures.py"),
+        code=code(
+            "draw_figures.py",
+            "results.py",
+            "statistics.py",
+            "report/checks.py",
+            "report/figures.py",
+            "report/tables.py",
+        ),
+        influence="results/influence/{target}/{recipe}.h5",
+        counterfactual="results/counterfactual/{target}/{recipe}.h5",
+    output:
+        matrix=report(
+            "results/report/{target}/{recipe}/influence_matrix.svg",
+            caption="../report/influence_matrix.rst",
+            category="Class influences",
+            labels={"target": "{target}", "recipe": "{recipe}", "figure": "matrix"},
+        ),
+        strongest=report(
+            "results/report/{target}/{recipe}/strongest_classes.svg",
+            caption="../report/strongest_classes.rst",
+            category="Class influences",
+            labels={"target": "{target}", "recipe": "{recipe}", "figure": "strongest"},
+        ),
+        curves=report(
+            "results/report/{target}/{recipe}/counterfactual_curves.svg",
+            caption="../report/counterfactual_curves.rst",
+            category="Counterfactuals",
+            labels={"target": "{target}", "recipe": "{recipe}", "figure": "curves"},
+        ),
+        checks=report(
+            "results/report/{target}/{recipe}/checks.csv",
+            caption="../report/checks.rst",
+            category="Checks",
+            labels={"target": "{target}", "recipe": "{recipe}", "figure": "checks"},
+        ),
+        pictures=expand(
+            "results/report/{{target}}/{{recipe}}/{name}.png",
+            name=["influence_matrix", "strongest_classes", "counterfactual_curves"],
+        ),
+        tables=expand(
+            "results/report/{{target}}/{{recipe}}/{name}.csv",
+            name=["class_influence", "overall_influence", "counterfactual", "chosen_k"],
+        ),
+    log:
+        "results/logs/figures/{target}-{recipe}.log",
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        settings=figure_settings,
+        folder="results/report/{target}/{recipe}",
+    message:
+        "Draw figures for {wildcards.target} ({wildcards.recipe})"
+    shell:
+        "python {input.script} --settings {params.settings:q} --results results --out {params.folder}"
+        " --log {log}"
+
+
+rule report:
+    input:
+        script=code("write_report.py"),
+        code=code(
+            "write_report.py",
+            "results.py",
+            "report/page.py",
+            "report/page.css",
+            "report/page.html.jinja",
+        ),
+        indexes=expand("results/data/{name}/index.h5", name=config["datasets"]),
+        influence_sources="results/studies/influence/source/0000.h5",
+        influence_summaries=per_adaptation(
+            "results/studies/influence/summary/{target}/{recipe}.h5"
+        ),
+        figures=per_adaptation("results/report/{target}/{recipe}/influence_matrix.svg"),
+        heatmaps=per_adaptation("results/heatmaps/{target}/{recipe}.png"),
+        pretrained=pretrained_summaries,
+    output:
+        page="results/report/index.html",
+    log:
+        "results/logs/report.log",
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        settings=report_settings(),
+    message:
+        "Write the page"
+    shell:
+        "python {input.script} --settings {params.settings:q} --results results --out {output.page}"
+        " --log {log}"

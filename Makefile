@@ -1,0 +1,20 @@
+# `make demo` and `make test` prepare what they need first; the second start finds it done.
+CORES ?= $(shell nproc)
+SNAKEMAKE = .venv/bin/snakemake
+
+.PHONY: demo test setup
+
+demo: .venv/.ready
+	$(SNAKEMAKE) --cores $(CORES)
+
+test: .venv/.ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/snakefmt --check Snakefile workflow
+	$(SNAKEMAKE) --lint
+	.venv/bin/pytest
+
+setup: .venv/.ready
+
+.venv/.ready: envs/setup.sh envs/requirements.lock envs/system-packages.txt pyproject.toml
+	bash envs/setup.sh

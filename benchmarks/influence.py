@@ -1,0 +1,206 @@
+"""Influence estimation, from the summary file on disk to the influence file on disk.
+
+Compares, for M models, K source classes and N target examples, with float32 outputs:
+
+* one bare matrix product [N, M] x [M, K] of NumPy on all cores (the least that the influences can cost);
+* the project, `artefact.write_influence` of the margin: reading and decompressing the summary, effects and
+  standard errors per example, aggregates with intervals, q-values and jackknife, and the checksummed,
+  synced influence file;
+* the loop over target examples with one broadcasted product each, in PyTorch, on a few examples, scaled up.
+
+Each is run once to warm up and then timed in turn, five times; the table shows medians. The peak memory is
+that of the process during the project's runs.
+
+    python benchmarks/influence.py [--models 2000] [--classes 1000] [--examples 5000]
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from tables import print_table
+
+from transferlens import store, studies
+from transferlens.data import index
+from transferlens.data.index import Examples, Index
+from transferlens.influence import artefact, designs
+from transferlens.studies import Rows
+from transferlens.training import outputs, summary, transfer
+
+REPEATS = 5
+SHARD_SIZE = 16  # the default of the configuration
+TARGET_CLASSES = 10
+LOOP_EXAMPLES = 50
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--models", type=int, default=2000)
+    parser.add_argument("--classes", type=int, default=1000)
+    parser.add_argument("--examples", type=int, default=5000)
+    sizes = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        run(Path(folder), sizes.models, sizes.classes, sizes.examples)
+
+
+def run(folder: Path, models: int, classes: int, examples: int) -> None:
+    """Make the inputs in `folder`, time the three, and print."""
+    source, target = write_indexes(folder, classes, examples)
+    rows = designs.influence_rows("bernoulli", 0.5, source.class_names, range(models), 0)
+    write_summary(folder, rows, target)
+    masks, margins = rows.masks.astype(np.float32), read_margins(folder)
+    memory = Memory()
+    seconds = medians(
+        lambda: margins.T @ masks,
+        lambda: memory.watch(estimate, folder, source, target),
+        lambda: loop(rows.masks, margins[:, :LOOP_EXAMPLES]),
+    )
+    seconds[2] *= examples / LOOP_EXAMPLES
+    labels = ["one bare product", "the project, file to file", "a loop over examples (scaled up)"]
+    print_table(
+        f"Influences of {classes} classes on {examples} examples over {models} models",
+        ["", "seconds", "ratio"],
+        [[a, f"{s:.2f}", f"{s / seconds[0]:.1f}"] for a, s in zip(labels, seconds, strict=True)],
+    )
+    print(f"peak memory of the project: {memory.peak:.0f} MB, of which {memory.before:.0f} before")
+
+
+def medians(*candidates: Callable[[], object]) -> list[float]:
+    """Median seconds of each candidate; they take turns, so that a busy machine hits all alike."""
+    rounds = [[seconds_of(candidate) for candidate in candidates] for _ in range(1 + REPEATS)]
+    return [statistics.median(times) for times in zip(*rounds[1:], strict=True)]
+
+
+def seconds_of(function: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+def estimate(folder: Path, source: Index, target: Index) -> None:
+    """What the job of the workflow does, with the same inputs recorded."""
+    out = folder / "influence.h5"
+    out.unlink(missing_ok=True)
+    files = [folder / name for name in ("summary.h5", "source.h5", "target.h5")]
+    artefact.write_influence(
+        out, files[0], source, target, ["margin"], config={"outputs": ["margin"]}, inputs=files
+    )
+
+
+def loop(masks: np.ndarray, values: np.ndarray) -> torch.Tensor:
+    """Influences without standard errors, one example at a time."""
+    present, values = torch.from_numpy(masks).float(), torch.from_numpy(values)
+    absent = 1 - present
+    n_in, n_out = present.sum(0), absent.sum(0)
+    return torch.stack(
+        [
+            (present * f[:, None]).sum(0) / n_in - (absent * f[:, None]).sum(0) / n_out
+            for f in values.T
+        ]
+    )
+
+
+class Memory:
+    """Resident megabytes of this process: before, and at most during, the calls that are watched."""
+
+    def __init__(self):
+        self.before = self.peak = 0.0
+
+    def watch(self, function: Callable, *arguments) -> None:
+        self.before = _status("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
+        function(*arguments)
+        self.peak = max(self.peak, _status("VmHWM"))
+
+
+def _status(field: str) -> float:
+    line = next(s for s in Path("/proc/self/status").open() if s.startswith(field))
+    return int(line.split()[1]) / 1024
+
+
+def write_indexes(folder: Path, classes: int, examples: int) -> tuple[Index, Index]:
+    """A source of `classes` classes, and a target with `examples` validation examples."""
+    source = make_index([f"class {c}" for c in range(classes)], classes)
+    target = make_index([f"class {c}" for c in range(TARGET_CLASSES)], examples)
+    index.write_index(folder / "source.h5", source, [], config={}, seed=0)
+    index.write_index(folder / "target.h5", target, [], config={}, seed=0)
+    return source, target
+
+
+def make_index(names: list[str], examples: int) -> Index:
+    positions = np.arange(examples)
+    split = Examples(
+        [f"example/{i}" for i in positions],
+        positions % len(names),
+        (positions // len(names) % 2).astype(np.int8),
+        positions,
+        np.full((examples, 2), 28),
+    )
+    groups = ["even" if c % 2 == 0 else "odd" for c in range(len(names))]
+    return Index(names, groups, split, split)
+
+
+def write_summary(folder: Path, rows: Rows, target: Index) -> None:
+    """Transfer shards of synthetic logits, concatenated by the project."""
+    effects = np.random.default_rng(0).normal(size=(rows.masks.shape[1], TARGET_CLASSES)) * 0.1
+    shards = []
+    for name in studies.shards(len(rows), SHARD_SIZE):
+        shards.append(folder / f"{name}.h5")
+        write_shard(
+            shards[-1], rows, studies.shard_rows(name, len(rows), SHARD_SIZE), target, effects
+        )
+    summary.write_summary(folder / "summary.h5", shards, config={})
+    for shard in shards:
+        shard.unlink()
+
+
+def write_shard(
+    path: Path, study: Rows, numbers: range, target: Index, effects: np.ndarray
+) -> None:
+    """The datasets of a transfer shard that a summary takes over."""
+    rows = Rows(
+        *(part[numbers.start : numbers.stop] for part in row_parts(study)), study.class_names
+    )
+    labels = target.val.labels
+    accuracy = np.full((len(rows), 2), 0.5)
+    with store.create(path, transfer.KIND, config={}) as out:
+        studies.write_row_table(out, rows)
+        transfer.write_examples(out, target)
+        out.array("source_accuracy", accuracy[:, 0], ["models"], "constant")
+        out.array("train_images", np.full(len(rows), 100), ["models"], "constant")
+        out.array("accuracy", accuracy, ["models", "halves"], "constant")
+        by_class = np.repeat(accuracy[:, :, None], TARGET_CLASSES, 2)
+        out.array("class_accuracy", by_class, ["models", "halves", "target classes"], "constant")
+        for name, values in synthetic_outputs(rows, labels, effects).items():
+            out.array(f"outputs/{name}", values, ["models", "examples"], "synthetic")
+
+
+def row_parts(study: Rows) -> tuple:
+    return study.masks, study.rows, study.training_seeds, study.labels
+
+
+def synthetic_outputs(rows: Rows, labels: np.ndarray, effects: np.ndarray) -> dict[str, np.ndarray]:
+    """Outputs [models, examples] of noisy logits that lean to the true class and on the source classes."""
+    shape = (len(rows), len(labels), TARGET_CLASSES)
+    logits = np.random.default_rng(int(rows.rows[0])).normal(size=shape)
+    logits += (rows.masks @ effects)[:, None, :]
+    logits[:, np.arange(len(labels)), labels] += 2
+    flat = torch.from_numpy(logits.reshape(-1, TARGET_CLASSES))
+    values = outputs.per_example(flat, torch.from_numpy(np.tile(labels, len(rows))))
+    return {name: value.reshape(shape[:2]) for name, value in values.items()}
+
+
+def read_margins(folder: Path) -> np.ndarray:
+    with store.open(folder / "summary.h5", summary.KIND) as file:
+        return file["outputs/margin"][:]
+
+
+if __name__ == "__main__":
+    main()

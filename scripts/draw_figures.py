@@ -1,0 +1,35 @@
+"""Figures and tables of one target and recipe."""
+
+from pathlib import Path
+
+from transferlens import job, open_results, store
+from transferlens.report import checks, figures, tables
+
+
+def main(arguments):
+    settings, folder = arguments.settings, arguments.out
+    results = open_results(arguments.results)
+    influence = results.influence(settings["target"], settings["recipe"], settings["output"])
+    counterfactual = results.counterfactual(settings["target"], settings["recipe"])
+    found = checks.run_checks(influence, counterfactual)
+    for name, table in {
+        "class_influence": tables.class_table(influence),
+        "overall_influence": tables.overall_table(influence),
+        "counterfactual": tables.counterfactual_table(counterfactual),
+        "chosen_k": tables.choice_table(counterfactual),
+        "checks": tables.check_table(found),
+    }.items():
+        with store.replace_file(folder / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=False)
+    figures.save(figures.influence_matrix(influence), folder, "influence_matrix")
+    figures.save(
+        figures.strongest_classes(influence, settings["top_classes"]), folder, "strongest_classes"
+    )
+    figures.save(figures.counterfactual_curves(counterfactual), folder, "counterfactual_curves")
+
+
+if __name__ == "__main__":
+    parser = job.parser(__doc__)
+    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    job.run(main, parser)

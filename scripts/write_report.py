@@ -1,0 +1,26 @@
+"""Write the HTML page of a results folder."""
+
+from pathlib import Path
+
+from transferlens import job, open_results
+from transferlens.report import page
+
+
+def main(arguments):
+    settings = arguments.settings
+    page.write_page(
+        arguments.out,
+        open_results(arguments.results),
+        settings["title"],
+        settings["output"],
+        settings["datasets"],
+        settings["source"],
+        [tuple(pair) for pair in settings["adaptations"]],
+    )
+
+
+if __name__ == "__main__":
+    parser = job.parser(__doc__)
+    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    job.run(main, parser)

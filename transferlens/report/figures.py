@@ -1,0 +1,102 @@
+"""Figures of one adaptation, from labelled data alone."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import xarray as xr
+
+from transferlens import store
+from transferlens.statistics import mean_interval
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+plt.rcParams.update(
+    {
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "svg.hashsalt": "transferlens",  # equal data give an equal file
+        "svg.fonttype": "none",
+        "figure.constrained_layout.use": True,
+    }
+)
+_HELP, _HURT = "#b2182b", "#2166ac"  # the ends of RdBu, told apart by colour-blind readers
+_ORDERS = {"top": _HELP, "bottom": _HURT, "random": "#777777"}
+_NAMES = {
+    "top": "most helpful first",
+    "bottom": "most harmful first",
+    "random": "random",
+}
+_UNITS = {"margin": "margin (nats)", "p_true": "probability of the true class"}
+_SIGNIFICANT = 0.05
+
+
+def influence_matrix(influence: xr.Dataset) -> Figure:
+    """Class influences on the report half: target classes by source classes; dots where q < 0.05."""
+    report = influence.sel(half="report")
+    effect, q = report.class_effect, report.class_q.values
+    rows, columns = effect.shape
+    figure, axis = plt.subplots(figsize=(2.4 + 0.33 * columns, 1.6 + 0.3 * rows))
+    limit = float(np.abs(effect).max()) or 1.0
+    picture = axis.imshow(effect, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+    y, x = np.nonzero(q < _SIGNIFICANT)
+    axis.plot(x, y, ".", color="black", markersize=3)
+    axis.set_xticks(range(columns), effect.source_class.values, rotation=60, ha="right")
+    axis.set_yticks(range(rows), effect.target_class.values)
+    axis.set(xlabel="source class", ylabel="target class")
+    axis.spines[:].set_visible(False)
+    figure.colorbar(picture, label=f"influence on {_unit(influence)}")
+    return figure
+
+
+def strongest_classes(influence: xr.Dataset, count: int) -> Figure:
+    """The most helpful and most harmful source classes overall, report half, with 95 % intervals."""
+    report = influence.sel(half="report").sortby("overall_effect")
+    count = min(count, report.sizes["source_class"] // 2)
+    ends = np.r_[0:count, report.sizes["source_class"] - count : report.sizes["source_class"]]
+    shown = report.isel(source_class=ends)
+    effect = shown.overall_effect.values
+    reach = np.abs(np.stack([shown.overall_low, shown.overall_high]) - effect)
+    figure, axis = plt.subplots(figsize=(6, 0.8 + 0.26 * len(effect)))
+    colours = [_HELP if e > 0 else _HURT for e in effect]
+    axis.barh(range(len(effect)), effect, xerr=reach, color=colours, ecolor="#444444", height=0.7)
+    axis.set_yticks(range(len(effect)), shown.source_class.values)
+    axis.axvline(0, color="black", linewidth=0.8)
+    axis.set_xlabel(f"influence on the mean {_unit(influence)} (bars: 95 %)")
+    return figure
+
+
+def counterfactual_curves(counterfactual: xr.Dataset) -> Figure:
+    """Report-half accuracy against the number of removed classes, with 95 % bands over repeats."""
+    report = counterfactual.sel(half="report")
+    figure, axis = plt.subplots(figsize=(6, 3.6))
+    full = mean_interval(report.full.values)
+    scratch = mean_interval(report.scratch.values)
+    for interval, name, style in ((full, "full source", "-"), (scratch, "from scratch", ":")):
+        axis.axhline(interval.value, color="black", linestyle=style, linewidth=1, label=name)
+        axis.axhspan(interval.low, interval.high, color="black", alpha=0.07, linewidth=0)
+    for order in report.order.values:
+        curve, colour = report.sel(order=order), _ORDERS[order]
+        axis.plot(curve.k, curve.accuracy_mean, "o-", color=colour, label=_NAMES[order])
+        axis.fill_between(
+            curve.k, curve.accuracy_low, curve.accuracy_high, color=colour, alpha=0.15
+        )
+    axis.set(xlabel="source classes removed", ylabel="target accuracy (report half)")
+    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Write a figure as SVG and PNG."""
+    for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
+        with store.replace_file(folder / f"{name}.{kind}") as temporary:
+            figure.savefig(temporary, format=kind, dpi=150, metadata=metadata)
+    plt.close(figure)
+
+
+def _unit(influence: xr.Dataset) -> str:
+    output = influence.attrs["output"]
+    return _UNITS.get(output, output)

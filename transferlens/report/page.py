@@ -1,0 +1,229 @@
+"""The HTML page: one self-contained file that opens from disk without a network."""
+
+import base64
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import xarray as xr
+
+from transferlens import store
+from transferlens.report import checks, tables
+from transferlens.report.checks import Check
+from transferlens.results import Results
+from transferlens.statistics import Interval, mean_interval
+from transferlens.training import source as sources
+from transferlens.training import transfer
+
+_FEW_REPEATS = 4
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page says of one target and recipe."""
+
+    target: str
+    recipe: str
+    output: str
+    headline: list[tuple[str, str, str]]  # what, value, interval
+    checks: list[Check]
+    choices: list[dict]
+    strongest: list[dict]
+    figures: dict[str, str]  # name: SVG text
+    gallery: str  # data URI
+    pairs_tested: int
+    models: int
+
+
+def write_page(
+    path: Path,
+    results: Results,
+    title: str,
+    output: str,
+    dataset_names: list[str],
+    source: str,
+    adaptations: list[tuple[str, str]],
+) -> None:
+    """Write `index.html` from a results folder; figures are read from the `report` folder beside it."""
+    sections = [_section(results, path.parent, t, r, output) for t, r in adaptations]
+    provenance = _provenance(results, *adaptations[0])
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("transferlens", "report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["signed"] = lambda x: f"{x:+.3g}"
+    html = environment.get_template("page.html.jinja").render(
+        title=title,
+        source=source,
+        sections=sections,
+        datasets=[_dataset_row(results, name) for name in dataset_names],
+        studies=_study_rows(results, *adaptations[0]),
+        warnings=_warnings(results, sections, dataset_names, adaptations),
+        provenance=provenance,
+        style=(Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
+    )
+    with store.replace_file(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+def _section(results: Results, folder: Path, target: str, recipe: str, output: str) -> Section:
+    influence = results.influence(target, recipe, output)
+    counterfactual = results.counterfactual(target, recipe)
+    figures = {
+        name: _inline_svg(folder / target / recipe / f"{name}.svg")
+        for name in ("influence_matrix", "strongest_classes", "counterfactual_curves")
+    }
+    gallery = (results.folder / "heatmaps" / target / f"{recipe}.png").read_bytes()
+    return Section(
+        target,
+        recipe,
+        output,
+        _headline(results, target, recipe, counterfactual),
+        checks.run_checks(influence, counterfactual),
+        tables.choice_table(counterfactual).to_dict("records"),
+        _strongest_by_target_class(influence),
+        figures,
+        "data:image/png;base64," + base64.b64encode(gallery).decode(),
+        influence.class_q.sel(half="report").size,
+        int(influence.n_in[0] + influence.n_out[0]),
+    )
+
+
+def _headline(
+    results: Results, target: str, recipe: str, counterfactual: xr.Dataset
+) -> list[tuple[str, str, str]]:
+    """Report-half accuracies with intervals over models."""
+    subsets = results.summary("influence", target, recipe).accuracy.sel(half="report")
+    report = counterfactual.sel(half="report")
+    rows = [
+        ("accuracy from the full source", mean_interval(report.full.values)),
+        ("accuracy from scratch (random weights)", mean_interval(report.scratch.values)),
+        ("accuracy from a random subset of classes", mean_interval(subsets.values)),
+        ("gain of the full source over scratch", checks.full_minus_scratch(counterfactual)),
+    ]
+    return [(name, f"{i.value:.3f}", _interval_text(i)) for name, i in rows]
+
+
+def _interval_text(interval: Interval) -> str:
+    return f"95 % {float(interval.low):.3f} to {float(interval.high):.3f}"
+
+
+def _strongest_by_target_class(influence: xr.Dataset) -> list[dict]:
+    """For every target class its most helpful and most harmful source class, report half."""
+    report = influence.sel(half="report")
+    rows = []
+    for target_class in report.target_class.values:
+        row = report.sel(target_class=target_class)
+        rows.append(
+            {
+                "target_class": target_class,
+                "helpful": _cell(row, int(row.class_effect.argmax())),
+                "harmful": _cell(row, int(row.class_effect.argmin())),
+            }
+        )
+    return rows
+
+
+def _cell(row: xr.Dataset, i: int) -> dict:
+    cell = row.isel(source_class=i)
+    return {"name": str(cell.source_class.item())} | {
+        key: float(cell[f"class_{key}"]) for key in ("effect", "low", "high", "q")
+    }
+
+
+def _dataset_row(results: Results, name: str) -> dict:
+    index = results.dataset(name)
+    report = int(index.val.halves.sum())
+    return {
+        "name": name,
+        "classes": len(index.class_names),
+        "train": len(index.train),
+        "select": len(index.val) - report,
+        "report": report,
+    }
+
+
+def _study_rows(results: Results, target: str, recipe: str) -> list[dict]:
+    """Models, classes seen and source accuracy of the studies."""
+    names = ["reference", "influence", f"counterfactual-{target}-{recipe}"]
+    rows = []
+    for name in [n for n in [*names, "pretrained"] if n in results.studies]:
+        models = results.source_models(name)
+        seen = models.masks.sum("source_class").values
+        rows.append(
+            {
+                "name": name,
+                "models": models.sizes["model"],
+                "classes": f"{seen.min()} to {seen.max()}" if np.ptp(seen) else f"{seen.min()}",
+                "accuracy": f"{float(models.accuracy.mean(skipna=True)):.3f}",
+            }
+        )
+    return rows
+
+
+def _warnings(
+    results: Results, sections: list[Section], dataset_names: list[str], adaptations: list
+) -> list[str]:
+    """What a reader must know before using the numbers."""
+    found = []
+    for name in dataset_names:
+        with store.open(results.folder / "data" / name / "index.h5", "dataset index") as file:
+            if file.attrs["images_skipped"]:
+                found.append(
+                    f"{file.attrs['images_skipped']} images of {name} could not be decoded and were left out."
+                )
+    for section in sections:
+        for check in section.checks:
+            if not check.holds:
+                found.append(
+                    f"{section.target} / {section.recipe}: the expectation that {check.statement} is not "
+                    f"established by this run ({_interval_text(check.interval)})."
+                )
+        counterfactual = results.counterfactual(section.target, section.recipe)
+        if counterfactual.sizes["repeat"] < _FEW_REPEATS:
+            found.append(
+                f"{section.target} / {section.recipe}: counterfactual intervals rest on "
+                f"{counterfactual.sizes['repeat']} repeats and are wide."
+            )
+    design = results.settings("studies/influence/masks/0000.h5", "masks")["design"]
+    if design == "fixed_size":
+        found.append(
+            "Masks have a fixed size, so the influences of an example sum to about zero: negative means below "
+            "the average class, not harmful in absolute terms."
+        )
+    return found
+
+
+def _provenance(results: Results, target: str, recipe: str) -> dict:
+    """Software, device and the settings that decided the numbers."""
+    attributes = results.influence(target, recipe).attrs
+    settings = {
+        "source training": results.settings("studies/influence/source/0000.h5", sources.KIND),
+        "transfer": results.settings(
+            f"studies/influence/transfer/{target}/{recipe}/0000.h5", transfer.KIND
+        ),
+        "masks": results.settings("studies/influence/masks/0000.h5", "masks"),
+    }
+    with store.open(results.folder / "studies/influence/source/0000.h5", sources.KIND) as file:
+        device = file.attrs["device"]
+    return {
+        "rows": [
+            ("Transferlens", attributes["transferlens_version"]),
+            ("commit", attributes["git_commit"] or "not a git checkout"),
+            ("device", device),
+            ("influences estimated", attributes["created"]),
+            *attributes["software"].items(),
+        ],
+        "settings": json.dumps(settings, indent=2, sort_keys=True),
+    }
+
+
+def _inline_svg(path: Path) -> str:
+    """An SVG's root element, without the XML prologue that HTML does not take."""
+    text = path.read_text(encoding="utf-8")
+    return jinja2.utils.markupsafe.Markup(text[text.index("<svg") :])

@@ -1,0 +1,218 @@
+"""The read API for people: a results folder as labelled xarray data sets.
+
+>>> from transferlens import open_results
+>>> results = open_results("results")
+>>> results.influence("optdigits", "fixed").effect.sel(source_class="digit 3").mean("example")
+"""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import xarray as xr
+
+from transferlens import store
+from transferlens.counterfactual import curves
+from transferlens.data import index
+from transferlens.data.index import HALVES
+from transferlens.errors import ArtefactError, nearest
+from transferlens.explain import hurt_examples
+from transferlens.influence import artefact as influences
+from transferlens.training import outputs as stored
+from transferlens.training import source as sources
+from transferlens.training import summary as summaries
+
+
+class Results:
+    """A results folder. Every method returns an `xarray.Dataset` whose axes carry names and ids.
+
+    Raises:
+        ArtefactError: the folder or the file asked for is missing, damaged, or of a newer schema.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise ArtefactError(f"{folder}: no such results folder; run snakemake to make it")
+
+    @property
+    def adaptations(self) -> list[tuple[str, str]]:
+        """(target, recipe) of every influence that was estimated."""
+        return sorted(
+            (p.parent.name, p.stem) for p in self.folder.glob("influence/*/*.h5")
+        )
+
+    @property
+    def studies(self) -> list[str]:
+        """Names of the studies."""
+        return sorted(p.name for p in self.folder.glob("studies/*"))
+
+    def influence(self, target: str, recipe: str, output: str = "margin") -> xr.Dataset:
+        """Influences on one output, with standard errors over models.
+
+        Variables: `effect`, `se` (example, source_class); `class_effect`, `class_se`, `class_low`, `class_high`,
+        `class_q` (half, target_class, source_class); the same with `overall_` (half, source_class); and
+        `relation_value`, `_low`, `_high` (half, relation) where class names and groups relate the two data sets.
+        """
+        with self._open(f"influence/{target}/{recipe}.h5", influences.KIND) as file:
+            _require_output(file, output)
+            group = file[output]
+            example, source, classes = ("example",), ("source_class",), ("half", "target_class")
+            variables = {key: (example + source, group[key][:]) for key in ("effect", "se")}
+            for key in ("effect", "se", "low", "high", "q"):
+                variables[f"class_{key}"] = (classes + source, group[f"class/{key}"][:])
+                variables[f"overall_{key}"] = (("half", *source), group[f"overall/{key}"][:])
+            coordinates = _example_coordinates(file) | {
+                "source_class": store.strings(file["source_class_names"]),
+                "n_in": (source, file["n_in"][:]),
+                "n_out": (source, file["n_out"][:]),
+            }
+            relations = store.strings(group["relations/names"])
+            if relations:
+                coordinates["relation"] = relations
+                for key in ("value", "low", "high"):
+                    variables[f"relation_{key}"] = (
+                        ("half", "relation"),
+                        group[f"relations/{key}"][:],
+                    )
+            return xr.Dataset(variables, coordinates, {"output": output, **_attributes(file)})
+
+    def summary(self, study: str, target: str, recipe: str) -> xr.Dataset:
+        """Masks and outputs of every model of a study on every target example."""
+        path = f"studies/{study}/summary/{target}/{recipe}.h5"
+        with self._open(path, summaries.KIND) as file:
+            model, example = ("model",), ("example",)
+            variables = {
+                name: (model + example, file[f"outputs/{name}"][:]) for name in stored.OUTPUTS
+            }
+            variables |= {
+                "mask": ((*model, "source_class"), file["masks"][:]),
+                "accuracy": ((*model, "half"), file["accuracy"][:]),
+                "class_accuracy": ((*model, "half", "target_class"), file["class_accuracy"][:]),
+                "source_accuracy": (model, file["source_accuracy"][:]),
+                "train_images": (model, file["train_images"][:]),
+            }
+            coordinates = _example_coordinates(file) | {
+                "model": file["rows"][:],
+                "label": (model, store.strings(file["labels"])),
+                "source_class": store.strings(file["source_class_names"]),
+            }
+            return xr.Dataset(variables, coordinates, _attributes(file))
+
+    def counterfactual(self, target: str, recipe: str) -> xr.Dataset:
+        """Accuracy (order, k, half, repeat) without k classes, its mean and gain over the full source, with intervals."""
+        with self._open(f"counterfactual/{target}/{recipe}.h5", curves.KIND) as file:
+            axes = ("order", "k", "half")
+            variables = {"accuracy": ((*axes, "repeat"), file["accuracy"][:])}
+            for name in ("accuracy", "gain"):
+                for key in ("mean", "low", "high"):
+                    variables[f"{name}_{key}"] = (axes, file[f"{name}_{key}"][:])
+            for key in ("best_k", "best_gain_mean", "best_gain_low", "best_gain_high"):
+                variables[key] = (("order",), file[key][:])
+            for key in ("full", "scratch"):
+                variables[key] = (("reference_repeat", "half"), file[key][:])
+            coordinates = {
+                "order": store.strings(file["orders"]),
+                "k": file["ks"][:],
+                "half": list(HALVES),
+            }
+            return xr.Dataset(variables, coordinates, _attributes(file))
+
+    def heatmaps(self, target: str, recipe: str) -> xr.Dataset:
+        """Images most hurt by a source class and their class maps (role, example, map_y, map_x)."""
+        with self._open(f"heatmaps/{target}/{recipe}.h5", hurt_examples.KIND) as file:
+            roles = list(hurt_examples.ROLES)
+            targets = np.array(store.strings(file["target_class_names"]))
+            harmful = np.array(store.strings(file["source_class_names"]))
+            variables = {
+                "image": (("example", "y", "x", "channel"), file["images"][:]),
+                "map": (
+                    ("role", "example", "map_y", "map_x"),
+                    np.stack([file[f"maps/{r}/map"][:] for r in roles]),
+                ),
+                "true": (("example",), targets[file["true"][:]]),
+                "predicted": (("example",), targets[file["predicted"][:]]),
+                "harmful": (("example",), harmful[file["harmful"][:]]),
+            }
+            for key in ("effect", "se", "q"):
+                variables[key] = (("example",), file[key][:])
+            for key in ("raw_min", "raw_max", "logit", "probability"):
+                values = np.stack([file[f"maps/{r}/{key}"][:] for r in roles])
+                variables[key] = (("role", "example"), values)
+            coordinates = {"example": store.strings(file["example_ids"]), "role": roles}
+            return xr.Dataset(variables, coordinates, _attributes(file))
+
+    def source_models(self, study: str) -> xr.Dataset:
+        """Masks, accuracies and training logs of a study's source models (not their weights)."""
+        shards = sorted(self.folder.glob(f"studies/{study}/source/*.h5"))
+        if not shards:
+            raise ArtefactError(
+                f"{self.folder}: no source models of '{study}'" + nearest(study, self.studies)
+            )
+        return xr.concat([self._source_shard(p) for p in shards], dim="model")
+
+    def _source_shard(self, path: Path) -> xr.Dataset:
+        with store.open(path, sources.KIND) as file:
+            axes = {
+                "masks": ("model", "source_class"),
+                "accuracy": ("model",),
+                "class_accuracy": ("model", "source_class"),
+                "train_images": ("model",),
+                "log": ("model", "epoch", "quantity"),
+            }
+            coordinates = {
+                "model": file["rows"][:],
+                "source_class": store.strings(file["source_class_names"]),
+                "quantity": ["loss", "accuracy", "learning rate"],
+            }
+            return xr.Dataset({k: (a, file[k][:]) for k, a in axes.items()}, coordinates)
+
+    def dataset(self, name: str) -> index.Index:
+        """The index of a data set: classes, and the examples of its splits."""
+        return index.read_index(self.folder / "data" / name / "index.h5")
+
+    def settings(self, path: str, kind: str) -> dict:
+        """The settings that an artefact (path within the folder) was made with."""
+        with self._open(path, kind) as file:
+            return store.settings(file)
+
+    def _open(self, path: str, kind: str):
+        full = self.folder / path
+        if not full.exists():
+            made = [str(p.relative_to(self.folder)) for p in full.parent.parent.glob("*/*.h5")]
+            raise ArtefactError(f"{full}: no such file" + (nearest(path, made) if made else ""))
+        return store.open(full, kind)
+
+
+def open_results(folder: str | Path = "results") -> Results:
+    """Open a results folder for reading."""
+    return Results(folder)
+
+
+def _example_coordinates(file: h5py.File) -> dict:
+    """Coordinates of target examples and classes, shared by summaries and influences."""
+    names = np.array(store.strings(file["target_class_names"]))
+    halves = np.array(HALVES)
+    return {
+        "example": store.strings(file["example_ids"]),
+        "example_class": (("example",), names[file["example_labels"][:]]),
+        "example_half": (("example",), halves[file["example_halves"][:]]),
+        "target_class": names,
+        "half": halves,
+    }
+
+
+def _require_output(file: h5py.File, output: str) -> None:
+    known = [k for k in file if isinstance(file[k], h5py.Group)]
+    if output not in known:
+        raise ArtefactError(f"{file.filename}: no influences on '{output}'" + nearest(output, known))
+
+
+def _attributes(file: h5py.File) -> dict:
+    """The provenance of an artefact."""
+    plain = ("kind", "created", "transferlens_version", "git_commit", "device")
+    return {k: file.attrs[k] for k in plain} | {
+        "config": store.settings(file),
+        "software": json.loads(file.attrs["software"]),
+    }
