@@ -100,10 +100,7 @@ def loop(masks: np.ndarray, values: np.ndarray) -> torch.Tensor:
     absent = 1 - present
     n_in, n_out = present.sum(0), absent.sum(0)
     return torch.stack(
-        [
-            (present * f[:, None]).sum(0) / n_in - (absent * f[:, None]).sum(0) / n_out
-            for f in values.T
-        ]
+        [(present * f[:, None]).sum(0) / n_in - (absent * f[:, None]).sum(0) / n_out for f in values.T]
     )
 
 
@@ -153,21 +150,15 @@ def write_summary(folder: Path, rows: Rows, target: Index) -> None:
     shards = []
     for name in studies.shards(len(rows), SHARD_SIZE):
         shards.append(folder / f"{name}.h5")
-        write_shard(
-            shards[-1], rows, studies.shard_rows(name, len(rows), SHARD_SIZE), target, effects
-        )
+        write_shard(shards[-1], rows, studies.shard_rows(name, len(rows), SHARD_SIZE), target, effects)
     summary.write_summary(folder / "summary.h5", shards, config={})
     for shard in shards:
         shard.unlink()
 
 
-def write_shard(
-    path: Path, study: Rows, numbers: range, target: Index, effects: np.ndarray
-) -> None:
+def write_shard(path: Path, study: Rows, numbers: range, target: Index, effects: np.ndarray) -> None:
     """The datasets of a transfer shard that a summary takes over."""
-    rows = Rows(
-        *(part[numbers.start : numbers.stop] for part in row_parts(study)), study.class_names
-    )
+    rows = Rows(*(part[numbers.start : numbers.stop] for part in row_parts(study)), study.class_names)
     labels = target.val.labels
     accuracy = np.full((len(rows), 2), 0.5)
     with store.create(path, transfer.KIND, config={}) as out:

@@ -22,9 +22,7 @@ def main(arguments):
         with store.replace_file(folder / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)
     figures.save(figures.influence_matrix(influence), folder, "influence_matrix")
-    figures.save(
-        figures.strongest_classes(influence, settings["top_classes"]), folder, "strongest_classes"
-    )
+    figures.save(figures.strongest_classes(influence, settings["top_classes"]), folder, "strongest_classes")
     figures.save(figures.counterfactual_curves(counterfactual), folder, "counterfactual_curves")
 
 

@@ -52,7 +52,9 @@ def main(arguments):
 if __name__ == "__main__":
     parser = job.parser(__doc__)
     parser.add_argument("--influence", type=Path, required=True)
-    parser.add_argument("--source", type=Path, required=True, help="reference shard with the full-source model")
+    parser.add_argument(
+        "--source", type=Path, required=True, help="reference shard with the full-source model"
+    )
     parser.add_argument("--transfer", type=Path, required=True, help="its transfer runs")
     parser.add_argument("--index", type=Path, required=True, help="of the target data set")
     parser.add_argument("--val", type=Path, required=True)

@@ -18,9 +18,7 @@ def main(arguments):
         case "reference":
             table = studies.reference_rows(classes, rows, seed)
         case "influence":
-            table = designs.influence_rows(
-                settings["design"], settings["keep"], classes, rows, seed
-            )
+            table = designs.influence_rows(settings["design"], settings["keep"], classes, rows, seed)
         case "pretrained":
             table = studies.pretrained_rows(classes)
         case _:
@@ -31,7 +29,6 @@ def main(arguments):
                 classes,
                 settings["orders"],
                 settings["ks"],
-                settings["repeats"],
                 rows,
                 seed,
             )

@@ -10,9 +10,7 @@ from transferlens.data import index, sources
 def main(arguments):
     settings = arguments.settings
     dataset = DatasetSettings.of(settings["dataset"])
-    images = sources.open_image_set(
-        settings["name"], dataset, arguments.data_root, arguments.download
-    )
+    images = sources.open_image_set(settings["name"], dataset, arguments.data_root, arguments.download)
     made, skipped = index.make_index(settings["name"], images, dataset, settings["seed"])
     for example_id in skipped:
         job.log.warning("%s: left out, cannot be decoded", example_id)

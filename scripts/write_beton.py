@@ -11,9 +11,7 @@ from transferlens.data import ffcv_files, index, sources
 def main(arguments):
     settings = arguments.settings
     dataset = DatasetSettings.of(settings["dataset"])
-    images = sources.open_image_set(
-        settings["name"], dataset, arguments.data_root, arguments.download
-    )
+    images = sources.open_image_set(settings["name"], dataset, arguments.data_root, arguments.download)
     examples = index.read_index(arguments.index).split(settings["split"])
     workers = int(os.environ.get("OMP_NUM_THREADS", 1))
     split = getattr(images, settings["split"])

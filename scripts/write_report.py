@@ -16,6 +16,7 @@ def main(arguments):
         settings["datasets"],
         settings["source"],
         [tuple(pair) for pair in settings["adaptations"]],
+        settings["pretrained"],
     )
 
 

@@ -161,8 +161,8 @@ def _check_studies(studies: Mapping[str, Any]) -> None:
     repeats, reference = studies["counterfactual"]["repeats"], studies["reference"]["repeats"]
     if repeats > reference:
         raise ConfigError(
-            f"config: studies.counterfactual.repeats is {repeats}, but each repeat is paired with a full-source "
-            f"model and studies.reference.repeats is {reference}; raise the latter"
+            f"config: studies.counterfactual.repeats is {repeats}, but each repeat is paired with a "
+            f"full-source model and studies.reference.repeats is {reference}; raise the latter"
         )
 
 

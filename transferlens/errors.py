@@ -1,4 +1,4 @@
-"""The errors a user can cause and cure: each is one line that names the thing, what was found, and the cure."""
+"""Errors a user can cause and cure: one line that names the thing, what was found, and the cure."""
 
 
 class TransferlensError(Exception):

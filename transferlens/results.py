@@ -39,9 +39,7 @@ class Results:
     @property
     def adaptations(self) -> list[tuple[str, str]]:
         """(target, recipe) of every influence that was estimated."""
-        return sorted(
-            (p.parent.name, p.stem) for p in self.folder.glob("influence/*/*.h5")
-        )
+        return sorted((p.parent.name, p.stem) for p in self.folder.glob("influence/*/*.h5"))
 
     @property
     def studies(self) -> list[str]:
@@ -51,9 +49,9 @@ class Results:
     def influence(self, target: str, recipe: str, output: str = "margin") -> xr.Dataset:
         """Influences on one output, with standard errors over models.
 
-        Variables: `effect`, `se` (example, source_class); `class_effect`, `class_se`, `class_low`, `class_high`,
-        `class_q` (half, target_class, source_class); the same with `overall_` (half, source_class); and
-        `relation_value`, `_low`, `_high` (half, relation) where class names and groups relate the two data sets.
+        Variables: `effect`, `se` (example, source_class); `class_effect`, `_se`, `_low`, `_high`, `_q` (half,
+        target_class, source_class); the same with `overall_` (half, source_class); and `relation_value`,
+        `_low`, `_high` (half, relation) where class names and groups relate the two data sets.
         """
         with self._open(f"influence/{target}/{recipe}.h5", influences.KIND) as file:
             _require_output(file, output)
@@ -83,9 +81,7 @@ class Results:
         path = f"studies/{study}/summary/{target}/{recipe}.h5"
         with self._open(path, summaries.KIND) as file:
             model, example = ("model",), ("example",)
-            variables = {
-                name: (model + example, file[f"outputs/{name}"][:]) for name in stored.OUTPUTS
-            }
+            variables = {name: (model + example, file[f"outputs/{name}"][:]) for name in stored.OUTPUTS}
             variables |= {
                 "mask": ((*model, "source_class"), file["masks"][:]),
                 "accuracy": ((*model, "half"), file["accuracy"][:]),
@@ -101,7 +97,7 @@ class Results:
             return xr.Dataset(variables, coordinates, _attributes(file))
 
     def counterfactual(self, target: str, recipe: str) -> xr.Dataset:
-        """Accuracy (order, k, half, repeat) without k classes, its mean and gain over the full source, with intervals."""
+        """Accuracy (order, k, half, repeat) without k classes; mean and gain over the full source, with intervals."""
         with self._open(f"counterfactual/{target}/{recipe}.h5", curves.KIND) as file:
             axes = ("order", "k", "half")
             variables = {"accuracy": ((*axes, "repeat"), file["accuracy"][:])}

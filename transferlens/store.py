@@ -31,9 +31,7 @@ class Writer:
     def __init__(self, file: h5py.File):
         self.file = file
 
-    def array(
-        self, name: str, data, dims: Sequence[str], meaning: str, units: str | None = None
-    ) -> None:
+    def array(self, name: str, data, dims: Sequence[str], meaning: str, units: str | None = None) -> None:
         """Store a whole array; `dims` names each axis, `meaning` says what one cell holds."""
         data = np.asarray(data)
         self._label(
@@ -129,24 +127,23 @@ def create(
         ArtefactError: the place cannot be written, or the disk is full.
     """
     path = Path(path)
-    with _writable(path) as temporary:
-        with h5py.File(temporary, "w", libver=("v110", "latest")) as file:
-            file.attrs.update(
-                {
-                    "kind": kind,
-                    "schema_version": SCHEMA_VERSION,
-                    "transferlens_version": __version__,
-                    "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                    "config": json.dumps(config, sort_keys=True),
-                    "inputs": json.dumps({str(p): sha256(p) for p in inputs}),
-                    "software": json.dumps(_software()),
-                    "device": device,
-                    "git_commit": _git_commit(),
-                }
-            )
-            if seed is not None:
-                file.attrs["seed"] = seed
-            yield Writer(file)
+    with _writable(path) as temporary, h5py.File(temporary, "w", libver=("v110", "latest")) as file:
+        file.attrs.update(
+            {
+                "kind": kind,
+                "schema_version": SCHEMA_VERSION,
+                "transferlens_version": __version__,
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "config": json.dumps(config, sort_keys=True),
+                "inputs": json.dumps({str(p): sha256(p) for p in inputs}),
+                "software": json.dumps(_software()),
+                "device": device,
+                "git_commit": _git_commit(),
+            }
+        )
+        if seed is not None:
+            file.attrs["seed"] = seed
+        yield Writer(file)
 
 
 @contextmanager
@@ -180,7 +177,7 @@ def replace_file(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def open(path: str | Path, kind: str) -> Iterator[h5py.File]:  # noqa: A001 (read as store.open)
+def open(path: str | Path, kind: str) -> Iterator[h5py.File]:
     """Read the artefact `path`, refusing what is not a whole artefact of this kind.
 
     Raises:

@@ -18,8 +18,8 @@ class Rows:
     Attributes:
         masks: bool[models, classes], which source classes each model is trained on.
         rows: int64[models], the row numbers in the study.
-        training_seeds: int64[models], decide initial weights, data order and augmentation. Rows that share one
-            start from the same weights: they are pairs.
+        training_seeds: int64[models], decide initial weights, data order and augmentation. Rows that share
+            one start from the same weights: they are pairs.
         labels: one name a row, saying what it is.
         class_names: the source classes.
     """
@@ -64,9 +64,7 @@ def repeat_seed(seed: int, repeat: int) -> int:
 
 def pretrained_rows(classes: list[str]) -> Rows:
     """The one row of the `pretrained` study: all classes, weights loaded instead of trained."""
-    return Rows(
-        np.ones((1, len(classes)), bool), np.array([0]), np.array([0]), ["pretrained"], classes
-    )
+    return Rows(np.ones((1, len(classes)), bool), np.array([0]), np.array([0]), ["pretrained"], classes)
 
 
 def write_rows(path: Path, rows: Rows, *, config: dict, seed: int, inputs: list) -> None:

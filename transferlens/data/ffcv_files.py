@@ -65,13 +65,11 @@ def _explain_import(error: ImportError) -> str:
     missing = re.search(r"(lib\w+)[\w.+-]*\.so", str(error))
     if missing:
         library = missing.group(1)
-        package = next(
-            (p for prefix, p in _SYSTEM_PACKAGES.items() if library.startswith(prefix)), library
-        )
-        return (
-            f"FFCV needs the system library {library}, which is missing: apt-get install {package}"
-        )
-    return f"FFCV cannot be imported ({error}): pip install ffcv (it compiles against OpenCV and libturbojpeg)"
+        package = next((p for prefix, p in _SYSTEM_PACKAGES.items() if library.startswith(prefix)), library)
+        return f"FFCV needs the system library {library}, which is missing: apt-get install {package}"
+    return (
+        f"FFCV cannot be imported ({error}): pip install ffcv (it compiles against OpenCV and libturbojpeg)"
+    )
 
 
 class _Guarded:
@@ -165,7 +163,7 @@ def check(beton: Path) -> None:
 
 
 def decode_all(beton: Path, resolution: int, crop_ratio: float, workers: int) -> torch.Tensor:
-    """All images, centre-cropped to `crop_ratio` of their shorter side: uint8[images, resolution, resolution, 3]."""
+    """All images, centre-cropped to `crop_ratio` of their shorter side: uint8[images, side, side, 3]."""
     with _compiling(_images(beton) >= _IMAGES_WORTH_COMPILING):
         loader = center_crop_loader(beton, resolution, crop_ratio, 512, workers)
         images = torch.empty((_images(beton), resolution, resolution, 3), dtype=torch.uint8)
@@ -176,31 +174,25 @@ def decode_all(beton: Path, resolution: int, crop_ratio: float, workers: int) ->
     return images
 
 
-def center_crop_loader(
-    beton: Path, resolution: int, crop_ratio: float, batch_size: int, workers: int
-):
+def center_crop_loader(beton: Path, resolution: int, crop_ratio: float, batch_size: int, workers: int):
     """An FFCV loader over all images in file order; yields (uint8[batch, resolution, resolution, 3],)."""
     with _imported():
         from ffcv.fields.rgb_image import CenterCropRGBImageDecoder
 
         decoder = CenterCropRGBImageDecoder((resolution, resolution), crop_ratio)
-        return _loader_class()(
-            beton, decoder, batch_size, workers, fields=("image",), shuffle=False
-        )
+        return _loader_class()(beton, decoder, batch_size, workers, fields=("image",), shuffle=False)
 
 
 def random_crop_loader(
     beton: Path, resolution: int, scale: tuple[float, float], batch_size: int, workers: int
 ):
-    """An FFCV loader of random resized crops in random order; call `restart` before each pass over a model's images.
+    """An FFCV loader of random resized crops in random order; call `restart` before each pass.
 
     Yields (uint8[batch, resolution, resolution, 3], int32 labels[batch, 1]).
     """
     with _imported():
         decoder = _seeded_crop_class()((resolution, resolution), scale)
-        return _loader_class()(
-            beton, decoder, batch_size, workers, fields=("image", "label"), shuffle=True
-        )
+        return _loader_class()(beton, decoder, batch_size, workers, fields=("image", "label"), shuffle=True)
 
 
 def shuffled_center_crop_loader(
@@ -211,9 +203,7 @@ def shuffled_center_crop_loader(
         from ffcv.fields.rgb_image import CenterCropRGBImageDecoder
 
         decoder = CenterCropRGBImageDecoder((resolution, resolution), crop_ratio)
-        return _loader_class()(
-            beton, decoder, batch_size, workers, fields=("image", "label"), shuffle=True
-        )
+        return _loader_class()(beton, decoder, batch_size, workers, fields=("image", "label"), shuffle=True)
 
 
 def _images(beton: Path) -> int:
@@ -246,7 +236,7 @@ def _loader_class():
 
     @numba.njit
     def seed_this_thread(seed):
-        np.random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 (Numba knows only the legacy generator)
 
     class SeededEpoch(EpochIterator):
         """Seeds Numba's generator of the decoding thread before every batch."""
@@ -326,7 +316,7 @@ def _seeded_crop_class():
             def decode(batch_indices, buffers, metadata, storage_state):
                 batch, scratch = buffers
                 # Drawn from the calling thread's generator, which SeededEpoch has just seeded.
-                first_seed = np.random.randint(0, 2**31 - 1)
+                first_seed = np.random.randint(0, 2**31 - 1)  # noqa: NPY002
                 for i in images(len(batch_indices)):
                     field = metadata[batch_indices[i]]
                     stored = read(field["data_ptr"], storage_state)
@@ -334,12 +324,10 @@ def _seeded_crop_class():
                     if field["mode"] == jpg:
                         pixels = scratch[i].reshape(-1)[: 3 * height * width]
                         pixels = pixels.reshape(height, width, 3)
-                        decode_jpeg(
-                            stored, pixels, height, width, height, width, 0, 0, 1, 1, False, False
-                        )
+                        decode_jpeg(stored, pixels, height, width, height, width, 0, 0, 1, 1, False, False)
                     else:
                         pixels = stored.reshape(height, width, 3)
-                    np.random.seed(first_seed + i)
+                    np.random.seed(first_seed + i)  # noqa: NPY002
                     top, left, h, w = draw_crop(height, width, scale, ratio)
                     resize(pixels, top, top + h, left, left + w, batch[i])
                 return batch[: len(batch_indices)]

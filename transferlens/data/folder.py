@@ -37,9 +37,7 @@ def open_folder(root: Path) -> ImageSet:
         for entry in sorted((root / "val").iterdir()):
             if entry.is_dir() and entry.name not in names:
                 raise DataError(f"{entry}: class '{entry.name}' is not in {root / 'train'}")
-    return ImageSet(
-        names, [""] * len(names), _split(root / "train", names), _split(root / "val", names)
-    )
+    return ImageSet(names, [""] * len(names), _split(root / "train", names), _split(root / "val", names))
 
 
 def _split(folder: Path, names: list[str]) -> Split:

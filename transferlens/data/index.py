@@ -53,9 +53,7 @@ class Index:
         return {"train": self.train, "val": self.val}[name]
 
 
-def make_index(
-    name: str, images: ImageSet, settings: DatasetSettings, seed: int
-) -> tuple[Index, list[str]]:
+def make_index(name: str, images: ImageSet, settings: DatasetSettings, seed: int) -> tuple[Index, list[str]]:
     """Choose, check and divide the images of a data set.
 
     Every chosen image is decoded once here, so that a broken one is met before any training. The val
@@ -85,10 +83,7 @@ def make_index(
     index = Index(
         images.class_names,
         images.class_groups,
-        *(
-            _examples(*chosen[s], _halves(name, s, chosen[s], settings.select_fraction, seed))
-            for s in SPLITS
-        ),
+        *(_examples(*chosen[s], _halves(name, s, chosen[s], settings.select_fraction, seed)) for s in SPLITS),
     )
     _require_every_class(name, index)
     return index, skipped
@@ -98,9 +93,7 @@ def _choose(labels: np.ndarray, per_class: int | None, rng: np.random.Generator)
     """Positions of at most `per_class` random images of every class, ascending."""
     if per_class is None:
         return np.arange(len(labels))
-    rows = [
-        rng.permutation(np.flatnonzero(labels == c))[:per_class] for c in range(labels.max() + 1)
-    ]
+    rows = [rng.permutation(np.flatnonzero(labels == c))[:per_class] for c in range(labels.max() + 1)]
     return np.sort(np.concatenate(rows))
 
 
@@ -141,9 +134,7 @@ def _halves(name: str, split_name: str, chosen, select_fraction: float, seed: in
 
 
 def _examples(split: Split, positions: np.ndarray, sizes: np.ndarray, halves: np.ndarray):
-    return Examples(
-        [split.ids[p] for p in positions], split.labels[positions], halves, positions, sizes
-    )
+    return Examples([split.ids[p] for p in positions], split.labels[positions], halves, positions, sizes)
 
 
 def _require_every_class(name: str, index: Index) -> None:
@@ -154,14 +145,12 @@ def _require_every_class(name: str, index: Index) -> None:
         missing = np.setdiff1d(np.arange(len(index.class_names)), labels)
         if len(missing):
             raise DataError(
-                f"data set {name}: class '{index.class_names[missing[0]]}' has no images in {part}; add images "
-                "or remove the class"
+                f"data set {name}: class '{index.class_names[missing[0]]}' has no images in {part}; add "
+                "images or remove the class"
             )
 
 
-def write_index(
-    path: Path, index: Index, skipped: list[str], *, config: dict, seed: int
-) -> None:
+def write_index(path: Path, index: Index, skipped: list[str], *, config: dict, seed: int) -> None:
     """Store an index as an artefact."""
     with store.create(path, KIND, config=config, seed=seed) as out:
         out.strings("class_names", index.class_names, ["classes"], "name of the class")
@@ -198,6 +187,4 @@ def read_index(path: str | Path) -> Index:
             )
             for s in SPLITS
         ]
-        return Index(
-            store.strings(file["class_names"]), store.strings(file["class_groups"]), *splits
-        )
+        return Index(store.strings(file["class_names"]), store.strings(file["class_groups"]), *splits)

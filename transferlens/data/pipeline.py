@@ -19,9 +19,7 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 class Images(ABC):
     """The images of one split, for training and for evaluation."""
 
-    def __init__(
-        self, beton: Path, examples: Examples, settings: InputSettings, device: torch.device
-    ):
+    def __init__(self, beton: Path, examples: Examples, settings: InputSettings, device: torch.device):
         ffcv_files.check(beton)
         self.beton, self.examples, self.settings, self.device = beton, examples, settings, device
         self.labels = torch.from_numpy(examples.labels).to(device)
@@ -51,14 +49,12 @@ class Images(ABC):
         depend on (seed, epoch) alone.
         """
         generator = torch.Generator().manual_seed(seed_for(seed, "augmentation", epoch))
-        batches = self._training_bytes(
-            positions, training, batch_size, epoch, seed, resolution, generator
-        )
+        batches = self._training_bytes(positions, training, batch_size, epoch, seed, resolution, generator)
         for images, labels in batches:
             yield augmentation.flip(images, generator) if training.flip else images, labels
 
     def pick(self, positions: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
-        """A few evaluation images: float32[n, 3, resolution, resolution], and their bytes uint8[n, r, r, 3]."""
+        """A few evaluation images float32[n, 3, side, side], and their bytes uint8[n, side, side, 3]."""
         wanted, found = {int(p) for p in positions}, {}
         start = 0
         for images in self._evaluation_bytes(512):
@@ -94,17 +90,15 @@ class ResidentImages(Images):
     def _bytes(self, resolution: int, crop_ratio: float) -> torch.Tensor:
         key = (resolution, crop_ratio)
         if key not in self._decoded:
-            self._decoded[key] = ffcv_files.decode_all(
-                self.beton, *key, workers=torch.get_num_threads()
-            ).to(self.device)
+            self._decoded[key] = ffcv_files.decode_all(self.beton, *key, workers=torch.get_num_threads()).to(
+                self.device
+            )
         return self._decoded[key]
 
     def _evaluation_bytes(self, batch_size):
         yield from self._bytes(self.settings.resolution, self.settings.crop_ratio).split(batch_size)
 
-    def _training_bytes(
-        self, positions, training, batch_size, epoch, seed, resolution, generator
-    ):
+    def _training_bytes(self, positions, training, batch_size, epoch, seed, resolution, generator):
         if training.crop == "random_resized":
             source = self._bytes(resident_side(self.settings, training), 1.0)
         else:
@@ -120,9 +114,7 @@ class ResidentImages(Images):
                     self._normalise(images), resolution, training.scale, generator
                 )
             elif training.crop == "translate":
-                images = self._normalise(
-                    augmentation.translate(images, training.padding, generator)
-                )
+                images = self._normalise(augmentation.translate(images, training.padding, generator))
             else:
                 images = self._normalise(images)
             yield images, self.labels[batch]
@@ -146,9 +138,7 @@ class StreamingImages(Images):
         for (images,) in loader:
             yield images
 
-    def _training_bytes(
-        self, positions, training, batch_size, epoch, seed, resolution, generator
-    ):
+    def _training_bytes(self, positions, training, batch_size, epoch, seed, resolution, generator):
         loader = self._training_loader(training, batch_size)
         if training.crop == "random_resized":
             loader.set_resolution(resolution)
@@ -183,9 +173,7 @@ def resident_side(settings: InputSettings, training: TrainingSettings) -> int:
     return math.ceil(largest / settings.crop_ratio)
 
 
-def open_images(
-    beton: Path, examples: Examples, settings: InputSettings, device: torch.device
-) -> Images:
+def open_images(beton: Path, examples: Examples, settings: InputSettings, device: torch.device) -> Images:
     """The images of a split by the configured way of loading (`auto` goes by the decoded size)."""
     loading = settings.loading
     if loading == "auto":

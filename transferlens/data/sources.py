@@ -1,4 +1,4 @@
-"""Image sets by name: labelled images with a fixed train and val split, before anything is chosen from them."""
+"""Image sets by name: labelled images with fixed splits, before anything is chosen from them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,16 +54,12 @@ def registry() -> dict[str, Registered]:
     from transferlens.data import digits
 
     return {
-        "digits-and-clothes": Registered(
-            digits.DIGITS + digits.CLOTHES, digits.open_digits_and_clothes
-        ),
+        "digits-and-clothes": Registered(digits.DIGITS + digits.CLOTHES, digits.open_digits_and_clothes),
         "optdigits": Registered(digits.DIGITS, digits.open_optdigits),
     }
 
 
-def open_image_set(
-    name: str, settings: DatasetSettings, data_root: Path, download: bool
-) -> ImageSet:
+def open_image_set(name: str, settings: DatasetSettings, data_root: Path, download: bool) -> ImageSet:
     """Open the image set `name`: an image folder if it has a path, else a registered one.
 
     Raises:

@@ -1,7 +1,8 @@
 """Class activation maps of target and source classes for the same images, by torchcam.
 
-The only module that imports torchcam. Its choice of layer is unsafe for small inputs, so the layer is always
-given; maps are taken before its per-image normalisation, which would make weak maps look as hot as strong ones.
+The only module that imports torchcam. Its choice of layer is unsafe for small inputs, so the layer is
+always given; maps are taken before its per-image normalisation, which would make weak maps look as hot as
+strong ones.
 """
 
 from dataclasses import dataclass
@@ -35,8 +36,8 @@ class ClassMaps:
     """Evidence maps for one class an image.
 
     Attributes:
-        maps: float32[images, height, width] at the layer's own resolution. For `CAM` signed, and its mean plus the
-            head's bias is the logit; for gradient methods non-negative.
+        maps: float32[images, height, width] at the layer's own resolution. For `CAM` signed, and its mean plus
+            the head's bias is the logit; for gradient methods non-negative.
         logits, probabilities: float32[images], of that class, within its own head.
     """
 

@@ -70,9 +70,7 @@ def explain(
         predicted = model.target_head(model.backbone(images)).argmax(1).numpy()
     classes = {"true": labels, "predicted": predicted, "harmful": hurt.source_classes}
     maps = {
-        role: class_maps.class_maps(
-            model, images, [int(c) for c in classes[role]], head, method
-        )
+        role: class_maps.class_maps(model, images, [int(c) for c in classes[role]], head, method)
         for role, (head, _) in ROLES.items()
     }
     return maps, predicted

@@ -66,9 +66,7 @@ def _write_axes(out: store.Writer, summary: Summary) -> None:
     out.array("n_out", (~masks).sum(0), ["classes"], "models that did not see the class")
 
 
-def _write_examples(
-    out: store.Writer, output: str, masks: np.ndarray, values: h5py.Dataset
-) -> None:
+def _write_examples(out: store.Writer, output: str, masks: np.ndarray, values: h5py.Dataset) -> None:
     shape = (values.shape[1], masks.shape[1])
     columns = {
         name: out.empty(
@@ -112,7 +110,7 @@ def _interval(effects: Effects) -> Interval:
 
 
 def _write_relations(out, output, masks, by_class, weights) -> None:
-    """Mean influence of same, related and unrelated source classes, where names and groups tell them apart."""
+    """Mean influence of same, related and unrelated source classes, where names and groups tell them."""
     compared = [relations.compare_relations(masks, by_class[:, h], weights) for h in range(2)]
     names = list(compared[0])
     out.strings(f"{output}/relations/names", names, ["relations"], "kind of pair, or difference")

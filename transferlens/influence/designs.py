@@ -22,9 +22,7 @@ def draw_row(design: str, classes: int, keep: float, seed: int, row: int) -> np.
     return mask
 
 
-def influence_rows(
-    design: str, keep: float, classes: list[str], rows: range, seed: int
-) -> Rows:
+def influence_rows(design: str, keep: float, classes: list[str], rows: range, seed: int) -> Rows:
     """Rows of the `influence` study."""
     masks = [draw_row(design, len(classes), keep, seed, row) for row in rows]
     seeds = [seed_for(seed, "influence", row) for row in rows]

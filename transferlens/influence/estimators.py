@@ -50,8 +50,8 @@ def check_masks(masks: np.ndarray, class_names: list[str]) -> None:
     if scarce.min() < 2:
         worst = int(scarce.argmin())
         raise DataError(
-            f"influence of '{class_names[worst]}' cannot be estimated: {present[worst]} of {len(masks)} models "
-            "saw it, at least two must have seen it and two not; raise studies.influence.models"
+            f"influence of '{class_names[worst]}' cannot be estimated: {present[worst]} of {len(masks)} "
+            "models saw it, at least two must have seen it and two not; raise studies.influence.models"
         )
 
 

@@ -4,6 +4,8 @@ Pairs of a target class and a source class are `same` (equal names), `related` (
 `unrelated` (another group). Mean influences of the three kinds are compared with a jackknife over models.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from transferlens.statistics import Interval, jackknife_interval
@@ -41,7 +43,7 @@ def compare_relations(
     """
     contrasts = dict(weights)
     present = [r for r in RELATIONS if r in weights]
-    for stronger, weaker in zip(present, present[1:], strict=False):
+    for stronger, weaker in pairwise(present):
         contrasts[f"{stronger} - {weaker}"] = weights[stronger] - weights[weaker]
     return {name: _jackknife_contrast(masks, means, w) for name, w in contrasts.items()}
 

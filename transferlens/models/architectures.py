@@ -112,9 +112,7 @@ class _ResidualBlock(nn.Module):
     def __init__(self, channels: int, out: int, stride: int):
         super().__init__()
         self.first = _conv_bn_relu(channels, out, stride)
-        self.second = nn.Sequential(
-            nn.Conv2d(out, out, 3, padding=1, bias=False), nn.BatchNorm2d(out)
-        )
+        self.second = nn.Sequential(nn.Conv2d(out, out, 3, padding=1, bias=False), nn.BatchNorm2d(out))
         self.shortcut: Callable[[torch.Tensor], torch.Tensor] = nn.Identity()
         if stride > 1 or channels != out:
             self.shortcut = nn.Sequential(

@@ -36,10 +36,7 @@ def save(writer: store.Writer, group: str, row: int, module: nn.Module) -> None:
 
 def load(file: h5py.File, group: str, row: int, module: nn.Module) -> None:
     """Load row `row` of a stack into the module, strictly."""
-    state = {
-        name: torch.from_numpy(np.asarray(file[f"{group}/{name}"][row]))
-        for name in module.state_dict()
-    }
+    state = {name: torch.from_numpy(np.asarray(file[f"{group}/{name}"][row])) for name in module.state_dict()}
     module.load_state_dict(state)
 
 
@@ -88,7 +85,7 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
 
 
 def load_foreign(module: nn.Module, state: Mapping[str, torch.Tensor], origin: str) -> None:
-    """Load a foreign state strictly; a missing, surplus or misshapen tensor is a ConfigError that names it."""
+    """Load a foreign state strictly; a missing, surplus or misshapen tensor is a ConfigError naming it."""
     own = module.state_dict()
     for name in state:
         if name not in own:
@@ -98,7 +95,7 @@ def load_foreign(module: nn.Module, state: Mapping[str, torch.Tensor], origin: s
             raise ConfigError(f"{origin}: tensor '{name}' is missing")
         if tensor.shape != state[name].shape:
             raise ConfigError(
-                f"{origin}: tensor '{name}' is {tuple(state[name].shape)}, this architecture with these source "
-                f"classes needs {tuple(tensor.shape)}"
+                f"{origin}: tensor '{name}' is {tuple(state[name].shape)}, this architecture with these "
+                f"source classes needs {tuple(tensor.shape)}"
             )
     module.load_state_dict(dict(state))

@@ -81,9 +81,7 @@ def counterfactual_curves(counterfactual: xr.Dataset) -> Figure:
     for order in report.order.values:
         curve, colour = report.sel(order=order), _ORDERS[order]
         axis.plot(curve.k, curve.accuracy_mean, "o-", color=colour, label=_NAMES[order])
-        axis.fill_between(
-            curve.k, curve.accuracy_low, curve.accuracy_high, color=colour, alpha=0.15
-        )
+        axis.fill_between(curve.k, curve.accuracy_low, curve.accuracy_high, color=colour, alpha=0.15)
     axis.set(xlabel="source classes removed", ylabel="target accuracy (report half)")
     axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure

@@ -45,9 +45,10 @@ def write_page(
     dataset_names: list[str],
     source: str,
     adaptations: list[tuple[str, str]],
+    pretrained: bool,
 ) -> None:
     """Write `index.html` from a results folder; figures are read from the `report` folder beside it."""
-    sections = [_section(results, path.parent, t, r, output) for t, r in adaptations]
+    sections = [_section(results, path.parent, t, r, output, pretrained) for t, r in adaptations]
     provenance = _provenance(results, *adaptations[0])
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("transferlens", "report"),
@@ -62,7 +63,7 @@ def write_page(
         source=source,
         sections=sections,
         datasets=[_dataset_row(results, name) for name in dataset_names],
-        studies=_study_rows(results, *adaptations[0]),
+        studies=_study_rows(results, adaptations, pretrained),
         warnings=_warnings(results, sections, dataset_names, adaptations),
         provenance=provenance,
         style=(Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
@@ -71,7 +72,9 @@ def write_page(
         temporary.write_text(html, encoding="utf-8")
 
 
-def _section(results: Results, folder: Path, target: str, recipe: str, output: str) -> Section:
+def _section(
+    results: Results, folder: Path, target: str, recipe: str, output: str, pretrained: bool
+) -> Section:
     influence = results.influence(target, recipe, output)
     counterfactual = results.counterfactual(target, recipe)
     figures = {
@@ -83,7 +86,7 @@ def _section(results: Results, folder: Path, target: str, recipe: str, output: s
         target,
         recipe,
         output,
-        _headline(results, target, recipe, counterfactual),
+        _headline(results, target, recipe, counterfactual, pretrained),
         checks.run_checks(influence, counterfactual),
         tables.choice_table(counterfactual).to_dict("records"),
         _strongest_by_target_class(influence),
@@ -95,7 +98,7 @@ def _section(results: Results, folder: Path, target: str, recipe: str, output: s
 
 
 def _headline(
-    results: Results, target: str, recipe: str, counterfactual: xr.Dataset
+    results: Results, target: str, recipe: str, counterfactual: xr.Dataset, pretrained: bool
 ) -> list[tuple[str, str, str]]:
     """Report-half accuracies with intervals over models."""
     subsets = results.summary("influence", target, recipe).accuracy.sel(half="report")
@@ -106,7 +109,11 @@ def _headline(
         ("accuracy from a random subset of classes", mean_interval(subsets.values)),
         ("gain of the full source over scratch", checks.full_minus_scratch(counterfactual)),
     ]
-    return [(name, f"{i.value:.3f}", _interval_text(i)) for name, i in rows]
+    shown = [(name, f"{i.value:.3f}", _interval_text(i)) for name, i in rows]
+    if pretrained:
+        accuracy = results.summary("pretrained", target, recipe).accuracy.sel(half="report")
+        shown.append(("accuracy from the pretrained weights", f"{accuracy.item():.3f}", "one model"))
+    return shown
 
 
 def _interval_text(interval: Interval) -> str:
@@ -148,11 +155,11 @@ def _dataset_row(results: Results, name: str) -> dict:
     }
 
 
-def _study_rows(results: Results, target: str, recipe: str) -> list[dict]:
+def _study_rows(results: Results, adaptations: list[tuple[str, str]], pretrained: bool) -> list[dict]:
     """Models, classes seen and source accuracy of the studies."""
-    names = ["reference", "influence", f"counterfactual-{target}-{recipe}"]
+    names = ["reference", "influence", *(f"counterfactual-{t}-{r}" for t, r in adaptations)]
     rows = []
-    for name in [n for n in [*names, "pretrained"] if n in results.studies]:
+    for name in names + ["pretrained"] * pretrained:
         models = results.source_models(name)
         seen = models.masks.sum("source_class").values
         rows.append(
@@ -193,8 +200,8 @@ def _warnings(
     design = results.settings("studies/influence/masks/0000.h5", "masks")["design"]
     if design == "fixed_size":
         found.append(
-            "Masks have a fixed size, so the influences of an example sum to about zero: negative means below "
-            "the average class, not harmful in absolute terms."
+            "Masks have a fixed size, so the influences of an example sum to about zero: negative means "
+            "below the average class, not harmful in absolute terms."
         )
     return found
 
@@ -204,9 +211,7 @@ def _provenance(results: Results, target: str, recipe: str) -> dict:
     attributes = results.influence(target, recipe).attrs
     settings = {
         "source training": results.settings("studies/influence/source/0000.h5", sources.KIND),
-        "transfer": results.settings(
-            f"studies/influence/transfer/{target}/{recipe}/0000.h5", transfer.KIND
-        ),
+        "transfer": results.settings(f"studies/influence/transfer/{target}/{recipe}/0000.h5", transfer.KIND),
         "masks": results.settings("studies/influence/masks/0000.h5", "masks"),
     }
     with store.open(results.folder / "studies/influence/source/0000.h5", sources.KIND) as file:

@@ -19,9 +19,7 @@ def class_table(influence: xr.Dataset) -> pd.DataFrame:
 def overall_table(influence: xr.Dataset) -> pd.DataFrame:
     """One row for every half and source class: influence on the mean output of the half."""
     table = influence[[f"overall_{c}" for c in _COLUMNS]].to_dataframe().reset_index()
-    return table.rename(columns={f"overall_{c}": c for c in _COLUMNS})[
-        ["half", "source_class", *_COLUMNS]
-    ]
+    return table.rename(columns={f"overall_{c}": c for c in _COLUMNS})[["half", "source_class", *_COLUMNS]]
 
 
 def counterfactual_table(counterfactual: xr.Dataset) -> pd.DataFrame:

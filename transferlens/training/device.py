@@ -9,7 +9,7 @@ import torch
 
 
 def pick() -> torch.device:
-    """The first GPU if there is one (CUDA_VISIBLE_DEVICES chooses), else the CPU with the threads of the job."""
+    """The first visible GPU if there is one, else the CPU with the threads of the job."""
     if torch.cuda.is_available():
         torch.backends.cudnn.benchmark = True
         return torch.device("cuda")

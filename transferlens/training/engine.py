@@ -51,9 +51,7 @@ def train(
             optimiser.param_groups[0]["lr"] = lr
             with devices.autocast(dtype, device):
                 logits = network(batch)
-            loss = functional.cross_entropy(
-                logits.float(), labels, label_smoothing=training.label_smoothing
-            )
+            loss = functional.cross_entropy(logits.float(), labels, label_smoothing=training.label_smoothing)
             optimiser.zero_grad()
             scaler.scale(loss).backward()
             scaler.step(optimiser)

@@ -79,9 +79,7 @@ def initial_network(architecture: ArchitectureSettings, classes: int, seed: int)
 def _reserve(path, rows: Rows, architecture, epochs: int, config, inputs, device):
     """Create the artefact with room for every row; yields its writer."""
     models, classes = rows.masks.shape
-    with store.create(
-        path, KIND, config=config, inputs=inputs, device=devices.name(device)
-    ) as out:
+    with store.create(path, KIND, config=config, inputs=inputs, device=devices.name(device)) as out:
         studies.write_row_table(out, rows)
         states.reserve(out, "weights", initial_network(architecture, classes, 0), models)
         reserve_log(out, models, epochs)

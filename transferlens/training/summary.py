@@ -92,8 +92,8 @@ def _append(out: store.Writer, shard: h5py.File, start: int, path: Path) -> int:
         if values.dtype.kind == "f" and np.isnan(values).any():
             model = shard["rows"][int(np.isnan(values).any(1).argmax())]
             raise ArtefactError(
-                f"{path}: output '{name}' of model {model} is NaN (its training diverged); lower the learning "
-                "rate and run again"
+                f"{path}: output '{name}' of model {model} is NaN (its training diverged); lower the "
+                "learning rate and run again"
             )
         out.file[f"outputs/{name}"][start:stop] = values
     return stop - start

@@ -43,9 +43,7 @@ def transfer_shard(
     """
     with (
         store.open(source_path, sources.KIND) as source,
-        store.create(
-            path, KIND, config=config, inputs=inputs, device=devices.name(train.device)
-        ) as out,
+        store.create(path, KIND, config=config, inputs=inputs, device=devices.name(train.device)) as out,
     ):
         rows = studies.read_row_table(source)
         _reserve(out, rows, target, recipe.training.epochs, source)
@@ -91,9 +89,7 @@ def adapt(network: Network, train: Images, recipe: RecipeSettings, seed: int) ->
     features = engine.evaluate(network.backbone, train).clone()
     mean, std = features.mean(0), features.std(0)
     std = torch.where(std > 0, std, torch.ones_like(std))  # a constant feature stays constant
-    batches = _FeatureBatches(
-        (features - mean) / std, train.labels, train.settings, train.device
-    )
+    batches = _FeatureBatches((features - mean) / std, train.labels, train.settings, train.device)
     training = replace(training, precision="float32", resize=None)
     head = network.head
     log = engine.train(head, head.parameters(), batches, positions, training, seed)
@@ -192,9 +188,7 @@ def _reserve(out: store.Writer, rows, target: Index, epochs: int, source: h5py.F
             meaning,
             outputs.UNITS.get(name),
         )
-    out.empty(
-        "accuracy", (models, 2), np.float64, ["models", "halves"], "accuracy (halves: select, report)"
-    )
+    out.empty("accuracy", (models, 2), np.float64, ["models", "halves"], "accuracy (halves: select, report)")
     out.empty(
         "class_accuracy",
         (models, 2, classes),

@@ -8,7 +8,7 @@ import yaml
 
 REPOSITORY = Path(workflow.basedir)
 # Jobs run `python`: make that the interpreter Snakemake itself runs in, activated or not.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 sys.path.insert(0, str(REPOSITORY))
 
 from snakemake.exceptions import WorkflowError
@@ -103,6 +103,10 @@ def betons(dataset):
     }
 
 
+def target_files(wildcards):
+    return betons(wildcards.target)
+
+
 def dataset_settings(wildcards):
     keys = ("path", "train_per_class", "val_per_class", "select_fraction", "unreadable")
     settings = config["datasets"][wildcards.dataset]
@@ -136,7 +140,11 @@ def masks_input(wildcards):
 def masks_settings(wildcards):
     settings, rows, limited_to = STUDIES[wildcards.study]
     block = studies.shard_rows(wildcards.shard, rows, settings["shard_size"])
-    shown = ("design", "keep", "orders", "ks", "repeats", "output") if wildcards.study != "reference" else ()
+    shown = (
+        ("design", "keep", "orders", "ks", "output")
+        if wildcards.study != "reference"
+        else ()
+    )
     return dumps(
         {
             "study": wildcards.study,
@@ -204,6 +212,7 @@ def report_settings():
             "source": SOURCE,
             "datasets": list(config["datasets"]),
             "adaptations": ADAPTATIONS,
+            "pretrained": config["studies"]["pretrained"] is not None,
         }
     )
 

@@ -3,6 +3,7 @@
 
 rule heatmaps:
     input:
+        unpack(target_files),
         script=code("draw_heatmaps.py"),
         code=code(
             "draw_heatmaps.py",
@@ -13,9 +14,6 @@ rule heatmaps:
         influence="results/influence/{target}/{recipe}.h5",
         source="results/studies/reference/source/0000.h5",
         transfer="results/studies/reference/transfer/{target}/{recipe}/0000.h5",
-        index="results/data/{target}/index.h5",
-        val="results/data/{target}/val.beton",
-        manifest="results/data/{target}/val.h5",
     output:
         heatmaps="results/heatmaps/{target}/{recipe}.h5",
         gallery=report(

@@ -73,9 +73,7 @@ rule report:
         ),
         indexes=expand("results/data/{name}/index.h5", name=config["datasets"]),
         influence_sources="results/studies/influence/source/0000.h5",
-        influence_summaries=per_adaptation(
-            "results/studies/influence/summary/{target}/{recipe}.h5"
-        ),
+        influence_summaries=per_adaptation("results/studies/influence/summary/{target}/{recipe}.h5"),
         figures=per_adaptation("results/report/{target}/{recipe}/influence_matrix.svg"),
         heatmaps=per_adaptation("results/heatmaps/{target}/{recipe}.png"),
         pretrained=pretrained_summaries,

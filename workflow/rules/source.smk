@@ -21,9 +21,9 @@ rule train_source:
         "results/logs/train_source/{study}-{shard}.log",
     benchmark:
         "results/benchmarks/train_source/{study}-{shard}.tsv"
+    priority: 1
     conda:
         "../../envs/transferlens.yaml"
-    priority: 1
     params:
         settings=source_settings,
     message:

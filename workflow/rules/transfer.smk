@@ -3,7 +3,7 @@
 
 rule transfer:
     input:
-        lambda wildcards: betons(wildcards.target).values(),
+        unpack(target_files),
         script=code("transfer.py"),
         code=code(
             "transfer.py",
@@ -16,9 +16,6 @@ rule transfer:
             "training/transfer.py",
         ),
         source="results/studies/{study}/source/{shard}.h5",
-        index="results/data/{target}/index.h5",
-        train="results/data/{target}/train.beton",
-        val="results/data/{target}/val.beton",
     output:
         runs="results/studies/{study}/transfer/{target}/{recipe}/{shard}.h5",
     log:

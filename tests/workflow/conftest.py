@@ -1,0 +1,72 @@
+"""The smoke study, run for real once a session in a copy of the project."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SNAKEMAKE = [sys.executable, "-m", "snakemake", "--configfile", "configs/smoke.yaml"]
+
+
+def copy_project(folder: Path) -> Path:
+    """The project's files (not its results) in another folder."""
+    parts = ("Snakefile", "config.yaml", "configs", "workflow", "scripts", "transferlens", "envs", "profiles")
+    for part in parts:
+        source = REPOSITORY / part
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / part)
+    return folder
+
+
+def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run Snakemake on the smoke study in a copy of the project."""
+    return subprocess.run([*SNAKEMAKE, *arguments], cwd=folder, capture_output=True, text=True)
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    """The number of jobs that Snakemake would run, by rule."""
+    done = snakemake(folder, "--dry-run", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = (done.stdout + done.stderr).partition("Job stats:")[2].split("\n\n")[0]
+    counts = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+    return {rule: n for rule, n in counts.items() if rule not in ("all", "total")}
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory) -> Path:
+    """A finished smoke study."""
+    folder = copy_project(tmp_path_factory.mktemp("smoke"))
+    done = snakemake(folder, "--cores", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def interrupted(tmp_path_factory) -> tuple[Path, list[Path]]:
+    """The same study in another folder, stopped by Ctrl-C while models train; and what it left behind."""
+    folder = copy_project(tmp_path_factory.mktemp("interrupted"))
+    process = subprocess.Popen(
+        [*SNAKEMAKE, "--cores", "2"],
+        cwd=folder,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None and not list(folder.glob("results/studies/*/source/.*.tmp")):
+        time.sleep(0.2)
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(timeout=60)
+    return folder, [p for p in (folder / "results").rglob("*") if p.is_file()]
+
+
+@pytest.fixture
+def finished(smoke, tmp_path) -> Path:
+    """A private copy of the finished study, to change; files get new dates, as in a copy by hand."""
+    return shutil.copytree(smoke, tmp_path / "copy", copy_function=shutil.copy)

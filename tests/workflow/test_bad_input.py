@@ -1,0 +1,152 @@
+"""Bad input is met before work starts, with one line that names it."""
+
+import multiprocessing
+import os
+import shutil
+
+import h5py
+import pytest
+
+from tests.workflow.conftest import copy_project, snakemake
+from transferlens import store
+from transferlens.errors import ArtefactError
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return copy_project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sede=1", "unknown key 'sede' (did you mean 'seed'?)"),
+        ("source_training={epoch: 3}", "unknown key 'source_training.epoch' (did you mean 'epochs'?)"),
+        ("seed=yes", "'seed' is True (bool); it must be of type integer"),
+        (
+            "source_training={epochs: 2.0}",
+            "'source_training.epochs' is 2.0 (float); it must be of type integer",
+        ),
+        ("download=1", "'download' is 1 (int); it must be of type boolean"),
+        (
+            "source=digits-and-cloths",
+            "unknown data set 'digits-and-cloths' (did you mean 'digits-and-clothes'?)",
+        ),
+        ("architecture={name: resnet19}", "'architecture.name' is 'resnet19' (did you mean 'resnet18'?)"),
+        ("studies={counterfactual: {ks: [5, 21]}}", "ks contains 21, but the source has 20 classes"),
+        ("datasets={mine: {path: /nowhere}}", "/nowhere/train: no such folder"),
+    ],
+)
+def test_a_bad_setting_stops_before_any_job(project, override, message):
+    done = snakemake(project, "--cores", "1", "--config", override)
+    assert done.returncode != 0
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if message in line]
+    assert len(lines) == 1
+    assert not (project / "results").exists()
+
+
+def test_a_right_override_is_taken_with_its_type(project):
+    done = snakemake(project, "--dry-run", "--config", "seed=3", "source_training={flip: True}")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_newer_results_folder_is_refused(finished):
+    with h5py.File(finished / "results/data/optdigits/index.h5", "r+") as file:
+        file.attrs["schema_version"] = store.SCHEMA_VERSION + 1
+    done = snakemake(finished, "--cores", "1")
+    assert done.returncode != 0
+    assert "written by a newer Transferlens" in done.stdout + done.stderr
+
+
+def test_a_truncated_summary_is_named_with_its_cure(finished):
+    path = finished / "results/studies/influence/summary/optdigits/fixed.h5"
+    os.truncate(path, path.stat().st_size // 2)
+    done = snakemake(finished, "--cores", "1", "--forcerun", "influence", "--until", "influence")
+    assert done.returncode != 0
+    assert "summary/optdigits/fixed.h5: damaged" in done.stdout + done.stderr
+    assert "delete it" in done.stdout + done.stderr
+
+
+def test_a_truncated_beton_is_named_with_its_cure(finished):
+    path = finished / "results/data/digits-and-clothes/train.beton"
+    os.truncate(path, path.stat().st_size - 1)
+    done = snakemake(
+        finished, "--cores", "1", "--allowed-rules", "train_source", "--forcerun", "train_source"
+    )
+    assert done.returncode != 0
+    assert "train.beton: truncated or damaged" in done.stdout + done.stderr
+
+
+def _image_folder(root, images):
+    from PIL import Image
+
+    for split in ("train", "val"):
+        for name in ("cat", "dog"):
+            (root / split / name).mkdir(parents=True)
+            for i in range(images):
+                Image.new("RGB", (32, 32), (i * 40, 0, 0)).save(root / split / name / f"{i}.png")
+
+
+def _index_job(project, root, **settings):
+    given = ", ".join(f"{k}: {v}" for k, v in {"path": root, **settings}.items())
+    shutil.rmtree(project / "results", ignore_errors=True)
+    return snakemake(
+        project,
+        "--cores",
+        "1",
+        "--config",
+        f"datasets={{mine: {{{given}}}}}",
+        "targets={mine: {}}",
+        "--",
+        "results/data/mine/index.h5",
+    )
+
+
+def test_a_class_without_training_images_is_named(project, tmp_path):
+    _image_folder(tmp_path, 3)
+    for image in (tmp_path / "train/dog").iterdir():
+        image.unlink()
+    done = _index_job(project, tmp_path)
+    assert done.returncode != 0
+    assert "class 'dog' has no images in train" in done.stdout + done.stderr
+
+
+def test_an_undecodable_image_is_named_or_skipped_and_counted(project, tmp_path):
+    _image_folder(tmp_path, 4)
+    broken = tmp_path / "train/cat/2.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    done = _index_job(project, tmp_path)
+    assert done.returncode != 0
+    assert f"{broken} (image 2 of train): cannot be decoded" in done.stdout + done.stderr
+    done = _index_job(project, tmp_path, unreadable="skip")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with h5py.File(project / "results/data/mine/index.h5") as file:
+        assert file.attrs["images_skipped"] == 1
+        assert list(file["skipped"].asstr()) == ["train/cat/2.png"]
+
+
+def _refused_as_nobody(folder, queue):
+    os.setuid(65534)
+    try:
+        store.refuse_unwritable(folder)
+        queue.put("")
+    except ArtefactError as error:
+        queue.put(str(error))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs Unix permissions")
+def test_a_folder_without_write_permission_is_named(tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir(mode=0o555)
+    if os.getuid():
+        with pytest.raises(ArtefactError, match="no write permission"):
+            store.refuse_unwritable(folder)
+        return
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_refused_as_nobody, args=(folder, queue))
+    child.start()
+    assert "no write permission" in queue.get(timeout=10)
+    child.join()

@@ -1,0 +1,97 @@
+"""What a change re-runs: the jobs that Snakemake plans on a finished study."""
+
+import pytest
+
+from tests.workflow.conftest import planned
+
+pytestmark = pytest.mark.workflow
+
+AFTER_TRANSFER = {"figures": 1, "report": 1}
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_nothing_after_a_finished_run(smoke):
+    assert planned(smoke) == {}
+
+
+def test_nothing_in_a_copy_with_new_dates(finished):
+    assert planned(finished) == {}
+
+
+def test_nothing_after_a_touch(finished):
+    for path in [
+        *finished.glob("scripts/*"),
+        *finished.rglob("transferlens/**/*.py"),
+        finished / "config.yaml",
+    ]:
+        path.touch()
+    assert planned(finished) == {}
+
+
+def test_a_comment_in_the_config_re_runs_nothing(finished):
+    edit(finished / "config.yaml", "seed: 0", "seed: 0 # the default")
+    assert planned(finished) == {}
+
+
+def test_a_counterfactual_setting_never_retrains_the_influence_study(finished):
+    jobs = planned(finished, "--config", "studies={counterfactual: {repeats: 3}}")
+    assert jobs["draw_masks"] == jobs["train_source"] == jobs["transfer"] == 1  # the new repeat's shard
+    assert "influence" not in jobs
+    assert jobs["counterfactual"] == jobs["figures"] == jobs["report"] == 1
+
+
+def test_more_models_train_only_the_new_shards(finished):
+    jobs = planned(finished, "--config", "studies={influence: {models: 48}}")
+    new_influence, removal = 1, 1  # a changed ranking changes the counterfactual masks
+    assert jobs["draw_masks"] == jobs["train_source"] == jobs["transfer"] == new_influence + removal
+    assert jobs["influence"] == 1
+
+
+def test_a_new_target_runs_its_transfers_and_below(finished):
+    jobs = planned(finished, "--config", "targets={digits-and-clothes: {}}")
+    counterfactual = 1
+    assert jobs["train_source"] == jobs["draw_masks"] == counterfactual
+    assert jobs["transfer"] == 1 + 2 + counterfactual  # reference, influence
+    assert "dataset" not in jobs
+    assert jobs["influence"] == jobs["heatmaps"] == jobs["figures"] == 1
+
+
+def test_a_new_recipe_runs_its_transfers_and_below(finished):
+    jobs = planned(
+        finished,
+        "--config",
+        "recipes={full: {kind: full}}",
+        "targets={optdigits: {recipes: [fixed, full]}}",
+    )
+    assert jobs["transfer"] == 1 + 2 + 1
+    assert jobs["train_source"] == 1
+    assert jobs["influence"] == 1
+
+
+def test_a_changed_figure_redraws_and_rewrites_the_page(finished):
+    edit(finished / "transferlens/report/figures.py", "from transferlens", "# changed\nfrom transferlens")
+    assert planned(finished) == AFTER_TRANSFER
+
+
+def test_a_changed_title_rewrites_the_page_only(finished):
+    assert planned(finished, "--config", "report={title: Other}") == {"report": 1}
+
+
+def test_a_changed_estimator_estimates_again_and_nothing_is_retrained_before(finished):
+    edit(finished / "transferlens/influence/estimators.py", '"""Estimators', '"""Changed estimators')
+    jobs = planned(finished)
+    assert jobs["influence"] == 1
+    assert jobs["summary"] == 1  # of the counterfactual study
+    assert jobs["train_source"] == 1  # counterfactual models: their ranking may change
+
+
+def test_a_changed_training_setting_retrains_everything(finished):
+    jobs = planned(finished, "--config", "source_training={epochs: 4}")
+    assert jobs["train_source"] == jobs["transfer"] == 1 + 2 + 1
+    assert "dataset" not in jobs
+    assert "beton" not in jobs

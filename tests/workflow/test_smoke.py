@@ -1,0 +1,196 @@
+"""The whole DAG on real images: what it says is checked, not merely that it exists."""
+
+import re
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from tests.workflow.conftest import snakemake
+from transferlens import open_results
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="module")
+def results(smoke):
+    return open_results(smoke / "results")
+
+
+def test_influences_equal_a_plain_computation_from_the_summary(results):
+    summary = results.summary("influence", "optdigits", "fixed")
+    influence = results.influence("optdigits", "fixed", "margin")
+    for source_class in ("digit 0", "bag"):
+        seen = summary.mask.sel(source_class=source_class).values
+        margins = summary.margin.values.astype(float)
+        expected = stats.ttest_ind(margins[seen], margins[~seen], equal_var=False)
+        effect = margins[seen].mean(0) - margins[~seen].mean(0)
+        found = influence.sel(source_class=source_class)
+        np.testing.assert_allclose(found.effect, effect, atol=1e-4)
+        np.testing.assert_allclose(found.se, effect / expected.statistic, rtol=1e-3)
+
+
+def test_aggregates_are_over_the_examples_of_their_half(results):
+    summary = results.summary("influence", "optdigits", "fixed")
+    influence = results.influence("optdigits", "fixed", "margin")
+    chosen = (summary.example_half == "report") & (summary.example_class == "digit 4")
+    per_model = summary.margin.values.astype(float)[:, chosen.values].mean(1)
+    seen = summary.mask.sel(source_class="digit 4").values
+    found = influence.class_effect.sel(half="report", target_class="digit 4", source_class="digit 4")
+    assert float(found) == pytest.approx(per_model[seen].mean() - per_model[~seen].mean(), abs=1e-4)
+
+
+def test_outputs_agree_with_each_other(results):
+    summary = results.summary("reference", "optdigits", "fixed")
+    probability, margin = summary.p_true.values, summary.margin.values
+    np.testing.assert_allclose(probability, 1 / (1 + np.exp(-margin.astype(float))), atol=1e-6)
+    assert (summary.raw_margin.values[summary.correct.values] >= 0).all()
+    for half in ("select", "report"):
+        rows = (summary.example_half == half).values
+        expected = summary.correct.values[:, rows].mean(1)
+        np.testing.assert_allclose(summary.accuracy.sel(half=half), expected)
+
+
+def test_counterfactual_models_miss_exactly_the_ranked_classes(results):
+    influence = results.influence("optdigits", "fixed", "margin")
+    ranked = influence.overall_effect.sel(half="select").to_series().sort_values()
+    models = results.summary("counterfactual-optdigits-fixed", "optdigits", "fixed")
+    for label, mask in zip(models.label.values, models.mask.values, strict=True):
+        order, k, _ = label.rsplit("-", 2)
+        removed = set(models.source_class.values[~mask])
+        assert len(removed) == int(k)
+        if order == "bottom":
+            assert removed == set(ranked.index[: int(k)])
+        if order == "top":
+            assert removed == set(ranked.index[-int(k) :])
+
+
+def test_repeats_are_paired_with_full_source_models(smoke):
+    reference = h5py.File(smoke / "results/studies/reference/masks/0000.h5")
+    removal = h5py.File(smoke / "results/studies/counterfactual-optdigits-fixed/masks/0000.h5")
+    full = dict(zip(reference["labels"].asstr(), reference["training_seeds"], strict=True))
+    for label, seed in zip(removal["labels"].asstr(), removal["training_seeds"], strict=True):
+        assert full[f"full-{label.rsplit('-', 1)[1]}"] == seed
+
+
+def test_source_models_learn_their_classes_and_only_those(results):
+    models = results.source_models("influence")
+    seen, accuracy = models.masks.values, models.class_accuracy.values
+    assert accuracy[seen].mean() > 0.3
+    assert accuracy[~seen].mean() < 0.02
+
+
+def test_related_sources_help_on_real_images(results):
+    """Even this small run shows that having the same digit in the source helps that digit."""
+    influence = results.influence("optdigits", "fixed", "p_true").sel(half="report")
+    assert float(influence.relation_low.sel(relation="same")) > 0
+
+
+def test_heatmaps_explain_their_logits(results, smoke):
+    maps = results.heatmaps("optdigits", "fixed")
+    head = h5py.File(smoke / "results/studies/reference/transfer/optdigits/fixed/0000.h5")["head/bias"][0]
+    names = results.influence("optdigits", "fixed").target_class.values.tolist()
+    bias = head[[names.index(n) for n in maps.true.values]]
+    mean = maps.map.sel(role="true").mean(("map_y", "map_x"))
+    np.testing.assert_allclose(mean + bias, maps.logit.sel(role="true"), atol=1e-3)
+    ids = set(maps.example.values)
+    influence = results.influence("optdigits", "fixed")
+    assert ids <= set(influence.example.values[influence.example_half.values == "report"])
+
+
+def test_page_is_self_contained_and_says_what_the_tables_say(smoke):
+    page = (smoke / "results/report/index.html").read_text()
+    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", page)
+    assert not re.search(r"url\((?!['\"]?(?:#|data:))", page)
+    assert page.count("<svg") == 3
+    assert page.count("data:image/png;base64,") == 1
+    checks = pd.read_csv(smoke / "results/report/optdigits/fixed/checks.csv")
+    assert len(checks) == 3
+    for row in checks.itertuples():
+        assert f"{row.value:+.3g}" in page
+    assert page.count(">holds<") == checks.holds.sum()
+
+
+def test_tables_hold_what_the_artefacts_hold(smoke, results):
+    table = pd.read_csv(smoke / "results/report/optdigits/fixed/class_influence.csv")
+    influence = results.influence("optdigits", "fixed")
+    row = table.query("half == 'report' and target_class == 'digit 2' and source_class == 'dress'")
+    cell = influence.sel(half="report", target_class="digit 2", source_class="dress")
+    assert row.effect.item() == pytest.approx(float(cell.class_effect))
+    assert row.q.item() == pytest.approx(float(cell.class_q))
+
+
+def test_every_array_is_labelled_checked_and_compressed(smoke):
+    for path in (smoke / "results").rglob("*.h5"):
+        with h5py.File(path) as file:
+            assert {"kind", "config", "inputs", "software", "created"} <= set(file.attrs)
+
+            def check(name, item, path=path):
+                if isinstance(item, h5py.Dataset):
+                    assert item.attrs["meaning"], (path, name)
+                    assert all(item.dims[i].label for i in range(item.ndim)), (path, name)
+                    if item.size and item.shape and item.dtype.kind != "O":
+                        assert item.fletcher32, (path, name)
+
+            file.visititems(check)
+
+
+def test_an_interrupted_run_leaves_nothing_half_written(interrupted):
+    _, left = interrupted
+    assert not [p for p in left if p.name.endswith(".tmp")]
+    for path in left:
+        if path.suffix == ".h5":
+            with h5py.File(path) as file:
+                file.visititems(lambda _, item: item[()] if isinstance(item, h5py.Dataset) else None)
+
+
+def test_same_settings_give_identical_arrays_even_after_an_interruption(smoke, interrupted):
+    folder, _ = interrupted
+    done = snakemake(folder, "--cores", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    paths = sorted(p.relative_to(smoke) for p in (smoke / "results").rglob("*.h5"))
+    assert len(paths) > 30
+    for path in paths:
+        with h5py.File(smoke / path) as first, h5py.File(folder / path) as second:
+            assert _arrays(first) == _arrays(second), path
+
+
+def _arrays(file: h5py.File) -> dict[str, bytes]:
+    found = {}
+    file.visititems(
+        lambda name, item: (
+            found.update(
+                {
+                    name: np.asarray(item[()]).astype("S").tobytes()
+                    if item.dtype == "O"
+                    else item[()].tobytes()
+                }
+            )
+            if isinstance(item, h5py.Dataset)
+            else None
+        )
+    )
+    return found
+
+
+def test_snakemake_report_is_written(smoke):
+    done = snakemake(smoke, "--report", "report.html")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "influence_matrix" in (smoke / "report.html").read_text()
+
+
+def test_scripts_run_by_hand(smoke, tmp_path):
+    """The line in the log is a complete command."""
+    log = (smoke / "results/logs/influence/optdigits-fixed.log").read_text()
+    assert "command: scripts/estimate_influence.py" in log
+    help_text = subprocess.run(
+        [sys.executable, smoke / "scripts/estimate_influence.py", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "--summary" in help_text
