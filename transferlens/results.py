@@ -97,7 +97,7 @@ class Results:
             return xr.Dataset(variables, coordinates, _attributes(file))
 
     def counterfactual(self, target: str, recipe: str) -> xr.Dataset:
-        """Accuracy (order, k, half, repeat) without k classes; mean and gain over the full source, with intervals."""
+        """Accuracy (order, k, half, repeat) without k classes; means and gains with intervals."""
         with self._open(f"counterfactual/{target}/{recipe}.h5", curves.KIND) as file:
             axes = ("order", "k", "half")
             variables = {"accuracy": ((*axes, "repeat"), file["accuracy"][:])}

@@ -34,7 +34,7 @@ def write_counterfactual(
     *,
     config: dict,
 ) -> None:
-    """Curves with intervals over repeats, against the full source; k chosen on one half, reported on other.
+    """Curves with intervals over repeats, against the full source, and the gain at a chosen k.
 
     Differences are paired: repeat r of every order and k started from the same weights and seed as the
     full-source model of repeat r. The best k of an order maximises mean accuracy on the select half; its gain

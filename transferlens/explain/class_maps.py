@@ -36,8 +36,8 @@ class ClassMaps:
     """Evidence maps for one class an image.
 
     Attributes:
-        maps: float32[images, height, width] at the layer's own resolution. For `CAM` signed, and its mean plus
-            the head's bias is the logit; for gradient methods non-negative.
+        maps: float32[images, height, width] at the layer's own resolution. For `CAM` signed, and its mean
+            plus the head's bias is the logit; for gradient methods non-negative.
         logits, probabilities: float32[images], of that class, within its own head.
     """
 

@@ -17,7 +17,7 @@ def learning_rate(training: TrainingSettings, step: int, steps_per_epoch: int) -
 
 
 def resolution(resize: ResizeSettings | None, epoch: int, fixed: int) -> int:
-    """Side of training images in an epoch: linear from `low` at `start` to `high` at `end`, by steps of 32."""
+    """Side of training images: linear from `low` at epoch `start` to `high` at `end`, by steps of 32."""
     if resize is None:
         return fixed
     if epoch <= resize.start:
