@@ -49,7 +49,7 @@ class Images(ABC):
         depend on (seed, epoch) alone.
         """
         generator = torch.Generator().manual_seed(seed_for(seed, "augmentation", epoch))
-        batches = self._training_bytes(positions, training, batch_size, epoch, seed, resolution, generator)
+        batches = self._training_images(positions, training, batch_size, epoch, seed, resolution, generator)
         for images, labels in batches:
             yield augmentation.flip(images, generator) if training.flip else images, labels
 
@@ -71,7 +71,7 @@ class Images(ABC):
     def _evaluation_bytes(self, batch_size: int) -> Iterator[torch.Tensor]: ...
 
     @abstractmethod
-    def _training_bytes(
+    def _training_images(
         self, positions, training, batch_size, epoch, seed, resolution, generator
     ) -> Iterator[Batch]: ...
 
@@ -98,16 +98,13 @@ class ResidentImages(Images):
     def _evaluation_bytes(self, batch_size):
         yield from self._bytes(self.settings.resolution, self.settings.crop_ratio).split(batch_size)
 
-    def _training_bytes(self, positions, training, batch_size, epoch, seed, resolution, generator):
+    def _training_images(self, positions, training, batch_size, epoch, seed, resolution, generator):
         if training.crop == "random_resized":
             source = self._bytes(resident_side(self.settings, training), 1.0)
         else:
             source = self._bytes(self.settings.resolution, self.settings.crop_ratio)
-        shuffle = torch.Generator().manual_seed(seed_for(seed, "order", epoch))
-        order = torch.from_numpy(positions)[torch.randperm(len(positions), generator=shuffle)]
-        for batch in order.to(self.device).split(batch_size):
-            if len(batch) < batch_size:
-                return
+        for batch in shuffled_batches(positions, batch_size, epoch, seed):
+            batch = batch.to(self.device)
             images = source[batch]
             if training.crop == "random_resized":
                 images = augmentation.random_resized_crop(
@@ -125,46 +122,41 @@ class StreamingImages(Images):
 
     def __init__(self, beton, examples, settings, device):
         super().__init__(beton, examples, settings, device)
-        self._loader = None
+        self._loaders: dict[tuple, object] = {}
+
+    def _loader(self, make, *arguments):
+        """FFCV's loader for these arguments, made once: compiling takes seconds, a pass may take less."""
+        key = (make, *arguments)
+        if key not in self._loaders:
+            self._loaders[key] = make(self.beton, *arguments, torch.get_num_threads())
+        return self._loaders[key]
 
     def _evaluation_bytes(self, batch_size):
-        loader = ffcv_files.center_crop_loader(
-            self.beton,
-            self.settings.resolution,
-            self.settings.crop_ratio,
-            batch_size,
-            torch.get_num_threads(),
-        )
-        for (images,) in loader:
+        crop = (self.settings.resolution, self.settings.crop_ratio)
+        for (images,) in self._loader(ffcv_files.center_crop_loader, *crop, batch_size):
             yield images
 
-    def _training_bytes(self, positions, training, batch_size, epoch, seed, resolution, generator):
-        loader = self._training_loader(training, batch_size)
+    def _training_images(self, positions, training, batch_size, epoch, seed, resolution, generator):
         if training.crop == "random_resized":
+            first, scale = self.settings.resolution, tuple(training.scale)
+            loader = self._loader(ffcv_files.random_crop_loader, first, scale, training.batch_size)
             loader.set_resolution(resolution)
+        else:
+            crop = (self.settings.resolution, self.settings.crop_ratio)
+            loader = self._loader(ffcv_files.shuffled_center_crop_loader, *crop, training.batch_size)
         loader.restart(positions, seed_for(seed, "order", epoch), batch_size)
         for images, labels in loader:
             if training.crop == "translate":
                 images = augmentation.translate(images, training.padding, generator)
             yield self._normalise(images), labels[:, 0].long().to(self.device)
 
-    def _training_loader(self, training: TrainingSettings, batch_size: int):
-        """The compiled loader, made once: compiling takes seconds, a model's pass may take less."""
-        if self._loader is None:
-            threads = torch.get_num_threads()
-            if training.crop == "random_resized":
-                self._loader = ffcv_files.random_crop_loader(
-                    self.beton, self.settings.resolution, training.scale, batch_size, threads
-                )
-            else:
-                self._loader = ffcv_files.shuffled_center_crop_loader(
-                    self.beton,
-                    self.settings.resolution,
-                    self.settings.crop_ratio,
-                    batch_size,
-                    threads,
-                )
-        return self._loader
+
+def shuffled_batches(positions: np.ndarray, batch_size: int, epoch: int, seed: int) -> Iterator[torch.Tensor]:
+    """The positions in an order that depends on (seed, epoch) alone, in complete batches int64[batch]."""
+    generator = torch.Generator().manual_seed(seed_for(seed, "order", epoch))
+    order = torch.from_numpy(positions)[torch.randperm(len(positions), generator=generator)]
+    complete = len(order) - len(order) % batch_size
+    yield from order[:complete].split(batch_size)
 
 
 def resident_side(settings: InputSettings, training: TrainingSettings) -> int:

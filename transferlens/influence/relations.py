@@ -1,7 +1,10 @@
 """Do source classes that resemble the target class help it more? A check with a known expectation.
 
 Pairs of a target class and a source class are `same` (equal names), `related` (same group, other class) or
-`unrelated` (another group). Mean influences of the three kinds are compared with a jackknife over models.
+`unrelated` (another group). How much one class of each kind adds is estimated by a regression of the models'
+mean outputs on the number of classes of each kind that they saw. For additive effects this estimates the mean
+influence of a kind, with less noise than averaging differences of means: those also carry the chance
+differences in how many classes of the other kinds the models saw.
 """
 
 from itertools import pairwise
@@ -13,57 +16,50 @@ from transferlens.statistics import Interval, jackknife_interval
 RELATIONS = ("same", "related", "unrelated")
 
 
-def relation_weights(
-    target_names: list[str],
-    target_groups: list[str],
-    source_names: list[str],
-    source_groups: list[str],
+def relation_members(
+    target_names: list[str], target_groups: list[str], source_names: list[str], source_groups: list[str]
 ) -> dict[str, np.ndarray]:
-    """Averaging weights float64[target classes, source classes] of every kind of pair that occurs."""
+    """bool[target classes, source classes] for every kind of pair that occurs."""
     same = np.array([[t == s for s in source_names] for t in target_names])
     known = np.array([[bool(t and s) for s in source_groups] for t in target_groups])
     group = np.array([[t == s for s in source_groups] for t in target_groups])
-    members = {
-        "same": same,
-        "related": ~same & known & group,
-        "unrelated": ~same & known & ~group,
-    }
-    return {name: m / m.sum() for name, m in members.items() if m.any()}
+    members = {"same": same, "related": ~same & known & group, "unrelated": ~same & known & ~group}
+    return {name: pairs for name, pairs in members.items() if pairs.any()}
 
 
 def compare_relations(
-    masks: np.ndarray, means: np.ndarray, weights: dict[str, np.ndarray]
+    masks: np.ndarray, means: np.ndarray, members: dict[str, np.ndarray]
 ) -> dict[str, Interval]:
-    """Mean influence of every relation, and the difference of each to the next weaker one.
+    """What one seen class of each relation adds, and the difference of each to the next weaker one.
 
     Args:
         masks: bool[models, source classes].
         means: float64[models, target classes], each model's mean output on each target class.
-        weights: as `relation_weights` returns.
+        members: as `relation_members` returns.
+
+    Returns:
+        Estimates with 95 % intervals from a jackknife over models. With fixed-size masks only the differences
+        are identified; the single values then sum to zero.
     """
-    contrasts = dict(weights)
-    present = [r for r in RELATIONS if r in weights]
-    for stronger, weaker in pairwise(present):
-        contrasts[f"{stronger} - {weaker}"] = weights[stronger] - weights[weaker]
-    return {name: _jackknife_contrast(masks, means, w) for name, w in contrasts.items()}
-
-
-def _jackknife_contrast(masks: np.ndarray, means: np.ndarray, weights: np.ndarray) -> Interval:
-    """Sum of weights times influences, with its leave-one-model-out interval."""
-    z = masks.astype(np.float64)
-    n_in, n_out = z.sum(0), (1 - z).sum(0)
-    sum_in, sum_out = means.T @ z, means.T @ (1 - z)  # [target classes, source classes]
-
-    def contrast(s_in, k_in, s_out, k_out) -> float:
-        return float(np.sum(weights * (s_in / k_in - s_out / k_out)))
-
-    without = [
-        contrast(
-            sum_in - np.outer(means[m], z[m]),
-            n_in - z[m],
-            sum_out - np.outer(means[m], 1 - z[m]),
-            n_out - (1 - z[m]),
+    present = [r for r in RELATIONS if r in members]
+    if not present:
+        return {}
+    seen = masks.astype(np.float64)
+    counts = np.stack([seen @ members[r].T for r in present], axis=2)  # [models, target classes, relations]
+    slopes = _pooled_slopes(counts, means)
+    without = np.array(
+        [_pooled_slopes(np.delete(counts, m, 0), np.delete(means, m, 0)) for m in range(len(masks))]
+    )
+    estimates = {name: jackknife_interval(slopes[i], without[:, i]) for i, name in enumerate(present)}
+    for (i, stronger), (j, weaker) in pairwise(enumerate(present)):
+        estimates[f"{stronger} - {weaker}"] = jackknife_interval(
+            slopes[i] - slopes[j], without[:, i] - without[:, j]
         )
-        for m in range(len(z))
-    ]
-    return jackknife_interval(contrast(sum_in, n_in, sum_out, n_out), np.array(without))
+    return estimates
+
+
+def _pooled_slopes(counts: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Least-squares slopes float64[relations], common to all target classes, with an intercept for each."""
+    x, y = counts - counts.mean(0), means - means.mean(0)
+    normal, moment = np.einsum("mtr,mts->rs", x, x), np.einsum("mtr,mt->r", x, y)
+    return np.linalg.pinv(normal, hermitian=True) @ moment

@@ -68,6 +68,11 @@ def _published(settings: ArchitectureSettings, weights: str) -> dict[str, torch.
         raise ConfigError(
             f"studies.pretrained.weights: '{weights}' is no torchvision weight name of {settings.name}"
         ) from error
+    except OSError as error:
+        raise ConfigError(
+            f"studies.pretrained.weights: '{weights}' could not be downloaded ({error}); put the file "
+            "on this machine and give its path"
+        ) from error
 
 
 def _read_state(path: Path) -> dict[str, torch.Tensor]:

@@ -12,7 +12,7 @@ from torch import nn
 from transferlens import job, store, studies
 from transferlens.config import ArchitectureSettings, RecipeSettings, TrainingSettings
 from transferlens.data.index import HALVES, Index
-from transferlens.data.pipeline import Images
+from transferlens.data.pipeline import Images, shuffled_batches
 from transferlens.models import states
 from transferlens.models.architectures import Network
 from transferlens.seeding import seed_for
@@ -130,11 +130,9 @@ class _FeatureBatches:
         seed: int,
         resolution: int,
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        shuffle = torch.Generator().manual_seed(seed_for(seed, "order", epoch))
-        order = torch.randperm(len(positions), generator=shuffle).to(self.device)
-        for batch in order.split(batch_size):
-            if len(batch) == batch_size:
-                yield self.features[batch], self.labels[batch]
+        for batch in shuffled_batches(positions, batch_size, epoch, seed):
+            batch = batch.to(self.device)
+            yield self.features[batch], self.labels[batch]
 
 
 def _source_network(source: h5py.File, row: int, rows, architecture, device) -> Network:

@@ -11,7 +11,6 @@ REPOSITORY = Path(workflow.basedir)
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 sys.path.insert(0, str(REPOSITORY))
 
-from snakemake.exceptions import WorkflowError
 from transferlens import config as configuration
 from transferlens import store, studies
 from transferlens.counterfactual.orders import check_ks
@@ -35,12 +34,13 @@ def checked(raw):
         store.refuse_unwritable("results")
         return found
     except TransferlensError as error:
-        raise WorkflowError(str(error)) from None
+        sys.exit(f"transferlens: {error}")
 
 
 config = checked(config)
 
 SOURCE = config["source"]
+DATASETS = list(dict.fromkeys([SOURCE, *config["targets"]]))
 # Every (target, recipe) pair of the run.
 ADAPTATIONS = [
     (target, recipe) for target, use in config["targets"].items() for recipe in use["recipes"]
@@ -155,6 +155,14 @@ def masks_settings(wildcards):
     )
 
 
+def weights_file(wildcards):
+    """The file that the pretrained study loads, if it is one: then its content is an input."""
+    if wildcards.study != "pretrained":
+        return {}
+    weights = config["studies"]["pretrained"]["weights"]
+    return {"weights": weights} if Path(weights).suffix else {}
+
+
 def source_settings(wildcards):
     if wildcards.study == "pretrained":
         origin = {"weights": config["studies"]["pretrained"]["weights"]}
@@ -210,7 +218,7 @@ def report_settings():
             "title": config["report"]["title"],
             "output": config["report"]["output"],
             "source": SOURCE,
-            "datasets": list(config["datasets"]),
+            "datasets": DATASETS,
             "adaptations": ADAPTATIONS,
             "pretrained": config["studies"]["pretrained"] is not None,
         }

@@ -3,6 +3,7 @@
 
 rule train_source:
     input:
+        unpack(weights_file),
         **betons(SOURCE),
         script=code("train_source.py"),
         code=code(

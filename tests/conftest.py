@@ -1,0 +1,90 @@
+"""Small real inputs shared by the tests."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from transferlens.config import (
+    ArchitectureSettings,
+    DatasetSettings,
+    InputSettings,
+    TrainingSettings,
+)
+from transferlens.data import ffcv_files, folder, index, pipeline
+
+torch.set_num_threads(1)
+
+ARCHITECTURE = ArchitectureSettings("small_resnet", 4)
+INPUT = InputSettings(28, 0.9, [0.4, 0.5, 0.6], [0.2, 0.3, 0.25], "resident", 1.0)
+TRAINING = TrainingSettings(
+    epochs=3,
+    batch_size=16,
+    lr=0.1,
+    lr_peak_epoch=1,
+    momentum=0.9,
+    weight_decay=5e-4,
+    label_smoothing=0,
+    precision="float32",
+    crop="none",
+    padding=2,
+    scale=[0.5, 1.0],
+    flip=False,
+    resize=None,
+)
+DATASET = DatasetSettings(None, None, 0.5, "error")
+CLASSES = ("blobs", "stripes", "waves")
+
+
+def draw(name: str, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """A noisy picture of one of three textures, uint8[height, width, 3]."""
+    y, x = np.mgrid[:height, :width]
+    phase = rng.uniform(0, 6)
+    texture = {
+        "blobs": np.cos(x / 2 + phase) * np.cos(y / 2 + phase),
+        "stripes": np.cos(x / 1.5 + phase),
+        "waves": np.cos(y / 1.5 + phase),
+    }[name]
+    noisy = 128 + 80 * texture[..., None] + rng.normal(0, 12, (height, width, 3))
+    return noisy.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory):
+    """An image folder of three textures, 30 train and 12 val images each, of unequal sizes."""
+    root, rng = tmp_path_factory.mktemp("textures"), np.random.default_rng(0)
+    for split, count in (("train", 30), ("val", 12)):
+        for name in CLASSES:
+            (root / split / name).mkdir(parents=True)
+            for i in range(count):
+                height, width = rng.integers(30, 44, 2)
+                picture = Image.fromarray(draw(name, rng, height, width))
+                picture.save(root / split / name / f"{i:02d}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def dataset(image_folder, tmp_path_factory):
+    """The folder as an index and as FFCV files in both formats: (index, {format: {split: path}})."""
+    images = folder.open_folder(image_folder)
+    made, _ = index.make_index("textures", images, DATASET, seed=0)
+    files = {}
+    for storage in ("raw", "jpg"):
+        place = tmp_path_factory.mktemp(storage)
+        settings = DatasetSettings(None, None, 0.5, "error", format=storage, jpeg_quality=95)
+        for split in ("train", "val"):
+            path = place / f"{split}.beton"
+            ffcv_files.write_beton(path, getattr(images, split), made.split(split), settings, 1)
+            ffcv_files.write_manifest(
+                path.with_suffix(".h5"), path, len(made.split(split)), config={}, inputs=[]
+            )
+            files.setdefault(storage, {})[split] = path
+    return made, files
+
+
+@pytest.fixture
+def textures(dataset):
+    """(index, train images, val images), resident."""
+    made, files = dataset
+    cpu = torch.device("cpu")
+    return made, *(pipeline.open_images(files["raw"][s], made.split(s), INPUT, cpu) for s in ("train", "val"))
