@@ -41,7 +41,7 @@ def write_influence(
         masks = summary.rows.masks
         estimators.check_masks(masks, summary.rows.class_names)
         _write_axes(out, summary)
-        weights = relations.relation_weights(
+        members = relations.relation_members(
             target.class_names, target.class_groups, source.class_names, source.class_groups
         )
         for output in job.progress(outputs, f"influence {path.stem}", "outputs"):
@@ -52,7 +52,7 @@ def write_influence(
             )
             _write_aggregate(out, f"{output}/class", "target classes", masks, by_class)
             _write_aggregate(out, f"{output}/overall", None, masks, overall[:, :, None])
-            _write_relations(out, output, masks, by_class, weights)
+            _write_relations(out, output, masks, by_class, members)
 
 
 def _write_axes(out: store.Writer, summary: Summary) -> None:
@@ -109,9 +109,9 @@ def _interval(effects: Effects) -> Interval:
     return t_interval(effects.effect, effects.se, effects.df)
 
 
-def _write_relations(out, output, masks, by_class, weights) -> None:
-    """Mean influence of same, related and unrelated source classes, where names and groups tell them."""
-    compared = [relations.compare_relations(masks, by_class[:, h], weights) for h in range(2)]
+def _write_relations(out, output, masks, by_class, members) -> None:
+    """What same, related and unrelated source classes add, where names and groups tell them apart."""
+    compared = [relations.compare_relations(masks, by_class[:, h], members) for h in range(2)]
     names = list(compared[0])
     out.strings(f"{output}/relations/names", names, ["relations"], "kind of pair, or difference")
     if not names:
@@ -122,7 +122,7 @@ def _write_relations(out, output, masks, by_class, weights) -> None:
             f"{output}/relations/{key}",
             np.array(table),
             ["halves", "relations"],
-            "mean influence on the target class's mean output (jackknife over models)",
+            "what one seen class of the relation adds to the target class's mean output",
         )
 
 
