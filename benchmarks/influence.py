@@ -2,14 +2,16 @@
 
 Compares, for M models, K source classes and N target examples, with float32 outputs:
 
-* one bare matrix product [N, M] x [M, K] of NumPy on all cores (the least that the influences can cost);
-* the project, `artefact.write_influence` of the margin: reading and decompressing the summary, effects and
-  standard errors per example, aggregates with intervals, q-values and jackknife, and the checksummed,
-  synced influence file;
-* the loop over target examples with one broadcasted product each, in PyTorch, on a few examples, scaled up.
+* one bare matrix product [N, M] x [M, K] of NumPy (the least that influences can cost);
+* the project, `artefact.write_influence` of the margin: checksum and reading of the summary, effects
+  and standard errors per example, aggregates with intervals, q-values and jackknife, and the
+  checksummed influence file, synced to disk;
+* the plain loop, one broadcasted product per target example and side, in PyTorch, on a few examples
+  and scaled up.
 
-Each is run once to warm up and then timed in turn, five times; the table shows medians. The peak memory is
-that of the process during the project's runs.
+All use the cores that OMP_NUM_THREADS allows (all by default; jobs of the workflow get one). Each is
+run once to warm up; then they are timed in turn, five times, and the table shows medians. The peak
+memory is the most that the process held during the project's runs.
 
     python benchmarks/influence.py [--models 2000] [--classes 1000] [--examples 5000]
 """
@@ -105,7 +107,7 @@ def loop(masks: np.ndarray, values: np.ndarray) -> torch.Tensor:
 
 
 class Memory:
-    """Resident megabytes of this process: before, and at most during, the calls that are watched."""
+    """Resident megabytes of this process before the calls that are watched, and at most in them."""
 
     def __init__(self):
         self.before = self.peak = 0.0
@@ -118,8 +120,8 @@ class Memory:
 
 
 def _status(field: str) -> float:
-    line = next(s for s in Path("/proc/self/status").open() if s.startswith(field))
-    return int(line.split()[1]) / 1024
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
 
 
 def write_indexes(folder: Path, classes: int, examples: int) -> tuple[Index, Index]:
@@ -178,7 +180,7 @@ def row_parts(study: Rows) -> tuple:
 
 
 def synthetic_outputs(rows: Rows, labels: np.ndarray, effects: np.ndarray) -> dict[str, np.ndarray]:
-    """Outputs [models, examples] of noisy logits that lean to the true class and on the source classes."""
+    """Outputs [models, examples] of logits with noise, a true class and effects of source classes."""
     shape = (len(rows), len(labels), TARGET_CLASSES)
     logits = np.random.default_rng(int(rows.rows[0])).normal(size=shape)
     logits += (rows.masks @ effects)[:, None, :]

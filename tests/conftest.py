@@ -15,7 +15,7 @@ from transferlens.data import ffcv_files, folder, index, pipeline
 
 torch.set_num_threads(1)
 
-ARCHITECTURE = ArchitectureSettings("small_resnet", 4)
+ARCHITECTURE = ArchitectureSettings("small_resnet", 8)
 INPUT = InputSettings(28, 0.9, [0.4, 0.5, 0.6], [0.2, 0.3, 0.25], "resident", 1.0)
 TRAINING = TrainingSettings(
     epochs=3,

@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -166,7 +166,8 @@ def _writable(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise ArtefactError(f"{path}: cannot be written ({_first_line(error)})") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # nothing to remove, or no longer a folder: the error above says more
+            temporary.unlink()
 
 
 @contextmanager

@@ -47,6 +47,15 @@ def test_slopes_equal_an_ordinary_regression():
     assert found["same - related"].value == pytest.approx(expected[0] - expected[1])
 
 
+def test_leaving_a_model_out_equals_doing_so():
+    masks, means = random_case(30)
+    counts = np.stack([masks.astype(float) @ v.T for v in members().values()], axis=2)
+    _, without = relations._pooled_slopes(counts, means)
+    for m in (0, 17):
+        again, _ = relations._pooled_slopes(np.delete(counts, m, 0), np.delete(means, m, 0))
+        np.testing.assert_allclose(without[m], again)
+
+
 def test_planted_effects_lie_in_their_intervals():
     found = relations.compare_relations(*random_case(200), members())
     for name, truth in {"same": 3, "related": 1, "unrelated": 0, "same - related": 2}.items():

@@ -51,6 +51,7 @@ def _imported():
                 import ffcv
             finally:
                 numba.typed.Dict = typed_dict
+            _hush_numba_finalizers()
         import ffcv
 
         yield ffcv
@@ -58,6 +59,21 @@ def _imported():
         raise SetupError(_explain_import(error)) from error
     finally:
         torch.set_num_threads(threads)
+
+
+def _hush_numba_finalizers() -> None:
+    """Keep quiet about KeyErrors in Numba's own clean-up of FFCV's compiled decoders; they mean nothing."""
+    report = sys.unraisablehook
+
+    def hook(unraisable):
+        trace = unraisable.exc_traceback
+        while trace and trace.tb_next:
+            trace = trace.tb_next
+        in_numba = trace is not None and "numba" in trace.tb_frame.f_code.co_filename
+        if not (in_numba and unraisable.exc_type is KeyError):
+            report(unraisable)
+
+    sys.unraisablehook = hook
 
 
 def _explain_import(error: ImportError) -> str:

@@ -46,10 +46,7 @@ def compare_relations(
         return {}
     seen = masks.astype(np.float64)
     counts = np.stack([seen @ members[r].T for r in present], axis=2)  # [models, target classes, relations]
-    slopes = _pooled_slopes(counts, means)
-    without = np.array(
-        [_pooled_slopes(np.delete(counts, m, 0), np.delete(means, m, 0)) for m in range(len(masks))]
-    )
+    slopes, without = _pooled_slopes(counts, means)
     estimates = {name: jackknife_interval(slopes[i], without[:, i]) for i, name in enumerate(present)}
     for (i, stronger), (j, weaker) in pairwise(enumerate(present)):
         estimates[f"{stronger} - {weaker}"] = jackknife_interval(
@@ -58,8 +55,18 @@ def compare_relations(
     return estimates
 
 
-def _pooled_slopes(counts: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Least-squares slopes float64[relations], common to all target classes, with an intercept for each."""
+def _pooled_slopes(counts: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least-squares slopes common to all target classes, with an intercept for each.
+
+    Returns:
+        float64[relations] from all models, and float64[models, relations] leaving each model out.
+    """
+    models = len(counts)
     x, y = counts - counts.mean(0), means - means.mean(0)
-    normal, moment = np.einsum("mtr,mts->rs", x, x), np.einsum("mtr,mt->r", x, y)
-    return np.linalg.pinv(normal, hermitian=True) @ moment
+    squares, products = np.einsum("mtr,mts->mrs", x, x), np.einsum("mtr,mt->mr", x, y)
+    normal, moment = squares.sum(0), products.sum(0)
+    # Without a model the centre moves, too: its share of a sum about the mean is n / (n - 1) times.
+    share = models / (models - 1)
+    normals, moments = normal - share * squares, moment - share * products
+    slopes = np.linalg.pinv(normal, hermitian=True) @ moment
+    return slopes, np.einsum("mrs,ms->mr", np.linalg.pinv(normals, hermitian=True), moments)

@@ -1,0 +1,81 @@
+"""Augmentation of batches against definitions and torchvision."""
+
+import numpy as np
+import torch
+from torchvision.transforms import v2
+
+from transferlens.data import augmentation
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def picture(n=4, side=12):
+    values = np.random.default_rng(0).integers(0, 256, (n, side, side, 3), dtype=np.uint8)
+    return torch.from_numpy(values)
+
+
+def test_normalise_equals_torchvision():
+    images, mean, std = picture(), [0.1, 0.5, 0.9], [0.2, 0.3, 0.4]
+    found = augmentation.normalise(images, torch.tensor(mean), torch.tensor(std))
+    tensor = v2.ToDtype(torch.float32, scale=True)(images.permute(0, 3, 1, 2))
+    torch.testing.assert_close(found, v2.Normalize(mean, std)(tensor))
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_translate_shifts_whole_images_and_fills_with_black():
+    images = picture(64)
+    moved = augmentation.translate(images, 2, generator())
+    padded = torch.nn.functional.pad(images, (0, 0, 2, 2, 2, 2))
+    shifts = set()
+    for i in range(64):
+        found = [
+            (y, x)
+            for y in range(5)
+            for x in range(5)
+            if torch.equal(moved[i], padded[i, y : y + 12, x : x + 12])
+        ]
+        assert len(found) == 1
+        shifts.add(found[0])
+    assert len(shifts) > 15  # of 25
+
+
+def test_flip_mirrors_about_half():
+    images = torch.randn(400, 3, 4, 4)
+    flipped = augmentation.flip(images, generator())
+    mirrored = [torch.equal(f, i.flip(2)) for f, i in zip(flipped, images, strict=True)]
+    same = [torch.equal(f, i) for f, i in zip(flipped, images, strict=True)]
+    assert all(m != s for m, s in zip(mirrored, same, strict=True))
+    assert 160 < sum(mirrored) < 240
+
+
+def ramp(side):
+    """A batch whose value is its own x coordinate in its first channel and y in its second."""
+    line = (torch.arange(side) + 0.5) / side
+    x, y = line.expand(side, side), line[:, None].expand(side, side)
+    return torch.stack([x, y, torch.ones(side, side)])[None].repeat(200, 1, 1, 1)
+
+
+def test_random_resized_crops_are_rectangles_of_the_wanted_area_and_shape():
+    crops = augmentation.random_resized_crop(ramp(64), 32, (0.2, 0.6), generator())
+    interior = crops[:, :2, 2:-2, 2:-2]
+    width = (interior[:, 0, 0, -1] - interior[:, 0, 0, 0]) * 32 / 27
+    height = (interior[:, 1, -1, 0] - interior[:, 1, 0, 0]) * 32 / 27
+    # Rows and columns stay straight.
+    assert interior[:, 0].std(1).max() < 1e-4
+    assert interior[:, 1].std(2).max() < 1e-4
+    area, ratio = width * height, width / height
+    assert area.min() > 0.18
+    assert area.max() < 0.62
+    assert abs(area.mean() - 0.4) < 0.03
+    assert ratio.min() > 0.74
+    assert ratio.max() < 1.35
+    assert crops[:, :2].min() >= 0
+    assert crops[:, :2].max() <= 1
+
+
+def test_a_whole_crop_is_the_image_up_to_its_shape():
+    constant = torch.full((5, 3, 10, 10), 0.7)
+    crops = augmentation.random_resized_crop(constant, 10, (1.0, 1.0), generator())
+    torch.testing.assert_close(crops, constant)

@@ -1,0 +1,94 @@
+"""Which images are used, and by whom."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.conftest import CLASSES, DATASET
+from transferlens.data import folder, index, sources
+from transferlens.data.sources import ImageSet, Split
+from transferlens.errors import DataError
+
+
+def image_set(labels=(0, 0, 0, 0, 1, 1, 1, 1), broken=()):
+    def image(i):
+        if i in broken:
+            raise DataError(f"image {i}: cannot be decoded")
+        return np.zeros((4 + i, 5, 3), np.uint8)
+
+    split = Split([f"x/{i}" for i in range(len(labels))], np.array(labels), image)
+    return ImageSet(["a", "b"], ["", ""], split, split)
+
+
+def test_a_folder_is_indexed_with_classes_sizes_and_ids(dataset, image_folder):
+    made, _ = dataset
+    assert made.class_names == list(CLASSES)
+    assert len(made.train) == 90
+    assert made.train.ids[31] == "train/stripes/01.png"
+    assert made.train.labels[31] == 1
+    picture = folder.open_folder(image_folder).train.image(31)
+    assert tuple(made.train.sizes[31]) == picture.shape[:2]
+
+
+def test_halves_divide_every_class_and_never_meet(dataset):
+    made, _ = dataset
+    for c in range(3):
+        assert np.bincount(made.val.halves[made.val.labels == c]).tolist() == [6, 6]
+
+
+def test_choices_depend_on_the_seed_alone():
+    settings = replace(DATASET, train_per_class=2)
+    first, again, other = (
+        index.make_index("x", image_set([0, 1] * 20), settings, seed)[0] for seed in (0, 0, 1)
+    )
+    assert np.bincount(first.train.labels).tolist() == [2, 2]
+    assert first.train.ids == again.train.ids != other.train.ids
+    assert first.val.halves.tolist() == again.val.halves.tolist() != other.val.halves.tolist()
+
+
+def test_a_broken_image_stops_or_is_left_out_and_reported():
+    with pytest.raises(DataError, match="image 5: cannot be decoded; repair or remove it, or set"):
+        index.make_index("x", image_set(broken={5}), DATASET, 0)
+    made, skipped = index.make_index("x", image_set(broken={5}), replace(DATASET, unreadable="skip"), 0)
+    assert skipped == ["x/5", "x/5"]
+    assert "x/5" not in made.train.ids
+    assert made.train.sizes[:, 0].tolist() == [4, 5, 6, 7, 8, 10, 11]
+
+
+def test_a_class_without_images_is_named():
+    with pytest.raises(DataError, match="class 'b' has no images in train"):
+        index.make_index("x", image_set([0, 0, 0]), DATASET, 0)
+    with pytest.raises(DataError, match=r"class 'b' has no images in val \(report half\)"):
+        index.make_index("x", image_set([0, 0, 0, 1]), replace(DATASET, select_fraction=0.6), 0)
+
+
+def test_an_index_survives_the_disk(dataset, tmp_path):
+    made, _ = dataset
+    index.write_index(tmp_path / "i.h5", made, [], config={}, seed=0)
+    read = index.read_index(tmp_path / "i.h5")
+    assert read.class_names == made.class_names
+    for split in index.SPLITS:
+        assert read.split(split).ids == made.split(split).ids
+        np.testing.assert_array_equal(read.split(split).positions, made.split(split).positions)
+
+
+def test_unknown_data_sets_and_folders_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"unknown data set 'optdigit' .did you mean 'optdigits'"):
+        sources.class_names("optdigit", None)
+    (tmp_path / "train/a").mkdir(parents=True)
+    (tmp_path / "val/b").mkdir(parents=True)
+    with pytest.raises(DataError, match="class 'b' is not in"):
+        folder.open_folder(tmp_path)
+
+
+def test_the_default_images_are_real_and_balanced(tmp_path):
+    images = sources.open_image_set("optdigits", DATASET, tmp_path, download=False)
+    assert len(images.train.labels) + len(images.val.labels) == 1797
+    assert np.bincount(images.train.labels).tolist() == [50] * 10
+    assert not set(images.train.ids) & set(images.val.ids)
+    source = sources.open_image_set("digits-and-clothes", DATASET, tmp_path, download=False)
+    assert np.bincount(source.train.labels).tolist() == [400] * 20
+    assert np.bincount(source.val.labels).tolist() == [100] * 20
+    assert not set(source.train.ids) & set(source.val.ids)
+    assert source.train.image(0).shape == (28, 28, 3)

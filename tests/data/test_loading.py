@@ -1,0 +1,156 @@
+"""FFCV files and the two ways of loading them."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import INPUT, TRAINING
+from transferlens.config import ResizeSettings
+from transferlens.data import ffcv_files, folder, pipeline
+from transferlens.errors import ArtefactError
+
+CPU = torch.device("cpu")
+CROPS = ("none", "translate", "random_resized")
+
+
+def open_split(dataset, split, loading, storage="raw"):
+    made, files = dataset
+    settings = replace(INPUT, loading=loading)
+    return pipeline.open_images(files[storage][split], made.split(split), settings, CPU)
+
+
+@pytest.mark.parametrize("storage", ["raw", "jpg"])
+def test_both_ways_give_the_same_evaluation_images(dataset, storage):
+    resident, streaming = (
+        torch.cat(list(open_split(dataset, "val", loading, storage).evaluation_batches(7)))
+        for loading in ("resident", "streaming")
+    )
+    assert resident.shape == (36, 3, 28, 28)
+    assert torch.equal(resident, streaming)
+
+
+def test_raw_files_hold_the_very_pixels(dataset, image_folder):
+    """A central crop as large as the image's shorter side needs no resizing of square images."""
+    _, files = dataset
+    picture = folder.open_folder(image_folder).val.image(4)
+    side = min(picture.shape[:2])
+    decoded = ffcv_files.decode_all(files["raw"]["val"], side, 1.0, workers=1)[4].numpy()
+    top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
+    np.testing.assert_array_equal(decoded, picture[top : top + side, left : left + side])
+
+
+def test_jpeg_files_are_close_to_the_pixels(dataset):
+    _, files = dataset
+    raw, jpg = (ffcv_files.decode_all(files[s]["val"], 28, 1.0, workers=1).float() for s in ("raw", "jpg"))
+    assert 0 < (raw - jpg).abs().mean() < 6
+
+
+def one_pass(images, training, positions, seed=1, epoch=0):
+    batches = images.training_batches(positions, training, training.batch_size, epoch, seed, 28)
+    pairs = [(x.clone(), y.clone()) for x, y in batches]
+    return torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs])
+
+
+@pytest.mark.parametrize("loading", ["resident", "streaming"])
+@pytest.mark.parametrize("crop", CROPS)
+def test_a_pass_depends_on_seed_and_epoch_alone(dataset, loading, crop):
+    training = replace(TRAINING, crop=crop, flip=True)
+    positions = np.arange(0, 60)
+    images = open_split(dataset, "train", loading)
+    first = one_pass(images, training, positions)
+    again = one_pass(open_split(dataset, "train", loading), training, positions)
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    for other in ({"seed": 2}, {"epoch": 1}):
+        assert not torch.equal(first[0], one_pass(images, training, positions, **other)[0])
+
+
+@pytest.mark.parametrize("loading", ["resident", "streaming"])
+def test_a_pass_takes_each_wanted_image_once_with_its_label(dataset, loading):
+    """Without augmentation every training image is recognised among the evaluation images."""
+    images = open_split(dataset, "train", loading)
+    everything = torch.cat(list(images.evaluation_batches(50)))
+    positions = np.arange(10, 74)
+    batch, labels = one_pass(images, TRAINING, positions)
+    distances = torch.cdist(
+        batch.flatten(1), everything.flatten(1), compute_mode="donot_use_mm_for_euclid_dist"
+    )
+    found = distances.argmin(1).numpy()
+    assert distances.min(1).values.max() < 1e-2
+    assert sorted(found) == positions.tolist()  # 64 images are four whole batches
+    np.testing.assert_array_equal(labels.numpy(), images.examples.labels[found])
+    assert found.tolist() != positions.tolist()
+
+
+def test_random_crops_do_not_depend_on_the_number_of_workers(dataset):
+    _, files = dataset
+    batches = []
+    for workers in (1, 2):
+        loader = ffcv_files.random_crop_loader(files["raw"]["train"], 20, (0.3, 1.0), 16, workers)
+        loader.restart(np.arange(40), 5, 16)
+        batches.append(torch.cat([x.clone() for x, _ in loader]))
+    assert torch.equal(*batches)
+
+
+def test_progressive_resizing_changes_the_decoded_size(dataset):
+    training = replace(TRAINING, crop="random_resized", resize=ResizeSettings(20, 32, 0, 2))
+    for loading in ("resident", "streaming"):
+        images = open_split(dataset, "train", loading)
+        for side in (20, 32, 20):
+            batch, _ = next(images.training_batches(np.arange(32), training, 16, 0, 0, side))
+            assert batch.shape == (16, 3, side, side)
+
+
+def test_auto_chooses_by_size(dataset):
+    assert isinstance(open_split(dataset, "val", "auto"), pipeline.ResidentImages)
+    made, files = dataset
+    tight = replace(INPUT, loading="auto", resident_limit_gb=1e-6)
+    images = pipeline.open_images(files["raw"]["val"], made.val, tight, CPU)
+    assert isinstance(images, pipeline.StreamingImages)
+
+
+def test_a_truncated_file_is_refused(dataset, tmp_path):
+    made, files = dataset
+    for suffix in (".beton", ".h5"):
+        source = files["raw"]["val"].with_suffix(suffix)
+        (tmp_path / f"val{suffix}").write_bytes(source.read_bytes())
+    os.truncate(tmp_path / "val.beton", 1000)
+    with pytest.raises(ArtefactError, match=r"val\.beton: truncated or damaged \(1000 bytes"):
+        pipeline.open_images(tmp_path / "val.beton", made.val, INPUT, CPU)
+
+
+def run_python(code, path):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(path)},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("library", "package"),
+    [("libturbojpeg.so.0", "libturbojpeg0-dev"), ("libopencv_imgproc.so.406", "libopencv-dev")],
+)
+def test_a_missing_system_library_is_named_with_its_package(tmp_path, library, package):
+    (tmp_path / "ffcv").mkdir()
+    message = f"{library}: cannot open shared object file: No such file or directory"
+    (tmp_path / "ffcv/__init__.py").write_text(f"raise ImportError({message!r})")
+    done = run_python("from transferlens.data import ffcv_files\nwith ffcv_files._imported(): pass", tmp_path)
+    assert f"apt-get install {package}" in done.stderr
+
+
+def test_importing_ffcv_leaves_torchs_threads_alone(tmp_path):
+    code = (
+        "import torch; torch.set_num_threads(2)\n"
+        "from transferlens.data import ffcv_files\n"
+        "with ffcv_files._imported(): pass\n"
+        "import numba.typed; assert numba.typed.Dict is not dict\n"
+        "print(torch.get_num_threads())"
+    )
+    assert run_python(code, tmp_path).stdout.strip() == "2"

@@ -1,0 +1,117 @@
+"""The configuration is complete, typed, and refused with one line."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from transferlens import config
+from transferlens.config import RecipeSettings, TrainingSettings
+from transferlens.errors import ConfigError
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SCHEMA = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text())
+MINIMAL = {"source": "digits-and-clothes", "targets": {"optdigits": {}}}
+
+
+def load(**changes):
+    return config.load({**MINIMAL, **changes}, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sead": 1}, "unknown key 'sead' (did you mean 'seed'?)"),
+        ({"input": {"resolutoin": 3}}, "'input.resolutoin' (did you mean 'resolution'?)"),
+        ({"seed": 1.0}, "'seed' is 1.0 (float); it must be of type integer"),
+        ({"seed": "3"}, "'seed' is '3' (str)"),
+        ({"seed": True}, "'seed' is True (bool)"),
+        ({"source": 5}, "'source' is 5 (int)"),
+        ({"input": {"resolution": 4}}, "'input.resolution' is impossible"),
+        ({"architecture": {"name": "resnet"}}, "did you mean 'resnet50'?"),
+        ({"architecture": {"width": 12}}, "'architecture.width' is impossible: 12 is not a multiple of 8"),
+        ({"targets": {}}, "'targets' is impossible"),
+        ({"targets": {"optdigits": {"recipes": ["ful"]}}}, "names 'ful', which is no recipe"),
+        (
+            {"targets": {"optdigits": {"overrides": {"training": {"lrr": 1}}}}},
+            "unknown key 'training.lrr' (did you mean 'lr'?) (in targets.optdigits.overrides)",
+        ),
+        ({"studies": {"influence": {"models": 100}}}, "use 96 or 112"),
+        ({"studies": {"counterfactual": {"repeats": 9}}}, "studies.reference.repeats is 4"),
+        ({"heatmaps": {"output": "raw_margin"}}, "not among influence.outputs"),
+        ({"architecture": {"name": "vgg16"}}, "use GradCAM or LayerCAM"),
+        ({"source_training": {"lr_peak_epoch": 99}}, "after the last of 16 epochs"),
+        ({"source_training": {"scale": [1.0, 0.5]}}, "the first must be the smaller"),
+        (
+            {
+                "source_training": {
+                    "crop": "none",
+                    "resize": {"low": 32, "high": 64, "start": 0, "end": 1},
+                }
+            },
+            "resize needs crop random_resized",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(changes, message):
+    with pytest.raises(ConfigError) as caught:
+        load(**changes)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_key_is_named():
+    with pytest.raises(ConfigError, match="'source' is missing"):
+        config.load({"targets": {"optdigits": {}}}, SCHEMA)
+
+
+def test_defaults_are_filled_in_and_the_input_is_left_alone():
+    raw = {**MINIMAL, "datasets": {"optdigits": {"train_per_class": 3}}}
+    found = config.load(raw, SCHEMA)
+    assert found["datasets"]["optdigits"]["select_fraction"] == 0.5
+    assert found["datasets"]["digits-and-clothes"]["unreadable"] == "error"
+    assert found["recipes"]["fixed"]["training"]["momentum"] == 0.9
+    assert raw["datasets"] == {"optdigits": {"train_per_class": 3}}
+
+
+def test_overrides_lie_over_the_recipe():
+    found = load(targets={"optdigits": {"overrides": {"training": {"epochs": 3, "lr_peak_epoch": 1}}}})
+    recipe = RecipeSettings.of(config.recipe(found, "optdigits", "fixed"))
+    assert (recipe.training.epochs, recipe.training.lr) == (3, 0.5)
+    assert found["recipes"]["fixed"]["training"]["epochs"] == 16
+
+
+def test_settings_given_by_hand_are_checked_too():
+    section = load()["source_training"]
+    assert TrainingSettings.of(section).epochs == 16
+    with pytest.raises(ConfigError, match=r"unknown key 'epoch' .did you mean 'epochs'"):
+        TrainingSettings.of({**section, "epoch": 1})
+    with pytest.raises(ConfigError, match="missing 1 required"):
+        TrainingSettings.of({k: v for k, v in section.items() if k != "lr"})
+
+
+def properties(schema, path=""):
+    for name, sub in schema.get("properties", {}).items():
+        yield f"{path}.{name}", sub
+        yield from properties(sub, f"{path}.{name}")
+    for key in ("additionalProperties", "items"):
+        if isinstance(schema.get(key), dict):
+            yield from properties(schema[key], path)
+
+
+def test_every_key_is_documented():
+    resize = SCHEMA["$defs"]["training"]["properties"]["resize"]["properties"]
+    for definition in (SCHEMA, *SCHEMA["$defs"].values()):
+        for path, sub in properties(definition):
+            own = sub.get("description") or "$ref" in sub
+            assert own or path.rsplit(".", 1)[1] in resize, path
+
+
+@pytest.mark.parametrize("name", [None, *(p.name for p in (REPOSITORY / "configs").glob("*.yaml"))])
+def test_shipped_configurations_are_valid(name):
+    from snakemake.utils import update_config
+
+    merged = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    if name:
+        update_config(merged, yaml.safe_load((REPOSITORY / "configs" / name).read_text()))
+    config.load(merged, SCHEMA)

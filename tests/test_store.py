@@ -1,0 +1,100 @@
+"""Artefacts: whole or absent, labelled, and refused when damaged."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from transferlens import store
+from transferlens.errors import ArtefactError
+
+
+def write(path, **attributes):
+    with store.create(path, "test", config={"b": 1, "a": [2]}, seed=7, inputs=[]) as out:
+        out.array("x", np.arange(6.0).reshape(2, 3), ["rows", "columns"], "a cell", "metres")
+        out.strings("names", ["α", "b"], ["rows"], "name of the row")
+        out.empty("y", (2,), np.int32, ["rows"], "to be filled")[:] = [4, 5]
+    with h5py.File(path, "r+") as file:
+        file.attrs.update(attributes)
+    return path
+
+
+def test_what_is_written_can_be_read_with_its_labels_and_provenance(tmp_path):
+    with store.open(write(tmp_path / "a/b.h5"), "test") as file:
+        assert file["x"][:].tolist() == [[0, 1, 2], [3, 4, 5]]
+        assert [d.label for d in file["x"].dims] == ["rows", "columns"]
+        assert (file["x"].attrs["meaning"], file["x"].attrs["units"]) == ("a cell", "metres")
+        assert (file["x"].fletcher32, file["x"].compression) == (True, "lzf")
+        assert store.strings(file["names"]) == ["α", "b"]
+        assert store.settings(file) == {"a": [2], "b": 1}
+        assert file.attrs["seed"] == 7
+        assert "torch" in json.loads(file.attrs["software"])
+
+
+def test_inputs_are_recorded_by_content(tmp_path):
+    (tmp_path / "input").write_bytes(b"abc")
+    with store.create(tmp_path / "x.h5", "test", config={}, inputs=[tmp_path / "input"]):
+        pass
+    with store.open(tmp_path / "x.h5", "test") as file:
+        recorded = json.loads(file.attrs["inputs"])
+    # SHA-256 of "abc", from the standard.
+    assert recorded[str(tmp_path / "input")].startswith("ba7816bf8f01cfea")
+
+
+def test_an_error_while_writing_leaves_nothing_and_the_old_file_stays(tmp_path):
+    path = write(tmp_path / "x.h5")
+    before = path.read_bytes()
+    with pytest.raises(ZeroDivisionError), store.create(path, "test", config={}):
+        raise ZeroDivisionError
+    assert [p.name for p in tmp_path.iterdir()] == ["x.h5"]
+    assert path.read_bytes() == before
+
+
+def test_what_a_killed_job_left_is_cleaned_by_the_next(tmp_path):
+    (tmp_path / ".x.h5.999.tmp").write_bytes(b"half")
+    write(tmp_path / "x.h5")
+    assert [p.name for p in tmp_path.iterdir()] == ["x.h5"]
+
+
+def test_dimensions_must_be_named(tmp_path):
+    with pytest.raises(ValueError, match="2 axes"), store.create(tmp_path / "x", "t", config={}) as out:
+        out.array("x", np.ones((2, 2)), ["rows"], "a cell")
+
+
+def flip_a_byte(path):
+    with h5py.File(path) as file:
+        chunk = file["x"].id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset + 3] ^= 0xFF
+    path.write_bytes(content)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (cut, "damaged"),
+        (flip_a_byte, "damaged"),
+        (lambda p: p.write_bytes(b"no HDF5"), "damaged or not an HDF5 file"),
+        (lambda p: p.unlink(), "no such file; run snakemake"),
+        (lambda p: write(p, schema_version=store.SCHEMA_VERSION + 1), "newer Transferlens"),
+        (lambda p: write(p, kind="other"), "holds 'other' where 'test' was expected"),
+    ],
+)
+def test_a_damaged_or_foreign_file_is_named(tmp_path, damage, message):
+    path = write(tmp_path / "x.h5")
+    damage(path)
+    with pytest.raises(ArtefactError, match=message) as caught, store.open(path, "test") as file:
+        file["x"][:]
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtefactError, match="cannot be written"):
+        write(tmp_path / "file" / "x.h5")

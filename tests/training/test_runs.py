@@ -1,0 +1,175 @@
+"""Training, transfer and summaries on small real images."""
+
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import ARCHITECTURE, CLASSES, TRAINING
+from transferlens import store, studies
+from transferlens.config import RecipeSettings
+from transferlens.errors import ArtefactError
+from transferlens.studies import Rows
+from transferlens.training import engine, outputs, source, summary, transfer
+
+FIXED = RecipeSettings("fixed", "eval", replace(TRAINING, epochs=20, lr=0.5))
+
+
+def rows(masks, seeds=None):
+    count = len(masks)
+    return Rows(
+        np.array(masks, bool),
+        np.arange(count),
+        np.array(seeds if seeds is not None else range(count)),
+        [f"row-{i}" for i in range(count)],
+        list(CLASSES),
+    )
+
+
+@pytest.fixture
+def shard(textures, tmp_path):
+    """A shard of three source models (all classes, two classes, none) on the textures."""
+    _, train, val = textures
+    path = tmp_path / "source.h5"
+    table = rows([[1, 1, 1], [1, 1, 0], [0, 0, 0]])
+    training = replace(TRAINING, epochs=6)
+    source.train_shard(path, table, train, val, ARCHITECTURE, training, config={}, inputs=[])
+    return path
+
+
+def transferred(shard, textures, path, recipe=FIXED, keep_weights=True):
+    made, train, val = textures
+    transfer.transfer_shard(
+        path, shard, made, train, val, ARCHITECTURE, recipe, keep_weights, config={}, inputs=[]
+    )
+    return path
+
+
+def test_source_models_learn_what_they_see(shard):
+    with store.open(shard, source.KIND) as file:
+        assert file["accuracy"][0] > 0.9
+        assert file["class_accuracy"][1, 2] == 0  # never a positive, though the head has its output
+        assert file["weights/head.weight"].shape == (3, 3, 32)
+        assert file["train_images"][:].tolist() == [90, 60, 0]
+        assert np.isnan(file["accuracy"][2])
+        assert file["log"][0, -1, 0] < file["log"][0, 0, 0]
+
+
+def test_a_model_of_no_class_is_the_random_initialisation(shard):
+    with store.open(shard, source.KIND) as file:
+        for name, tensor in source.initial_network(ARCHITECTURE, 3, 2).state_dict().items():
+            np.testing.assert_array_equal(file[f"weights/{name}"][2], tensor.numpy())
+
+
+def test_training_is_a_function_of_its_seed(textures):
+    _, train, _ = textures
+
+    def trained(seed):
+        net = source.initial_network(ARCHITECTURE, 3, 0).train()
+        engine.train(net, net.parameters(), train, np.arange(90), TRAINING, seed)
+        return net.head.weight
+
+    assert torch.equal(trained(1), trained(1))
+    assert not torch.equal(trained(1), trained(2))
+
+
+def test_fewer_images_than_a_batch_make_one_smaller_batch(textures):
+    _, train, _ = textures
+    net = source.initial_network(ARCHITECTURE, 3, 0).train()
+    before = net.head.weight.clone()
+    log = engine.train(net, net.parameters(), train, np.arange(5), TRAINING, 0)
+    assert np.isfinite(log).all()
+    assert not torch.equal(before, net.head.weight)
+
+
+def test_outputs_are_those_of_the_stored_network(shard, textures, tmp_path):
+    """What is written down is what the stored weights compute: the folded head included."""
+    made, _, val = textures
+    path = transferred(shard, textures, tmp_path / "t.h5")
+    with store.open(path, transfer.KIND) as file:
+        for row in range(3):
+            network, _ = transfer.load_adapted(path, shard, row, ARCHITECTURE)
+            again = outputs.per_example(engine.evaluate(network, val), val.labels)
+            np.testing.assert_allclose(file["outputs/margin"][row], again["margin"], rtol=1e-4, atol=1e-4)
+        correct, halves = file["outputs/correct"][0], made.val.halves
+        assert file["accuracy"][0, 1] == correct[halves == 1].mean()
+        assert file["accuracy"][0].min() > file["accuracy"][2].max() - 0.2
+
+
+def moved(shard, path, row=0):
+    """Which parts of the adapted network differ from the source model's: parameters, running statistics."""
+    network, _ = transfer.load_adapted(path, shard, row, ARCHITECTURE)
+    parts = {"parameters": False, "statistics": False}
+    with store.open(shard, source.KIND) as file:
+        for name, tensor in network.backbone.state_dict().items():
+            if not np.array_equal(file[f"weights/backbone.{name}"][row], tensor.numpy()):
+                parts["statistics" if "running" in name or "num_" in name else "parameters"] = True
+    return parts
+
+
+@pytest.mark.parametrize(
+    ("recipe", "parameters", "statistics"),
+    [
+        (FIXED, False, False),
+        (replace(FIXED, batchnorm="train", training=TRAINING), False, True),
+        (RecipeSettings("full", "eval", TRAINING), True, True),
+    ],
+)
+def test_each_recipe_changes_what_it_may(shard, textures, tmp_path, recipe, parameters, statistics):
+    path = transferred(shard, textures, tmp_path / "t.h5", recipe)
+    assert moved(shard, path) == {"parameters": parameters, "statistics": statistics}
+
+
+def test_a_feature_that_never_varies_does_no_harm(textures):
+    _, train, val = textures
+    net = source.initial_network(ARCHITECTURE, 3, 0)
+    with torch.no_grad():
+        last = net.backbone.block3.second[1]
+        last.weight.zero_()
+        last.bias.fill_(-1e3)
+        net.backbone.block3.shortcut[1].weight.zero_()
+    transfer.adapt(net, train, FIXED, seed=0)
+    assert torch.isfinite(engine.evaluate(net.eval(), val)).all()
+
+
+def test_a_summary_is_its_shards_in_order(shard, textures, tmp_path):
+    paths = [transferred(shard, textures, tmp_path / f"{i}.h5") for i in range(2)]
+    summary.write_summary(tmp_path / "s.h5", paths, config={})
+    with h5py.File(tmp_path / "s.h5") as file, h5py.File(paths[0]) as part:
+        assert studies.read_row_table(file).labels == ["row-0", "row-1", "row-2"] * 2
+        for name in outputs.OUTPUTS:
+            expected = np.concatenate([part[f"outputs/{name}"]] * 2)
+            np.testing.assert_array_equal(file[f"outputs/{name}"], expected)
+        np.testing.assert_array_equal(file["class_accuracy"][3:], part["class_accuracy"])
+
+
+def test_a_diverged_model_is_named(shard, textures, tmp_path):
+    path = transferred(shard, textures, tmp_path / "t.h5")
+    with h5py.File(path, "r+") as file:
+        file["outputs/margin"][1, 4] = np.nan
+    with pytest.raises(ArtefactError, match="output 'margin' of model 1 is NaN"):
+        summary.write_summary(tmp_path / "s.h5", [path], config={})
+    assert not (tmp_path / "s.h5").exists()
+
+
+def test_shards_of_other_examples_are_refused(shard, textures, tmp_path):
+    paths = [transferred(shard, textures, tmp_path / f"{i}.h5") for i in range(2)]
+    with h5py.File(paths[1], "r+") as file:
+        file["example_ids"][0] = "elsewhere"
+    with pytest.raises(ArtefactError, match=r"1\.h5: other target examples"):
+        summary.write_summary(tmp_path / "s.h5", paths, config={})
+
+
+def test_a_pretrained_row_is_loaded_not_trained(textures, tmp_path):
+    _, _, val = textures
+    net = source.initial_network(ARCHITECTURE, 3, 11)
+    torch.save(net.state_dict(), tmp_path / "w.pt")
+    table = studies.pretrained_rows(list(CLASSES))
+    source.load_pretrained(
+        tmp_path / "p.h5", table, str(tmp_path / "w.pt"), val, ARCHITECTURE, config={}, inputs=[]
+    )
+    with store.open(tmp_path / "p.h5", source.KIND) as file:
+        np.testing.assert_array_equal(file["weights/head.weight"][0], net.head.weight.detach().numpy())
+        assert file["masks"][:].all()
