@@ -60,6 +60,7 @@ def run(folder: Path, models: int, classes: int, examples: int) -> None:
     masks, margins = rows.masks.astype(np.float32), read_margins(folder)
     memory = Memory()
     seconds = medians(
+        lambda: (folder / "influence.h5").unlink(missing_ok=True),
         lambda: margins.T @ masks,
         lambda: memory.watch(estimate, folder, source, target),
         lambda: loop(rows.masks, margins[:, :LOOP_EXAMPLES]),
@@ -74,9 +75,12 @@ def run(folder: Path, models: int, classes: int, examples: int) -> None:
     print(f"peak memory of the project: {memory.peak:.0f} MB, of which {memory.before:.0f} before")
 
 
-def medians(*candidates: Callable[[], object]) -> list[float]:
+def medians(reset: Callable, *candidates: Callable[[], object]) -> list[float]:
     """Median seconds of each candidate; they take turns, so that a busy machine hits all alike."""
-    rounds = [[seconds_of(candidate) for candidate in candidates] for _ in range(1 + REPEATS)]
+    rounds = []
+    for _ in range(1 + REPEATS):
+        reset()
+        rounds.append([seconds_of(candidate) for candidate in candidates])
     return [statistics.median(times) for times in zip(*rounds[1:], strict=True)]
 
 
@@ -88,11 +92,10 @@ def seconds_of(function: Callable[[], object]) -> float:
 
 def estimate(folder: Path, source: Index, target: Index) -> None:
     """What the job of the workflow does, with the same inputs recorded."""
-    out = folder / "influence.h5"
-    out.unlink(missing_ok=True)
-    files = [folder / name for name in ("summary.h5", "source.h5", "target.h5")]
+    out, files = folder / "influence.h5", [folder / f"{s}.h5" for s in ("summary", "source", "target")]
+    settings = {"outputs": ["margin"]}
     artefact.write_influence(
-        out, files[0], source, target, ["margin"], config={"outputs": ["margin"]}, inputs=files
+        out, files[0], source, target, settings["outputs"], config=settings, inputs=files
     )
 
 

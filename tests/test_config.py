@@ -81,6 +81,16 @@ def test_overrides_lie_over_the_recipe():
     assert found["recipes"]["fixed"]["training"]["epochs"] == 16
 
 
+def test_command_line_values_get_the_type_of_their_spelling():
+    """Snakemake hands over nested values as text."""
+    given = {"a": {"b": "3", "c": "1e-3", "d": "True", "e": ["2.0", "x"], "f": "null"}, "g": 7}
+    assert config.typed(given) == {
+        "a": {"b": 3, "c": 0.001, "d": True, "e": [2.0, "x"], "f": None},
+        "g": 7,
+    }
+    assert isinstance(config.typed("2.0"), float)
+
+
 def test_settings_given_by_hand_are_checked_too():
     section = load()["source_training"]
     assert TrainingSettings.of(section).epochs == 16

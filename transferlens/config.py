@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import jsonschema
+import yaml
 
 from transferlens.errors import ConfigError, nearest
 
@@ -35,6 +36,21 @@ def _name_every_dataset(config: dict[str, Any]) -> None:
         for name in [config.get("source"), *config["targets"]]:
             if isinstance(name, str):
                 datasets.setdefault(name, {})
+
+
+def typed(value: Any) -> Any:
+    """Command-line settings with the types their spelling has in YAML (Snakemake leaves nested ones text)."""
+    if isinstance(value, Mapping):
+        return {key: typed(nested) for key, nested in value.items()}
+    if isinstance(value, list):
+        return [typed(nested) for nested in value]
+    if not isinstance(value, str):
+        return value
+    found = yaml.safe_load(value)
+    try:  # YAML 1.1 takes 1e-3 for text
+        return float(found) if isinstance(found, str) else found
+    except ValueError:
+        return found
 
 
 def recipe(config: Mapping[str, Any], target: str, name: str) -> dict[str, Any]:

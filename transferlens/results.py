@@ -116,14 +116,14 @@ class Results:
             return xr.Dataset(variables, coordinates, _attributes(file))
 
     def heatmaps(self, target: str, recipe: str) -> xr.Dataset:
-        """Images most hurt by a source class and their class maps (role, example, map_y, map_x)."""
+        """Images most hurt by a source class and their `class_map` (role, example, map_y, map_x)."""
         with self._open(f"heatmaps/{target}/{recipe}.h5", hurt_examples.KIND) as file:
             roles = list(hurt_examples.ROLES)
             targets = np.array(store.strings(file["target_class_names"]))
             harmful = np.array(store.strings(file["source_class_names"]))
             variables = {
                 "image": (("example", "y", "x", "channel"), file["images"][:]),
-                "map": (
+                "class_map": (
                     ("role", "example", "map_y", "map_x"),
                     np.stack([file[f"maps/{r}/map"][:] for r in roles]),
                 ),
@@ -137,7 +137,8 @@ class Results:
                 values = np.stack([file[f"maps/{r}/{key}"][:] for r in roles])
                 variables[key] = (("role", "example"), values)
             coordinates = {"example": store.strings(file["example_ids"]), "role": roles}
-            return xr.Dataset(variables, coordinates, _attributes(file))
+            attributes = _attributes(file) | {"signed": bool(file.attrs["signed"])}
+            return xr.Dataset(variables, coordinates, attributes)
 
     def source_models(self, study: str) -> xr.Dataset:
         """Masks, accuracies and training logs of a study's source models (not their weights)."""

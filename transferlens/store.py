@@ -221,7 +221,7 @@ def refuse_newer(folder: str | Path) -> None:
 def refuse_unwritable(folder: str | Path) -> None:
     """Stop before any work if nothing can be written to a results folder."""
     folder = Path(folder)
-    existing = folder if folder.exists() else folder.absolute().parent
+    existing = folder if os.path.exists(folder) else folder.absolute().parent
     if not os.access(existing, os.W_OK):
         raise ArtefactError(
             f"{folder}: no write permission in {existing}; make it writable or run with --directory on a "

@@ -80,8 +80,8 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     state = network(classes=7).state_dict()
     with pytest.raises(ConfigError, match=r"'head.weight' is \(7, 32\), .* needs \(5, 32\)"):
         states.load_foreign(network(), state, "file")
+    headless = {k: v for k, v in network().state_dict().items() if k != "head.bias"}
     with pytest.raises(ConfigError, match=r"tensor 'head.bias' is missing"):
-        headless = {k: v for k, v in network().state_dict().items() if k != "head.bias"}
         states.load_foreign(network(), headless, "file")
     with pytest.raises(ConfigError, match=r"unexpected tensor 'heat.bias' \(did you mean 'head.bias'"):
         states.load_foreign(network(), {"heat.bias": torch.zeros(5)}, "file")

@@ -24,7 +24,7 @@ def project(tmp_path_factory):
     [
         ("sede=1", "unknown key 'sede' (did you mean 'seed'?)"),
         ("source_training={epoch: 3}", "unknown key 'source_training.epoch' (did you mean 'epochs'?)"),
-        ("seed=yes", "'seed' is True (bool); it must be of type integer"),
+        ("seed=True", "'seed' is True (bool); it must be of type integer"),
         (
             "source_training={epochs: 2.0}",
             "'source_training.epochs' is 2.0 (float); it must be of type integer",
@@ -72,9 +72,7 @@ def test_a_truncated_summary_is_named_with_its_cure(finished):
 def test_a_truncated_beton_is_named_with_its_cure(finished):
     path = finished / "results/data/digits-and-clothes/train.beton"
     os.truncate(path, path.stat().st_size - 1)
-    done = snakemake(
-        finished, "--cores", "1", "--allowed-rules", "train_source", "--forcerun", "train_source"
-    )
+    done = snakemake(finished, "--cores", "1", "--forcerun", "train_source", "--until", "train_source")
     assert done.returncode != 0
     assert "train.beton: truncated or damaged" in done.stdout + done.stderr
 

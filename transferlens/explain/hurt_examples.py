@@ -178,9 +178,11 @@ def _draw_row(axes, file: h5py.File, i: int, limits: dict[str, float], signed: b
             interpolation="bilinear",
             extent=(0, width, height, 0),
         )
+        highest = group["raw_max"][i]
+        strength = f"raw max {highest:.2g}" if highest > 0 else "no positive evidence"
         word = {"true": "true", "predicted": "predicted", "harmful": "harmful source"}[role]
         axis.set_title(
-            f"{word}: {names[role]}\np {group['probability'][i]:.2f}, raw max {group['raw_max'][i]:.1f}",
+            f"{word}: {names[role]}\np {group['probability'][i]:.2f}, {strength}",
             fontsize=8,
         )
     for axis in axes:

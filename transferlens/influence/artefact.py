@@ -9,8 +9,7 @@ import numpy as np
 from transferlens import job, store
 from transferlens.data.index import HALVES, Index
 from transferlens.influence import estimators, relations
-from transferlens.influence.estimators import Effects
-from transferlens.statistics import Interval, q_values, t_interval
+from transferlens.statistics import q_values, t_interval
 from transferlens.training import outputs as stored
 from transferlens.training import summary as summaries
 from transferlens.training.summary import Summary
@@ -45,7 +44,7 @@ def write_influence(
             target.class_names, target.class_groups, source.class_names, source.class_groups
         )
         for output in job.progress(outputs, f"influence {path.stem}", "outputs"):
-            values = file[f"outputs/{output}"]
+            values = estimators.at_hand(file[f"outputs/{output}"])
             _write_examples(out, output, masks, values)
             by_class, overall = estimators.model_means(
                 values, summary.example_labels, summary.example_halves, len(summary.class_names)
@@ -76,6 +75,7 @@ def _write_examples(out: store.Writer, output: str, masks: np.ndarray, values: h
             ["examples", "classes"],
             meaning,
             stored.UNITS.get(output, "share"),
+            chunks=(min(estimators.examples_a_piece(shape[1]), shape[0]), shape[1]),
         )
         for name, meaning in (
             ("effect", "mean over models with the class minus mean over models without"),
@@ -91,22 +91,21 @@ def _write_aggregate(
     out: store.Writer, name: str, axis: str | None, masks: np.ndarray, means: np.ndarray
 ) -> None:
     """Effects on per-model means float64[models, halves, groups]; the group axis is dropped if unnamed."""
-    halves = [estimators.difference_of_means(masks, means[:, h]) for h in range(2)]
+    shape = (*means.shape[1:], masks.shape[1])
+    effects = estimators.difference_of_means(masks, means.reshape(len(means), -1))
+    interval = t_interval(effects.effect, effects.se, effects.df)
+    q = np.stack([q_values(p) for p in effects.p().reshape(shape)])
     tables = {
-        "effect": ([h.effect for h in halves], "influence on the mean output"),
-        "se": ([h.se for h in halves], "standard error over models"),
-        "low": ([_interval(h).low for h in halves], "lower end of the 95 % interval"),
-        "high": ([_interval(h).high for h in halves], "upper end of the 95 % interval"),
-        "q": ([q_values(h.p()) for h in halves], "Benjamini-Hochberg q-value within the half"),
+        "effect": (effects.effect, "influence on the mean output"),
+        "se": (effects.se, "standard error over models"),
+        "low": (interval.low, "lower end of the 95 % interval"),
+        "high": (interval.high, "upper end of the 95 % interval"),
+        "q": (q, "Benjamini-Hochberg q-value within the half"),
     }
     dims = ["halves", axis, "classes"] if axis else ["halves", "classes"]
     for key, (values, meaning) in tables.items():
-        array = np.stack(values)
-        out.array(f"{name}/{key}", array if axis else array[:, 0], dims, meaning)
-
-
-def _interval(effects: Effects) -> Interval:
-    return t_interval(effects.effect, effects.se, effects.df)
+        values = values.reshape(shape)
+        out.array(f"{name}/{key}", values if axis else values[:, 0], dims, meaning)
 
 
 def _write_relations(out, output, masks, by_class, members) -> None:

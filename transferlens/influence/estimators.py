@@ -16,6 +16,8 @@ from transferlens.errors import DataError
 
 # A block of outputs in memory: at most this many models by this many examples.
 _MODELS_A_BLOCK, _EXAMPLES_A_BLOCK = 2048, 8192
+# A piece of effects in bytes: the arithmetic on it stays in the processor's cache.
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -63,19 +65,34 @@ def difference_of_means(masks: np.ndarray, outputs: np.ndarray) -> Effects:
 
 
 def blockwise(masks: np.ndarray, outputs: h5py.Dataset) -> Iterator[tuple[slice, Effects]]:
-    """`difference_of_means` of a stored output [models, examples], a block of examples at a time.
+    """`difference_of_means` of a stored output [models, examples], a piece of the examples at a time.
 
-    Memory is bounded by the block, whatever the number of models and examples. Yields the slice of examples
-    and their effects (without degrees of freedom).
+    Memory is bounded by the block, whatever the number of models and examples. Yields slices of
+    `examples_a_piece` examples (the last may be shorter) and their effects, without degrees of freedom.
     """
     models, examples = outputs.shape
+    piece = examples_a_piece(masks.shape[1])
     for start in range(0, examples, _EXAMPLES_A_BLOCK):
-        block = slice(start, min(start + _EXAMPLES_A_BLOCK, examples))
+        stop = min(start + _EXAMPLES_A_BLOCK, examples)
         moments = _Moments(masks)
         for first in range(0, models, _MODELS_A_BLOCK):
             part = slice(first, min(first + _MODELS_A_BLOCK, models))
-            moments.add(part, outputs[part, block])
-        yield block, moments.effects()
+            moments.add(part, outputs[part, start:stop])
+        for low in range(start, stop, piece):
+            high = min(low + piece, stop)
+            yield slice(low, high), moments.effects(slice(low - start, high - start))
+
+
+def examples_a_piece(classes: int) -> int:
+    """How many examples' effects fill about a megabyte: a power of two, so that blocks divide into them."""
+    fitting = max(1, _PIECE_BYTES // (4 * classes))
+    return min(1 << (fitting.bit_length() - 1), _EXAMPLES_A_BLOCK)
+
+
+def at_hand(outputs: h5py.Dataset) -> h5py.Dataset | np.ndarray:
+    """A stored output in memory if it is a single block, so that it is read only once; else as it is."""
+    models, examples = outputs.shape
+    return outputs[:] if models <= _MODELS_A_BLOCK and examples <= _EXAMPLES_A_BLOCK else outputs
 
 
 class _Moments:
@@ -87,41 +104,54 @@ class _Moments:
 
     def __init__(self, masks: np.ndarray):
         self.masks = masks.astype(np.float32)
-        self.n_in = masks.sum(0).astype(np.float64)
+        self.n_in = masks.sum(0).astype(np.float32)
         self.n_out = len(masks) - self.n_in
-        self.shift: np.ndarray | None = None
+        self.shift = self.sum_in = self.sum_all = self.square_in = self.square_all = None
 
     def add(self, part: slice, outputs: np.ndarray) -> None:
         """Add the outputs [models of the part, outputs]."""
-        outputs = outputs.astype(np.float32)
         if self.shift is None:
-            self.shift = outputs.mean(0)
-            self.sum_in = self.square_in = self.sum_all = self.square_all = 0
+            self.shift = outputs.mean(0, dtype=np.float64).astype(np.float32)
         masks = self.masks[part]
-        outputs -= self.shift
-        self.sum_in = self.sum_in + outputs.T @ masks
-        self.sum_all = self.sum_all + outputs.sum(0, dtype=np.float64)
+        outputs = (outputs - self.shift).astype(np.float32, copy=False)
+        self.sum_in = _plus(self.sum_in, outputs.T @ masks)
+        self.sum_all = _plus(self.sum_all, outputs.sum(0, dtype=np.float64))
         np.square(outputs, out=outputs)
-        self.square_in = self.square_in + outputs.T @ masks
-        self.square_all = self.square_all + outputs.sum(0, dtype=np.float64)
+        self.square_in = _plus(self.square_in, outputs.T @ masks)
+        self.square_all = _plus(self.square_all, outputs.sum(0, dtype=np.float64))
 
-    def effects(self, with_df: bool = False) -> Effects:
-        total = self.sum_all[:, None].astype(np.float32)
-        total_square = self.square_all[:, None].astype(np.float32)
-        n_in, n_out = self.n_in.astype(np.float32), self.n_out.astype(np.float32)
-        mean_in, mean_out = self.sum_in / n_in, (total - self.sum_in) / n_out
-        # Squared standard errors of the two means; rounding may take a zero variance below zero.
-        error_in = (self.square_in / n_in - mean_in**2) / (n_in - 1)
-        error_out = ((total_square - self.square_in) / n_out - mean_out**2) / (n_out - 1)
-        np.maximum(error_in, 0, out=error_in)
-        np.maximum(error_out, 0, out=error_out)
+    def effects(self, outputs: slice = slice(None), with_df: bool = False) -> Effects:
+        """Effects on some of the outputs (all by default)."""
+        sum_in, square_in = self.sum_in[outputs], self.square_in[outputs]
+        sum_out = self.sum_all[outputs, None].astype(np.float32) - sum_in
+        square_out = self.square_all[outputs, None].astype(np.float32) - square_in
+        effect, mean_out = sum_in / self.n_in, sum_out / self.n_out
+        error_in = _squared_error(sum_in, effect, square_in, self.n_in)
+        error_out = _squared_error(sum_out, mean_out, square_out, self.n_out)
+        effect -= mean_out
         se = np.sqrt(error_in + error_out)
-        df = None
-        if with_df:
-            spread = error_in**2 / (n_in - 1) + error_out**2 / (n_out - 1)
-            pooled = np.broadcast_to(n_in + n_out - 2, spread.shape)
-            df = np.divide(se**4, spread, out=pooled.astype(np.float32), where=spread > 0)
-        return Effects(mean_in - mean_out, se, df)
+        df = _degrees_of_freedom(se, error_in, error_out, self.n_in, self.n_out) if with_df else None
+        return Effects(effect, se, df)
+
+
+def _plus(total: np.ndarray | None, more: np.ndarray) -> np.ndarray:
+    """Their sum in the place of `total`; a first `more` is taken as it is."""
+    return more if total is None else np.add(total, more, out=total)
+
+
+def _squared_error(total: np.ndarray, mean: np.ndarray, square: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Squared standard error of the mean of n outputs, from their sum, mean and sum of squares."""
+    error = total * mean
+    np.subtract(square, error, out=error)
+    error /= n * (n - 1)
+    return np.maximum(error, 0, out=error)  # rounding may take a zero variance below zero
+
+
+def _degrees_of_freedom(se, error_in, error_out, n_in, n_out) -> np.ndarray:
+    """Welch-Satterthwaite; those of pooled variances where the outputs are constant."""
+    spread = error_in**2 / (n_in - 1) + error_out**2 / (n_out - 1)
+    pooled = np.broadcast_to(n_in + n_out - 2, spread.shape).astype(np.float32)
+    return np.divide(se**4, spread, out=pooled, where=spread > 0)
 
 
 def model_means(
@@ -144,7 +174,7 @@ def model_means(
         part = slice(first, first + _MODELS_A_BLOCK)
         for start in range(0, len(labels), _EXAMPLES_A_BLOCK):
             block = slice(start, start + _EXAMPLES_A_BLOCK)
-            sums[part] += outputs[part, block].astype(np.float32) @ indicator[block]
+            sums[part] += outputs[part, block].astype(np.float32, copy=False) @ indicator[block]
     by_class = (sums / counts).reshape(-1, 2, classes)
     overall = sums.reshape(-1, 2, classes).sum(2) / counts.reshape(2, classes).sum(1)
     return by_class, overall

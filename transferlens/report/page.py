@@ -33,6 +33,7 @@ class Section:
     strongest: list[dict]
     figures: dict[str, str]  # name: SVG text
     gallery: str  # data URI
+    signed_maps: bool
     pairs_tested: int
     models: int
 
@@ -92,6 +93,7 @@ def _section(
         _strongest_by_target_class(influence),
         figures,
         "data:image/png;base64," + base64.b64encode(gallery).decode(),
+        bool(results.heatmaps(target, recipe).attrs["signed"]),
         influence.class_q.sel(half="report").size,
         int(influence.n_in[0] + influence.n_out[0]),
     )

@@ -11,6 +11,7 @@ REPOSITORY = Path(workflow.basedir)
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 sys.path.insert(0, str(REPOSITORY))
 
+from snakemake.utils import update_config
 from transferlens import config as configuration
 from transferlens import store, studies
 from transferlens.counterfactual.orders import check_ks
@@ -37,6 +38,7 @@ def checked(raw):
         sys.exit(f"transferlens: {error}")
 
 
+update_config(config, configuration.typed(dict(workflow.config_settings.config)))
 config = checked(config)
 
 SOURCE = config["source"]
@@ -76,7 +78,7 @@ wildcard_constraints:
 
 
 def code(script, *modules):
-    """The script of a rule and the library modules that decide its result (see architecture in docs)."""
+    """The script of a rule and the library modules that decide its result: when their content changes, it re-runs."""
     files = [REPOSITORY / "scripts" / script] + [REPOSITORY / "transferlens" / m for m in modules]
     return [os.path.relpath(file) for file in files]
 
