@@ -82,7 +82,7 @@ def _reserve(out: store.Writer, first: h5py.File, models: int) -> None:
 
 def _append(out: store.Writer, shard: h5py.File, start: int, path: Path) -> int:
     """Copy a shard's rows to `start` onwards; returns how many."""
-    if list(shard["example_ids"]) != list(out.file["example_ids"]):
+    if not np.array_equal(shard["example_ids"][:], out.file["example_ids"][:]):
         raise ArtefactError(f"{path}: other target examples than in the first shard; delete it")
     stop = start + len(shard["rows"])
     for name in _PER_MODEL:
