@@ -35,7 +35,7 @@ from transferlens.training import engine, source
 
 REPOSITORY = Path(__file__).parents[1]
 ROUNDS = 3
-EPOCHS = 5  # timed in each round
+EPOCHS = 3  # timed in each round
 
 
 @dataclass(frozen=True)

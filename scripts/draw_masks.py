@@ -6,7 +6,7 @@ from transferlens import job, studies
 from transferlens.counterfactual import orders
 from transferlens.data import index
 from transferlens.data.index import HALVES
-from transferlens.influence import artefact, designs
+from transferlens.influence import designs
 
 
 def main(arguments):
@@ -22,6 +22,9 @@ def main(arguments):
         case "pretrained":
             table = studies.pretrained_rows(classes)
         case _:
+            # Only here: it imports torch, which takes longer than drawing the masks.
+            from transferlens.influence import artefact
+
             influence = artefact.read_influence(arguments.influence, settings["output"])
             inputs.append(arguments.influence)
             table = orders.counterfactual_rows(
