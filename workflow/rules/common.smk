@@ -142,11 +142,7 @@ def masks_input(wildcards):
 def masks_settings(wildcards):
     settings, rows, limited_to = STUDIES[wildcards.study]
     block = studies.shard_rows(wildcards.shard, rows, settings["shard_size"])
-    shown = (
-        ("design", "keep", "orders", "ks", "output")
-        if wildcards.study != "reference"
-        else ()
-    )
+    shown = ("design", "keep", "orders", "ks", "output") if wildcards.study != "reference" else ()
     return dumps(
         {
             "study": wildcards.study,
