@@ -78,7 +78,7 @@ wildcard_constraints:
 
 
 def code(script, *modules):
-    """The script of a rule and the library modules that decide its result: when their content changes, it re-runs."""
+    """The script and the library modules that decide a result; a change of their content makes it anew."""
     files = [REPOSITORY / "scripts" / script] + [REPOSITORY / "transferlens" / m for m in modules]
     return [os.path.relpath(file) for file in files]
 
