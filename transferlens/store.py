@@ -164,6 +164,8 @@ def _writable(path: Path) -> Iterator[Path]:
             "--directory on a folder that is"
         ) from error
     except OSError as error:
+        if error.errno is None and "write" not in str(error):
+            raise  # HDF5 failed to read another file in the block; whoever opened that one names it
         raise ArtefactError(f"{path}: cannot be written ({_first_line(error)})") from error
     finally:
         with suppress(OSError):  # nothing to remove, or no longer a folder: the error above says more
@@ -185,16 +187,28 @@ def open(path: str | Path, kind: str) -> Iterator[h5py.File]:
         ArtefactError: missing, truncated, damaged (checksum), another kind, or a newer schema.
     """
     try:
-        with h5py.File(path, "r") as file:
-            _check_header(path, kind, file)
-            yield file
+        file = h5py.File(path, "r")
     except FileNotFoundError as error:
         raise ArtefactError(f"{path}: no such file; run snakemake to make it") from error
-    except (OSError, RuntimeError) as error:
-        raise ArtefactError(
-            f"{path}: damaged or not an HDF5 file ({_first_line(error)}); "
-            "delete it and run snakemake again to remake it"
-        ) from error
+    except PermissionError as error:
+        raise ArtefactError(f"{path}: no permission to read it") from error
+    except OSError as error:
+        raise _damaged(path, error) from error
+    with file:
+        _check_header(path, kind, file)
+        try:
+            yield file
+        except OSError as error:
+            if error.errno is not None or "read" not in str(error):
+                raise  # of something else in the block
+            raise _damaged(path, error) from error
+
+
+def _damaged(path: str | Path, error: OSError) -> ArtefactError:
+    return ArtefactError(
+        f"{path}: damaged or not an HDF5 file ({_first_line(error)}); "
+        "delete it and run snakemake again to remake it"
+    )
 
 
 def _check_header(path: str | Path, kind: str, file: h5py.File) -> None:

@@ -1,0 +1,147 @@
+"""The influence artefact of a planted summary: what every table of it says."""
+
+import h5py
+import numpy as np
+import pytest
+from scipy import stats
+
+from transferlens import store, studies
+from transferlens.data.index import Index
+from transferlens.errors import ArtefactError, DataError
+from transferlens.influence import artefact
+from transferlens.studies import Rows
+from transferlens.training import outputs, summary
+
+SOURCE = Index(["cat", "cow", "car"], ["animal", "animal", "thing"], None, None)
+TARGET = Index(["cat", "dog"], ["animal", "animal"], None, None)
+MODELS, EXAMPLES = 60, 24
+LABELS, HALVES = np.arange(EXAMPLES) % 2, (np.arange(EXAMPLES) // 2) % 2
+# What each source class adds to the margin of an example of each target class.
+PLANTED = np.array([[3.0, 1.0, 0.0], [1.0, 1.0, -2.0]])
+
+
+def members(half, *target):
+    """Examples of a half, or of one class of it."""
+    return np.isin(HALVES, half) & np.isin(LABELS, target or (0, 1))
+
+
+def write_summary(path, masks, margins):
+    models = len(masks)
+    rows = Rows(
+        masks, np.arange(models), np.arange(models), [f"m-{i}" for i in range(models)], ["cat", "cow", "car"]
+    )
+    with store.create(path, summary.KIND, config={}) as out:
+        studies.write_row_table(out, rows)
+        out.strings("target_class_names", TARGET.class_names, ["target classes"], "test")
+        out.strings("example_ids", [f"x/{i}" for i in range(EXAMPLES)], ["examples"], "test")
+        out.array("example_labels", LABELS, ["examples"], "test")
+        out.array("example_halves", HALVES.astype(np.int8), ["examples"], "test")
+        out.array("accuracy", np.zeros((models, 2)), ["models", "halves"], "test")
+        out.array("class_accuracy", np.zeros((models, 2, 2)), ["a", "b", "c"], "test")
+        out.array("source_accuracy", np.zeros(models), ["models"], "test")
+        for name, values in (("margin", margins), ("correct", margins > 0)):
+            out.array(
+                f"outputs/{name}", values.astype(outputs.OUTPUTS[name][0]), ["models", "examples"], "test"
+            )
+    return path
+
+
+def write_influence(path, summary_path, names=("margin", "correct")):
+    artefact.write_influence(path, summary_path, SOURCE, TARGET, list(names), config={}, inputs=[])
+    return path
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    folder, rng = tmp_path_factory.mktemp("influence"), np.random.default_rng(0)
+    masks = rng.random((MODELS, 3)) < 0.5
+    margins = (
+        (masks @ PLANTED.T)[:, LABELS] + rng.normal(size=(MODELS, 1)) + rng.normal(size=(MODELS, EXAMPLES))
+    )
+    path = write_influence(folder / "i.h5", write_summary(folder / "s.h5", masks, margins))
+    return masks, margins.astype(np.float32).astype(float), path
+
+
+def test_example_influences_are_welchs_differences(case):
+    masks, margins, path = case
+    found = artefact.read_influence(path, "margin")
+    for c in range(3):
+        expected = stats.ttest_ind(margins[masks[:, c]], margins[~masks[:, c]], equal_var=False)
+        difference = margins[masks[:, c]].mean(0) - margins[~masks[:, c]].mean(0)
+        np.testing.assert_allclose(found.effect[:, c], difference, atol=1e-5)
+        np.testing.assert_allclose(found.se[:, c], difference / expected.statistic, rtol=1e-3)
+    assert found.models == MODELS
+    assert (found.source_class_names, found.target_class_names) == (SOURCE.class_names, TARGET.class_names)
+
+
+def test_class_and_overall_effects_are_means_of_example_effects(case):
+    """Differences of means are linear: averaging examples first or last is the same."""
+    _, _, path = case
+    with h5py.File(path) as file:
+        for output in ("margin", "correct"):
+            effect = file[f"{output}/effect"][:]
+            for half in range(2):
+                overall = effect[members(half)].mean(0)
+                np.testing.assert_allclose(file[f"{output}/overall/effect"][half], overall, atol=1e-5)
+                for target in range(2):
+                    by_class = effect[members(half, target)].mean(0)
+                    found = file[f"{output}/class/effect"][half, target]
+                    np.testing.assert_allclose(found, by_class, atol=1e-5)
+
+
+def test_class_errors_are_over_models_not_over_examples(case):
+    """Noise that a model's examples share does not average out; Welch on the models' means knows it."""
+    masks, margins, path = case
+    with h5py.File(path) as file:
+        group = {key: file[f"margin/class/{key}"][:] for key in ("effect", "se", "low", "high", "q")}
+    p = np.zeros((2, 2, 3))
+    for half, target, c in np.ndindex(2, 2, 3):
+        mean = margins[:, members(half, target)].mean(1)
+        test = stats.ttest_ind(mean[masks[:, c]], mean[~masks[:, c]], equal_var=False)
+        p[half, target, c] = test.pvalue
+        low, high = test.confidence_interval()
+        assert group["low"][half, target, c] == pytest.approx(low, abs=1e-3)
+        assert group["high"][half, target, c] == pytest.approx(high, abs=1e-3)
+    for half in range(2):
+        q = stats.false_discovery_control(p[half], axis=None)
+        np.testing.assert_allclose(group["q"][half].ravel(), np.ravel(q), rtol=1e-2, atol=1e-12)
+
+
+def test_planted_relations_are_found(case):
+    _, _, path = case
+    with h5py.File(path) as file:
+        names = store.strings(file["margin/relations/names"])
+        value, low, high = (file[f"margin/relations/{k}"][:] for k in ("value", "low", "high"))
+    assert names == ["same", "related", "unrelated", "same - related", "related - unrelated"]
+    # One pair is `same` (3), three are `related` (1 each), two `unrelated` (0 and -2).
+    for name, truth in (("same", 3), ("related", 1), ("unrelated", -1)):
+        i = names.index(name)
+        assert (np.abs(value[:, i] - truth) < 1).all()
+        assert (low[:, i] < value[:, i]).all()
+        assert (value[:, i] < high[:, i]).all()
+
+
+def test_the_numbers_of_models_on_either_side_are_stated(case):
+    masks, _, path = case
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(file["n_in"], masks.sum(0))
+        np.testing.assert_array_equal(file["n_out"], MODELS - masks.sum(0))
+
+
+def test_a_class_that_all_models_saw_stops_before_anything_is_written(tmp_path):
+    masks = np.random.default_rng(0).random((10, 3)) < 0.5
+    masks[:, 1] = True
+    path = write_summary(tmp_path / "s.h5", masks, np.zeros((10, EXAMPLES)))
+    with pytest.raises(DataError, match="influence of 'cow' cannot be estimated: 10 of 10"):
+        write_influence(tmp_path / "i.h5", path)
+    assert not (tmp_path / "i.h5").exists()
+
+
+def test_a_damaged_summary_is_named(case, tmp_path):
+    _, _, path = case
+    content = bytearray((path.parent / "s.h5").read_bytes())
+    with h5py.File(path.parent / "s.h5") as file:
+        content[file["outputs/margin"].id.get_chunk_info(0).byte_offset + 9] ^= 0xFF
+    (tmp_path / "s.h5").write_bytes(content)
+    with pytest.raises(ArtefactError, match=r"s\.h5: damaged"):
+        write_influence(tmp_path / "i.h5", tmp_path / "s.h5")
