@@ -40,7 +40,6 @@ def write_counterfactual(
     full-source model of repeat r. The best k of an order maximises mean accuracy on the select half; its gain
     is stated on the report half, which played no part in the choice.
     """
-    ks = sorted(ks)
     with store.open(summary_path, summaries.KIND) as file:
         summary = summaries.read_summary(file)
         accuracy = arrange(summary, orders, ks, repeats)

@@ -52,6 +52,11 @@ def _split(folder: Path, names: list[str]) -> Split:
     def image(i: int) -> np.ndarray:
         try:
             with Image.open(files[i]) as picture:
+                if picture.mode.startswith("I"):  # Pillow would clip 16 bits of gray to 8
+                    gray = np.asarray(picture).astype(np.int64).clip(0, 65535)
+                    return np.repeat(
+                        (gray // 257 if gray.max() > 255 else gray).astype(np.uint8)[..., None], 3, 2
+                    )
                 return np.asarray(picture.convert("RGB"))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise DataError(

@@ -82,17 +82,21 @@ def _reserve(out: store.Writer, first: h5py.File, models: int) -> None:
 
 def _append(out: store.Writer, shard: h5py.File, start: int, path: Path) -> int:
     """Copy a shard's rows to `start` onwards; returns how many."""
-    if not np.array_equal(shard["example_ids"][:], out.file["example_ids"][:]):
-        raise ArtefactError(f"{path}: other target examples than in the first shard; delete it")
+    for name in (*_PER_EXAMPLE, "source_class_names"):
+        if not np.array_equal(shard[name][:], out.file[name][:]):
+            raise ArtefactError(
+                f"{path}: other target examples or classes than in the first shard; delete it"
+            )
     stop = start + len(shard["rows"])
     for name in _PER_MODEL:
         out.file[name][start:stop] = shard[name][:]
     for name in outputs.OUTPUTS:
         values = shard[f"outputs/{name}"][:]
-        if values.dtype.kind == "f" and np.isnan(values).any():
-            model = shard["rows"][int(np.isnan(values).any(1).argmax())]
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            model = shard["rows"][int((~np.isfinite(values)).any(1).argmax())]
+            kind = "NaN" if np.isnan(values).any() else "infinite"
             raise ArtefactError(
-                f"{path}: output '{name}' of model {model} is NaN (its training diverged); lower the "
+                f"{path}: output '{name}' of model {model} is {kind} (its training diverged); lower the "
                 "learning rate and run again"
             )
         out.file[f"outputs/{name}"][start:stop] = values

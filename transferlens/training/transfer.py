@@ -55,7 +55,7 @@ def transfer_shard(
             out.file["log"][i] = adapt(network, train, recipe, seed)
             network.eval()
             _save_outputs(out, i, engine.evaluate(network, val), target, val.labels)
-            _save_network(out, i, network, len(rows), keep_weights and changes_backbone(recipe))
+            _save_network(out, i, network, len(rows), changes_backbone(recipe), keep_weights)
 
 
 def changes_backbone(recipe: RecipeSettings) -> bool:
@@ -215,13 +215,15 @@ def _save_outputs(out: store.Writer, i: int, logits: torch.Tensor, target: Index
     out.file["class_accuracy"][i] = by_class
 
 
-def _save_network(out: store.Writer, i: int, network: Network, models: int, whole: bool) -> None:
+def _save_network(
+    out: store.Writer, i: int, network: Network, models: int, changed: bool, keep: bool
+) -> None:
     """Store the target head of every run, and the whole network if asked."""
     if i == 0:
         states.reserve(out, "head", network.head, models)
-        out.attribute("backbone_changed", int(whole))
-        if whole:
+        out.attribute("backbone_changed", int(changed))
+        if changed and keep:
             states.reserve(out, "weights", network, models)
     states.save(out, "head", i, network.head)
-    if whole:
+    if changed and keep:
         states.save(out, "weights", i, network)
