@@ -166,7 +166,7 @@ def write_shard(path: Path, study: Rows, numbers: range, target: Index, effects:
     rows = Rows(*(part[numbers.start : numbers.stop] for part in row_parts(study)), study.class_names)
     labels = target.val.labels
     accuracy = np.full((len(rows), 2), 0.5)
-    with store.create(path, transfer.KIND, config={}) as out:
+    with store.create(path, outputs.KIND, config={}) as out:
         studies.write_row_table(out, rows)
         transfer.write_examples(out, target)
         out.array("source_accuracy", accuracy[:, 0], ["models"], "constant")

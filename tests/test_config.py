@@ -37,6 +37,9 @@ def load(**changes):
             "unknown key 'training.lrr' (did you mean 'lr'?) (in targets.optdigits.overrides)",
         ),
         ({"studies": {"influence": {"models": 100}}}, "use 96 or 112"),
+        ({"studies": {"influence": {"models": 8}}}, "use 16, so"),
+        ({"source_training": {"lr": float("nan")}}, "'source_training.lr' is nan (float)"),
+        ({"source_training": {"lr": float("inf")}}, "'source_training.lr' is inf (float)"),
         ({"studies": {"counterfactual": {"repeats": 9}}}, "studies.reference.repeats is 4"),
         ({"heatmaps": {"output": "raw_margin"}}, "not among influence.outputs"),
         ({"architecture": {"name": "vgg16"}}, "use GradCAM or LayerCAM"),
@@ -89,6 +92,8 @@ def test_command_line_values_get_the_type_of_their_spelling():
         "g": 7,
     }
     assert isinstance(config.typed("2.0"), float)
+    for text in ("a: b", "2026-01-01", "[draft", "@home", "null island"):
+        assert config.typed(text) == text
 
 
 def test_settings_given_by_hand_are_checked_too():

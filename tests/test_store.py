@@ -98,3 +98,40 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ArtefactError, match="cannot be written"):
         write(tmp_path / "file" / "x.h5")
+
+
+def read_both(damaged, whole, name):
+    with store.open(damaged, "test") as one, store.open(whole, "test") as other:
+        return other["group/values"][:], one[name][:]
+
+
+def test_damage_is_blamed_on_the_file_that_has_it(tmp_path):
+    """With two files open, a flipped byte anywhere names the damaged one, never the other."""
+    whole, damaged = tmp_path / "whole.h5", tmp_path / "damaged.h5"
+    for path in (whole, damaged):
+        with store.create(path, "test", config={}) as out:
+            out.array("group/values", np.arange(3000.0), ["x"], "test")
+            out.strings("names", ["a", "bé"], ["x"], "test")
+    with h5py.File(damaged) as file:
+        header = h5py.h5o.get_info(file["group/values"].id).addr
+        chunk = file["names"].id.get_chunk_info(0).byte_offset
+    original = damaged.read_bytes()
+    for offset, name in ((header + 12, "group/values"), (chunk + 1, "names")):
+        damaged.write_bytes(original[:offset] + bytes([original[offset] ^ 255]) + original[offset + 1 :])
+        with pytest.raises(ArtefactError, match=r"damaged\.h5: damaged"):
+            read_both(damaged, whole, name)
+
+
+def test_a_missing_array_of_a_whole_file_is_a_mistake_of_the_reader(tmp_path):
+    with store.create(tmp_path / "x.h5", "test", config={}):
+        pass
+    with pytest.raises(KeyError), store.open(tmp_path / "x.h5", "test") as file:
+        file["nothing"]
+
+
+@pytest.mark.parametrize("names", [[], [""], ["a", "", "ünï"]])
+def test_names_come_back(tmp_path, names):
+    with store.create(tmp_path / "x.h5", "test", config={}) as out:
+        out.strings("names", names, ["x"], "test")
+    with store.open(tmp_path / "x.h5", "test") as file:
+        assert store.strings(file["names"]) == names

@@ -1,6 +1,7 @@
 """The configuration: checked against the schema before anything runs, then seen as typed settings."""
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -46,11 +47,16 @@ def typed(value: Any) -> Any:
         return [typed(nested) for nested in value]
     if not isinstance(value, str):
         return value
-    found = yaml.safe_load(value)
-    try:  # YAML 1.1 takes 1e-3 for text
-        return float(found) if isinstance(found, str) else found
-    except ValueError:
+    try:
+        found = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    if isinstance(found, bool | int | float | list | None) or value.startswith("{"):
         return found
+    try:  # YAML 1.1 takes 1e-3 for text
+        return float(value)
+    except ValueError:
+        return value  # names, and what YAML would make a date or a mapping of
 
 
 def recipe(config: Mapping[str, Any], target: str, name: str) -> dict[str, Any]:
@@ -67,7 +73,7 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _filling_validator(definitions: Mapping[str, Any]):
-    """A validator that fills in defaults and takes 3.0 for a number, never for an integer."""
+    """A validator that fills in defaults, takes 3.0 for a number but not an integer, and no infinities."""
     base = jsonschema.Draft202012Validator
     check_properties = base.VALIDATORS["properties"]
 
@@ -80,8 +86,13 @@ def _filling_validator(definitions: Mapping[str, Any]):
                     instance.setdefault(key, deepcopy(filled["default"]))
         yield from check_properties(validator, properties, instance, schema)
 
-    strict = base.TYPE_CHECKER.redefine(
-        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    strict = base.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+            "number": lambda _, value: (
+                isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            ),
+        }
     )
     return jsonschema.validators.extend(base, {"properties": fill_then_check}, type_checker=strict)
 
@@ -170,9 +181,10 @@ def _check_studies(studies: Mapping[str, Any]) -> None:
     influence, shard = studies["influence"]["models"], studies["influence"]["shard_size"]
     if influence % shard:
         below = influence - influence % shard
+        near = f"{below} or {below + shard}" if below else f"{shard}"
         raise ConfigError(
             f"config: studies.influence.models is {influence}, not a multiple of its shard_size {shard}; "
-            f"use {below or shard} or {below + shard}, so that more models never touch finished shards"
+            f"use {near}, so that more models never touch finished shards"
         )
     repeats, reference = studies["counterfactual"]["repeats"], studies["reference"]["repeats"]
     if repeats > reference:

@@ -34,6 +34,13 @@ def jackknife_interval(value: float, without: np.ndarray) -> Interval:
     return t_interval(np.float64(value), se, n - 1)
 
 
+def two_sided_p(effect: np.ndarray, se: np.ndarray, df: np.ndarray | float) -> np.ndarray:
+    """Student's p-values of a zero effect; 1 for an effect of exactly zero, 0 for any other without error."""
+    certain = np.where(effect == 0, 0.0, np.inf)
+    t = np.divide(np.abs(effect), se, out=certain, where=se > 0)
+    return 2 * stats.t.sf(t, df)
+
+
 def q_values(p: np.ndarray) -> np.ndarray:
     """Benjamini-Hochberg adjusted p-values over all cells of the array."""
     return stats.false_discovery_control(p.ravel()).reshape(p.shape)

@@ -59,10 +59,11 @@ class Writer:
         return dataset
 
     def strings(self, name: str, values: Sequence[str], dims: Sequence[str], meaning: str) -> None:
-        """Store a list of names (UTF-8)."""
-        dataset = self.file.create_dataset(
-            name, data=np.array(list(values), dtype=object), dtype=h5py.string_dtype()
-        )
+        """Store a list of names (UTF-8, of fixed length: HDF5 keeps no checksum of strings of any length)."""
+        encoded = np.array([value.encode() for value in values], dtype=bytes)
+        dtype = h5py.string_dtype("utf-8", max(encoded.itemsize, 1))
+        data = encoded.astype(dtype)
+        dataset = self.file.create_dataset(name, data=data, dtype=dtype, **_storage(data.shape, data.dtype))
         self._label(dataset, dims, meaning, None)
 
     def attribute(self, name: str, value) -> None:
@@ -198,13 +199,30 @@ def open(path: str | Path, kind: str) -> Iterator[h5py.File]:
         _check_header(path, kind, file)
         try:
             yield file
-        except OSError as error:
-            if error.errno is not None or "read" not in str(error):
-                raise  # of something else in the block
-            raise _damaged(path, error) from error
+        except (OSError, KeyError, RuntimeError) as error:
+            # HDF5 does not say which file failed, and a damaged header ends as a KeyError.
+            damage = first_damage(file)
+            if damage is None:
+                raise
+            raise _damaged(path, damage) from error
 
 
-def _damaged(path: str | Path, error: OSError) -> ArtefactError:
+def first_damage(file: h5py.File) -> Exception | None:
+    """The error of the first object of an open file that cannot be read; None when all of it can."""
+
+    def read(_, item):
+        if isinstance(item, h5py.Dataset):
+            for part in item.iter_chunks() if item.chunks else [()]:
+                item[part]
+
+    try:
+        file.visititems(read)
+    except (OSError, KeyError, RuntimeError) as error:
+        return error
+    return None
+
+
+def _damaged(path: str | Path, error: Exception) -> ArtefactError:
     return ArtefactError(
         f"{path}: damaged or not an HDF5 file ({_first_line(error)}); "
         "delete it and run snakemake again to remake it"

@@ -88,6 +88,10 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(ConfigError, match="holds no state"):
         states.foreign(ARCHITECTURE, str(tmp_path / "list.pt"))
+    for name in ("page.pt", "cut.pt", "page.safetensors"):
+        (tmp_path / name).write_text("<html>404</html>")
+        with pytest.raises(ConfigError, match=f"{name}: holds no readable weights"):
+            states.foreign(ARCHITECTURE, str(tmp_path / name))
     with pytest.raises(ConfigError, match="no file"):
         states.foreign(ARCHITECTURE, str(tmp_path / "none.pt"))
     with pytest.raises(ConfigError, match="no torchvision weight name"):

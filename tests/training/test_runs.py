@@ -88,7 +88,7 @@ def test_outputs_are_those_of_the_stored_network(shard, textures, tmp_path):
     """What is written down is what the stored weights compute: the folded head included."""
     made, _, val = textures
     path = transferred(shard, textures, tmp_path / "t.h5")
-    with store.open(path, transfer.KIND) as file:
+    with store.open(path, outputs.KIND) as file:
         for row in range(3):
             network, _ = transfer.load_adapted(path, shard, row, ARCHITECTURE)
             again = outputs.per_example(engine.evaluate(network, val), val.labels)

@@ -32,6 +32,7 @@ _SYSTEM_PACKAGES = {
 # Up to this many images, decoding in plain Python ends before Numba would have compiled the decoder.
 _IMAGES_WORTH_COMPILING = 50_000
 _PAGE = 8 << 20
+_BUFFER_BYTES = 2 << 30
 
 
 @contextmanager
@@ -104,7 +105,7 @@ class _Guarded:
     def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
         try:
             return self.split.image(int(self.examples.positions[i])), int(self.examples.labels[i])
-        except DataError:
+        except Exception:
             self.failed.value = i
             return np.zeros((1, 1, 3), np.uint8), 0
 
@@ -178,10 +179,24 @@ def check(beton: Path) -> None:
         )
 
 
+def batch_within_memory(beton: Path, batch_size: int) -> int:
+    """The batch size, or the smaller one for which FFCV's buffers hold at most about 2 GB.
+
+    FFCV reserves, for each of its five batches in flight, room for every image at the size of the largest.
+    """
+    with _imported():
+        from ffcv.reader import Reader
+
+        images = Reader(str(beton)).metadata["f0"]
+    largest = int(images["height"].max()) * int(images["width"].max()) * 3
+    return max(1, min(batch_size, _BUFFER_BYTES // (5 * largest)))
+
+
 def decode_all(beton: Path, resolution: int, crop_ratio: float, workers: int) -> torch.Tensor:
     """All images, centre-cropped to `crop_ratio` of their shorter side: uint8[images, side, side, 3]."""
     with _compiling(_images(beton) >= _IMAGES_WORTH_COMPILING):
-        loader = center_crop_loader(beton, resolution, crop_ratio, 512, workers)
+        batch_size = batch_within_memory(beton, 512)
+        loader = center_crop_loader(beton, resolution, crop_ratio, batch_size, workers)
         images = torch.empty((_images(beton), resolution, resolution, 3), dtype=torch.uint8)
         start = 0
         for (batch,) in loader:

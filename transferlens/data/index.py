@@ -93,8 +93,8 @@ def _choose(labels: np.ndarray, per_class: int | None, rng: np.random.Generator)
     """Positions of at most `per_class` random images of every class, ascending."""
     if per_class is None:
         return np.arange(len(labels))
-    rows = [rng.permutation(np.flatnonzero(labels == c))[:per_class] for c in range(labels.max() + 1)]
-    return np.sort(np.concatenate(rows))
+    rows = [rng.permutation(np.flatnonzero(labels == c))[:per_class] for c in np.unique(labels)]
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *rows]))
 
 
 def _decode_all(

@@ -133,6 +133,7 @@ class StreamingImages(Images):
 
     def _evaluation_bytes(self, batch_size):
         crop = (self.settings.resolution, self.settings.crop_ratio)
+        batch_size = ffcv_files.batch_within_memory(self.beton, batch_size)
         for (images,) in self._loader(ffcv_files.center_crop_loader, *crop, batch_size):
             yield images
 

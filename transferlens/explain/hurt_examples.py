@@ -12,7 +12,7 @@ from transferlens import store
 from transferlens.data.index import HALVES
 from transferlens.explain import class_maps
 from transferlens.explain.class_maps import ClassMaps, TwoHeaded
-from transferlens.statistics import q_values
+from transferlens.statistics import q_values, two_sided_p
 
 KIND = "heatmaps"
 ROLES = {
@@ -53,8 +53,7 @@ def most_hurt(
     """
     report = np.flatnonzero(halves == HALVES.index("report"))
     effect, se = effect[report].astype(np.float64), se[report].astype(np.float64)
-    t = np.divide(effect, se, out=np.zeros_like(effect), where=se > 0)
-    q = q_values(2 * stats.t.sf(np.abs(t), models - 2))
+    q = q_values(two_sided_p(effect, se, models - 2))
     upper = effect + stats.t.ppf(0.975, models - 2) * se
     worst = upper.argmin(1)
     rows = np.argsort(upper[np.arange(len(report)), worst], kind="stable")[:count]

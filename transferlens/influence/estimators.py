@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import h5py
 import numpy as np
-from scipy import stats
 
 from transferlens.errors import DataError
+from transferlens.statistics import two_sided_p
 
 # A block of outputs in memory: at most this many models by this many examples.
 _MODELS_A_BLOCK, _EXAMPLES_A_BLOCK = 2048, 8192
@@ -36,9 +36,7 @@ class Effects:
 
     def p(self) -> np.ndarray:
         """Two-sided p-values of a zero effect."""
-        # Constant outputs have no error; their effect of exactly 0 is no evidence.
-        t = np.divide(self.effect, self.se, out=np.zeros_like(self.effect), where=self.se > 0)
-        return 2 * stats.t.sf(np.abs(t), self.df)
+        return two_sided_p(self.effect, self.se, self.df)
 
 
 def check_masks(masks: np.ndarray, class_names: list[str]) -> None:

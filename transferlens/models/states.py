@@ -76,15 +76,23 @@ def _published(settings: ArchitectureSettings, weights: str) -> dict[str, torch.
 
 
 def _read_state(path: Path) -> dict[str, torch.Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
 
-        return load_file(path)
-    content = torch.load(path, map_location="cpu", weights_only=True)
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # each reader has its own errors, safetensors none but Exception
+        raise ConfigError(
+            f"{path}: holds no readable weights ({str(error).splitlines()[0]}); save the network's "
+            "state_dict() with torch.save, or as safetensors"
+        ) from error
     for wrapper in ("state_dict", "model_state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
-    if not isinstance(content, Mapping) or not all(torch.is_tensor(v) for v in content.values()):
+    if not isinstance(content, Mapping) or not all(
+        isinstance(k, str) and torch.is_tensor(v) for k, v in content.items()
+    ):
         raise ConfigError(f"{path}: holds no state of named tensors")
     return {key.removeprefix("module."): value for key, value in content.items()}
 

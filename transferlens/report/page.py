@@ -14,8 +14,8 @@ from transferlens.report import checks, tables
 from transferlens.report.checks import Check
 from transferlens.results import Results
 from transferlens.statistics import Interval, mean_interval
+from transferlens.training import outputs
 from transferlens.training import source as sources
-from transferlens.training import transfer
 
 _FEW_REPEATS = 4
 
@@ -213,7 +213,7 @@ def _provenance(results: Results, target: str, recipe: str) -> dict:
     attributes = results.influence(target, recipe).attrs
     settings = {
         "source training": results.settings("studies/influence/source/0000.h5", sources.KIND),
-        "transfer": results.settings(f"studies/influence/transfer/{target}/{recipe}/0000.h5", transfer.KIND),
+        "transfer": results.settings(f"studies/influence/transfer/{target}/{recipe}/0000.h5", outputs.KIND),
         "masks": results.settings("studies/influence/masks/0000.h5", "masks"),
     }
     with store.open(results.folder / "studies/influence/source/0000.h5", sources.KIND) as file:

