@@ -19,6 +19,7 @@ include: "workflow/rules/transfer.smk"
 include: "workflow/rules/influence.smk"
 include: "workflow/rules/counterfactual.smk"
 include: "workflow/rules/heatmaps.smk"
+include: "workflow/rules/analyses.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -11,12 +11,15 @@ def main(arguments):
     results = open_results(arguments.results)
     influence = results.influence(settings["target"], settings["recipe"], settings["output"])
     counterfactual = results.counterfactual(settings["target"], settings["recipe"])
+    scores = results.scores(settings["target"], settings["recipe"])
     found = checks.run_checks(influence, counterfactual)
     for name, table in {
         "class_influence": tables.class_table(influence),
         "overall_influence": tables.overall_table(influence),
         "counterfactual": tables.counterfactual_table(counterfactual),
         "chosen_k": tables.choice_table(counterfactual),
+        "single_removals": tables.single_table(counterfactual),
+        "scores": tables.score_table(scores),
         "checks": tables.check_table(found),
     }.items():
         with store.replace_file(folder / f"{name}.csv") as temporary:
@@ -24,6 +27,12 @@ def main(arguments):
     figures.save(figures.influence_matrix(influence), folder, "influence_matrix")
     figures.save(figures.strongest_classes(influence, settings["top_classes"]), folder, "strongest_classes")
     figures.save(figures.counterfactual_curves(counterfactual), folder, "counterfactual_curves")
+    figures.save(figures.convergence(scores), folder, "convergence")
+    if "removed_class" in counterfactual.coords:
+        figures.save(figures.single_removals(counterfactual, settings["output"]), folder, "single_removals")
+    if settings["reuse"]:
+        reused = results.reuse(settings["target"], settings["recipe"])
+        figures.save(figures.counterfactual_curves(reused), folder, "reuse")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from transferlens import job
@@ -18,7 +19,7 @@ def main(arguments):
     device.pick()
     influence = artefact.read_influence(arguments.influence, settings["output"])
     hurt = hurt_examples.most_hurt(
-        influence.effect, influence.se, influence.example_halves, influence.models, settings["examples"]
+        influence.effect, influence.se, influence.df, influence.example_halves, settings["examples"]
     )
     target = index.read_index(arguments.index)
     images = pipeline.open_images(
@@ -30,7 +31,12 @@ def main(arguments):
     labels = target.val.labels[hurt.examples]
     batch, pixels = images.pick(hurt.examples)
     maps, predicted = hurt_examples.explain(
-        TwoHeaded(network, source_head), batch, labels, hurt, settings["method"]
+        TwoHeaded(network, source_head),
+        batch,
+        labels,
+        hurt,
+        unit_of_class(influence.unit_names, index.read_index(arguments.source_index)),
+        settings["method"],
     )
     hurt_examples.write_heatmaps(
         arguments.out,
@@ -40,13 +46,19 @@ def main(arguments):
         labels,
         pixels,
         [influence.example_ids[e] for e in hurt.examples],
-        influence.source_class_names,
+        influence.unit_names,
         influence.target_class_names,
         settings["method"],
         config=settings,
         inputs=[arguments.influence, arguments.source, arguments.transfer, arguments.index],
     )
     hurt_examples.draw_gallery(arguments.out, arguments.picture)
+
+
+def unit_of_class(unit_names, source):
+    """The unit int64[classes] of every source class: the class itself, or its group."""
+    names = source.class_names if unit_names == source.class_names else source.class_groups
+    return np.array([unit_names.index(name) for name in names])
 
 
 if __name__ == "__main__":
@@ -57,6 +69,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--transfer", type=Path, required=True, help="its transfer runs")
     parser.add_argument("--index", type=Path, required=True, help="of the target data set")
+    parser.add_argument("--source-index", type=Path, required=True)
     parser.add_argument("--val", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--picture", type=Path, required=True)

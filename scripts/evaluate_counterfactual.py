@@ -4,18 +4,25 @@ from pathlib import Path
 
 from transferlens import job
 from transferlens.counterfactual import curves
+from transferlens.counterfactual.orders import Removals
+from transferlens.data.index import HALVES
+from transferlens.influence import artefact
 
 
 def main(arguments):
     settings = arguments.settings
+    effect, se = artefact.read_overall(arguments.influence, settings["output"])
+    report = HALVES.index("report")
     curves.write_counterfactual(
         arguments.out,
         arguments.summary,
         arguments.reference,
-        settings["orders"],
-        settings["ks"],
+        Removals.of(settings),
         settings["repeats"],
+        settings["output"],
+        curves.Predictions(effect[report], se[report]),
         config=settings,
+        inputs=[arguments.summary, arguments.reference, arguments.influence],
     )
 
 
@@ -23,5 +30,6 @@ if __name__ == "__main__":
     parser = job.parser(__doc__)
     parser.add_argument("--summary", type=Path, required=True)
     parser.add_argument("--reference", type=Path, required=True)
+    parser.add_argument("--influence", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     job.run(main, parser)

@@ -10,7 +10,7 @@ from transferlens.training import device, source
 
 def main(arguments):
     settings, place = arguments.settings, device.pick()
-    rows = studies.read_rows(arguments.masks)
+    rows, unit_of_image = studies.read_rows(arguments.masks)
     examples = index.read_index(arguments.index)
     architecture = ArchitectureSettings.of(settings["architecture"])
     images = InputSettings.of(settings["input"])
@@ -19,11 +19,24 @@ def main(arguments):
     provenance = {"config": settings, "inputs": inputs}
     if "weights" in settings:
         weights = settings["weights"]
-        source.load_pretrained(arguments.out, rows, weights, val, architecture, **provenance)
+        source.load_pretrained(
+            arguments.out, rows, examples.class_names, weights, val, architecture, **provenance
+        )
         return
     train = pipeline.open_images(arguments.train, examples.train, images, place)
     training = TrainingSettings.of(settings["training"])
-    source.train_shard(arguments.out, rows, train, val, architecture, training, **provenance)
+    source.train_shard(
+        arguments.out,
+        rows,
+        unit_of_image,
+        examples.class_names,
+        train,
+        val,
+        architecture,
+        training,
+        settings["step_matched"],
+        **provenance,
+    )
 
 
 def _manifest(beton: Path) -> Path:

@@ -16,7 +16,9 @@ def main(arguments):
         settings["datasets"],
         settings["source"],
         [tuple(pair) for pair in settings["adaptations"]],
-        settings["pretrained"],
+        settings["studies"],
+        settings["analyses"],
+        settings["reuse"],
     )
 
 

@@ -11,7 +11,7 @@ FLOORS = [
     {"data", "models"},
     {"training"},
     {"influence", "counterfactual", "explain"},
-    {"results", "report"},
+    {"results", "report", "analyses"},
 ]
 CAPABILITIES = FLOORS[3]
 

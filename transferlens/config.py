@@ -135,6 +135,12 @@ def _check_consistency(config: dict[str, Any], schema: Mapping[str, Any]) -> Non
                 )
             _check_override(config, target, name, schema)
             _check_training(f"targets.{target}.{name}", recipe(config, target, name)["training"])
+    reuse = config["studies"]["reuse"]
+    if reuse and reuse["recipe"] and reuse["recipe"] not in config["recipes"]:
+        raise ConfigError(
+            f"config: studies.reuse.recipe is '{reuse['recipe']}', which is no recipe"
+            + nearest(reuse["recipe"], list(config["recipes"]))
+        )
     _check_training("source_training", config["source_training"])
     _check_studies(config["studies"])
     for section in ("heatmaps", "report", "counterfactual"):
@@ -185,6 +191,12 @@ def _check_studies(studies: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"config: studies.influence.models is {influence}, not a multiple of its shard_size {shard}; "
             f"use {near}, so that more models never touch finished shards"
+        )
+    repeated = studies["repeated"]
+    if repeated and repeated["models"] > influence:
+        raise ConfigError(
+            f"config: studies.repeated.models is {repeated['models']}, more than the {influence} masks of the "
+            "influence study; lower it, or set studies.repeated: null"
         )
     repeats, reference = studies["counterfactual"]["repeats"], studies["reference"]["repeats"]
     if repeats > reference:
@@ -285,6 +297,8 @@ class DatasetSettings(_Settings):
     select_fraction: float
     unreadable: str
     path: str | None = None
+    groups: str | None = None
+    labels: str = "classes"
     format: str = "raw"
     max_resolution: int | None = None
     jpeg_quality: int = 90

@@ -19,6 +19,7 @@ from transferlens.data.index import HALVES
 from transferlens.errors import ArtefactError, nearest
 from transferlens.explain import hurt_examples
 from transferlens.influence import artefact as influences
+from transferlens.influence import scores as influence_scores
 from transferlens.training import outputs as stored
 from transferlens.training import source as sources
 from transferlens.training import summary as summaries
@@ -49,11 +50,19 @@ class Results:
     def influence(self, target: str, recipe: str, output: str = "margin") -> xr.Dataset:
         """Influences on one output, with standard errors over models.
 
+        `source_class` holds the units of the masks: source classes, or groups of them (`studies.influence.units`).
         Variables: `effect`, `se` (example, source_class); `class_effect`, `_se`, `_low`, `_high`, `_q` (half,
         target_class, source_class); the same with `overall_` (half, source_class); and `relation_value`,
         `_low`, `_high` (half, relation) where class names and groups relate the two data sets.
         """
-        with self._open(f"influence/{target}/{recipe}.h5", influences.KIND) as file:
+        return self._influence(f"influence/{target}/{recipe}.h5", output)
+
+    def example_influence(self, target: str, recipe: str, output: str = "margin") -> xr.Dataset:
+        """As `influence`, of blocks of source images (study `examples`) in place of source classes."""
+        return self._influence(f"example_influence/{target}/{recipe}.h5", output)
+
+    def _influence(self, path: str, output: str) -> xr.Dataset:
+        with self._open(path, influences.KIND) as file:
             _require_output(file, output)
             group = file[output]
             example, source, classes = ("example",), ("source_class",), ("half", "target_class")
@@ -62,7 +71,7 @@ class Results:
                 variables[f"class_{key}"] = (classes + source, group[f"class/{key}"][:])
                 variables[f"overall_{key}"] = (("half", *source), group[f"overall/{key}"][:])
             coordinates = _example_coordinates(file) | {
-                "source_class": store.strings(file["source_class_names"]),
+                "source_class": store.strings(file["unit_names"]),
                 "n_in": (source, file["n_in"][:]),
                 "n_out": (source, file["n_out"][:]),
             }
@@ -74,7 +83,27 @@ class Results:
                         ("half", "relation"),
                         group[f"relations/{key}"][:],
                     )
-            return xr.Dataset(variables, coordinates, {"output": output, **_attributes(file)})
+            attributes = {"output": output, "df": float(file.attrs[f"{output}_df"])}
+            return xr.Dataset(variables, coordinates, attributes | _attributes(file))
+
+    def scores(self, target: str, recipe: str) -> xr.Dataset:
+        """How good the influences are.
+
+        `score` (estimator, models): correlation of predicted and actual outputs of held-out models, with
+        `_low`, `_high`; `ceiling`: the most it can be (where masks were repeated); `reliability` (models) of the
+        class influences; `models_needed` for a reliability of 0.9.
+        """
+        with self._open(f"scores/{target}/{recipe}.h5", influence_scores.KIND) as file:
+            axes = {"score": ("estimator", "models"), "ceiling": (), "reliability": ("models",), "models_needed": ()}
+            variables = {
+                name + suffix: (dims, file[f"{name}/{key}"][()])
+                for name, dims in axes.items()
+                if name in file
+                for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high"))
+            }
+            coordinates = {"estimator": store.strings(file["estimators"]), "models": file["models"][:]}
+            attributes = {"reported_estimator": file.attrs["estimator"], "examples": int(file.attrs["examples"])}
+            return xr.Dataset(variables, coordinates, attributes | _attributes(file))
 
     def summary(self, study: str, target: str, recipe: str) -> xr.Dataset:
         """Masks and outputs of every model of a study on every target example."""
@@ -92,13 +121,25 @@ class Results:
             coordinates = _example_coordinates(file) | {
                 "model": file["rows"][:],
                 "label": (model, store.strings(file["labels"])),
-                "source_class": store.strings(file["source_class_names"]),
+                "source_class": store.strings(file["unit_names"]),
             }
             return xr.Dataset(variables, coordinates, _attributes(file))
 
     def counterfactual(self, target: str, recipe: str) -> xr.Dataset:
-        """Accuracy (order, k, half, repeat) without k classes; means and gains with intervals."""
-        with self._open(f"counterfactual/{target}/{recipe}.h5", curves.KIND) as file:
+        """Accuracy (order, k, half, repeat) without k classes; means and gains with intervals.
+
+        `single_*` (removed_class): realised and predicted change of the mean output without one class; the line
+        through them is in the attributes `singles_slope`, `singles_r_squared`, ... `handpicked_*` (half): the
+        source cut down to the classes picked by hand.
+        """
+        return self._counterfactual(f"counterfactual/{target}/{recipe}.h5")
+
+    def reuse(self, target: str, recipe: str) -> xr.Dataset:
+        """As `counterfactual`, for the other architecture or recipe that influences were reused for."""
+        return self._counterfactual(f"reuse/{target}/{recipe}.h5")
+
+    def _counterfactual(self, path: str) -> xr.Dataset:
+        with self._open(path, curves.KIND) as file:
             axes = ("order", "k", "half")
             variables = {"accuracy": ((*axes, "repeat"), file["accuracy"][:])}
             for name in ("accuracy", "gain"):
@@ -108,12 +149,21 @@ class Results:
                 variables[key] = (("order",), file[key][:])
             for key in ("full", "scratch"):
                 variables[key] = (("reference_repeat", "half"), file[key][:])
+            if "handpicked" in file:
+                for name in file["handpicked"]:
+                    variables[f"handpicked_{name}"] = (("half",), file[f"handpicked/{name}"][:])
             coordinates = {
                 "order": store.strings(file["orders"]),
                 "k": file["ks"][:],
                 "half": list(HALVES),
             }
-            return xr.Dataset(variables, coordinates, _attributes(file))
+            if "singles" in file:
+                names = np.array(store.strings(file["unit_names"]))
+                coordinates["removed_class"] = names[file["singles/units"][:]]
+                for name in ("change_mean", "change_low", "change_high", "predicted", "predicted_se"):
+                    variables[f"single_{name}"] = (("removed_class",), file[f"singles/{name}"][:])
+            found = {k: v for k, v in file.attrs.items() if k.startswith(("singles_", "handpicked_"))}
+            return xr.Dataset(variables, coordinates, _attributes(file) | found)
 
     def heatmaps(self, target: str, recipe: str) -> xr.Dataset:
         """Images most hurt by a source class and their `class_map` (role, example, map_y, map_x)."""
@@ -152,7 +202,7 @@ class Results:
     def _source_shard(self, path: Path) -> xr.Dataset:
         with store.open(path, sources.KIND) as file:
             axes = {
-                "masks": ("model", "source_class"),
+                "masks": ("model", "unit"),
                 "accuracy": ("model",),
                 "class_accuracy": ("model", "source_class"),
                 "train_images": ("model",),
@@ -160,6 +210,7 @@ class Results:
             }
             coordinates = {
                 "model": file["rows"][:],
+                "unit": store.strings(file["unit_names"]),
                 "source_class": store.strings(file["source_class_names"]),
                 "quantity": ["loss", "accuracy", "learning rate"],
             }

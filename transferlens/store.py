@@ -50,11 +50,11 @@ class Writer:
         meaning: str,
         units: str | None = None,
         chunks: tuple[int, ...] | None = None,
+        compress: bool = True,
     ) -> h5py.Dataset:
         """Reserve an array that the caller fills piece by piece, in pieces of `chunks`."""
-        dataset = self.file.create_dataset(
-            name, shape=shape, dtype=dtype, **_storage(shape, np.dtype(dtype), chunks)
-        )
+        storage = _storage(shape, np.dtype(dtype), chunks, compress)
+        dataset = self.file.create_dataset(name, shape=shape, dtype=dtype, **storage)
         self._label(dataset, dims, meaning, units)
         return dataset
 
@@ -82,17 +82,15 @@ class Writer:
 
 
 def _storage(
-    shape: tuple[int, ...], dtype: np.dtype, chunks: tuple[int, ...] | None = None
+    shape: tuple[int, ...], dtype: np.dtype, chunks: tuple[int, ...] | None = None, compress: bool = True
 ) -> dict[str, Any]:
     """Chunking, fast lossless compression and a checksum; scalars and empty arrays take none."""
     if not shape or 0 in shape:
         return {}
-    return {
-        "chunks": chunks or _chunks(shape, dtype.itemsize),
-        "compression": "lzf",
-        "shuffle": dtype.itemsize > 1,
-        "fletcher32": True,
-    }
+    storage: dict[str, Any] = {"chunks": chunks or _chunks(shape, dtype.itemsize), "fletcher32": True}
+    if compress:
+        storage |= {"compression": "lzf", "shuffle": dtype.itemsize > 1}
+    return storage
 
 
 def _chunks(shape: tuple[int, ...], itemsize: int, target_bytes: int = 1 << 20) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ CLOTHES = [
     "bag",
     "ankle boot",
 ]
+GROUPS = ["digits"] * len(DIGITS) + ["clothes"] * len(CLOTHES)
 # Debian's package dataset-fashion-mnist puts the original files here.
 _FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 _TRAIN_PER_CLASS, _VAL_PER_CLASS = 400, 100
@@ -48,8 +49,7 @@ def open_digits_and_clothes(data_root: Path, download: bool) -> ImageSet:
             np.concatenate([digit_labels[digit_rows], clothes_labels[clothes_rows] + len(DIGITS)]),
             [f"mnist/{i}" for i in digit_rows] + [f"fashion-{fashion_split}/{i}" for i in clothes_rows],
         )
-    groups = ["digits"] * len(DIGITS) + ["clothes"] * len(CLOTHES)
-    return ImageSet(DIGITS + CLOTHES, groups, splits["train"], splits["val"])
+    return ImageSet(DIGITS + CLOTHES, GROUPS, splits["train"], splits["val"])
 
 
 def open_optdigits(data_root: Path, download: bool) -> ImageSet:
@@ -67,7 +67,7 @@ def open_optdigits(data_root: Path, download: bool) -> ImageSet:
     val = np.setdiff1d(np.arange(len(labels)), train)
     return ImageSet(
         DIGITS,
-        ["digits"] * len(DIGITS),
+        GROUPS[: len(DIGITS)],
         *(_gray_split(images[rows], labels[rows], [f"optdigits/{i}" for i in rows]) for rows in (train, val)),
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from transferlens import job, store
 from transferlens.config import DatasetSettings
+from transferlens.data.groups import require_groups
 from transferlens.data.sources import ImageSet, Split
 from transferlens.errors import DataError
 from transferlens.seeding import rng_for
@@ -28,6 +29,8 @@ class Examples:
         halves: int8[examples], index into HALVES (val only; all 0 in train).
         positions: int64[examples], where each image is in the image set's split.
         sizes: int64[examples, 2], height and width in pixels.
+        classes: int64[examples], index into the data set's own class names; differs from the labels where these
+            are groups of classes.
     """
 
     ids: list[str]
@@ -35,6 +38,7 @@ class Examples:
     halves: np.ndarray
     positions: np.ndarray
     sizes: np.ndarray
+    classes: np.ndarray
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -42,12 +46,19 @@ class Examples:
 
 @dataclass(frozen=True)
 class Index:
-    """A data set as the workflow uses it."""
+    """A data set as the workflow uses it.
+
+    Attributes:
+        class_names: what labels stand for: the data set's classes, or groups of them.
+        class_groups: a coarser name of each ('' when unknown).
+        own_classes: the data set's own classes.
+    """
 
     class_names: list[str]
     class_groups: list[str]
     train: Examples
     val: Examples
+    own_classes: list[str]
 
     def split(self, name: str) -> Examples:
         return {"train": self.train, "val": self.val}[name]
@@ -80,13 +91,24 @@ def make_index(name: str, images: ImageSet, settings: DatasetSettings, seed: int
         skipped += [split.ids[p] for p in broken]
         keep = np.array([p not in broken for p in positions], dtype=bool)
         chosen[split_name] = (split, positions[keep], sizes[keep])
-    index = Index(
-        images.class_names,
-        images.class_groups,
-        *(_examples(*chosen[s], _halves(name, s, chosen[s], settings.select_fraction, seed)) for s in SPLITS),
-    )
+    names, groups, label_of = images.class_names, images.class_groups, np.arange(len(images.class_names))
+    if settings.labels == "groups":
+        names, label_of = _group_labels(name, images)
+        groups = [""] * len(names)
+    parts = [
+        _examples(*chosen[s], label_of, _halves(name, s, chosen[s], settings.select_fraction, seed))
+        for s in SPLITS
+    ]
+    index = Index(names, groups, *parts, images.class_names)
     _require_every_class(name, index)
     return index, skipped
+
+
+def _group_labels(name: str, images: ImageSet) -> tuple[list[str], np.ndarray]:
+    """The groups as labels: their names, and the label int64[classes] of every class."""
+    require_groups(f"data set {name}", images.class_names, images.class_groups)
+    names = sorted(set(images.class_groups))
+    return names, np.array([names.index(group) for group in images.class_groups])
 
 
 def _choose(labels: np.ndarray, per_class: int | None, rng: np.random.Generator) -> np.ndarray:
@@ -133,8 +155,9 @@ def _halves(name: str, split_name: str, chosen, select_fraction: float, seed: in
     return halves
 
 
-def _examples(split: Split, positions: np.ndarray, sizes: np.ndarray, halves: np.ndarray):
-    return Examples([split.ids[p] for p in positions], split.labels[positions], halves, positions, sizes)
+def _examples(split: Split, positions: np.ndarray, sizes: np.ndarray, label_of: np.ndarray, halves: np.ndarray):
+    ids, classes = [split.ids[p] for p in positions], split.labels[positions]
+    return Examples(ids, label_of[classes], halves, positions, sizes, classes)
 
 
 def _require_every_class(name: str, index: Index) -> None:
@@ -155,6 +178,7 @@ def write_index(path: Path, index: Index, skipped: list[str], *, config: dict, s
     with store.create(path, KIND, config=config, seed=seed) as out:
         out.strings("class_names", index.class_names, ["classes"], "name of the class")
         out.strings("class_groups", index.class_groups, ["classes"], "coarser group of the class")
+        out.strings("own_classes", index.own_classes, ["own classes"], "class of the data set itself")
         out.strings("skipped", skipped, ["images"], "ids of images that could not be decoded")
         out.attribute("images_skipped", len(skipped))
         for name in SPLITS:
@@ -175,6 +199,7 @@ def write_index(path: Path, index: Index, skipped: list[str], *, config: dict, s
                 "pixels",
             )
             out.array(f"{name}/halves", examples.halves, ["examples"], "0 select, 1 report")
+            out.array(f"{name}/classes", examples.classes, ["examples"], "index into own_classes")
 
 
 def read_index(path: str | Path) -> Index:
@@ -183,8 +208,9 @@ def read_index(path: str | Path) -> Index:
         splits = [
             Examples(
                 store.strings(file[f"{s}/ids"]),
-                *(file[f"{s}/{name}"][:] for name in ("labels", "halves", "positions", "sizes")),
+                *(file[f"{s}/{name}"][:] for name in ("labels", "halves", "positions", "sizes", "classes")),
             )
             for s in SPLITS
         ]
-        return Index(store.strings(file["class_names"]), store.strings(file["class_groups"]), *splits)
+        names, groups = store.strings(file["class_names"]), store.strings(file["class_groups"])
+        return Index(names, groups, *splits, store.strings(file["own_classes"]))

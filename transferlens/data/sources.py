@@ -1,12 +1,13 @@
 """Image sets by name: labelled images with fixed splits, before anything is chosen from them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from transferlens.config import DatasetSettings
+from transferlens.data.groups import read_groups
 from transferlens.errors import DataError, nearest
 
 
@@ -43,9 +44,10 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Registered:
-    """An image set the project knows: its classes, and how to open it (only then is it read)."""
+    """An image set the project knows: its classes and their groups, and how to open it (only then is it read)."""
 
     class_names: list[str]
+    class_groups: list[str]
     open: Callable[[Path, bool], ImageSet]
 
 
@@ -53,9 +55,10 @@ def registry() -> dict[str, Registered]:
     """The image sets known by name."""
     from transferlens.data import digits
 
+    both = digits.DIGITS + digits.CLOTHES
     return {
-        "digits-and-clothes": Registered(digits.DIGITS + digits.CLOTHES, digits.open_digits_and_clothes),
-        "optdigits": Registered(digits.DIGITS, digits.open_optdigits),
+        "digits-and-clothes": Registered(both, digits.GROUPS, digits.open_digits_and_clothes),
+        "optdigits": Registered(digits.DIGITS, digits.GROUPS[:10], digits.open_optdigits),
     }
 
 
@@ -64,21 +67,30 @@ def open_image_set(name: str, settings: DatasetSettings, data_root: Path, downlo
 
     Raises:
         DataError: unknown name, missing folder, or raw data that is neither present nor downloadable.
+        ConfigError: a table of groups that does not fit the classes.
     """
     if settings.path is not None:
         from transferlens.data import folder
 
-        return folder.open_folder(Path(settings.path))
-    return _registered(name).open(data_root, download)
+        images = folder.open_folder(Path(settings.path))
+    else:
+        images = _registered(name).open(data_root, download)
+    if settings.groups is not None:
+        groups = read_groups(settings.groups, images.class_names)
+        images = replace(images, class_groups=groups)
+    return images
 
 
-def class_names(name: str, path: str | None) -> list[str]:
-    """The classes of an image set, without reading any image."""
+def describe(name: str, path: str | None, groups: str | None = None) -> tuple[list[str], list[str]]:
+    """The classes of an image set and their groups ('' when unknown), without reading any image."""
     if path is not None:
         from transferlens.data import folder
 
-        return folder.class_names(Path(path))
-    return _registered(name).class_names
+        names = folder.class_names(Path(path))
+        own = [""] * len(names)
+    else:
+        names, own = _registered(name).class_names, _registered(name).class_groups
+    return names, read_groups(groups, names) if groups else own
 
 
 def _registered(name: str) -> Registered:

@@ -28,19 +28,19 @@ class HurtExamples:
 
     Attributes:
         examples: int64[n], positions in the val split.
-        source_classes: int64[n].
+        source_units: int64[n], index of the source class (or group of classes).
         effect, se, q: float[n]; q is Benjamini-Hochberg over all report-half cells.
     """
 
     examples: np.ndarray
-    source_classes: np.ndarray
+    source_units: np.ndarray
     effect: np.ndarray
     se: np.ndarray
     q: np.ndarray
 
 
 def most_hurt(
-    effect: np.ndarray, se: np.ndarray, halves: np.ndarray, models: int, count: int
+    effect: np.ndarray, se: np.ndarray, df: float, halves: np.ndarray, count: int
 ) -> HurtExamples:
     """The `count` report-half examples whose most harmful class hurts most for sure.
 
@@ -48,13 +48,13 @@ def most_hurt(
     poorly known ranks below a smaller one that is certain.
 
     Args:
-        effect, se: float[examples, classes], influences and their standard errors over `models` models.
+        effect, se: float[examples, units], influences and their standard errors, with `df` degrees of freedom.
         halves: int[examples].
     """
     report = np.flatnonzero(halves == HALVES.index("report"))
     effect, se = effect[report].astype(np.float64), se[report].astype(np.float64)
-    q = q_values(two_sided_p(effect, se, models - 2))
-    upper = effect + stats.t.ppf(0.975, models - 2) * se
+    q = q_values(two_sided_p(effect, se, df))
+    upper = effect + stats.t.ppf(0.975, df) * se
     worst = upper.argmin(1)
     rows = np.argsort(upper[np.arange(len(report)), worst], kind="stable")[:count]
     cells = rows, worst[rows]
@@ -62,12 +62,26 @@ def most_hurt(
 
 
 def explain(
-    model: TwoHeaded, images: torch.Tensor, labels: np.ndarray, hurt: HurtExamples, method: str
+    model: TwoHeaded,
+    images: torch.Tensor,
+    labels: np.ndarray,
+    hurt: HurtExamples,
+    unit_of_class: np.ndarray,
+    method: str,
 ) -> tuple[dict[str, ClassMaps], np.ndarray]:
-    """Class maps of every role for the hurt examples' images, and the predicted target classes int64[n]."""
+    """Class maps of every role for the hurt examples' images, and the predicted target classes int64[n].
+
+    Args:
+        unit_of_class: int64[source classes], the unit of each; of a group's classes, the map is that of the one
+            with the highest logit.
+    """
     with torch.no_grad():
-        predicted = model.target_head(model.backbone(images)).argmax(1).numpy()
-    classes = {"true": labels, "predicted": predicted, "harmful": hurt.source_classes}
+        features = model.backbone(images)
+        predicted = model.target_head(features).argmax(1).numpy()
+        source_logits = model.source_head(features).numpy()
+    in_unit = unit_of_class[None, :] == hurt.source_units[:, None]
+    harmful = np.where(in_unit, source_logits, -np.inf).argmax(1)
+    classes = {"true": labels, "predicted": predicted, "harmful": harmful}
     maps = {
         role: class_maps.class_maps(model, images, [int(c) for c in classes[role]], head, method)
         for role, (head, _) in ROLES.items()
@@ -101,7 +115,7 @@ def write_heatmaps(
         for name, values, meaning in (
             ("true", labels, "true target class"),
             ("predicted", predicted, "target class predicted from the full source"),
-            ("harmful", hurt.source_classes, "source class that hurts most"),
+            ("harmful", hurt.source_units, "source class (or group) that hurts most"),
             ("effect", hurt.effect, "influence of the harmful class"),
             ("se", hurt.se, "its standard error over models"),
             ("q", hurt.q, "its Benjamini-Hochberg q-value over the report half"),

@@ -9,6 +9,7 @@ import numpy as np
 from transferlens import job, store
 from transferlens.data.index import HALVES, Index
 from transferlens.influence import estimators, relations
+from transferlens.influence.estimators import Estimator
 from transferlens.statistics import q_values, t_interval
 from transferlens.training import outputs as stored
 from transferlens.training import summary as summaries
@@ -20,14 +21,14 @@ KIND = "influence"
 def write_influence(
     path: Path,
     summary_path: Path,
-    source: Index,
     target: Index,
     outputs: list[str],
+    estimator: str,
     *,
     config: dict,
     inputs: list,
 ) -> None:
-    """Estimate the influence of every source class on every target example, class, and the whole target.
+    """Estimate the influence of every unit of the source on every target example, class, and the whole target.
 
     Written for each output: per example (all), and per target class and overall for both halves apart, with
     standard errors, 95 % intervals and q-values (Benjamini-Hochberg within a table and half).
@@ -37,62 +38,101 @@ def write_influence(
         store.create(path, KIND, config=config, inputs=inputs) as out,
     ):
         summary = summaries.read_summary(file)
-        masks = summary.rows.masks
-        estimators.check_masks(masks, summary.rows.class_names)
+        rows = summary.rows
+        estimators.check_masks(rows.masks, rows.unit_names)
         _write_axes(out, summary)
         members = relations.relation_members(
-            target.class_names, target.class_groups, source.class_names, source.class_groups
+            target.class_names, target.class_groups, rows.unit_names, rows.unit_groups
         )
         for output in job.progress(outputs, f"influence {path.stem}", "outputs"):
-            values = estimators.at_hand(file[f"outputs/{output}"])
-            _write_examples(out, output, masks, values)
-            by_class, overall = estimators.model_means(
-                values, summary.example_labels, summary.example_halves, len(summary.class_names)
-            )
-            _write_aggregate(out, f"{output}/class", "target classes", masks, by_class)
-            _write_aggregate(out, f"{output}/overall", None, masks, overall[:, :, None])
-            _write_relations(out, output, masks, by_class, members)
+            values = file[f"outputs/{output}"]
+            fitted = estimators.make(estimator, rows.masks, estimators.sample_columns(values))
+            by_class, overall = _write_examples(out, output, fitted, values, summary)
+            _write_aggregate(out, f"{output}/class", "target classes", fitted, by_class)
+            _write_aggregate(out, f"{output}/overall", None, fitted, overall[:, :, None])
+            _write_relations(out, output, rows.masks, by_class, members)
 
 
 def _write_axes(out: store.Writer, summary: Summary) -> None:
     masks = summary.rows.masks
-    out.strings("source_class_names", summary.rows.class_names, ["classes"], "source class")
+    out.strings("unit_names", summary.rows.unit_names, ["units"], "source class, group of them, or block")
+    out.strings("unit_groups", summary.rows.unit_groups, ["units"], "coarser name of the unit")
     out.strings("target_class_names", summary.class_names, ["target classes"], "target class")
     out.strings("example_ids", summary.example_ids, ["examples"], "the data set's own example id")
     out.array("example_labels", summary.example_labels, ["examples"], "index into target classes")
     out.array("example_halves", summary.example_halves, ["examples"], f"index into {HALVES}")
-    out.array("n_in", masks.sum(0), ["classes"], "models that saw the class")
-    out.array("n_out", (~masks).sum(0), ["classes"], "models that did not see the class")
+    out.array("n_in", masks.sum(0), ["units"], "models that saw the unit")
+    out.array("n_out", (~masks).sum(0), ["units"], "models that did not see the unit")
 
 
-def _write_examples(out: store.Writer, output: str, masks: np.ndarray, values: h5py.Dataset) -> None:
-    shape = (values.shape[1], masks.shape[1])
+def _write_examples(
+    out: store.Writer, output: str, fitted: Estimator, values: h5py.Dataset, summary: Summary
+) -> tuple[np.ndarray, np.ndarray]:
+    """Effects on every example, block by block; returns the models' mean outputs, as `model_means` does."""
+    models, examples = values.shape
+    units = summary.rows.masks.shape[1]
     columns = {
         name: out.empty(
             f"{output}/{name}",
-            shape,
+            (examples, units),
             np.float32,
-            ["examples", "classes"],
+            ["examples", "units"],
             meaning,
             stored.UNITS.get(output, "share"),
-            chunks=(min(estimators.examples_a_piece(shape[1]), shape[0]), shape[1]),
+            compress=False,  # the digits of an estimate are noise, which does not compress
         )
         for name, meaning in (
-            ("effect", "mean over models with the class minus mean over models without"),
+            ("effect", "what the unit adds to the output"),
             ("se", "standard error of the effect over models"),
         )
     }
-    for block, effects in estimators.blockwise(masks, values):
+    means = ModelMeans(models, summary)
+    df = np.inf
+    for block, part in estimators.blocks(values):
+        effects = fitted.effects(part)
+        means.add(block, part)
         columns["effect"][block] = effects.effect
         columns["se"][block] = effects.se
+        df = effects.df if np.ndim(effects.df) == 0 else models - 2
+    out.attribute(f"{output}_df", float(df))  # of Welch's the upper bound, as they differ by cell
+    return means.by_class(), means.overall()
+
+
+class ModelMeans:
+    """Each model's mean output, by half and target class and by half alone.
+
+    Aggregates are formed per model first: target examples share their models, so the errors of their
+    influences are not independent and cannot be averaged.
+    """
+
+    def __init__(self, models: int, summary: Summary):
+        self.classes = len(summary.class_names)
+        groups = summary.example_halves.astype(int) * self.classes + summary.example_labels
+        self.counts = np.bincount(groups, minlength=2 * self.classes)
+        self.indicator = np.zeros((len(groups), 2 * self.classes), np.float32)
+        self.indicator[np.arange(len(groups)), groups] = 1
+        self.sums = np.zeros((models, 2 * self.classes))
+
+    def add(self, block: slice, outputs: np.ndarray) -> None:
+        """Add the outputs [models, examples of the block]."""
+        self.sums += outputs.astype(np.float32, copy=False) @ self.indicator[block]
+
+    def by_class(self) -> np.ndarray:
+        """float64[models, halves, target classes]."""
+        return (self.sums / self.counts).reshape(-1, 2, self.classes)
+
+    def overall(self) -> np.ndarray:
+        """float64[models, halves]."""
+        totals = self.counts.reshape(2, self.classes).sum(1)
+        return self.sums.reshape(-1, 2, self.classes).sum(2) / totals
 
 
 def _write_aggregate(
-    out: store.Writer, name: str, axis: str | None, masks: np.ndarray, means: np.ndarray
+    out: store.Writer, name: str, axis: str | None, fitted: Estimator, means: np.ndarray
 ) -> None:
     """Effects on per-model means float64[models, halves, groups]; the group axis is dropped if unnamed."""
-    shape = (*means.shape[1:], masks.shape[1])
-    effects = estimators.difference_of_means(masks, means.reshape(len(means), -1))
+    effects = fitted.effects(means.reshape(len(means), -1))
+    shape = (*means.shape[1:], effects.effect.shape[1])
     interval = t_interval(effects.effect, effects.se, effects.df)
     q = np.stack([q_values(p) for p in effects.p().reshape(shape)])
     tables = {
@@ -102,7 +142,7 @@ def _write_aggregate(
         "high": (interval.high, "upper end of the 95 % interval"),
         "q": (q, "Benjamini-Hochberg q-value within the half"),
     }
-    dims = ["halves", axis, "classes"] if axis else ["halves", "classes"]
+    dims = ["halves", axis, "units"] if axis else ["halves", "units"]
     for key, (values, meaning) in tables.items():
         values = values.reshape(shape)
         out.array(f"{name}/{key}", values if axis else values[:, 0], dims, meaning)
@@ -130,18 +170,18 @@ class ExampleInfluence:
     """Influences on one output of every example, as other rooms use them.
 
     Attributes:
-        effect, se: float32[examples, classes].
-        overall: float32[halves, classes], on the mean output of a half.
-        models: models they were estimated from.
+        effect, se: float32[examples, units].
+        df: degrees of freedom of the effects' intervals.
+        overall: float32[halves, units], on the mean output of a half.
     """
 
     effect: np.ndarray
     se: np.ndarray
+    df: float
     overall: np.ndarray
-    models: int
     example_ids: list[str]
     example_halves: np.ndarray
-    source_class_names: list[str]
+    unit_names: list[str]
     target_class_names: list[str]
 
 
@@ -151,10 +191,16 @@ def read_influence(path: Path, output: str) -> ExampleInfluence:
         return ExampleInfluence(
             file[f"{output}/effect"][:],
             file[f"{output}/se"][:],
+            float(file.attrs[f"{output}_df"]),
             file[f"{output}/overall/effect"][:],
-            int(file["n_in"][0] + file["n_out"][0]),
             store.strings(file["example_ids"]),
             file["example_halves"][:],
-            store.strings(file["source_class_names"]),
+            store.strings(file["unit_names"]),
             store.strings(file["target_class_names"]),
         )
+
+
+def read_overall(path: Path, output: str) -> tuple[np.ndarray, np.ndarray]:
+    """Influences on the mean output of each half, and their standard errors: float[halves, units] each."""
+    with store.open(path, KIND) as file:
+        return file[f"{output}/overall/effect"][:], file[f"{output}/overall/se"][:]

@@ -1,140 +1,166 @@
-"""Estimators of class influence, with standard errors over models.
+"""Estimators of influence: what switching a unit (a source class, say) on adds to an output.
 
-The influence of source class c on an output f of a target example is the mean of f over the models that saw
-c minus its mean over those that did not (Jain et al. 2022, Algorithm 1). Models are the independent units:
-every standard error here is over them.
+Every estimator is made from the masks once, and then applied to outputs in blocks of columns. Models are the
+independent units: every standard error is over them. Estimates mean the same thing under every estimator: the
+change of the output when the unit joins a random subset of the others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import h5py
 import numpy as np
 
-from transferlens.errors import DataError
+from transferlens.errors import ConfigError, DataError, SetupError
+from transferlens.seeding import rng_for
 from transferlens.statistics import two_sided_p
 
-# A block of outputs in memory: at most this many models by this many examples.
-_MODELS_A_BLOCK, _EXAMPLES_A_BLOCK = 2048, 8192
+# Outputs in memory at a time, in bytes; more only if a single column of chunks is larger.
+_BLOCK_BYTES = 192 << 20
 # A piece of effects in bytes: the arithmetic on it stays in the processor's cache.
 _PIECE_BYTES = 1 << 20
+# Ridge's penalties as multiples of a unit's sum of squares, from next to none to almost everything.
+_PENALTIES = np.geomspace(1e-4, 1e3, 29)
 
 
 @dataclass(frozen=True)
 class Effects:
-    """Influences of the classes on some outputs, all float32 or float64[outputs, classes].
+    """Influences of the units on some outputs.
 
     Attributes:
-        effect: mean with the class minus mean without.
-        se: its standard error, sqrt(s_in^2 / n_in + s_out^2 / n_out), variances unpooled.
-        df: Welch-Satterthwaite degrees of freedom (None where not asked for).
+        effect: float32[outputs, units].
+        se: float32[outputs, units], standard errors over models.
+        df: degrees of freedom of Student's intervals, a number or float[outputs, units].
     """
 
     effect: np.ndarray
     se: np.ndarray
-    df: np.ndarray | None = None
+    df: np.ndarray | float
 
     def p(self) -> np.ndarray:
         """Two-sided p-values of a zero effect."""
         return two_sided_p(self.effect, self.se, self.df)
 
 
-def check_masks(masks: np.ndarray, class_names: list[str]) -> None:
-    """Refuse masks bool[models, classes] from which some class's influence cannot be estimated.
+class Estimator(Protocol):
+    """Made from masks bool[models, units]; applied to outputs float[models, outputs]."""
+
+    def effects(self, outputs: np.ndarray) -> Effects: ...
+
+    def coefficients(self, outputs: np.ndarray) -> np.ndarray:
+        """The effects alone, float32[outputs, units], without their errors."""
+
+
+def make(name: str, masks: np.ndarray, sample: np.ndarray) -> Estimator:
+    """The estimator of that name for masks bool[models, units].
+
+    Args:
+        sample: float[models, outputs], some outputs of the kind it will be applied to; ridge chooses its
+            penalty on them.
 
     Raises:
-        DataError: a class with fewer than two models on either side.
+        ConfigError: too few models for the estimator.
+    """
+    require_models(name, len(masks), masks.shape[1])
+    if name == "difference_of_means":
+        return PairedDifferences(masks) if is_fold_over(masks) else DifferenceOfMeans(masks)
+    if name == "least_squares":
+        return LinearFit(Factorisation(masks), 0.0)
+    if name == "ridge":
+        factors = Factorisation(masks)
+        return LinearFit(factors, factors.best_penalty(sample))
+    return Lasso(masks)
+
+
+ESTIMATORS = ("difference_of_means", "least_squares", "ridge", "lasso")
+
+
+def require_models(name: str, models: int, units: int) -> None:
+    """Refuse fewer models than an estimator can use.
+
+    Raises:
+        ConfigError: naming both numbers and the cure.
+    """
+    needed = {"least_squares": units + 3, "lasso": 20}.get(name, 8)
+    if models < needed:
+        others = "; or use ridge or difference_of_means" if name == "least_squares" else ""
+        raise ConfigError(
+            f"config: estimator '{name}' needs at least {needed} models for {units} units, but "
+            f"studies.influence.models is {models}; raise it{others}"
+        )
+
+
+def check_masks(masks: np.ndarray, unit_names: list[str]) -> None:
+    """Refuse masks bool[models, units] from which some unit's influence cannot be estimated.
+
+    Raises:
+        DataError: a unit with fewer than two models on either side.
     """
     present = masks.sum(0)
     scarce = np.minimum(present, len(masks) - present)
     if scarce.min() < 2:
         worst = int(scarce.argmin())
         raise DataError(
-            f"influence of '{class_names[worst]}' cannot be estimated: {present[worst]} of {len(masks)} "
+            f"influence of '{unit_names[worst]}' cannot be estimated: {present[worst]} of {len(masks)} "
             "models saw it, at least two must have seen it and two not; raise studies.influence.models"
         )
 
 
-def difference_of_means(masks: np.ndarray, outputs: np.ndarray) -> Effects:
-    """Influences from masks bool[models, classes] and outputs [models, outputs], with degrees of freedom."""
-    moments = _Moments(masks)
-    moments.add(slice(0, len(masks)), outputs)
-    return moments.effects(with_df=True)
+def is_fold_over(masks: np.ndarray) -> bool:
+    """Whether rows 2p and 2p + 1 are complements of each other, for all p."""
+    return len(masks) % 2 == 0 and bool((masks[0::2] != masks[1::2]).all())
 
 
-def blockwise(masks: np.ndarray, outputs: h5py.Dataset) -> Iterator[tuple[slice, Effects]]:
-    """`difference_of_means` of a stored output [models, examples], a piece of the examples at a time.
-
-    Memory is bounded by the block, whatever the number of models and examples. Yields slices of
-    `examples_a_piece` examples (the last may be shorter) and their effects, without degrees of freedom.
-    """
-    models, examples = outputs.shape
-    piece = examples_a_piece(masks.shape[1])
-    for start in range(0, examples, _EXAMPLES_A_BLOCK):
-        stop = min(start + _EXAMPLES_A_BLOCK, examples)
-        moments = _Moments(masks)
-        for first in range(0, models, _MODELS_A_BLOCK):
-            part = slice(first, min(first + _MODELS_A_BLOCK, models))
-            moments.add(part, outputs[part, start:stop])
-        for low in range(start, stop, piece):
-            high = min(low + piece, stop)
-            yield slice(low, high), moments.effects(slice(low - start, high - start))
+def independent_rows(masks: np.ndarray) -> np.ndarray:
+    """The number of the independent draw that each row belongs to: int64[models]; pairs draw one."""
+    rows = np.arange(len(masks))
+    return rows // 2 if is_fold_over(masks) else rows
 
 
-def examples_a_piece(classes: int) -> int:
-    """How many examples' effects fill about a megabyte: a power of two, so that blocks divide into them."""
-    fitting = max(1, _PIECE_BYTES // (4 * classes))
-    return min(1 << (fitting.bit_length() - 1), _EXAMPLES_A_BLOCK)
-
-
-def at_hand(outputs: h5py.Dataset) -> h5py.Dataset | np.ndarray:
-    """A stored output in memory if it is a single block, so that it is read only once; else as it is."""
-    models, examples = outputs.shape
-    return outputs[:] if models <= _MODELS_A_BLOCK and examples <= _EXAMPLES_A_BLOCK else outputs
-
-
-class _Moments:
-    """Sums and sums of squares of outputs over the models that saw each class, and over all models.
-
-    Outputs are shifted by their mean over the first block, so that squares do not cancel in float32; neither
-    effects nor variances depend on the shift.
-    """
+class DifferenceOfMeans:
+    """Mean with the unit minus mean without (Jain et al. 2022, Algorithm 1), variances unpooled (Welch)."""
 
     def __init__(self, masks: np.ndarray):
         self.masks = masks.astype(np.float32)
         self.n_in = masks.sum(0).astype(np.float32)
         self.n_out = len(masks) - self.n_in
-        self.shift = self.sum_in = self.sum_all = self.square_in = self.square_all = None
 
-    def add(self, part: slice, outputs: np.ndarray) -> None:
-        """Add the outputs [models of the part, outputs]."""
-        if self.shift is None:
-            self.shift = outputs.mean(0, dtype=np.float64).astype(np.float32)
-        masks = self.masks[part]
-        outputs = (outputs - self.shift).astype(np.float32, copy=False)
-        self.sum_in = _plus(self.sum_in, outputs.T @ masks)
-        self.sum_all = _plus(self.sum_all, outputs.sum(0, dtype=np.float64))
+    def effects(self, outputs: np.ndarray) -> Effects:
+        # Centred, so that squares do not cancel in float32; neither effects nor variances depend on it.
+        outputs = centred(outputs)
+        sum_in = outputs.T @ self.masks
+        sum_all = outputs.sum(0, dtype=np.float64)
         np.square(outputs, out=outputs)
-        self.square_in = _plus(self.square_in, outputs.T @ masks)
-        self.square_all = _plus(self.square_all, outputs.sum(0, dtype=np.float64))
+        square_in = outputs.T @ self.masks
+        square_all = outputs.sum(0, dtype=np.float64)
+        found = Effects(*(np.empty_like(sum_in) for _ in range(3)))
+        for piece in pieces(len(sum_in), len(self.n_in)):
+            self._combine(piece, sum_in, sum_all, square_in, square_all, found)
+        return found
 
-    def effects(self, outputs: slice = slice(None), with_df: bool = False) -> Effects:
-        """Effects on some of the outputs (all by default)."""
-        sum_in, square_in = self.sum_in[outputs], self.square_in[outputs]
-        sum_out = self.sum_all[outputs, None].astype(np.float32) - sum_in
-        square_out = self.square_all[outputs, None].astype(np.float32) - square_in
-        effect, mean_out = sum_in / self.n_in, sum_out / self.n_out
-        error_in = _squared_error(sum_in, effect, square_in, self.n_in)
-        error_out = _squared_error(sum_out, mean_out, square_out, self.n_out)
-        effect -= mean_out
-        se = np.sqrt(error_in + error_out)
-        df = _degrees_of_freedom(se, error_in, error_out, self.n_in, self.n_out) if with_df else None
-        return Effects(effect, se, df)
+    def coefficients(self, outputs: np.ndarray) -> np.ndarray:
+        return self.effects(outputs).effect
 
-
-def _plus(total: np.ndarray | None, more: np.ndarray) -> np.ndarray:
-    """Their sum in the place of `total`; a first `more` is taken as it is."""
-    return more if total is None else np.add(total, more, out=total)
+    def _combine(self, piece: slice, sum_in, sum_all, square_in, square_all, found: Effects) -> None:
+        """Effect, standard error and Welch-Satterthwaite degrees of freedom of some outputs."""
+        n_in, n_out = self.n_in, self.n_out
+        sum_out = sum_all[piece, None].astype(np.float32) - sum_in[piece]
+        square_out = square_all[piece, None].astype(np.float32) - square_in[piece]
+        mean_in, mean_out = sum_in[piece] / n_in, sum_out / n_out
+        error_in = _squared_error(sum_in[piece], mean_in, square_in[piece], n_in)
+        error_out = _squared_error(sum_out, mean_out, square_out, n_out)
+        np.subtract(mean_in, mean_out, out=found.effect[piece])
+        error = error_in + error_out
+        np.sqrt(error, out=found.se[piece])
+        error_in **= 2
+        error_in /= n_in - 1
+        error_out **= 2
+        error_out /= n_out - 1
+        error_in += error_out
+        error **= 2
+        found.df[piece] = n_in + n_out - 2  # of pooled variances, where the outputs are constant
+        np.divide(error, error_in, out=found.df[piece], where=error_in > 0)
 
 
 def _squared_error(total: np.ndarray, mean: np.ndarray, square: np.ndarray, n: np.ndarray) -> np.ndarray:
@@ -145,34 +171,219 @@ def _squared_error(total: np.ndarray, mean: np.ndarray, square: np.ndarray, n: n
     return np.maximum(error, 0, out=error)  # rounding may take a zero variance below zero
 
 
-def _degrees_of_freedom(se, error_in, error_out, n_in, n_out) -> np.ndarray:
-    """Welch-Satterthwaite; those of pooled variances where the outputs are constant."""
-    spread = error_in**2 / (n_in - 1) + error_out**2 / (n_out - 1)
-    pooled = np.broadcast_to(n_in + n_out - 2, spread.shape).astype(np.float32)
-    return np.divide(se**4, spread, out=pooled, where=spread > 0)
+class PairedDifferences:
+    """The difference of means of a fold-over design: the mean over pairs of "with" minus "without".
 
-
-def model_means(
-    outputs: h5py.Dataset, labels: np.ndarray, halves: np.ndarray, classes: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Each model's mean output, by half and target class and by half alone.
-
-    Aggregates are formed per model first: target examples share their models, so the errors of their
-    influences are not independent and cannot be averaged.
-
-    Returns:
-        float64[models, halves, target classes] and float64[models, halves].
+    A pair's difference is with minus without for every unit at once, up to its sign; its square needs no
+    sign. So both effects and standard errors come from half as many rows. What the two rows of a pair
+    share cancels.
     """
-    groups = halves.astype(int) * classes + labels
-    counts = np.bincount(groups, minlength=2 * classes)
-    indicator = np.zeros((len(labels), 2 * classes), np.float32)
-    indicator[np.arange(len(labels)), groups] = 1
-    sums = np.zeros((outputs.shape[0], 2 * classes))
-    for first in range(0, outputs.shape[0], _MODELS_A_BLOCK):
-        part = slice(first, first + _MODELS_A_BLOCK)
-        for start in range(0, len(labels), _EXAMPLES_A_BLOCK):
-            block = slice(start, start + _EXAMPLES_A_BLOCK)
-            sums[part] += outputs[part, block].astype(np.float32, copy=False) @ indicator[block]
-    by_class = (sums / counts).reshape(-1, 2, classes)
-    overall = sums.reshape(-1, 2, classes).sum(2) / counts.reshape(2, classes).sum(1)
-    return by_class, overall
+
+    def __init__(self, masks: np.ndarray):
+        self.signs = np.where(masks[0::2], np.float32(1), np.float32(-1))  # [pairs, units]
+
+    def effects(self, outputs: np.ndarray) -> Effects:
+        pairs = len(self.signs)
+        difference = (outputs[0::2] - outputs[1::2]).astype(np.float32, copy=False)
+        effect = difference.T @ self.signs
+        effect /= pairs
+        mean_square = np.square(difference, out=difference).mean(0, dtype=np.float64)
+        se = np.empty_like(effect)
+        for piece in pieces(*effect.shape):
+            np.square(effect[piece], out=se[piece])
+            np.subtract(mean_square[piece, None].astype(np.float32), se[piece], out=se[piece])
+            np.maximum(se[piece], 0, out=se[piece])
+            se[piece] /= pairs - 1
+            np.sqrt(se[piece], out=se[piece])
+        return Effects(effect, se, float(pairs - 1))
+
+    def coefficients(self, outputs: np.ndarray) -> np.ndarray:
+        return self.effects(outputs).effect
+
+
+class Factorisation:
+    """Centred masks X = U S V' with what every penalty shares; X'X or XX', whichever is smaller, is decomposed.
+
+    Attributes:
+        x: float32[models, units].
+        u: float32[models, rank], left singular vectors.
+        squares: float64[rank], squared singular values.
+        v: float64[units, rank], right singular vectors.
+    """
+
+    def __init__(self, masks: np.ndarray):
+        models, units = masks.shape
+        present = masks.astype(np.float32)
+        mean = present.mean(0, dtype=np.float64)
+        self.x = (present - mean).astype(np.float32)
+        if units <= models:
+            # Counts are exact in float32; centring them in float64 keeps the Gram matrix exact.
+            gram = (present.T @ present).astype(np.float64) - models * np.outer(mean, mean)
+            self.squares, self.v = _positive_part(gram)
+            self.u = self.x @ (self.v / np.sqrt(self.squares)).astype(np.float32)
+        else:
+            centred_masks = self.x.astype(np.float64)
+            self.squares, u = _positive_part(centred_masks @ centred_masks.T)
+            self.v = centred_masks.T @ (u / np.sqrt(self.squares))
+            self.u = u.astype(np.float32)
+
+    def leverages(self, penalty: float) -> np.ndarray:
+        """float64[models]: how far a model's own output moves its fitted value; the intercept's 1/n included."""
+        kept = self.squares / (self.squares + penalty)
+        return 1 / len(self.u) + np.square(self.u, dtype=np.float64) @ kept
+
+    def best_penalty(self, outputs: np.ndarray) -> float:
+        """The penalty with the least leave-one-model-out error, averaged over outputs of unit variance.
+
+        The error is exact and closed-form: the residual divided by one minus the model's leverage.
+        """
+        outputs = centred(outputs)
+        variance = np.square(outputs).mean(0)
+        outputs = outputs[:, variance > 0] / np.sqrt(variance[variance > 0])
+        rotated = self.u.T @ outputs
+        penalties = _PENALTIES * len(self.u) / 4  # of a unit switched on in half of the models
+        if not outputs.shape[1]:
+            return float(penalties[-1])
+        errors = [self._left_out_error(penalty, outputs, rotated) for penalty in penalties]
+        return float(penalties[int(np.argmin(errors))])
+
+    def _left_out_error(self, penalty: float, outputs: np.ndarray, rotated: np.ndarray) -> float:
+        kept = (self.squares / (self.squares + penalty)).astype(np.float32)
+        residual = outputs - self.u @ (kept[:, None] * rotated)
+        residual /= (1 - self.leverages(penalty))[:, None].astype(np.float32)
+        return float(np.mean(residual**2))
+
+
+def _positive_part(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues above rounding error, and their vectors as columns."""
+    values, vectors = np.linalg.eigh(gram)
+    kept = values > values[-1] * 1e-9
+    return values[kept], vectors[:, kept]
+
+
+class LinearFit:
+    """Least squares (penalty 0) or ridge of the outputs on the masks, with a free intercept.
+
+    Standard errors are robust to unequal noise: each model's squared residual, divided by one minus its
+    leverage, estimates that model's own noise (MacKinnon and White 1985, HC2). Where masks of a fixed size
+    leave the mean effect open, the solution of least norm sets it to zero. Ridge estimates are drawn towards
+    zero: their intervals describe noise, not that bias.
+    """
+
+    def __init__(self, factors: Factorisation, penalty: float):
+        self.penalty, self.x = penalty, factors.x
+        shrink = np.sqrt(factors.squares) / (factors.squares + penalty)
+        self.weights = (factors.v * shrink).astype(np.float32) @ factors.u.T  # [units, models]
+        leverages = factors.leverages(penalty)
+        self.noise_share = (1 / np.maximum(1 - leverages, 1e-6)).astype(np.float32)[:, None]
+        self.df = float(len(self.x) - leverages.sum())
+        self.squared_weights = np.square(self.weights).T.copy()  # [models, units]
+
+    def effects(self, outputs: np.ndarray) -> Effects:
+        outputs = centred(outputs)
+        effect = outputs.T @ self.weights.T
+        outputs -= self.x @ effect.T  # now residuals
+        np.square(outputs, out=outputs)
+        outputs *= self.noise_share
+        se = outputs.T @ self.squared_weights
+        np.sqrt(se, out=se)
+        return Effects(effect, se, self.df)
+
+    def coefficients(self, outputs: np.ndarray) -> np.ndarray:
+        return centred(outputs).T @ self.weights.T
+
+
+class Lasso:
+    """LASSO of each output on the masks (datamodels, Ilyas et al. 2022), by scikit-learn's path.
+
+    The penalty of each output is the one of its path that predicts left-out models best (five folds, pairs
+    of rows kept together). Standard errors are from a jackknife over ten groups of models at that penalty.
+    """
+
+    folds, groups, path_length = 5, 10, 20
+
+    def __init__(self, masks: np.ndarray):
+        try:
+            from sklearn.linear_model import lasso_path
+        except ImportError as error:
+            raise SetupError("estimator 'lasso' needs scikit-learn: pip install scikit-learn") from error
+        self._path: Callable = lasso_path
+        self.masks = masks.astype(np.float64)
+        self.fold = fold_of_rows(masks, self.folds)
+        self.group = fold_of_rows(masks, self.groups)
+
+    def effects(self, outputs: np.ndarray) -> Effects:
+        columns = [self._with_error(y) for y in outputs.T.astype(np.float64)]
+        effect, se = (np.array([c[i] for c in columns], np.float32) for i in range(2))
+        return Effects(effect, se, float(self.groups - 1))
+
+    def coefficients(self, outputs: np.ndarray) -> np.ndarray:
+        everyone = np.ones(len(outputs), bool)
+        columns = [self._fit(everyone, y, self._best_path(y))[:, -1] for y in outputs.T.astype(np.float64)]
+        return np.array(columns, np.float32)
+
+    def _with_error(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        best = self._best_path(y)
+        effect = self._fit(np.ones(len(y), bool), y, best)[:, -1]
+        without = np.array([self._fit(self.group != g, y, best)[:, -1] for g in range(self.groups)])
+        spread = np.sum((without - without.mean(0)) ** 2, axis=0)
+        return effect, np.sqrt((self.groups - 1) / self.groups * spread)
+
+    def _best_path(self, y: np.ndarray) -> np.ndarray:
+        """Penalties from the one that lets no unit in down to the one that predicts left-out models best."""
+        centred_masks = self.masks - self.masks.mean(0)
+        highest = np.abs(centred_masks.T @ (y - y.mean())).max() / len(y)
+        if highest == 0:
+            return np.ones(1)
+        penalties = np.geomspace(highest, highest / 1000, self.path_length)
+        errors = np.zeros(self.path_length)
+        for fold in range(self.folds):
+            rest = self.fold != fold
+            coefficients = self._fit(rest, y, penalties)
+            x = self.masks[~rest] - self.masks[rest].mean(0)
+            errors += ((y[~rest, None] - y[rest].mean() - x @ coefficients) ** 2).sum(0)
+        return penalties[: int(errors.argmin()) + 1]
+
+    def _fit(self, rows: np.ndarray, y: np.ndarray, penalties: np.ndarray) -> np.ndarray:
+        """Coefficients float64[units, penalties]."""
+        x, y = self.masks[rows], y[rows]
+        return self._path(x - x.mean(0), y - y.mean(), alphas=penalties, precompute=True)[1]
+
+
+def fold_of_rows(masks: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
+    """A random fold for every row, int64[models]; complements share theirs, and sizes differ by one draw."""
+    draws = independent_rows(masks)
+    count = int(draws[-1]) + 1
+    return (rng_for(seed, "folds", folds, count).permutation(count) % folds)[draws]
+
+
+def centred(outputs: np.ndarray) -> np.ndarray:
+    """Outputs minus their mean over models, a new float32 array."""
+    mean = outputs.mean(0, dtype=np.float64)
+    return np.subtract(outputs, mean.astype(np.float32), dtype=np.float32)
+
+
+def pieces(outputs: int, units: int) -> Iterator[slice]:
+    """Slices of about a megabyte of effects."""
+    length = max(1, _PIECE_BYTES // (4 * units))
+    for start in range(0, outputs, length):
+        yield slice(start, min(start + length, outputs))
+
+
+def blocks(outputs: h5py.Dataset | np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Blocks of columns of a stored output [models, examples], so that memory is bounded.
+
+    Blocks are whole columns of the file's chunks, so that every chunk is read once.
+    """
+    models, examples = outputs.shape
+    width = outputs.chunks[1] if getattr(outputs, "chunks", None) else examples
+    step = max(1, _BLOCK_BYTES // (4 * models * width)) * width
+    for start in range(0, examples, step):
+        block = slice(start, min(start + step, examples))
+        yield block, outputs[:, block]
+
+
+def sample_columns(outputs: h5py.Dataset | np.ndarray, most: int = 256) -> np.ndarray:
+    """At most so many evenly spaced columns of a stored output."""
+    step = -(-outputs.shape[1] // most)
+    return outputs[:, ::step]

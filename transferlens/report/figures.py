@@ -24,11 +24,25 @@ plt.rcParams.update(
     }
 )
 _HELP, _HURT = "#b2182b", "#2166ac"  # the ends of RdBu, told apart by colour-blind readers
-_ORDERS = {"top": _HELP, "bottom": _HURT, "random": "#777777"}
+_ORDERS = {
+    "top": _HELP,
+    "bottom": _HURT,
+    "random": "#777777",
+    "matched": "#b8860b",
+    "label_mapping": "#4d9221",
+}
 _NAMES = {
     "top": "most helpful first",
     "bottom": "most harmful first",
     "random": "random",
+    "matched": "random, as many images",
+    "label_mapping": "fewest mapped labels first",
+}
+_ESTIMATORS = {
+    "least_squares": ("least squares", "#1b7837"),
+    "difference_of_means": ("difference of means", "#762a83"),
+    "ridge": ("ridge", "#e08214"),
+    "lasso": ("LASSO", "#2166ac"),
 }
 _UNITS = {"margin": "margin (nats)", "p_true": "probability of the true class"}
 _SIGNIFICANT = 0.05
@@ -82,8 +96,55 @@ def counterfactual_curves(counterfactual: xr.Dataset) -> Figure:
         curve, colour = report.sel(order=order), _ORDERS[order]
         axis.plot(curve.k, curve.accuracy_mean, "o-", color=colour, label=_NAMES[order])
         axis.fill_between(curve.k, curve.accuracy_low, curve.accuracy_high, color=colour, alpha=0.15)
+    if "handpicked_accuracy_mean" in report:
+        picked = [float(report[f"handpicked_accuracy_{key}"]) for key in ("mean", "low", "high")]
+        removed = report.attrs["handpicked_removed"]
+        reach = [[picked[0] - picked[1]], [picked[2] - picked[0]]]
+        axis.errorbar([removed], picked[:1], reach, fmt="s", color="black", label="picked by hand", capsize=3)
     axis.set(xlabel="source classes removed", ylabel="target accuracy (report half)")
     axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def single_removals(counterfactual: xr.Dataset, output: str) -> Figure:
+    """Realised against predicted change of the mean output without one class, report half, with 95 % bars."""
+    figure, axis = plt.subplots(figsize=(4.6, 3.8))
+    x, y = counterfactual.single_predicted.values, counterfactual.single_change_mean.values
+    x_reach = 1.96 * counterfactual.single_predicted_se.values
+    y_reach = np.abs(np.stack([counterfactual.single_change_low, counterfactual.single_change_high]) - y)
+    axis.errorbar(x, y, y_reach, x_reach, fmt="o", color="black", ecolor="#bbbbbb", markersize=4, linewidth=0.8)
+    ends = np.array([min(x.min(), y.min()), max(x.max(), y.max())])
+    axis.plot(ends, ends, ":", color="#777777", label="realised as predicted")
+    if "singles_slope" in counterfactual.attrs:
+        slope, low, high = (counterfactual.attrs[f"singles_slope{k}"] for k in ("", "_low", "_high"))
+        line = y.mean() + slope * (ends - x.mean())
+        axis.plot(ends, line, "-", color=_HURT, label=f"slope {slope:.2f} ({low:.2f} to {high:.2f})")
+    for name, a, b in zip(counterfactual.removed_class.values, x, y, strict=True):
+        axis.annotate(str(name), (a, b), fontsize=6, xytext=(3, 3), textcoords="offset points")
+    axis.set(xlabel=f"predicted change of the mean {_UNITS.get(output, output)}", ylabel="realised change")
+    axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def convergence(scores: xr.Dataset) -> Figure:
+    """Predictive correlation of every estimator, and reliability of the reported one, against the models used."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.2))
+    for estimator in scores.estimator.values:
+        name, colour = _ESTIMATORS[str(estimator)]
+        curve = scores.sel(estimator=estimator).dropna("models", subset=["score"])
+        # Scores come from models that predict a held-out fifth: four fifths of the models.
+        used = 0.8 * curve.models.values
+        left.plot(used, curve.score, "o-", color=colour, label=name, markersize=4)
+        left.fill_between(used, curve.score_low, curve.score_high, color=colour, alpha=0.12)
+    if "ceiling" in scores:
+        left.axhline(float(scores.ceiling), color="black", linestyle="--", linewidth=1, label="ceiling")
+        left.axhspan(float(scores.ceiling_low), float(scores.ceiling_high), color="black", alpha=0.07, linewidth=0)
+    left.set(xlabel="models", ylabel="correlation with held-out outputs")
+    left.legend(frameon=False, fontsize=8)
+    known = scores.dropna("models", subset=["reliability"])
+    right.plot(known.models, known.reliability, "o-", color="black", markersize=4)
+    right.fill_between(known.models, known.reliability_low, known.reliability_high, color="black", alpha=0.12)
+    right.set(xlabel="models", ylabel="reliability of class influences", ylim=(min(0, right.get_ylim()[0]), 1.02))
     return figure
 
 

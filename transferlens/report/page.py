@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jinja2
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from transferlens import store
@@ -36,6 +37,13 @@ class Section:
     signed_maps: bool
     pairs_tested: int
     models: int
+    design: str
+    estimator: str
+    scores: list[tuple[str, str, str]]  # what, value, interval
+    singles: str  # what single removals say
+    reuse: str  # what influences are reused for
+    analyses: dict[str, str]  # name: data URI of its picture
+    finer: list[dict]  # finer classes found by influences
 
 
 def write_page(
@@ -46,10 +54,15 @@ def write_page(
     dataset_names: list[str],
     source: str,
     adaptations: list[tuple[str, str]],
-    pretrained: bool,
+    studies: list[str],
+    analyses: dict[str, list[str]],
+    reuse: str,
 ) -> None:
     """Write `index.html` from a results folder; figures are read from the `report` folder beside it."""
-    sections = [_section(results, path.parent, t, r, output, pretrained) for t, r in adaptations]
+    sections = [
+        _section(results, path.parent, t, r, output, "pretrained" in studies, analyses[t], reuse)
+        for t, r in adaptations
+    ]
     provenance = _provenance(results, *adaptations[0])
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("transferlens", "report"),
@@ -64,7 +77,7 @@ def write_page(
         source=source,
         sections=sections,
         datasets=[_dataset_row(results, name) for name in dataset_names],
-        studies=_study_rows(results, adaptations, pretrained),
+        studies=_study_rows(results, adaptations, studies),
         warnings=_warnings(results, sections, dataset_names, adaptations),
         provenance=provenance,
         style=(Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
@@ -74,15 +87,20 @@ def write_page(
 
 
 def _section(
-    results: Results, folder: Path, target: str, recipe: str, output: str, pretrained: bool
+    results: Results,
+    folder: Path,
+    target: str,
+    recipe: str,
+    output: str,
+    pretrained: bool,
+    analyses: list[str],
+    reuse: str,
 ) -> Section:
     influence = results.influence(target, recipe, output)
     counterfactual = results.counterfactual(target, recipe)
-    figures = {
-        name: _inline_svg(folder / target / recipe / f"{name}.svg")
-        for name in ("influence_matrix", "strongest_classes", "counterfactual_curves")
-    }
-    gallery = (results.folder / "heatmaps" / target / f"{recipe}.png").read_bytes()
+    names = ["influence_matrix", "strongest_classes", "counterfactual_curves", "convergence"]
+    names += ["single_removals"] * ("removed_class" in counterfactual.coords) + ["reuse"] * bool(reuse)
+    pictures = {name: results.folder / "analyses" / name / target / f"{recipe}.png" for name in analyses}
     return Section(
         target,
         recipe,
@@ -91,12 +109,54 @@ def _section(
         checks.run_checks(influence, counterfactual),
         tables.choice_table(counterfactual).to_dict("records"),
         _strongest_by_target_class(influence),
-        figures,
-        "data:image/png;base64," + base64.b64encode(gallery).decode(),
+        {name: _inline_svg(folder / target / recipe / f"{name}.svg") for name in names},
+        _inline_png(results.folder / "heatmaps" / target / f"{recipe}.png"),
         bool(results.heatmaps(target, recipe).attrs["signed"]),
         influence.class_q.sel(half="report").size,
         int(influence.n_in[0] + influence.n_out[0]),
+        results.settings("studies/influence/masks/0000.h5", "masks")["design"],
+        influence.attrs["config"]["estimator"].replace("_", " "),
+        _score_cards(results.scores(target, recipe)),
+        _singles_text(counterfactual),
+        reuse,
+        {name: _inline_png(picture) for name, picture in pictures.items()},
+        _finer_classes(results, target, recipe),
     )
+
+
+def _score_cards(scores: xr.Dataset) -> list[tuple[str, str, str]]:
+    """Predictive score, its ceiling, reliability and the models wanted, of the reported estimator."""
+    last = scores.sel(estimator=scores.attrs["reported_estimator"]).isel(models=-1)
+    rows = [("correlation with outputs of held-out models", "score")]
+    rows += [("the most it can be (models repeated from other seeds)", "ceiling")] * ("ceiling" in scores)
+    rows += [(f"reliability of class influences from {int(last.models)} models", "reliability")]
+    cards = []
+    for text, name in rows:
+        interval = Interval(*(float(last[name + k]) for k in ("", "_low", "_high")))
+        if np.isfinite(interval.value):
+            cards.append((text, f"{interval.value:.2f}", _interval_text(interval)))
+    needed = [float(last[f"models_needed{k}"]) for k in ("", "_low", "_high")]
+    if np.isfinite(needed[0]):
+        low, high = (f"{n:.0f}" if np.isfinite(n) else "no limit" for n in needed[1:])
+        cards.append(("models for a reliability of 0.9", f"{needed[0]:.0f}", f"95 % {low} to {high}"))
+    return cards
+
+
+def _singles_text(counterfactual: xr.Dataset) -> str:
+    a = counterfactual.attrs
+    if "singles_slope" not in a:
+        return ""
+    return (
+        f"Slope {a['singles_slope']:.2f} (95 % {a['singles_slope_low']:.2f} to {a['singles_slope_high']:.2f}), "
+        f"R² {a['singles_r_squared']:.2f} over {counterfactual.sizes['removed_class']} classes. "
+        f"{a['singles_reliability']:.0%} of the predictions' variance is not estimation error; errors in them "
+        "draw the slope towards zero."
+    )
+
+
+def _finer_classes(results: Results, target: str, recipe: str) -> list[dict]:
+    path = results.folder / "analyses" / "subpopulations" / target / f"{recipe}-finer.csv"
+    return pd.read_csv(path).to_dict("records")
 
 
 def _headline(
@@ -157,13 +217,14 @@ def _dataset_row(results: Results, name: str) -> dict:
     }
 
 
-def _study_rows(results: Results, adaptations: list[tuple[str, str]], pretrained: bool) -> list[dict]:
-    """Models, classes seen and source accuracy of the studies."""
-    names = ["reference", "influence", *(f"counterfactual-{t}-{r}" for t, r in adaptations)]
+def _study_rows(results: Results, adaptations: list[tuple[str, str]], studies: list[str]) -> list[dict]:
+    """Models, units seen and source accuracy of the studies of this run."""
+    optional = ["repeated", "examples", "pretrained", "reuse-reference"]
+    made = [f"{p}counterfactual-{t}-{r}" for t, r in adaptations for p in ("", "reuse-")]
     rows = []
-    for name in names + ["pretrained"] * pretrained:
+    for name in ["reference", "influence", *(n for n in [*optional, *made] if n in studies)]:
         models = results.source_models(name)
-        seen = models.masks.sum("source_class").values
+        seen = models.masks.sum("unit").values
         rows.append(
             {
                 "name": name,
@@ -228,6 +289,11 @@ def _provenance(results: Results, target: str, recipe: str) -> dict:
         ],
         "settings": json.dumps(settings, indent=2, sort_keys=True),
     }
+
+
+def _inline_png(path: Path) -> str:
+    """A PNG as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 def _inline_svg(path: Path) -> str:

@@ -34,6 +34,21 @@ def choice_table(counterfactual: xr.Dataset) -> pd.DataFrame:
     return counterfactual[names].to_dataframe().reset_index()
 
 
+def single_table(counterfactual: xr.Dataset) -> pd.DataFrame:
+    """One row for every class removed alone: predicted and realised change; empty if there are none."""
+    columns = ["change_mean", "change_low", "change_high", "predicted", "predicted_se"]
+    if "removed_class" not in counterfactual.coords:
+        return pd.DataFrame(columns=["removed_class", *columns])
+    table = counterfactual[[f"single_{c}" for c in columns]].to_dataframe().reset_index()
+    return table.rename(columns={f"single_{c}": c for c in columns})
+
+
+def score_table(scores: xr.Dataset) -> pd.DataFrame:
+    """One row for every estimator and number of models: predictive correlation on held-out models."""
+    table = scores[["score", "score_low", "score_high"]].to_dataframe().reset_index()
+    return table.dropna(subset=["score"])
+
+
 def check_table(checks: list[Check]) -> pd.DataFrame:
     """One row a check."""
     return pd.DataFrame(

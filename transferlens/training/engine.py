@@ -1,6 +1,7 @@
 """The one training loop: SGD on the images of some classes, for source models and full fine-tuning alike."""
 
 from collections.abc import Callable, Iterable
+from itertools import count, islice
 
 import numpy as np
 import torch
@@ -20,11 +21,16 @@ def train(
     positions: np.ndarray,
     training: TrainingSettings,
     seed: int,
+    steps: int | None = None,
 ) -> np.ndarray:
     """Minimise the cross-entropy of `network` on the images at `positions`, in place.
 
     Batch order and augmentation depend on `seed` alone. The caller puts the network's modules into
     training or evaluation mode.
+
+    Args:
+        steps: optimiser steps an epoch; by default those that one pass over the images makes. More make
+            further passes, which the next epoch goes on with.
 
     Returns:
         float64[epochs, 3]: mean loss, accuracy and last learning rate of every epoch.
@@ -39,15 +45,13 @@ def train(
         weight_decay=training.weight_decay,
         fused=True,
     )
-    batch_size = min(training.batch_size, len(positions))
-    steps_per_epoch = len(positions) // batch_size
+    steps = steps or steps_per_epoch(len(positions), training)
+    batches = _endless_batches(images, positions, training, seed, steps)
     log = np.zeros((training.epochs, 3))
     for epoch in range(training.epochs):
-        side = schedule.resolution(training.resize, epoch, images.settings.resolution)
-        batches = images.training_batches(positions, training, batch_size, epoch, seed, side)
         loss_sum = correct = torch.zeros((), device=device)
-        for i, (batch, labels) in enumerate(batches):
-            lr = schedule.learning_rate(training, epoch * steps_per_epoch + i, steps_per_epoch)
+        for i, (batch, labels) in enumerate(islice(batches, steps)):
+            lr = schedule.learning_rate(training, epoch * steps + i, steps)
             optimiser.param_groups[0]["lr"] = lr
             with devices.autocast(dtype, device):
                 logits = network(batch)
@@ -58,8 +62,23 @@ def train(
             scaler.update()
             loss_sum = loss_sum + loss.detach()
             correct = correct + (logits.detach().argmax(1) == labels).float().mean()
-        log[epoch] = float(loss_sum) / steps_per_epoch, float(correct) / steps_per_epoch, lr
+        log[epoch] = float(loss_sum) / steps, float(correct) / steps, lr
     return log
+
+
+def steps_per_epoch(images: int, training: TrainingSettings) -> int:
+    """Complete batches of one pass (one smaller batch if there is no other)."""
+    return images // min(training.batch_size, images)
+
+
+def _endless_batches(images: Images, positions, training: TrainingSettings, seed: int, steps: int):
+    """Passes over the images one after the other, at the resolution of the epoch each begins in."""
+    batch_size, done = min(training.batch_size, len(positions)), 0
+    for number in count():
+        side = schedule.resolution(training.resize, done // steps, images.settings.resolution)
+        for batch in images.training_batches(positions, training, batch_size, number, seed, side):
+            yield batch
+            done += 1
 
 
 @torch.inference_mode()

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 from pathlib import Path
 
+import h5py
 import numpy as np
 import torch
 
@@ -22,10 +23,13 @@ KIND = "source models"
 def train_shard(
     path: Path,
     rows: Rows,
+    unit_of_image: np.ndarray,
+    class_names: list[str],
     train: Images,
     val: Images,
     architecture: ArchitectureSettings,
     training: TrainingSettings,
+    step_matched: bool,
     *,
     config: dict,
     inputs: list,
@@ -33,27 +37,35 @@ def train_shard(
     """Train every row of a shard and write weights, accuracy and training log.
 
     Labels are not remapped: the head has all source classes, and those outside the mask are never
-    positive. Accuracy is over the val images of the classes in the mask.
+    positive. Accuracy is over the val images of the classes that the model saw.
+
+    Args:
+        unit_of_image: int64[training images], the unit of the masks that each image belongs to.
+        step_matched: every model takes as many steps as one that sees the whole source, by further passes
+            over its images; else as many as its images make in the given epochs.
     """
-    classes = len(rows.class_names)
-    with _reserve(path, rows, architecture, training.epochs, config, inputs, train.device) as out:
+    labels, steps = train.examples.labels, None
+    if step_matched:
+        steps = engine.steps_per_epoch(len(labels), training)
+    with _reserve(path, rows, class_names, architecture, training.epochs, config, inputs, train.device) as out:
         for i in job.progress(range(len(rows)), f"train {path.stem}", "models"):
-            network = initial_network(architecture, classes, int(rows.training_seeds[i]))
+            network = initial_network(architecture, len(class_names), int(rows.training_seeds[i]))
             network.to(train.device, memory_format=torch.channels_last)
-            positions = np.flatnonzero(rows.masks[i][train.examples.labels])
+            positions = np.flatnonzero(rows.masks[i][unit_of_image])
             if len(positions):
                 network.train()
                 seed = seed_for(int(rows.training_seeds[i]), "data")
                 out.file["log"][i] = engine.train(
-                    network, network.parameters(), train, positions, training, seed
+                    network, network.parameters(), train, positions, training, seed, steps
                 )
             out.file["train_images"][i] = len(positions)
-            _save(out, i, network, rows.masks[i], val)
+            _save(out, i, network, np.isin(np.arange(len(class_names)), labels[positions]), val)
 
 
 def load_pretrained(
     path: Path,
     rows: Rows,
+    class_names: list[str],
     weights: str,
     val: Images,
     architecture: ArchitectureSettings,
@@ -62,11 +74,11 @@ def load_pretrained(
     inputs: list,
 ) -> None:
     """As `train_shard` for the pretrained study: one row whose weights come from elsewhere."""
-    with _reserve(path, rows, architecture, 0, config, inputs, val.device) as out:
-        network = initial_network(architecture, len(rows.class_names), 0)
+    with _reserve(path, rows, class_names, architecture, 0, config, inputs, val.device) as out:
+        network = initial_network(architecture, len(class_names), 0)
         states.load_foreign(network, states.foreign(architecture, weights), weights)
         network.to(val.device, memory_format=torch.channels_last)
-        _save(out, 0, network, rows.masks[0], val)
+        _save(out, 0, network, np.ones(len(class_names), bool), val)
 
 
 def initial_network(architecture: ArchitectureSettings, classes: int, seed: int) -> Network:
@@ -75,12 +87,20 @@ def initial_network(architecture: ArchitectureSettings, classes: int, seed: int)
     return architectures.build(architecture, classes)
 
 
+def load_network(file: h5py.File, row: int, architecture: ArchitectureSettings, device) -> Network:
+    """The network of one row of an open shard of source models, on the device."""
+    network = initial_network(architecture, len(file["source_class_names"]), 0)
+    states.load(file, "weights", row, network)
+    return network.to(device, memory_format=torch.channels_last)
+
+
 @contextmanager
-def _reserve(path, rows: Rows, architecture, epochs: int, config, inputs, device):
+def _reserve(path, rows: Rows, class_names: list[str], architecture, epochs: int, config, inputs, device):
     """Create the artefact with room for every row; yields its writer."""
-    models, classes = rows.masks.shape
+    models, classes = len(rows), len(class_names)
     with store.create(path, KIND, config=config, inputs=inputs, device=devices.name(device)) as out:
         studies.write_row_table(out, rows)
+        out.strings("source_class_names", class_names, ["classes"], "source class")
         states.reserve(out, "weights", initial_network(architecture, classes, 0), models)
         reserve_log(out, models, epochs)
         out.empty("train_images", (models,), np.int64, ["models"], "training images an epoch")
@@ -89,7 +109,7 @@ def _reserve(path, rows: Rows, architecture, epochs: int, config, inputs, device
             (models,),
             np.float64,
             ["models"],
-            "val accuracy over the classes in the mask; NaN when it is empty",
+            "val accuracy over the classes that the model saw; NaN when it saw none",
         )
         out.empty(
             "class_accuracy",
@@ -112,12 +132,12 @@ def reserve_log(out: store.Writer, models: int, epochs: int) -> None:
     )
 
 
-def _save(out: store.Writer, i: int, network: Network, mask: np.ndarray, val: Images) -> None:
-    """Write row i: weights, and accuracy on the val images."""
+def _save(out: store.Writer, i: int, network: Network, seen_classes: np.ndarray, val: Images) -> None:
+    """Write row i: weights, and accuracy on the val images, overall for the classes bool[classes] it saw."""
     network.eval()
     states.save(out, "weights", i, network)
     correct = (engine.evaluate(network, val).argmax(1) == val.labels).cpu().numpy()
     labels = val.examples.labels
-    out.file["class_accuracy"][i] = [correct[labels == c].mean() for c in range(len(mask))]
-    seen = mask[labels]
+    out.file["class_accuracy"][i] = [correct[labels == c].mean() for c in range(len(seen_classes))]
+    seen = seen_classes[labels]
     out.file["accuracy"][i] = correct[seen].mean() if seen.any() else np.nan

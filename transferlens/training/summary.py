@@ -19,7 +19,7 @@ _PER_MODEL = {
     "class_accuracy": ["models", "halves", "target classes"],
 }
 _PER_EXAMPLE = ("example_ids", "example_labels", "example_halves", "target_class_names")
-_EXAMPLES_A_CHUNK = 8192
+_EXAMPLES_A_CHUNK = 2048
 
 
 def write_summary(path: Path, shard_paths: list[Path], *, config: dict) -> None:
@@ -52,7 +52,8 @@ def _concatenate(rows: list[Rows]) -> Rows:
         np.concatenate([r.rows for r in rows]),
         np.concatenate([r.training_seeds for r in rows]),
         [label for r in rows for label in r.labels],
-        rows[0].class_names,
+        rows[0].unit_names,
+        rows[0].unit_groups,
     )
 
 
@@ -82,7 +83,7 @@ def _reserve(out: store.Writer, first: h5py.File, models: int) -> None:
 
 def _append(out: store.Writer, shard: h5py.File, start: int, path: Path) -> int:
     """Copy a shard's rows to `start` onwards; returns how many."""
-    for name in (*_PER_EXAMPLE, "source_class_names"):
+    for name in (*_PER_EXAMPLE, "unit_names", "unit_groups"):
         if not np.array_equal(shard[name][:], out.file[name][:]):
             raise ArtefactError(
                 f"{path}: other target examples or classes than in the first shard; delete it"

@@ -48,7 +48,7 @@ def transfer_shard(
         rows = studies.read_row_table(source)
         _reserve(out, rows, target, recipe.training.epochs, source)
         for i in job.progress(range(len(rows)), f"transfer {path.stem}", "models"):
-            network = _source_network(source, i, rows, architecture, train.device)
+            network = sources.load_network(source, i, architecture, train.device)
             seed = seed_for(int(rows.training_seeds[i]), "transfer")
             network.head = _new_head(network.head.in_features, len(target.class_names), seed)
             network.to(train.device)
@@ -135,12 +135,6 @@ class _FeatureBatches:
             yield self.features[batch], self.labels[batch]
 
 
-def _source_network(source: h5py.File, row: int, rows, architecture, device) -> Network:
-    network = sources.initial_network(architecture, len(rows.class_names), 0)
-    states.load(source, "weights", row, network)
-    return network.to(device, memory_format=torch.channels_last)
-
-
 def _new_head(features: int, classes: int, seed: int) -> nn.Linear:
     torch.manual_seed(seed_for(seed, "head"))
     return nn.Linear(features, classes)
@@ -159,8 +153,7 @@ def load_adapted(
         store.open(source_path, sources.KIND) as source,
         store.open(transfer_path, outputs.KIND) as transfer,
     ):
-        rows = studies.read_row_table(source)
-        network = _source_network(source, row, rows, architecture, torch.device("cpu"))
+        network = sources.load_network(source, row, architecture, torch.device("cpu"))
         source_head, classes = network.head, len(transfer["target_class_names"])
         network.head = nn.Linear(source_head.in_features, classes)
         states.load(transfer, "head", row, network.head)

@@ -2,6 +2,7 @@
 import json
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -14,9 +15,11 @@ sys.path.insert(0, str(REPOSITORY))
 from snakemake.utils import update_config
 from transferlens import config as configuration
 from transferlens import store, studies
-from transferlens.counterfactual.orders import check_ks
+from transferlens.counterfactual.orders import Removals, check_removals
 from transferlens.data import sources
+from transferlens.data.groups import require_groups
 from transferlens.errors import TransferlensError
+from transferlens.influence import designs, estimators
 
 
 def checked(raw):
@@ -26,11 +29,9 @@ def checked(raw):
     )
     try:
         found = configuration.load(raw, schema)
-        for name, settings in found["datasets"].items():
-            sources.class_names(name, settings.get("path"))
-        source = found["source"]
-        classes = sources.class_names(source, found["datasets"][source].get("path"))
-        check_ks(found["studies"]["counterfactual"]["ks"], len(classes))
+        for name in found["datasets"]:
+            described(found, name)
+        check_units(found)
         store.refuse_newer("results")
         store.refuse_unwritable("results")
         return found
@@ -38,41 +39,127 @@ def checked(raw):
         sys.exit(f"transferlens: {error}")
 
 
+def described(config, name):
+    """(class names, their groups) of a data set."""
+    settings = config["datasets"][name]
+    names, groups = sources.describe(name, settings.get("path"), settings.get("groups"))
+    if settings["labels"] == "groups":
+        require_groups(f"data set {name}", names, groups)
+    return names, groups
+
+
+def check_units(config):
+    """Refuse studies that the source's classes do not allow."""
+    names, groups = described(config, config["source"])
+    given = config["studies"]
+    if given["influence"]["units"] == "groups":
+        require_groups(f"studies.influence.units: data set {config['source']}", names, groups)
+        names = sorted(set(groups))
+    masks = {k: given["influence"][k] for k in ("design", "keep", "models")}
+    designs.check_design(masks["design"], len(names), masks["keep"], masks["models"])
+    estimators.require_models(config["influence"]["estimator"], masks["models"], len(names))
+    check_removals(Removals.of(given["counterfactual"]), names)
+    drawn = designs.draw_masks(
+        masks["design"], len(names), masks["keep"], config["seed"], range(masks["models"])
+    )
+    estimators.check_masks(drawn, names)
+
+
 update_config(config, configuration.typed(dict(workflow.config_settings.config)))
 config = checked(config)
 
 SOURCE = config["source"]
-DATASETS = list(dict.fromkeys([SOURCE, *config["targets"]]))
 # Every (target, recipe) pair of the run.
 ADAPTATIONS = [
     (target, recipe) for target, use in config["targets"].items() for recipe in use["recipes"]
 ]
+# Targets with fewer training images: name: (target, images a class).
+SIZES = {
+    f"{target}-{size}-a-class": (target, size)
+    for target, use in config["targets"].items()
+    for size in use["sizes"]
+}
+DATASETS = list(dict.fromkeys([SOURCE, *config["targets"], *SIZES]))
 
 
-def study_tables():
-    """Name: (settings, number of rows, target and recipe it is limited to or None) of every study."""
+@dataclass
+class Study:
+    """How the rows of a study are made.
+
+    `masks` holds the settings that draw them; `ranked_by` is the (target, recipe) whose influences rank the
+    removed classes, and `transferred_to` what a study is limited to.
+    """
+
+    masks: dict
+    rows: int
+    shard_size: int
+    ranked_by: tuple = None
+    architecture: dict = None
+    step_matched: bool = False
+
+
+def study_table():
+    """All studies by name."""
     given = config["studies"]
-    removal = {**given["counterfactual"], "ks": sorted(given["counterfactual"]["ks"])}
-    removal_rows = len(removal["orders"]) * len(removal["ks"]) * removal["repeats"]
-    tables = {
-        "reference": (given["reference"], 2 * given["reference"]["repeats"], None),
-        "influence": (given["influence"], given["influence"]["models"], None),
+    influence, repeats = given["influence"], given["reference"]["repeats"]
+    classes = {"units": "classes"}
+    random = {key: influence[key] for key in ("design", "keep", "units")}
+    studies = {
+        "reference": Study(classes, 2 * repeats, given["reference"]["shard_size"]),
+        "influence": Study(random, influence["models"], influence["shard_size"]),
     }
+    if given["repeated"]:
+        studies["repeated"] = Study(
+            random, given["repeated"]["models"], given["repeated"]["shard_size"]
+        )
+    if blocks := given["examples"]:
+        masks = {**{k: blocks[k] for k in ("design", "keep")}, "units": blocks["images_a_block"]}
+        studies["examples"] = Study(masks, blocks["models"], blocks["shard_size"])
     if given["pretrained"]:
-        tables["pretrained"] = ({**given["pretrained"], "shard_size": 1}, 1, None)
+        studies["pretrained"] = Study(classes, 1, 1)
+    reused = given["reuse"] and given["reuse"]["architecture"]
+    if reused == config["architecture"]:
+        reused = None  # another recipe only: the same source models serve
+    if reused:
+        studies["reuse-reference"] = Study(
+            classes, 2 * repeats, given["reference"]["shard_size"], None, reused
+        )
     for target, recipe in ADAPTATIONS:
-        tables[f"counterfactual-{target}-{recipe}"] = (removal, removal_rows, (target, recipe))
-    return tables
+        for prefix, architecture in (("", None), ("reuse-", reused))[: 1 + bool(reused)]:
+            studies[f"{prefix}counterfactual-{target}-{recipe}"] = removal_study(
+                target, recipe, architecture
+            )
+    return studies
 
 
-STUDIES = study_tables()
+def removal_study(target, recipe, architecture):
+    """The full source without some of its classes, as the influences on a target rank them."""
+    given = config["studies"]["counterfactual"]
+    keys = ("orders", "handpicked", "singles", "output")
+    masks = {
+        **{key: given[key] for key in keys},
+        "ks": sorted(given["ks"]),
+        "units": config["studies"]["influence"]["units"],
+    }
+    rows = len(Removals.of(masks).cells()) * given["repeats"]
+    return Study(
+        masks, rows, given["shard_size"], (target, recipe), architecture, given["step_matched"]
+    )
+
+
+STUDIES = study_table()
+
+
+def reuse_recipe(recipe):
+    """The recipe that influences of a recipe are reused for."""
+    return config["studies"]["reuse"]["recipe"] or recipe
 
 
 wildcard_constraints:
     study="|".join(STUDIES),
-    target="|".join(config["targets"]),
+    target="|".join([*config["targets"], *SIZES]),
     recipe="|".join(config["recipes"]),
-    dataset="|".join(config["datasets"]),
+    dataset="|".join(DATASETS),
     split="train|val",
     shard=r"\d{4}",
 
@@ -109,12 +196,26 @@ def target_files(wildcards):
     return betons(wildcards.target)
 
 
+def images_of(dataset):
+    """The name and settings of the data set that holds a data set's images."""
+    name, size = SIZES.get(dataset, (dataset, None))
+    settings = config["datasets"][name]
+    return name, settings if size is None else {**settings, "train_per_class": size}
+
+
+def groups_file(wildcards):
+    """The table that gives a data set's groups, if there is one: its content is an input."""
+    groups = images_of(wildcards.dataset)[1].get("groups")
+    return {"groups": groups} if groups else {}
+
+
 def dataset_settings(wildcards):
-    keys = ("path", "train_per_class", "val_per_class", "select_fraction", "unreadable")
-    settings = config["datasets"][wildcards.dataset]
+    name, settings = images_of(wildcards.dataset)
+    keys = ("path", "groups", "labels", "train_per_class", "val_per_class", "select_fraction")
+    keys += ("unreadable",)
     return dumps(
         {
-            "name": wildcards.dataset,
+            "name": name,
             "seed": config["seed"],
             "dataset": {k: settings[k] for k in keys if k in settings},
         }
@@ -122,35 +223,37 @@ def dataset_settings(wildcards):
 
 
 def beton_settings(wildcards):
-    return dumps(
-        {
-            "name": wildcards.dataset,
-            "split": wildcards.split,
-            "dataset": config["datasets"][wildcards.dataset],
-        }
-    )
+    name, settings = images_of(wildcards.dataset)
+    return dumps({"name": name, "split": wildcards.split, "dataset": settings})
 
 
 def masks_input(wildcards):
-    limited_to = STUDIES[wildcards.study][2]
+    study = STUDIES[wildcards.study]
     files = {"index": f"results/data/{SOURCE}/index.h5"}
-    if limited_to:
-        files["influence"] = "results/influence/{}/{}.h5".format(*limited_to)
+    if study.ranked_by:
+        files["influence"] = "results/influence/{}/{}.h5".format(*study.ranked_by)
+        if "label_mapping" in study.masks["orders"]:
+            files["mapping"] = f"results/label_mapping/{study.ranked_by[0]}.h5"
     return files
 
 
 def masks_settings(wildcards):
-    settings, rows, limited_to = STUDIES[wildcards.study]
-    block = studies.shard_rows(wildcards.shard, rows, settings["shard_size"])
-    shown = ("design", "keep", "orders", "ks", "output") if wildcards.study != "reference" else ()
+    study = STUDIES[wildcards.study]
+    block = studies.shard_rows(wildcards.shard, study.rows, study.shard_size)
     return dumps(
         {
+            **study.masks,
             "study": wildcards.study,
             "seed": config["seed"],
             "rows": [block.start, block.stop],
-            **{k: settings[k] for k in shown if k in settings},
         }
     )
+
+
+def study_shards(study, pattern):
+    """A file name pattern for every shard of a study."""
+    names = studies.shards(STUDIES[study].rows, STUDIES[study].shard_size)
+    return [pattern.format(study=study, shard=name) for name in names]
 
 
 def weights_file(wildcards):
@@ -161,20 +264,34 @@ def weights_file(wildcards):
     return {"weights": weights} if Path(weights).suffix else {}
 
 
+def architecture_of(study):
+    return STUDIES[study].architecture or config["architecture"]
+
+
 def source_settings(wildcards):
     if wildcards.study == "pretrained":
         origin = {"weights": config["studies"]["pretrained"]["weights"]}
     else:
-        origin = {"training": config["source_training"]}
-    return dumps({"architecture": config["architecture"], "input": config["input"], **origin})
+        origin = {
+            "training": config["source_training"],
+            "step_matched": STUDIES[wildcards.study].step_matched,
+        }
+    return dumps(
+        {
+            "architecture": architecture_of(wildcards.study),
+            "input": config["input"],
+            **origin,
+        }
+    )
 
 
 def transfer_settings(wildcards):
+    target = SIZES.get(wildcards.target, (wildcards.target,))[0]
     return dumps(
         {
-            "architecture": config["architecture"],
+            "architecture": architecture_of(wildcards.study),
             "input": config["input"],
-            "recipe": configuration.recipe(config, wildcards.target, wildcards.recipe),
+            "recipe": configuration.recipe(config, target, wildcards.recipe),
             # Whole adapted networks are kept only where heatmaps and later analyses read them.
             "keep_weights": wildcards.study in ("reference", "pretrained"),
         }
@@ -182,17 +299,20 @@ def transfer_settings(wildcards):
 
 
 def summary_shards(wildcards):
-    settings, rows, _ = STUDIES[wildcards.study]
-    return expand(
-        "results/studies/{study}/transfer/{target}/{recipe}/{shard}.h5",
-        shard=studies.shards(rows, settings["shard_size"]),
-        **dict(wildcards.items()),
-    )
+    pattern = "results/studies/{{study}}/transfer/{target}/{recipe}/{{shard}}.h5"
+    of_target = pattern.format(target=wildcards.target, recipe=wildcards.recipe)
+    return study_shards(wildcards.study, of_target)
+
+
+def influence_settings(wildcards):
+    return dumps({key: config["influence"][key] for key in ("outputs", "estimator")})
 
 
 def counterfactual_settings(wildcards):
-    settings = STUDIES[f"counterfactual-{wildcards.target}-{wildcards.recipe}"][0]
-    return dumps({key: settings[key] for key in ("orders", "ks", "repeats")})
+    masks = STUDIES[f"counterfactual-{wildcards.target}-{wildcards.recipe}"].masks
+    keys = ("orders", "ks", "handpicked", "singles", "output")
+    repeats = config["studies"]["counterfactual"]["repeats"]
+    return dumps({**{key: masks[key] for key in keys}, "repeats": repeats})
 
 
 def heatmap_settings(wildcards):
@@ -205,9 +325,96 @@ def heatmap_settings(wildcards):
     )
 
 
+def example_influence_settings():
+    """Of many blocks and few models only differences of means can be estimated without a bias."""
+    return dumps({"outputs": config["influence"]["outputs"], "estimator": "difference_of_means"})
+
+
+def repeated_summary(wildcards):
+    """The study that repeats masks, if there is one."""
+    pattern = "results/studies/repeated/summary/{target}/{recipe}.h5"
+    return {"repeated": pattern} if "repeated" in STUDIES else {}
+
+
+def score_settings():
+    reported = config["influence"]["estimator"]
+    compared = list(dict.fromkeys([reported, *config["influence"]["compared"]]))
+    return dumps(
+        {"output": config["report"]["output"], "estimator": reported, "compared": compared}
+    )
+
+
+def reused_summaries(wildcards):
+    """Summaries of the reference and counterfactual models that influences are reused for."""
+    target, recipe = wildcards.target, reuse_recipe(wildcards.recipe)
+    prefix = "reuse-" if "reuse-reference" in STUDIES else ""
+    names = {
+        "reference": f"{prefix}reference",
+        "summary": f"{prefix}counterfactual-{target}-{wildcards.recipe}",
+    }
+    return {
+        key: f"results/studies/{study}/summary/{target}/{recipe}.h5" for key, study in names.items()
+    }
+
+
+def analysis_settings(name, wildcards):
+    return dumps(
+        {
+            **config["analyses"][name],
+            "target": wildcards.target,
+            "recipe": wildcards.recipe,
+            "output": config["report"]["output"],
+            "input": config["input"],
+        }
+    )
+
+
+def sized_names(target):
+    """A target and its parts with fewer training images."""
+    return [target, *(name for name, (whole, _) in SIZES.items() if whole == target)]
+
+
+def sized_results(wildcards):
+    names = sized_names(wildcards.target)
+    return {
+        "influences": [f"results/influence/{name}/{wildcards.recipe}.h5" for name in names],
+        "references": [
+            f"results/studies/reference/summary/{name}/{wildcards.recipe}.h5" for name in names
+        ],
+    }
+
+
+def analyses_of(target):
+    """The analyses that a target's settings allow."""
+    names = ["subpopulations", "failures"]
+    names += ["leakage"] * ("examples" in STUDIES)
+    names += ["small_targets"] * bool(config["targets"][target]["sizes"])
+    return names
+
+
+def analysis_pictures(wildcards):
+    return [
+        f"results/analyses/{name}/{target}/{recipe}.png"
+        for target, recipe in ADAPTATIONS
+        for name in analyses_of(target)
+    ]
+
+
+def figure_inputs(wildcards):
+    """Curves of reused influences, where there are any."""
+    reused = {"reuse": "results/reuse/{target}/{recipe}.h5"}
+    return reused if config["studies"]["reuse"] else {}
+
+
 def figure_settings(wildcards):
     keys = ("output", "top_classes")
-    return dumps({**dict(wildcards.items()), **{k: config["report"][k] for k in keys}})
+    return dumps(
+        {
+            **dict(wildcards.items()),
+            **{k: config["report"][k] for k in keys},
+            "reuse": config["studies"]["reuse"] is not None,
+        }
+    )
 
 
 def report_settings():
@@ -218,9 +425,22 @@ def report_settings():
             "source": SOURCE,
             "datasets": DATASETS,
             "adaptations": ADAPTATIONS,
-            "pretrained": config["studies"]["pretrained"] is not None,
+            "analyses": {target: analyses_of(target) for target, _ in ADAPTATIONS},
+            "studies": list(STUDIES),
+            "reuse": reuse_text(),
         }
     )
+
+
+def reuse_text():
+    """What influences are reused for, in words; empty if they are not."""
+    given = config["studies"]["reuse"]
+    if not given:
+        return ""
+    named = given["architecture"]
+    width = f", width {named['width']}" if named["name"] == "small_resnet" else ""
+    recipe = f", recipe {given['recipe']}" if given["recipe"] else ""
+    return named["name"] + width + recipe
 
 
 def per_adaptation(*patterns):

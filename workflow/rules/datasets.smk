@@ -3,12 +3,14 @@
 
 rule dataset:
     input:
+        unpack(groups_file),
         script=code("prepare_dataset.py"),
         code=code(
             "prepare_dataset.py",
             "data/sources.py",
             "data/digits.py",
             "data/folder.py",
+            "data/groups.py",
             "data/index.py",
         ),
     output:

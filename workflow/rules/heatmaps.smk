@@ -12,6 +12,7 @@ rule heatmaps:
             "explain/hurt_examples.py",
         ),
         influence="results/influence/{target}/{recipe}.h5",
+        source_index=f"results/data/{SOURCE}/index.h5",
         source="results/studies/reference/source/0000.h5",
         transfer="results/studies/reference/transfer/{target}/{recipe}/0000.h5",
     output:
@@ -33,4 +34,5 @@ rule heatmaps:
     shell:
         "python {input.script} --settings {params.settings:q} --influence {input.influence}"
         " --source {input.source} --transfer {input.transfer} --index {input.index}"
+        " --source-index {input.source_index}"
         " --val {input.val} --out {output.heatmaps} --picture {output.gallery} --log {log}"

@@ -3,6 +3,7 @@
 
 rule figures:
     input:
+        unpack(figure_inputs),
         script=code("draw_figures.py"),
         code=code(
             "draw_figures.py",
@@ -14,6 +15,7 @@ rule figures:
         ),
         influence="results/influence/{target}/{recipe}.h5",
         counterfactual="results/counterfactual/{target}/{recipe}.h5",
+        scores="results/scores/{target}/{recipe}.h5",
     output:
         matrix=report(
             "results/report/{target}/{recipe}/influence_matrix.svg",
@@ -33,6 +35,12 @@ rule figures:
             category="Counterfactuals",
             labels={"target": "{target}", "recipe": "{recipe}", "figure": "curves"},
         ),
+        convergence=report(
+            "results/report/{target}/{recipe}/convergence.svg",
+            caption="../report/convergence.rst",
+            category="Class influences",
+            labels={"target": "{target}", "recipe": "{recipe}", "figure": "convergence"},
+        ),
         checks=report(
             "results/report/{target}/{recipe}/checks.csv",
             caption="../report/checks.rst",
@@ -41,11 +49,18 @@ rule figures:
         ),
         pictures=expand(
             "results/report/{{target}}/{{recipe}}/{name}.png",
-            name=["influence_matrix", "strongest_classes", "counterfactual_curves"],
+            name=["influence_matrix", "strongest_classes", "counterfactual_curves", "convergence"],
         ),
         tables=expand(
             "results/report/{{target}}/{{recipe}}/{name}.csv",
-            name=["class_influence", "overall_influence", "counterfactual", "chosen_k"],
+            name=[
+                "class_influence",
+                "overall_influence",
+                "counterfactual",
+                "chosen_k",
+                "single_removals",
+                "scores",
+            ],
         ),
     log:
         "results/logs/figures/{target}-{recipe}.log",
@@ -76,6 +91,7 @@ rule report:
         influence_summaries=per_adaptation("results/studies/influence/summary/{target}/{recipe}.h5"),
         figures=per_adaptation("results/report/{target}/{recipe}/influence_matrix.svg"),
         heatmaps=per_adaptation("results/heatmaps/{target}/{recipe}.png"),
+        analyses=analysis_pictures,
         pretrained=pretrained_summaries,
     output:
         page="results/report/index.html",

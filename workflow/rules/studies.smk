@@ -9,7 +9,9 @@ rule draw_masks:
             "draw_masks.py",
             "studies.py",
             "seeding.py",
+            "data/units.py",
             "influence/designs.py",
+            "influence/hadamard.py",
             "counterfactual/orders.py",
         ),
     output:
@@ -20,11 +22,11 @@ rule draw_masks:
         "../../envs/transferlens.yaml"
     params:
         settings=masks_settings,
-        influence=lambda wildcards, input: (
-            f"--influence {input.influence}" if "influence" in input.keys() else ""
+        ranking=lambda wildcards, input: " ".join(
+            f"--{name} {input[name]}" for name in ("influence", "mapping") if name in input.keys()
         ),
     message:
         "Draw masks of {wildcards.study}, shard {wildcards.shard}"
     shell:
         "python {input.script} --settings {params.settings:q} --index {input.index}"
-        " {params.influence} --out {output.masks} --log {log}"
+        " {params.ranking} --out {output.masks} --log {log}"

@@ -1,0 +1,1 @@
+"""What influences show: subpopulations, failures, leaking and misleading images, small targets."""

@@ -1,0 +1,155 @@
+"""Leaking and misleading source images: the strongest pairs of a block of source images and a target example.
+
+A source image that is (nearly) a target image helps that image alone: leakage. One that resembles a target image
+but carries another class misleads it (Jain et al. 2022). Blocks of images are the units of the masks here.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import xarray as xr
+from PIL import Image
+
+from transferlens import store
+from transferlens.analyses import pictures
+from transferlens.data.index import Index
+from transferlens.data.pipeline import Images
+from transferlens.seeding import rng_for
+from transferlens.statistics import q_values, two_sided_p
+
+KIND = "leakage"
+ENDS = ("helps most", "hurts most")
+_THUMBNAIL = 16
+_RANDOM_PAIRS = 200
+
+
+@dataclass(frozen=True)
+class StrongPair:
+    """A block of source images with an extreme influence on a report-half target example.
+
+    Attributes:
+        end: index into ENDS.
+        block, example: index of the unit, position in the target's val split.
+        effect, se, q: the influence, its standard error, and Benjamini-Hochberg's q over the report half.
+        source_image: position in the source's train split of the block's image most like the example.
+        likeness: correlation of their thumbnails.
+    """
+
+    end: int
+    block: int
+    example: int
+    effect: float
+    se: float
+    q: float
+    source_image: int
+    likeness: float
+
+
+def find_pairs(influence: xr.Dataset, count: int, members: list[np.ndarray], source: Images, val: Images):
+    """The most positive and the most negative pairs, by the nearer end of the 95 % interval.
+
+    Args:
+        members: int64[images of the block] for every block, positions in the source's train split.
+
+    Returns:
+        The pairs, and the likeness float64[random pairs] of as many random blocks and examples: the baseline
+        for calling two images duplicates.
+    """
+    report = np.flatnonzero(influence.example_half.values == "report")
+    effect, se = (influence[k].values[report].astype(np.float64) for k in ("effect", "se"))
+    q = q_values(two_sided_p(effect, se, influence.attrs["df"]))
+    cells = []
+    for end, sign in enumerate((1, -1)):
+        certain = (sign * effect - 1.96 * se).ravel()
+        cells += [(end, *divmod(int(i), effect.shape[1])) for i in np.argsort(-certain, kind="stable")[:count]]
+    rng = rng_for("random pairs", *effect.shape)
+    random = [(int(rng.integers(len(report))), int(rng.integers(len(members)))) for _ in range(_RANDOM_PAIRS)]
+    wanted = {e for _, e, _ in cells} | {e for e, _ in random}
+    examples = dict(zip(sorted(wanted), thumbnails(val, report[sorted(wanted)]), strict=True))
+    blocks = sorted({b for _, _, b in cells} | {b for _, b in random})
+    images = dict(zip(blocks, _block_thumbnails(source, [members[b] for b in blocks]), strict=True))
+    pairs = []
+    for end, e, b in cells:
+        alike = images[b] @ examples[e]
+        best = int(alike.argmax())
+        pairs.append(
+            StrongPair(
+                end, b, int(report[e]), effect[e, b], se[e, b], q[e, b], int(members[b][best]), float(alike[best])
+            )
+        )
+    return pairs, np.array([float((images[b] @ examples[e]).max()) for e, b in random])
+
+
+def _block_thumbnails(source: Images, members: list[np.ndarray]) -> list[np.ndarray]:
+    together = thumbnails(source, np.concatenate(members))
+    return np.split(together, np.cumsum([len(m) for m in members])[:-1])
+
+
+def thumbnails(images: Images, positions: np.ndarray) -> np.ndarray:
+    """Gray 16-pixel thumbnails, centred and of unit length: float64[images, 256]; products are correlations."""
+    _, pixels = images.pick(positions)
+    small = [
+        np.asarray(Image.fromarray(p).convert("L").resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX), float)
+        for p in pixels
+    ]
+    flat = np.stack(small).reshape(len(small), -1)
+    flat -= flat.mean(1, keepdims=True)
+    length = np.linalg.norm(flat, axis=1, keepdims=True)
+    return flat / np.where(length > 0, length, 1)
+
+
+def table(
+    pairs: list[StrongPair], influence: xr.Dataset, source: Index, target: Index, duplicate_from: float
+) -> pd.DataFrame:
+    """One row a pair; the images are named by the data sets' own ids."""
+    return pd.DataFrame(
+        [
+            {
+                "end": ENDS[p.end],
+                "block": str(influence.source_class.values[p.block]),
+                "source_image": source.train.ids[p.source_image],
+                "source_class": source.class_names[source.train.labels[p.source_image]],
+                "example": target.val.ids[p.example],
+                "target_class": target.class_names[target.val.labels[p.example]],
+                "effect": p.effect,
+                "se": p.se,
+                "q": p.q,
+                "likeness": p.likeness,
+                "near_duplicate": p.likeness >= duplicate_from,
+            }
+            for p in pairs
+        ]
+    )
+
+
+def write_leakage(
+    path: Path, pairs: list[StrongPair], baseline: np.ndarray, found: pd.DataFrame, *, config: dict, inputs: list
+) -> None:
+    """Store the pairs, and the likeness of random ones."""
+    with store.create(path, KIND, config=config, inputs=inputs) as out:
+        for key in ("end", "block", "example", "source_image", "effect", "se", "q", "likeness"):
+            values = np.array([getattr(p, key) for p in pairs])
+            out.array(key, values, ["pairs"], f"{key.replace('_', ' ')} of the pair")
+        out.array("near_duplicate", found.near_duplicate.to_numpy(bool), ["pairs"], "likeness above the threshold")
+        out.array("random_likeness", baseline, ["random pairs"], "likeness of random blocks and examples")
+
+
+def draw(
+    pairs: list[StrongPair], found: pd.DataFrame, source: Images, val: Images, picture: Path
+) -> None:
+    """One column a pair: the target example above, the most similar source image of the block below."""
+    _, above = val.pick(np.array([p.example for p in pairs]))
+    _, below = source.pick(np.array([p.source_image for p in pairs]))
+    columns = len(pairs) // len(ENDS)
+    figure, axes = plt.subplots(4, columns, figsize=(1.35 * columns, 7), squeeze=False)
+    for i, (pair, row) in enumerate(zip(pairs, found.itertuples(), strict=True)):
+        column, first = i % columns, 2 * pair.end
+        title = f"{ENDS[pair.end]}\n" if column == 0 else ""
+        pictures.show(axes[first, column], above[i], f"{title}{row.target_class}\n{row.effect:+.2f} ± {row.se:.2f}")
+        note = ", duplicate?" if row.near_duplicate else ""
+        pictures.show(axes[first + 1, column], below[i], f"source: {row.source_class}\nlike {row.likeness:.2f}{note}")
+    figure.tight_layout()
+    pictures.save(figure, picture)

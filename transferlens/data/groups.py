@@ -1,0 +1,48 @@
+"""Groups of classes: coarser names, from a table."""
+
+import csv
+from pathlib import Path
+
+from transferlens.errors import ConfigError, nearest
+
+
+def read_groups(path: str | Path, class_names: list[str]) -> list[str]:
+    """The group of every class, in the order of the classes, from a CSV table with columns `class` and `group`.
+
+    Raises:
+        ConfigError: no such file or columns, an unknown or repeated class, or classes without a group.
+    """
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            table = csv.DictReader(file)
+            if not {"class", "group"} <= set(table.fieldnames or ()):
+                raise ConfigError(f"{path}: needs the columns 'class' and 'group', has {table.fieldnames}")
+            rows = [(row["class"], row["group"]) for row in table]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a table of groups ({error})") from error
+    found: dict[str, str] = {}
+    for name, group in rows:
+        if name not in class_names:
+            raise ConfigError(f"{path}: unknown class '{name}'" + nearest(name, class_names))
+        if name in found or not group:
+            raise ConfigError(f"{path}: class '{name}' must have one group, once")
+        found[name] = group
+    groups = [found.get(name, "") for name in class_names]
+    require_groups(str(path), class_names, groups)
+    return groups
+
+
+def require_groups(origin: str, class_names: list[str], groups: list[str]) -> None:
+    """Refuse groups that do not cover the classes, or put all into one.
+
+    Raises:
+        ConfigError: naming the first class without a group.
+    """
+    missing = [name for name, group in zip(class_names, groups, strict=True) if not group]
+    if missing:
+        raise ConfigError(
+            f"{origin}: class '{missing[0]}' has no group ({len(missing)} of {len(class_names)} classes have "
+            "none); every class needs one, from a table named by datasets.<name>.groups"
+        )
+    if len(set(groups)) < 2:
+        raise ConfigError(f"{origin}: all classes are in one group; at least two are needed")

@@ -1,0 +1,229 @@
+"""How good an influence estimate is: does it predict models it has not seen, and would it come out again?
+
+* The score of an estimator is the correlation, over held-out models, of predicted and actual outputs of an
+  example, averaged over examples (linear datamodeling score, Park et al. 2023; Pearson's here). A model's
+  prediction adds up the effects of the units it saw.
+* Its ceiling is what a perfect prediction of the mean would reach: the square root of the correlation between
+  models that saw the same units but started from other seeds.
+* The reliability of the estimates is the correlation over units of estimates from two halves of the models,
+  corrected to the full number (Spearman 1910, Brown 1910).
+
+Draws of masks (models, or complementary pairs of models) are the units of resampling throughout.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from transferlens import job, store
+from transferlens.errors import ConfigError
+from transferlens.influence import estimators
+from transferlens.influence.artefact import ModelMeans
+from transferlens.seeding import rng_for
+from transferlens.statistics import Interval, jackknife_interval
+from transferlens.training import summary as summaries
+
+KIND = "influence scores"
+_FOLDS = 5
+_SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
+_SPLITS, _GROUPS = 8, 10
+# Examples that scores are averaged over, evenly spaced among all.
+_EXAMPLES = 128
+_WANTED_RELIABILITY = 0.9
+_SLOW = ("lasso",)  # scored once, left out of the convergence curve
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Outputs to be predicted: masks bool[models, units] and float32[models, examples]."""
+
+    masks: np.ndarray
+    values: np.ndarray
+
+    def rows(self, chosen: np.ndarray) -> "Outputs":
+        return Outputs(self.masks[chosen], self.values[chosen])
+
+
+def write_scores(
+    path: Path,
+    summary_path: Path,
+    repeated_path: Path | None,
+    output: str,
+    estimator: str,
+    names: list[str],
+    *,
+    config: dict,
+    inputs: list,
+) -> None:
+    """Score estimators on one output, and follow the reported one as models are added.
+
+    Args:
+        repeated_path: summary of the study that repeats the first masks with other seeds (None: no ceiling).
+        estimator: the estimator whose influences are reported; `names`: all that are compared.
+    """
+    with store.open(summary_path, summaries.KIND) as file:
+        summary = summaries.read_summary(file)
+        outputs = Outputs(summary.rows.masks, estimators.sample_columns(file[f"outputs/{output}"], _EXAMPLES))
+        means = ModelMeans(len(summary.rows), summary)
+        for block, part in estimators.blocks(file[f"outputs/{output}"]):
+            means.add(block, part)
+        class_means = Outputs(summary.rows.masks, means.by_class()[:, 1])
+    with store.create(path, KIND, config=config, inputs=inputs) as out:
+        out.strings("estimators", names, ["estimators"], "estimator")
+        out.attribute("estimator", estimator)
+        out.attribute("examples", outputs.values.shape[1])
+        sizes = _sizes(len(summary.rows))
+        out.array("models", np.array(sizes), ["sizes"], "models that estimates are made from")
+        scored = [
+            [score(outputs, name, share, name in _SLOW) for share in _SHARES]
+            for name in job.progress(names, "score", "estimators")
+        ]
+        _write_intervals(out, "score", scored, ["estimators", "sizes"], "predictive correlation on held-out models")
+        if repeated_path:
+            with store.open(repeated_path, summaries.KIND) as file:
+                again = estimators.sample_columns(file[f"outputs/{output}"], _EXAMPLES)
+            _write_intervals(out, "ceiling", ceiling(outputs, again), [], "largest correlation possible")
+        found = [reliability(class_means, estimator, size) for size in sizes]
+        _write_intervals(out, "reliability", found, ["sizes"], "reliability of class influences")
+        _write_intervals(
+            out, "models_needed", models_needed(found[-1], len(summary.rows)), [], "models for reliability 0.9"
+        )
+
+
+def _write_intervals(out: store.Writer, name: str, intervals, dims: list[str], meaning: str) -> None:
+    for key in ("value", "low", "high"):
+        values = np.vectorize(lambda i, key=key: float(getattr(i, key)))(np.array(intervals, object))
+        out.array(f"{name}/{key}", values, dims, meaning if key == "value" else f"{meaning}: {key} end of 95 %")
+
+
+def _sizes(models: int) -> list[int]:
+    return [int(round(models * share / 2)) * 2 for share in _SHARES]
+
+
+NOTHING = Interval(np.nan, np.nan, np.nan)
+
+
+def score(outputs: Outputs, name: str, share: float, only_whole: bool) -> Interval:
+    """Mean over examples of the correlation of predicted and actual outputs of held-out models.
+
+    Five folds of draws: each is predicted from `share` of the others. Outputs are compared within their fold.
+    The interval is a jackknife over held-out draws.
+
+    Args:
+        only_whole: give nothing (NaN) for a share below one.
+    """
+    if only_whole and share < 1:
+        return NOTHING
+    fold, draws = estimators.fold_of_rows(outputs.masks, _FOLDS), estimators.independent_rows(outputs.masks)
+    predicted, actual = np.empty_like(outputs.values, np.float64), np.empty_like(outputs.values, np.float64)
+    for f in range(_FOLDS):
+        held, rest = fold == f, np.flatnonzero(fold != f)
+        kept = outputs.rows(rest[draws[rest] <= np.quantile(draws[rest], share)])
+        try:
+            coefficients = _coefficients(kept, name)
+        except ConfigError:  # too few models for this estimator
+            return NOTHING
+        guess = outputs.masks[held].astype(np.float64) @ coefficients.T
+        predicted[held] = guess - guess.mean(0)
+        actual[held] = outputs.values[held] - outputs.values[held].mean(0, dtype=np.float64)
+    return mean_correlation(predicted, actual, draws)
+
+
+def _coefficients(outputs: Outputs, name: str) -> np.ndarray:
+    """Effects float[examples, units] by the named estimator."""
+    fitted = estimators.make(name, outputs.masks, outputs.values)
+    return fitted.coefficients(outputs.values)
+
+
+def mean_correlation(x: np.ndarray, y: np.ndarray, draws: np.ndarray) -> Interval:
+    """Mean over columns of the correlations of two centred arrays [models, examples].
+
+    Columns without any spread are left out. The interval leaves out one draw (int64[models]) at a time.
+    """
+    products = [_sums_by_draw(p, draws) for p in (x * y, x * x, y * y)]
+    totals = [p.sum(0) for p in products]
+    varying = (totals[1] > 0) & (totals[2] > 0)
+    if not varying.any():
+        return NOTHING
+
+    def mean(xy, xx, yy):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.nanmean((xy / np.sqrt(xx * yy))[..., varying], axis=-1)
+
+    without = mean(*(t - p for t, p in zip(totals, products, strict=True)))
+    return jackknife_interval(float(mean(*totals)), without)
+
+
+def _sums_by_draw(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    return np.add.reduceat(values, np.flatnonzero(np.diff(draws, prepend=-1)), axis=0)
+
+
+def ceiling(outputs: Outputs, again: np.ndarray) -> Interval:
+    """The correlation with single models' outputs that a perfect prediction of their mean would have.
+
+    Args:
+        again: float[models, examples], outputs of the first masks trained again with other seeds.
+    """
+    first = outputs.rows(np.arange(len(again)))
+    x, y = (v - v.mean(0, dtype=np.float64) for v in (first.values, again))
+    agreement = mean_correlation(x, y, estimators.independent_rows(first.masks))
+    return Interval(*(np.sqrt(np.maximum(getattr(agreement, k), 0)) for k in ("value", "low", "high")))
+
+
+def reliability(means: Outputs, name: str, models: int) -> Interval:
+    """Split-half reliability of the influences on target classes from the first `models` models.
+
+    Random halves of the draws; the correlation over units, averaged over target classes and splits, corrected
+    to the full number of models. The interval is a jackknife over ten groups of draws.
+    """
+    means = means.rows(np.arange(models))
+    draws = estimators.independent_rows(means.masks)
+    group = estimators.fold_of_rows(means.masks, _GROUPS)
+    halves = _halves(draws)
+    try:
+        value = _split_half(means, name, halves, np.ones(models, bool))
+        without = [_split_half(means, name, halves, group != g) for g in range(_GROUPS)]
+    except ConfigError:  # too few models for this estimator in half of them
+        return NOTHING
+    return _within(jackknife_interval(value, np.array(without)), -1, 1)
+
+
+def _halves(draws: np.ndarray) -> np.ndarray:
+    """Random divisions of the draws into two halves: bool[splits, rows], whether a row is in the first."""
+    distinct = np.unique(draws)
+    firsts = [
+        rng_for("split-half", split, len(distinct)).permutation(distinct)[: len(distinct) // 2]
+        for split in range(_SPLITS)
+    ]
+    return np.array([np.isin(draws, first) for first in firsts])
+
+
+def _split_half(means: Outputs, name: str, halves: np.ndarray, kept: np.ndarray) -> float:
+    """Mean agreement of two halves of the kept rows over the divisions, corrected to all of them."""
+    found = [
+        _agreement(*(_coefficients(means.rows(half & kept), name) for half in (first, ~first))) for first in halves
+    ]
+    half = float(np.mean(found))
+    return 2 * half / (1 + half)
+
+
+def _agreement(one: np.ndarray, other: np.ndarray) -> float:
+    """Correlation over units of two estimates [outputs, units], averaged over the outputs."""
+    x, y = (e - e.mean(1, keepdims=True, dtype=np.float64) for e in (one, other))
+    spread = np.sqrt((x**2).sum(1) * (y**2).sum(1))
+    return float(np.mean((x * y).sum(1)[spread > 0] / spread[spread > 0])) if (spread > 0).any() else 0.0
+
+
+def models_needed(found: Interval, models: int) -> Interval:
+    """Models for a reliability of 0.9, from that of `models` models (Spearman-Brown); infinite below zero."""
+
+    def needed(r: float) -> float:
+        odds = _WANTED_RELIABILITY / (1 - _WANTED_RELIABILITY)
+        return models * odds * (1 - r) / r if r > 0 else np.inf
+
+    return Interval(needed(found.value), needed(found.high), needed(found.low))
+
+
+def _within(interval: Interval, low: float, high: float) -> Interval:
+    return Interval(*(float(np.clip(getattr(interval, k), low, high)) for k in ("value", "low", "high")))
