@@ -46,7 +46,7 @@ def read_evidence(arguments, output, source, chosen):
     """What orders of removal go by, from the influence and label mapping files."""
     from transferlens.influence import artefact
 
-    effect, _ = artefact.read_overall(arguments.influence, output)
+    effect = artefact.read_overall(arguments.influence, output)["effect"]
     mapped = None
     if arguments.mapping:
         from transferlens.counterfactual import label_mapping  # imports torch, which takes two seconds

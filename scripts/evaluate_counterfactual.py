@@ -11,7 +11,7 @@ from transferlens.influence import artefact
 
 def main(arguments):
     settings = arguments.settings
-    effect, se = artefact.read_overall(arguments.influence, settings["output"])
+    overall = artefact.read_overall(arguments.influence, settings["output"])
     report = HALVES.index("report")
     curves.write_counterfactual(
         arguments.out,
@@ -20,7 +20,7 @@ def main(arguments):
         Removals.of(settings),
         settings["repeats"],
         settings["output"],
-        curves.Predictions(effect[report], se[report]),
+        curves.Predictions(*(overall[key][report] for key in ("effect", "se", "high"))),
         config=settings,
         inputs=[arguments.summary, arguments.reference, arguments.influence],
     )

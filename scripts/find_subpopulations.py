@@ -1,4 +1,6 @@
-"""Examples of a target class that one source class helps most, and least; and how well this finds finer classes."""
+"""Examples of a target class that one source class helps most, and least; and how well this finds
+finer classes.
+"""
 
 from pathlib import Path
 

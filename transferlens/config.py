@@ -195,8 +195,8 @@ def _check_studies(studies: Mapping[str, Any]) -> None:
     repeated = studies["repeated"]
     if repeated and repeated["models"] > influence:
         raise ConfigError(
-            f"config: studies.repeated.models is {repeated['models']}, more than the {influence} masks of the "
-            "influence study; lower it, or set studies.repeated: null"
+            f"config: studies.repeated.models is {repeated['models']}, more than the {influence} masks of "
+            "the influence study; lower it, or set studies.repeated: null"
         )
     repeats, reference = studies["counterfactual"]["repeats"], studies["reference"]["repeats"]
     if repeats > reference:

@@ -50,7 +50,8 @@ class Results:
     def influence(self, target: str, recipe: str, output: str = "margin") -> xr.Dataset:
         """Influences on one output, with standard errors over models.
 
-        `source_class` holds the units of the masks: source classes, or groups of them (`studies.influence.units`).
+        `source_class` holds the units of the masks: source classes, or groups of them
+        (`studies.influence.units`).
         Variables: `effect`, `se` (example, source_class); `class_effect`, `_se`, `_low`, `_high`, `_q` (half,
         target_class, source_class); the same with `overall_` (half, source_class); and `relation_value`,
         `_low`, `_high` (half, relation) where class names and groups relate the two data sets.
@@ -90,11 +91,16 @@ class Results:
         """How good the influences are.
 
         `score` (estimator, models): correlation of predicted and actual outputs of held-out models, with
-        `_low`, `_high`; `ceiling`: the most it can be (where masks were repeated); `reliability` (models) of the
-        class influences; `models_needed` for a reliability of 0.9.
+        `_low`, `_high`; `ceiling`: the most it can be (where masks were repeated); `reliability` (models) of
+        the class influences; `models_needed` for a reliability of 0.9.
         """
         with self._open(f"scores/{target}/{recipe}.h5", influence_scores.KIND) as file:
-            axes = {"score": ("estimator", "models"), "ceiling": (), "reliability": ("models",), "models_needed": ()}
+            axes = {
+                "score": ("estimator", "models"),
+                "ceiling": (),
+                "reliability": ("models",),
+                "models_needed": (),
+            }
             variables = {
                 name + suffix: (dims, file[f"{name}/{key}"][()])
                 for name, dims in axes.items()
@@ -102,7 +108,10 @@ class Results:
                 for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high"))
             }
             coordinates = {"estimator": store.strings(file["estimators"]), "models": file["models"][:]}
-            attributes = {"reported_estimator": file.attrs["estimator"], "examples": int(file.attrs["examples"])}
+            attributes = {
+                "reported_estimator": file.attrs["estimator"],
+                "examples": int(file.attrs["examples"]),
+            }
             return xr.Dataset(variables, coordinates, attributes | _attributes(file))
 
     def summary(self, study: str, target: str, recipe: str) -> xr.Dataset:
@@ -128,7 +137,8 @@ class Results:
     def counterfactual(self, target: str, recipe: str) -> xr.Dataset:
         """Accuracy (order, k, half, repeat) without k classes; means and gains with intervals.
 
-        `single_*` (removed_class): realised and predicted change of the mean output without one class; the line
+        `single_*` (removed_class): realised and predicted change of the mean output without one class; the
+        line
         through them is in the attributes `singles_slope`, `singles_r_squared`, ... `handpicked_*` (half): the
         source cut down to the classes picked by hand.
         """
@@ -160,7 +170,14 @@ class Results:
             if "singles" in file:
                 names = np.array(store.strings(file["unit_names"]))
                 coordinates["removed_class"] = names[file["singles/units"][:]]
-                for name in ("change_mean", "change_low", "change_high", "predicted", "predicted_se"):
+                for name in (
+                    "change_mean",
+                    "change_low",
+                    "change_high",
+                    "predicted",
+                    "predicted_se",
+                    "predicted_reach",
+                ):
                     variables[f"single_{name}"] = (("removed_class",), file[f"singles/{name}"][:])
             found = {k: v for k, v in file.attrs.items() if k.startswith(("singles_", "handpicked_"))}
             return xr.Dataset(variables, coordinates, _attributes(file) | found)

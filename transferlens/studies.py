@@ -85,7 +85,10 @@ def write_rows(path: Path, rows: Rows, units: Units, *, config: dict, seed: int,
     with store.create(path, KIND, config=config, seed=seed, inputs=inputs) as out:
         write_row_table(out, rows)
         out.array(
-            "unit_of_image", units.of_images.astype(np.int32), ["images"], "index into unit_names, train split"
+            "unit_of_image",
+            units.of_images.astype(np.int32),
+            ["images"],
+            "index into unit_names, train split",
         )
 
 
@@ -95,7 +98,9 @@ def write_row_table(out: store.Writer, rows: Rows) -> None:
     out.array("rows", rows.rows, ["models"], "row number in the study")
     out.array("training_seeds", rows.training_seeds, ["models"], "seed of weights and data order")
     out.strings("labels", rows.labels, ["models"], "what the row is")
-    out.strings("unit_names", rows.unit_names, ["units"], "source class, group of classes, or block of images")
+    out.strings(
+        "unit_names", rows.unit_names, ["units"], "source class, group of classes, or block of images"
+    )
     out.strings("unit_groups", rows.unit_groups, ["units"], "coarser name of the unit")
 
 

@@ -1,10 +1,10 @@
-"""Failures: misclassified examples, the source classes that harm them most, and what removing one really does.
+"""Failures: misclassified examples, the source classes that harm them most, and what removing one does.
 
-The influences come from the influence study; the change of the prediction comes from counterfactual models that
-were trained without the class (single removals), which is an independent test.
+The influences come from the influence study; the change of the prediction comes from counterfactual models
+that were trained without the class (single removals), which is an independent test.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -15,7 +15,7 @@ import xarray as xr
 from transferlens import store
 from transferlens.analyses import pictures
 from transferlens.data.pipeline import Images
-from transferlens.statistics import Interval, mean_interval, q_values, two_sided_p
+from transferlens.statistics import Interval, mean_interval, q_values, t_interval, two_sided_p
 
 KIND = "failures"
 _SHOWN_CLASSES = 5
@@ -29,7 +29,9 @@ class Failure:
         example: position in the val split.
         predicted: the class that most full-source models predict.
         correct: share of the full-source models that are right.
-        classes: the source classes that hurt it most, most harmful first; effect, se, q: float[classes].
+        classes: the source classes that hurt it most, most harmful first.
+        effect, se, reach, q: float[classes], influences, standard errors, half widths of 95 % intervals,
+            q-values.
         removed: the most harmful class among those with single removals (None if none hurts it).
         change: realised change of the output without it, over repeats (None as above).
         predicted_without: the class that most models without it predict.
@@ -43,6 +45,7 @@ class Failure:
     classes: list[str]
     effect: np.ndarray
     se: np.ndarray
+    reach: np.ndarray
     q: np.ndarray
     removed: str | None = None
     expected: float = np.nan
@@ -65,9 +68,11 @@ def find_failures(
     q = _report_half_q(influence, effect, se)
     wrong = (influence.example_half.values == "report") & (full.correct.mean("model").values < 0.5)
     candidates = [influence.source_class.values.tolist().index(c) for c in singles] or slice(None)
-    upper = (effect + 1.96 * se)[:, candidates].min(1)
+    upper = t_interval(effect, se, influence.attrs["df"]).high[:, candidates].min(1)
     order = np.flatnonzero(wrong)[np.argsort(upper[wrong], kind="stable")]
-    return [_failure(int(e), influence, effect, se, q, full, removals, singles, output) for e in order[:count]]
+    return [
+        _failure(int(e), influence, effect, se, q, full, removals, singles, output) for e in order[:count]
+    ]
 
 
 def _report_half_q(influence: xr.Dataset, effect: np.ndarray, se: np.ndarray) -> np.ndarray:
@@ -98,6 +103,7 @@ def _failure(e, influence, effect, se, q, full, removals, singles, output) -> Fa
         [str(sources[c]) for c in worst],
         effect[e, worst],
         se[e, worst],
+        t_interval(effect[e, worst], se[e, worst], influence.attrs["df"]).high - effect[e, worst],
         q[e, worst],
     )
     if not singles:
@@ -105,13 +111,13 @@ def _failure(e, influence, effect, se, q, full, removals, singles, output) -> Fa
     removed = min(singles, key=lambda name: effect[e, sources.tolist().index(name)])
     models = singles[removed]
     before, after = full[output].values[: len(models), e], removals[output].values[models, e]
-    return Failure(
-        *(getattr(known, f) for f in ("example", "true", "predicted", "correct", "classes", "effect", "se", "q")),
-        removed,
-        float(-effect[e, sources.tolist().index(removed)]),
-        mean_interval(after.astype(np.float64) - before),
-        _majority(removals.prediction.values[models, e], classes),
-        float(removals.correct.values[models, e].mean()),
+    return replace(
+        known,
+        removed=removed,
+        expected=float(-effect[e, sources.tolist().index(removed)]),
+        change=mean_interval(after.astype(np.float64) - before),
+        predicted_without=_majority(removals.prediction.values[models, e], classes),
+        correct_without=float(removals.correct.values[models, e].mean()),
     )
 
 
@@ -120,13 +126,17 @@ def _majority(predictions: np.ndarray, classes: np.ndarray) -> str:
 
 
 def table(failures: list[Failure], example_ids: list[str]) -> pd.DataFrame:
-    """One row for every shown example and source class; the columns of the removal are filled for the removed one."""
+    """One row for every shown example and source class, each with what the removal of one class did."""
     columns = ["example", "true", "predicted", "share_correct", "source_class", "effect", "se", "q"]
     columns += ["removed", "expected_change", "change", "change_low", "change_high"]
     columns += ["predicted_without", "share_correct_without"]
     rows = []
     for f in failures:
-        removal = [f.removed, f.expected, *((f.change.value, f.change.low, f.change.high) if f.change else [np.nan] * 3)]
+        removal = [
+            f.removed,
+            f.expected,
+            *((f.change.value, f.change.low, f.change.high) if f.change else [np.nan] * 3),
+        ]
         for i, name in enumerate(f.classes):
             row = [example_ids[f.example], f.true, f.predicted, f.correct, name, f.effect[i], f.se[i], f.q[i]]
             rows.append([*row, *removal, f.predicted_without, f.correct_without])
@@ -172,7 +182,9 @@ def write_failures(
 def draw(failures: list[Failure], path: Path, picture: Path, output: str) -> None:
     """One row a failure: the image, its most harmful classes, and the change without the removed one."""
     if not failures:
-        pictures.save(pictures.message("Full-source models misclassify no example of the report half."), picture)
+        pictures.save(
+            pictures.message("Full-source models misclassify no example of the report half."), picture
+        )
         return
     with store.open(path, KIND) as file:
         images = file["images"][:]
@@ -183,7 +195,7 @@ def draw(failures: list[Failure], path: Path, picture: Path, output: str) -> Non
         pictures.show(left, image, f"{failure.true},\ntaken for {failure.predicted}")
         places = np.arange(len(failure.classes))
         colours = [pictures.HURT if e < 0 else pictures.HELP for e in failure.effect]
-        right.barh(places, failure.effect, xerr=1.96 * failure.se, color=colours, ecolor="#444444", height=0.7)
+        right.barh(places, failure.effect, xerr=failure.reach, color=colours, ecolor="#444444", height=0.7)
         right.set_yticks(places, failure.classes, fontsize=7)
         right.invert_yaxis()
         right.axvline(0, color="black", linewidth=0.8)

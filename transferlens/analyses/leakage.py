@@ -1,7 +1,8 @@
 """Leaking and misleading source images: the strongest pairs of a block of source images and a target example.
 
-A source image that is (nearly) a target image helps that image alone: leakage. One that resembles a target image
-but carries another class misleads it (Jain et al. 2022). Blocks of images are the units of the masks here.
+A source image that is (nearly) a target image helps that image alone: leakage. One that resembles a target
+image but carries another class misleads it (Jain et al. 2022). Blocks of images are the units of the masks
+here.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from transferlens.analyses import pictures
 from transferlens.data.index import Index
 from transferlens.data.pipeline import Images
 from transferlens.seeding import rng_for
-from transferlens.statistics import q_values, two_sided_p
+from transferlens.statistics import q_values, t_interval, two_sided_p
 
 KIND = "leakage"
 ENDS = ("helps most", "hurts most")
@@ -61,10 +62,11 @@ def find_pairs(influence: xr.Dataset, count: int, members: list[np.ndarray], sou
     report = np.flatnonzero(influence.example_half.values == "report")
     effect, se = (influence[k].values[report].astype(np.float64) for k in ("effect", "se"))
     q = q_values(two_sided_p(effect, se, influence.attrs["df"]))
-    cells = []
-    for end, sign in enumerate((1, -1)):
-        certain = (sign * effect - 1.96 * se).ravel()
-        cells += [(end, *divmod(int(i), effect.shape[1])) for i in np.argsort(-certain, kind="stable")[:count]]
+    interval, cells = t_interval(effect, se, influence.attrs["df"]), []
+    for end, certain in enumerate((interval.low.ravel(), -interval.high.ravel())):
+        cells += [
+            (end, *divmod(int(i), effect.shape[1])) for i in np.argsort(-certain, kind="stable")[:count]
+        ]
     rng = rng_for("random pairs", *effect.shape)
     random = [(int(rng.integers(len(report))), int(rng.integers(len(members)))) for _ in range(_RANDOM_PAIRS)]
     wanted = {e for _, e, _ in cells} | {e for e, _ in random}
@@ -77,7 +79,14 @@ def find_pairs(influence: xr.Dataset, count: int, members: list[np.ndarray], sou
         best = int(alike.argmax())
         pairs.append(
             StrongPair(
-                end, b, int(report[e]), effect[e, b], se[e, b], q[e, b], int(members[b][best]), float(alike[best])
+                end,
+                b,
+                int(report[e]),
+                effect[e, b],
+                se[e, b],
+                q[e, b],
+                int(members[b][best]),
+                float(alike[best]),
             )
         )
     return pairs, np.array([float((images[b] @ examples[e]).max()) for e, b in random])
@@ -89,10 +98,14 @@ def _block_thumbnails(source: Images, members: list[np.ndarray]) -> list[np.ndar
 
 
 def thumbnails(images: Images, positions: np.ndarray) -> np.ndarray:
-    """Gray 16-pixel thumbnails, centred and of unit length: float64[images, 256]; products are correlations."""
+    """Gray 16-pixel thumbnails, centred and of unit length: float64[images, 256]; products are
+    correlations.
+    """
     _, pixels = images.pick(positions)
     small = [
-        np.asarray(Image.fromarray(p).convert("L").resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX), float)
+        np.asarray(
+            Image.fromarray(p).convert("L").resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX), float
+        )
         for p in pixels
     ]
     flat = np.stack(small).reshape(len(small), -1)
@@ -126,20 +139,26 @@ def table(
 
 
 def write_leakage(
-    path: Path, pairs: list[StrongPair], baseline: np.ndarray, found: pd.DataFrame, *, config: dict, inputs: list
+    path: Path,
+    pairs: list[StrongPair],
+    baseline: np.ndarray,
+    found: pd.DataFrame,
+    *,
+    config: dict,
+    inputs: list,
 ) -> None:
     """Store the pairs, and the likeness of random ones."""
     with store.create(path, KIND, config=config, inputs=inputs) as out:
         for key in ("end", "block", "example", "source_image", "effect", "se", "q", "likeness"):
             values = np.array([getattr(p, key) for p in pairs])
             out.array(key, values, ["pairs"], f"{key.replace('_', ' ')} of the pair")
-        out.array("near_duplicate", found.near_duplicate.to_numpy(bool), ["pairs"], "likeness above the threshold")
+        out.array(
+            "near_duplicate", found.near_duplicate.to_numpy(bool), ["pairs"], "likeness above the threshold"
+        )
         out.array("random_likeness", baseline, ["random pairs"], "likeness of random blocks and examples")
 
 
-def draw(
-    pairs: list[StrongPair], found: pd.DataFrame, source: Images, val: Images, picture: Path
-) -> None:
+def draw(pairs: list[StrongPair], found: pd.DataFrame, source: Images, val: Images, picture: Path) -> None:
     """One column a pair: the target example above, the most similar source image of the block below."""
     _, above = val.pick(np.array([p.example for p in pairs]))
     _, below = source.pick(np.array([p.source_image for p in pairs]))
@@ -148,8 +167,12 @@ def draw(
     for i, (pair, row) in enumerate(zip(pairs, found.itertuples(), strict=True)):
         column, first = i % columns, 2 * pair.end
         title = f"{ENDS[pair.end]}\n" if column == 0 else ""
-        pictures.show(axes[first, column], above[i], f"{title}{row.target_class}\n{row.effect:+.2f} ± {row.se:.2f}")
+        pictures.show(
+            axes[first, column], above[i], f"{title}{row.target_class}\n{row.effect:+.2f} ± {row.se:.2f}"
+        )
         note = ", duplicate?" if row.near_duplicate else ""
-        pictures.show(axes[first + 1, column], below[i], f"source: {row.source_class}\nlike {row.likeness:.2f}{note}")
+        pictures.show(
+            axes[first + 1, column], below[i], f"source: {row.source_class}\nlike {row.likeness:.2f}{note}"
+        )
     figure.tight_layout()
     pictures.save(figure, picture)

@@ -23,7 +23,8 @@ def compare(
         sizes: training images of each target (the whole one and its parts), by data set name.
         whole: the name of the whole target.
 
-    The agreement is the correlation, over (target class, source class), of class influences on the report half
+    The agreement is the correlation, over (target class, source class), of class influences on the report
+    half
     with those on the whole target; its interval is a jackknife over source classes. Both rest on the same
     source models, whose chance differences they share.
     """
@@ -44,7 +45,9 @@ def compare(
 
 
 def agreement(one: xr.Dataset, other: xr.Dataset) -> Interval:
-    """Correlation of two class influence matrices of the report half, with a jackknife over source classes."""
+    """Correlation of two class influence matrices of the report half, with a jackknife over source
+    classes.
+    """
     x, y = (i.class_effect.sel(half="report").values.astype(np.float64) for i in (one, other))
 
     def correlation(kept: np.ndarray) -> float:

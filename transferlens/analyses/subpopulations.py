@@ -102,7 +102,9 @@ def finer_classes(influence: xr.Dataset, target: Index) -> pd.DataFrame:
 
 
 def auroc(values: np.ndarray, positive: np.ndarray) -> Interval:
-    """Area under the ROC curve of values float[n] for positive bool[n], with a bootstrap interval over examples."""
+    """Area under the ROC curve of values float[n] for positive bool[n], with a bootstrap interval
+    over examples.
+    """
 
     def area(rows: np.ndarray) -> float:
         ranks, is_positive = stats.rankdata(values[rows]), positive[rows]
@@ -111,19 +113,30 @@ def auroc(values: np.ndarray, positive: np.ndarray) -> Interval:
 
     rng, everyone = rng_for("auroc", len(values)), np.arange(len(values))
     ones, zeros = np.flatnonzero(positive), np.flatnonzero(~positive)
-    drawn = [area(np.r_[rng.choice(ones, len(ones)), rng.choice(zeros, len(zeros))]) for _ in range(_BOOTSTRAPS)]
+    drawn = [
+        area(np.r_[rng.choice(ones, len(ones)), rng.choice(zeros, len(zeros))]) for _ in range(_BOOTSTRAPS)
+    ]
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Interval(area(everyone), low, high)
 
 
 def write_subpopulations(
-    path: Path, pairs: list[Pair], finer: pd.DataFrame, target: Index, val: Images, *, config: dict, inputs: list
+    path: Path,
+    pairs: list[Pair],
+    finer: pd.DataFrame,
+    target: Index,
+    val: Images,
+    *,
+    config: dict,
+    inputs: list,
 ) -> None:
     """Store the pairs with their images, and the areas under the curve."""
     with store.create(path, KIND, config=config, inputs=inputs) as out:
         out.strings("target_classes", [p.target_class for p in pairs], ["pairs"], "target class")
         out.strings("source_classes", [p.source_class for p in pairs], ["pairs"], "source class")
-        out.array("spread", np.array([p.spread for p in pairs]), ["pairs"], "sd of the influence between examples")
+        out.array(
+            "spread", np.array([p.spread for p in pairs]), ["pairs"], "sd of the influence between examples"
+        )
         for i, pair in enumerate(pairs):
             dims = ["ends", "rank"]
             _, pixels = val.pick(pair.examples.ravel())
@@ -132,9 +145,13 @@ def write_subpopulations(
             out.strings(f"pair{i}/example_ids", ids, ["ends and ranks"], "the data set's own example id")
             out.array(f"pair{i}/effect", pair.effect, dims, "influence of the source class")
             out.array(f"pair{i}/se", pair.se, dims, "its standard error over models")
-            out.array(f"pair{i}/images", pixels, ["ends and ranks", "height", "width", "channels"], "input", "bytes")
+            out.array(
+                f"pair{i}/images", pixels, ["ends and ranks", "height", "width", "channels"], "input", "bytes"
+            )
         out.strings("finer/target_classes", list(finer.target_class), ["finer classes"], "target class")
-        out.strings("finer/classes", list(finer.source_class), ["finer classes"], "finer class, also in the source")
+        out.strings(
+            "finer/classes", list(finer.source_class), ["finer classes"], "finer class, also in the source"
+        )
         for key in ("examples", "of_the_class", "auroc", "low", "high"):
             values = finer[key].to_numpy(dtype=np.float64)
             out.array(f"finer/{key}", values, ["finer classes"], f"{key} of finding the finer class")
@@ -166,7 +183,9 @@ def draw(path: Path, picture: Path) -> None:
     with store.open(path, KIND) as file:
         names = [store.strings(file[key]) for key in ("target_classes", "source_classes")]
         if not names[0]:
-            pictures.save(pictures.message("No influence differs between examples by more than noise."), picture)
+            pictures.save(
+                pictures.message("No influence differs between examples by more than noise."), picture
+            )
             return
         columns = file["pair0/examples"].shape[1]
         figure, axes = plt.subplots(

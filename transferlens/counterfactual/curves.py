@@ -22,11 +22,13 @@ class Predictions:
     """What influences predict for single removals, on the report half.
 
     Attributes:
-        effect, se: float[units], influence on the mean output of the report half, with standard errors.
+        effect, se, high: float[units], influence on the mean output of the report half, with its standard
+            error and the upper end of its 95 % interval.
     """
 
     effect: np.ndarray
     se: np.ndarray
+    high: np.ndarray
 
 
 def write_counterfactual(
@@ -86,7 +88,9 @@ def _half_means(file, output: str, summary: Summary) -> np.ndarray:
 
 
 def reference_values(path: Path, output: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Accuracies float64[repeats, halves] of full-source and from-scratch models; mean outputs of the former."""
+    """Accuracies float64[repeats, halves] of full-source and from-scratch models; mean outputs of the
+    former.
+    """
     with store.open(path, summaries.KIND) as file:
         summary = summaries.read_summary(file)
         full = summary.rows.masks.all(1)
@@ -128,7 +132,9 @@ def _write_handpicked(out: store.Writer, accuracy, full, summary: Summary, remov
 def _write_singles(
     out: store.Writer, change: np.ndarray, summary: Summary, removals: Removals, predicted: Predictions
 ) -> None:
-    """Units removed alone: realised change float64[singles, repeats] of the mean output against the predicted."""
+    """Units removed alone: realised change float64[singles, repeats] of the mean output against the
+    predicted.
+    """
     labels = summary.rows.labels
     units = [
         int(np.flatnonzero(~summary.rows.masks[labels.index(f"single-{j}-0")])[0])
@@ -141,6 +147,8 @@ def _write_singles(
     expected = -predicted.effect[units]
     out.array("singles/predicted", expected, dims, "predicted change: minus the influence")
     out.array("singles/predicted_se", predicted.se[units], dims, "its standard error")
+    reach = predicted.high[units] - predicted.effect[units]
+    out.array("singles/predicted_reach", reach, dims, "half the width of its 95 % interval")
     if removals.singles > 2:
         for name, value in agreement(expected, predicted.se[units], change.mean(1)).items():
             out.attribute(f"singles_{name}", float(value))

@@ -1,7 +1,7 @@
 """How often full-source models put target images into each source class: a cheap surrogate of influence.
 
-After Zhang et al., "Selectivity Drives Productivity" (NeurIPS 2023), who prune source classes by it. It needs no
-model beyond those of the reference study, and stands as a rival that influences must beat.
+After Zhang et al., "Selectivity Drives Productivity" (NeurIPS 2023), who prune source classes by it. It
+needs no model beyond those of the reference study, and stands as a rival that influences must beat.
 """
 
 from pathlib import Path
@@ -37,7 +37,9 @@ def write_label_mapping(
                     predicted = engine.evaluate(network, train).argmax(1)
                     counts.append(torch.bincount(predicted, minlength=len(names)).cpu().numpy())
         out.strings("source_class_names", names, ["classes"], "source class")
-        out.array("counts", np.array(counts), ["models", "classes"], "target training images put into the class")
+        out.array(
+            "counts", np.array(counts), ["models", "classes"], "target training images put into the class"
+        )
 
 
 def read_label_mapping(path: Path) -> np.ndarray:

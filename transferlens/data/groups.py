@@ -7,7 +7,8 @@ from transferlens.errors import ConfigError, nearest
 
 
 def read_groups(path: str | Path, class_names: list[str]) -> list[str]:
-    """The group of every class, in the order of the classes, from a CSV table with columns `class` and `group`.
+    """The group of every class, in the order of the classes, from a CSV table with columns `class` and
+    `group`.
 
     Raises:
         ConfigError: no such file or columns, an unknown or repeated class, or classes without a group.

@@ -29,8 +29,8 @@ class Examples:
         halves: int8[examples], index into HALVES (val only; all 0 in train).
         positions: int64[examples], where each image is in the image set's split.
         sizes: int64[examples, 2], height and width in pixels.
-        classes: int64[examples], index into the data set's own class names; differs from the labels where these
-            are groups of classes.
+        classes: int64[examples], index into the data set's own class names; differs from the labels where
+            these are groups of classes.
     """
 
     ids: list[str]
@@ -155,7 +155,9 @@ def _halves(name: str, split_name: str, chosen, select_fraction: float, seed: in
     return halves
 
 
-def _examples(split: Split, positions: np.ndarray, sizes: np.ndarray, label_of: np.ndarray, halves: np.ndarray):
+def _examples(
+    split: Split, positions: np.ndarray, sizes: np.ndarray, label_of: np.ndarray, halves: np.ndarray
+):
     ids, classes = [split.ids[p] for p in positions], split.labels[positions]
     return Examples(ids, label_of[classes], halves, positions, sizes, classes)
 

@@ -44,7 +44,9 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Registered:
-    """An image set the project knows: its classes and their groups, and how to open it (only then is it read)."""
+    """An image set the project knows: its classes and their groups, and how to open it (only then is
+    it read).
+    """
 
     class_names: list[str]
     class_groups: list[str]

@@ -37,7 +37,9 @@ def group_units(source: Index) -> Units:
 
 
 def block_units(source: Index, images_a_block: int) -> Units:
-    """Blocks of consecutive training images of one class, in the order of the index; a class's last is shorter."""
+    """Blocks of consecutive training images of one class, in the order of the index; a class's last
+    is shorter.
+    """
     names, groups, of_images = [], [], np.zeros(len(source.train), np.int64)
     for c, class_name in enumerate(source.class_names):
         members = np.flatnonzero(source.train.labels == c)

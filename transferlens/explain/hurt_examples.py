@@ -39,16 +39,15 @@ class HurtExamples:
     q: np.ndarray
 
 
-def most_hurt(
-    effect: np.ndarray, se: np.ndarray, df: float, halves: np.ndarray, count: int
-) -> HurtExamples:
+def most_hurt(effect: np.ndarray, se: np.ndarray, df: float, halves: np.ndarray, count: int) -> HurtExamples:
     """The `count` report-half examples whose most harmful class hurts most for sure.
 
     Cells are ranked by the upper end of their 95 % interval, one class an example: a large effect that is
     poorly known ranks below a smaller one that is certain.
 
     Args:
-        effect, se: float[examples, units], influences and their standard errors, with `df` degrees of freedom.
+        effect, se: float[examples, units], influences and their standard errors, with `df` degrees of
+            freedom.
         halves: int[examples].
     """
     report = np.flatnonzero(halves == HALVES.index("report"))
@@ -72,8 +71,8 @@ def explain(
     """Class maps of every role for the hurt examples' images, and the predicted target classes int64[n].
 
     Args:
-        unit_of_class: int64[source classes], the unit of each; of a group's classes, the map is that of the one
-            with the highest logit.
+        unit_of_class: int64[source classes], the unit of each; of a group's classes, the map is that of the
+            one with the highest logit.
     """
     with torch.no_grad():
         features = model.backbone(images)

@@ -28,7 +28,8 @@ def write_influence(
     config: dict,
     inputs: list,
 ) -> None:
-    """Estimate the influence of every unit of the source on every target example, class, and the whole target.
+    """Estimate the influence of every unit of the source on every target example, class, and the whole
+    target.
 
     Written for each output: per example (all), and per target class and overall for both halves apart, with
     standard errors, 95 % intervals and q-values (Benjamini-Hochberg within a table and half).
@@ -150,7 +151,8 @@ def _write_aggregate(
 
 def _write_relations(out, output, masks, by_class, members) -> None:
     """What same, related and unrelated source classes add, where names and groups tell them apart."""
-    compared = [relations.compare_relations(masks, by_class[:, h], members) for h in range(2)]
+    draws = estimators.independent_rows(masks)
+    compared = [relations.compare_relations(masks, by_class[:, h], members, draws) for h in range(2)]
     names = list(compared[0])
     out.strings(f"{output}/relations/names", names, ["relations"], "kind of pair, or difference")
     if not names:
@@ -200,7 +202,9 @@ def read_influence(path: Path, output: str) -> ExampleInfluence:
         )
 
 
-def read_overall(path: Path, output: str) -> tuple[np.ndarray, np.ndarray]:
-    """Influences on the mean output of each half, and their standard errors: float[halves, units] each."""
+def read_overall(path: Path, output: str) -> dict[str, np.ndarray]:
+    """Influences on the mean output of each half: `effect`, `se`, `low`, `high`, `q`, float[halves,
+    units] each.
+    """
     with store.open(path, KIND) as file:
-        return file[f"{output}/overall/effect"][:], file[f"{output}/overall/se"][:]
+        return {key: values[:] for key, values in file[f"{output}/overall"].items()}

@@ -56,21 +56,20 @@ def check_design(design: str, units: int, keep: float, models: int) -> None:
     """Refuse a design that cannot give what is asked of it.
 
     Raises:
-        ConfigError: more rows than there are distinct ones, or a fold-over design with another share than 1/2.
+        ConfigError: more rows than there are distinct ones, or a fold-over design with another share than
+            1/2.
     """
     if design in FOLD_OVER and keep != 0.5:
         raise ConfigError(
             f"config: studies.influence.keep is {keep}, but design '{design}' pairs every mask with its "
             "complement and keeps one half; use keep: 0.5, or design bernoulli"
         )
-    if design == "fixed_size":
-        distinct = math.comb(units, round(keep * units))
-    else:
-        distinct = 2 ** min(units, 63)
+    kept = round(keep * units)
+    distinct = math.comb(units, kept) if design == "fixed_size" else 2 ** min(units, 63)
     if models > distinct:
         raise ConfigError(
-            f"config: studies.influence.models is {models}, but design '{design}' has only {distinct} distinct "
-            f"masks of {units} units; use at most {distinct} models"
+            f"config: studies.influence.models is {models}, but design '{design}' has only {distinct} "
+            f"distinct masks of {units} units; use at most {distinct} models"
         )
 
 

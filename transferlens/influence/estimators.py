@@ -20,6 +20,8 @@ from transferlens.statistics import two_sided_p
 _BLOCK_BYTES = 192 << 20
 # A piece of effects in bytes: the arithmetic on it stays in the processor's cache.
 _PIECE_BYTES = 1 << 20
+# Pairs beyond the number of units from which least squares takes a pair for one observation.
+_RESIDUAL_PAIRS = 20
 # Ridge's penalties as multiples of a unit's sum of squares, from next to none to almost everything.
 _PENALTIES = np.geomspace(1e-4, 1e3, 29)
 
@@ -66,9 +68,10 @@ def make(name: str, masks: np.ndarray, sample: np.ndarray) -> Estimator:
     if name == "difference_of_means":
         return PairedDifferences(masks) if is_fold_over(masks) else DifferenceOfMeans(masks)
     if name == "least_squares":
-        return LinearFit(Factorisation(masks), 0.0)
+        pairs_suffice = len(masks) // 2 - masks.shape[1] >= _RESIDUAL_PAIRS
+        return LinearFit(Factorisation(masks, is_fold_over(masks) and pairs_suffice), 0.0)
     if name == "ridge":
-        factors = Factorisation(masks)
+        factors = Factorisation(masks, is_fold_over(masks))
         return LinearFit(factors, factors.best_penalty(sample))
     return Lasso(masks)
 
@@ -202,50 +205,75 @@ class PairedDifferences:
 
 
 class Factorisation:
-    """Centred masks X = U S V' with what every penalty shares; X'X or XX', whichever is smaller, is decomposed.
+    """Observed masks X = U S V' with what every penalty shares; X'X or XX', whichever is smaller, is
+    decomposed.
+
+    Observations are models, centred. In a fold-over design they can be pairs: then X holds signs (+1 where
+    the
+    first model of a pair saw the unit), outputs are differences within pairs, and what the two models of a
+    pair have in common drops out.
 
     Attributes:
-        x: float32[models, units].
-        u: float32[models, rank], left singular vectors.
+        x: float32[observations, units].
+        u: float32[observations, rank], left singular vectors.
         squares: float64[rank], squared singular values.
         v: float64[units, rank], right singular vectors.
     """
 
-    def __init__(self, masks: np.ndarray):
-        models, units = masks.shape
-        present = masks.astype(np.float32)
-        mean = present.mean(0, dtype=np.float64)
-        self.x = (present - mean).astype(np.float32)
-        if units <= models:
+    def __init__(self, masks: np.ndarray, by_pairs: bool = False):
+        self.by_pairs = by_pairs
+        if by_pairs:
+            raw = np.where(masks[0::2], np.float32(1), np.float32(-1))
+            mean = np.zeros(masks.shape[1])
+        else:
+            raw = masks.astype(np.float32)
+            mean = raw.mean(0, dtype=np.float64)
+        observations, units = raw.shape
+        self.x = (raw - mean).astype(np.float32)
+        if units <= observations:
             # Counts are exact in float32; centring them in float64 keeps the Gram matrix exact.
-            gram = (present.T @ present).astype(np.float64) - models * np.outer(mean, mean)
+            gram = (raw.T @ raw).astype(np.float64) - observations * np.outer(mean, mean)
             self.squares, self.v = _positive_part(gram)
             self.u = self.x @ (self.v / np.sqrt(self.squares)).astype(np.float32)
         else:
-            centred_masks = self.x.astype(np.float64)
-            self.squares, u = _positive_part(centred_masks @ centred_masks.T)
-            self.v = centred_masks.T @ (u / np.sqrt(self.squares))
+            exact = raw.astype(np.float64) - mean
+            self.squares, u = _positive_part(exact @ exact.T)
+            self.v = exact.T @ (u / np.sqrt(self.squares))
             self.u = u.astype(np.float32)
 
+    def observe(self, outputs: np.ndarray) -> np.ndarray:
+        """Outputs float[models, outputs] as observations: centred, or differences within pairs; a new
+        array.
+        """
+        if self.by_pairs:
+            return (outputs[0::2] - outputs[1::2]).astype(np.float32, copy=False)
+        return centred(outputs)
+
     def leverages(self, penalty: float) -> np.ndarray:
-        """float64[models]: how far a model's own output moves its fitted value; the intercept's 1/n included."""
+        """float64[observations]: how far an observation moves its own fitted value; a free mean included."""
         kept = self.squares / (self.squares + penalty)
-        return 1 / len(self.u) + np.square(self.u, dtype=np.float64) @ kept
+        free_mean = 0.0 if self.by_pairs else 1 / len(self.u)
+        return free_mean + np.square(self.u, dtype=np.float64) @ kept
 
     def best_penalty(self, outputs: np.ndarray) -> float:
-        """The penalty with the least leave-one-model-out error, averaged over outputs of unit variance.
+        """The penalty with the least leave-one-out error, averaged over outputs of unit variance.
 
-        The error is exact and closed-form: the residual divided by one minus the model's leverage.
+        What is left out is an observation: a model, or a pair. The error is exact and closed-form: the
+        residual divided by one minus the leverage.
         """
-        outputs = centred(outputs)
+        outputs = self.observe(outputs)
         variance = np.square(outputs).mean(0)
         outputs = outputs[:, variance > 0] / np.sqrt(variance[variance > 0])
         rotated = self.u.T @ outputs
-        penalties = _PENALTIES * len(self.u) / 4  # of a unit switched on in half of the models
+        penalties = self.penalties()
         if not outputs.shape[1]:
             return float(penalties[-1])
         errors = [self._left_out_error(penalty, outputs, rotated) for penalty in penalties]
         return float(penalties[int(np.argmin(errors))])
+
+    def penalties(self) -> np.ndarray:
+        """The penalties that are tried."""
+        return _PENALTIES * self.squares.sum() / self.x.shape[1]
 
     def _left_out_error(self, penalty: float, outputs: np.ndarray, rotated: np.ndarray) -> float:
         kept = (self.squares / (self.squares + penalty)).astype(np.float32)
@@ -264,33 +292,32 @@ def _positive_part(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class LinearFit:
     """Least squares (penalty 0) or ridge of the outputs on the masks, with a free intercept.
 
-    Standard errors are robust to unequal noise: each model's squared residual, divided by one minus its
-    leverage, estimates that model's own noise (MacKinnon and White 1985, HC2). Where masks of a fixed size
-    leave the mean effect open, the solution of least norm sets it to zero. Ridge estimates are drawn towards
-    zero: their intervals describe noise, not that bias.
+    Standard errors are robust to unequal noise: each observation's squared residual, divided by one minus its
+    leverage, estimates its own noise (MacKinnon and White 1985, HC2). Where masks of a fixed size leave the
+    mean effect open, the solution of least norm sets it to zero. Ridge estimates are drawn towards zero:
+    their intervals describe noise, not that bias.
     """
 
     def __init__(self, factors: Factorisation, penalty: float):
-        self.penalty, self.x = penalty, factors.x
+        self.penalty, self.factors = penalty, factors
         shrink = np.sqrt(factors.squares) / (factors.squares + penalty)
-        self.weights = (factors.v * shrink).astype(np.float32) @ factors.u.T  # [units, models]
+        self.weights = factors.u @ (factors.v * shrink).astype(np.float32).T  # [observations, units]
         leverages = factors.leverages(penalty)
         self.noise_share = (1 / np.maximum(1 - leverages, 1e-6)).astype(np.float32)[:, None]
-        self.df = float(len(self.x) - leverages.sum())
-        self.squared_weights = np.square(self.weights).T.copy()  # [models, units]
+        self.df = float(len(leverages) - leverages.sum())
 
     def effects(self, outputs: np.ndarray) -> Effects:
-        outputs = centred(outputs)
-        effect = outputs.T @ self.weights.T
-        outputs -= self.x @ effect.T  # now residuals
-        np.square(outputs, out=outputs)
-        outputs *= self.noise_share
-        se = outputs.T @ self.squared_weights
+        observed = self.factors.observe(outputs)
+        effect = observed.T @ self.weights
+        observed -= self.factors.x @ effect.T  # now residuals
+        np.square(observed, out=observed)
+        observed *= self.noise_share
+        se = observed.T @ np.square(self.weights)
         np.sqrt(se, out=se)
         return Effects(effect, se, self.df)
 
     def coefficients(self, outputs: np.ndarray) -> np.ndarray:
-        return centred(outputs).T @ self.weights.T
+        return self.factors.observe(outputs).T @ self.weights
 
 
 class Lasso:

@@ -28,7 +28,7 @@ def relation_members(
 
 
 def compare_relations(
-    masks: np.ndarray, means: np.ndarray, members: dict[str, np.ndarray]
+    masks: np.ndarray, means: np.ndarray, members: dict[str, np.ndarray], draws: np.ndarray
 ) -> dict[str, Interval]:
     """What one seen class of each relation adds, and the difference of each to the next weaker one.
 
@@ -36,9 +36,10 @@ def compare_relations(
         masks: bool[models, source classes].
         means: float64[models, target classes], each model's mean output on each target class.
         members: as `relation_members` returns.
+        draws: int64[models], the independent draw of masks that each model belongs to; ascending.
 
     Returns:
-        Estimates with 95 % intervals from a jackknife over models. With fixed-size masks only the differences
+        Estimates with 95 % intervals from a jackknife over draws. With fixed-size masks only the differences
         are identified; the single values then sum to zero.
     """
     present = [r for r in RELATIONS if r in members]
@@ -46,7 +47,7 @@ def compare_relations(
         return {}
     seen = masks.astype(np.float64)
     counts = np.stack([seen @ members[r].T for r in present], axis=2)  # [models, target classes, relations]
-    slopes, without = _pooled_slopes(counts, means)
+    slopes, without = _pooled_slopes(counts, means, draws)
     estimates = {name: jackknife_interval(slopes[i], without[:, i]) for i, name in enumerate(present)}
     for (i, stronger), (j, weaker) in pairwise(enumerate(present)):
         estimates[f"{stronger} - {weaker}"] = jackknife_interval(
@@ -55,18 +56,28 @@ def compare_relations(
     return estimates
 
 
-def _pooled_slopes(counts: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _pooled_slopes(counts: np.ndarray, means: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Least-squares slopes common to all target classes, with an intercept for each.
 
     Returns:
-        float64[relations] from all models, and float64[models, relations] leaving each model out.
+        float64[relations] from all models, and float64[draws, relations] leaving each draw out.
     """
-    models = len(counts)
     x, y = counts - counts.mean(0), means - means.mean(0)
-    squares, products = np.einsum("mtr,mts->mrs", x, x), np.einsum("mtr,mt->mr", x, y)
-    normal, moment = squares.sum(0), products.sum(0)
-    # Without a model the centre moves, too: its share of a sum about the mean is n / (n - 1) times.
-    share = models / (models - 1)
-    normals, moments = normal - share * squares, moment - share * products
+    normal, moment = np.einsum("mtr,mts->rs", x, x), np.einsum("mtr,mt->r", x, y)
     slopes = np.linalg.pinv(normal, hermitian=True) @ moment
-    return slopes, np.einsum("mrs,ms->mr", np.linalg.pinv(normals, hermitian=True), moments)
+    without = []
+    for draw in np.unique(draws):
+        kept = draws != draw
+        # Sums about the mean of the rest, from those about the mean of all.
+        centre_x, centre_y, left = x[kept].mean(0), y[kept].mean(0), kept.sum()
+        gone_x, gone_y = x[~kept], y[~kept]
+        rest = (
+            normal
+            - np.einsum("mtr,mts->rs", gone_x, gone_x)
+            - left * np.einsum("tr,ts->rs", centre_x, centre_x)
+        )
+        rest_moment = (
+            moment - np.einsum("mtr,mt->r", gone_x, gone_y) - left * np.einsum("tr,t->r", centre_x, centre_y)
+        )
+        without.append(np.linalg.pinv(rest, hermitian=True) @ rest_moment)
+    return slopes, np.array(without)

@@ -79,7 +79,9 @@ def write_scores(
             [score(outputs, name, share, name in _SLOW) for share in _SHARES]
             for name in job.progress(names, "score", "estimators")
         ]
-        _write_intervals(out, "score", scored, ["estimators", "sizes"], "predictive correlation on held-out models")
+        _write_intervals(
+            out, "score", scored, ["estimators", "sizes"], "predictive correlation on held-out models"
+        )
         if repeated_path:
             with store.open(repeated_path, summaries.KIND) as file:
                 again = estimators.sample_columns(file[f"outputs/{output}"], _EXAMPLES)
@@ -87,18 +89,24 @@ def write_scores(
         found = [reliability(class_means, estimator, size) for size in sizes]
         _write_intervals(out, "reliability", found, ["sizes"], "reliability of class influences")
         _write_intervals(
-            out, "models_needed", models_needed(found[-1], len(summary.rows)), [], "models for reliability 0.9"
+            out,
+            "models_needed",
+            models_needed(found[-1], len(summary.rows)),
+            [],
+            "models for reliability 0.9",
         )
 
 
 def _write_intervals(out: store.Writer, name: str, intervals, dims: list[str], meaning: str) -> None:
     for key in ("value", "low", "high"):
         values = np.vectorize(lambda i, key=key: float(getattr(i, key)))(np.array(intervals, object))
-        out.array(f"{name}/{key}", values, dims, meaning if key == "value" else f"{meaning}: {key} end of 95 %")
+        out.array(
+            f"{name}/{key}", values, dims, meaning if key == "value" else f"{meaning}: {key} end of 95 %"
+        )
 
 
 def _sizes(models: int) -> list[int]:
-    return [int(round(models * share / 2)) * 2 for share in _SHARES]
+    return [round(models * share / 2) * 2 for share in _SHARES]
 
 
 NOTHING = Interval(np.nan, np.nan, np.nan)
@@ -202,7 +210,8 @@ def _halves(draws: np.ndarray) -> np.ndarray:
 def _split_half(means: Outputs, name: str, halves: np.ndarray, kept: np.ndarray) -> float:
     """Mean agreement of two halves of the kept rows over the divisions, corrected to all of them."""
     found = [
-        _agreement(*(_coefficients(means.rows(half & kept), name) for half in (first, ~first))) for first in halves
+        _agreement(*(_coefficients(means.rows(half & kept), name) for half in (first, ~first)))
+        for first in halves
     ]
     half = float(np.mean(found))
     return 2 * half / (1 + half)

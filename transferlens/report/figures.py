@@ -110,9 +110,11 @@ def single_removals(counterfactual: xr.Dataset, output: str) -> Figure:
     """Realised against predicted change of the mean output without one class, report half, with 95 % bars."""
     figure, axis = plt.subplots(figsize=(4.6, 3.8))
     x, y = counterfactual.single_predicted.values, counterfactual.single_change_mean.values
-    x_reach = 1.96 * counterfactual.single_predicted_se.values
+    x_reach = counterfactual.single_predicted_reach.values
     y_reach = np.abs(np.stack([counterfactual.single_change_low, counterfactual.single_change_high]) - y)
-    axis.errorbar(x, y, y_reach, x_reach, fmt="o", color="black", ecolor="#bbbbbb", markersize=4, linewidth=0.8)
+    axis.errorbar(
+        x, y, y_reach, x_reach, fmt="o", color="black", ecolor="#bbbbbb", markersize=4, linewidth=0.8
+    )
     ends = np.array([min(x.min(), y.min()), max(x.max(), y.max())])
     axis.plot(ends, ends, ":", color="#777777", label="realised as predicted")
     if "singles_slope" in counterfactual.attrs:
@@ -127,7 +129,9 @@ def single_removals(counterfactual: xr.Dataset, output: str) -> Figure:
 
 
 def convergence(scores: xr.Dataset) -> Figure:
-    """Predictive correlation of every estimator, and reliability of the reported one, against the models used."""
+    """Predictive correlation of every estimator, and reliability of the reported one, against the
+    models used.
+    """
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.2))
     for estimator in scores.estimator.values:
         name, colour = _ESTIMATORS[str(estimator)]
@@ -138,13 +142,17 @@ def convergence(scores: xr.Dataset) -> Figure:
         left.fill_between(used, curve.score_low, curve.score_high, color=colour, alpha=0.12)
     if "ceiling" in scores:
         left.axhline(float(scores.ceiling), color="black", linestyle="--", linewidth=1, label="ceiling")
-        left.axhspan(float(scores.ceiling_low), float(scores.ceiling_high), color="black", alpha=0.07, linewidth=0)
+        left.axhspan(
+            float(scores.ceiling_low), float(scores.ceiling_high), color="black", alpha=0.07, linewidth=0
+        )
     left.set(xlabel="models", ylabel="correlation with held-out outputs")
     left.legend(frameon=False, fontsize=8)
     known = scores.dropna("models", subset=["reliability"])
     right.plot(known.models, known.reliability, "o-", color="black", markersize=4)
     right.fill_between(known.models, known.reliability_low, known.reliability_high, color="black", alpha=0.12)
-    right.set(xlabel="models", ylabel="reliability of class influences", ylim=(min(0, right.get_ylim()[0]), 1.02))
+    right.set(
+        xlabel="models", ylabel="reliability of class influences", ylim=(min(0, right.get_ylim()[0]), 1.02)
+    )
     return figure
 
 

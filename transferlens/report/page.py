@@ -143,13 +143,13 @@ def _score_cards(scores: xr.Dataset) -> list[tuple[str, str, str]]:
 
 
 def _singles_text(counterfactual: xr.Dataset) -> str:
-    a = counterfactual.attrs
-    if "singles_slope" not in a:
+    found = {k.removeprefix("singles_"): v for k, v in counterfactual.attrs.items()}
+    if "slope" not in found:
         return ""
     return (
-        f"Slope {a['singles_slope']:.2f} (95 % {a['singles_slope_low']:.2f} to {a['singles_slope_high']:.2f}), "
-        f"R² {a['singles_r_squared']:.2f} over {counterfactual.sizes['removed_class']} classes. "
-        f"{a['singles_reliability']:.0%} of the predictions' variance is not estimation error; errors in them "
+        f"Slope {found['slope']:.2f} (95 % {found['slope_low']:.2f} to {found['slope_high']:.2f}), "
+        f"R² {found['r_squared']:.2f} over {counterfactual.sizes['removed_class']} classes. "
+        f"{found['reliability']:.0%} of the predictions' variance is not estimation error; errors in them "
         "draw the slope towards zero."
     )
 

@@ -47,7 +47,9 @@ def train_shard(
     labels, steps = train.examples.labels, None
     if step_matched:
         steps = engine.steps_per_epoch(len(labels), training)
-    with _reserve(path, rows, class_names, architecture, training.epochs, config, inputs, train.device) as out:
+    with _reserve(
+        path, rows, class_names, architecture, training.epochs, config, inputs, train.device
+    ) as out:
         for i in job.progress(range(len(rows)), f"train {path.stem}", "models"):
             network = initial_network(architecture, len(class_names), int(rows.training_seeds[i]))
             network.to(train.device, memory_format=torch.channels_last)

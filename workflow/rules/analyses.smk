@@ -5,9 +5,7 @@ rule subpopulations:
     input:
         unpack(target_files),
         script=code("find_subpopulations.py"),
-        code=code(
-            "find_subpopulations.py", "analyses/subpopulations.py", "analyses/pictures.py"
-        ),
+        code=code("find_subpopulations.py", "analyses/subpopulations.py", "analyses/pictures.py"),
         influence="results/influence/{target}/{recipe}.h5",
     output:
         found="results/analyses/subpopulations/{target}/{recipe}.h5",
@@ -40,9 +38,7 @@ rule failures:
         code=code("explain_failures.py", "analyses/failures.py", "analyses/pictures.py"),
         influence="results/influence/{target}/{recipe}.h5",
         reference="results/studies/reference/summary/{target}/{recipe}.h5",
-        removals=(
-            "results/studies/counterfactual-{target}-{recipe}/summary/{target}/{recipe}.h5"
-        ),
+        removals=("results/studies/counterfactual-{target}-{recipe}/summary/{target}/{recipe}.h5"),
     output:
         found="results/analyses/failures/{target}/{recipe}.h5",
         table="results/analyses/failures/{target}/{recipe}.csv",
@@ -69,11 +65,11 @@ rule failures:
 rule leakage:
     input:
         unpack(target_files),
+        **{f"source_{kind}": path for kind, path in betons(SOURCE).items()},
         script=code("find_leakage.py"),
         code=code("find_leakage.py", "analyses/leakage.py", "analyses/pictures.py"),
         influence="results/example_influence/{target}/{recipe}.h5",
         masks="results/studies/examples/masks/0000.h5",
-        **{f"source_{kind}": path for kind, path in betons(SOURCE).items()},
     output:
         found="results/analyses/leakage/{target}/{recipe}.h5",
         table="results/analyses/leakage/{target}/{recipe}.csv",
