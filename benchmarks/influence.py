@@ -5,7 +5,7 @@ Compares, for M models, K source classes and N target examples, with float32 out
 * one bare matrix product [N, M] x [M, K] of NumPy (the least that influences can cost);
 * the project, `artefact.write_influence` of the margin: checksum and reading of the summary, effects
   and standard errors per example, aggregates with intervals, q-values and jackknife, and the
-  checksummed influence file, synced to disk;
+  checksummed influence file, synced to disk. With differences of means, least squares and ridge;
 * the plain loop, one broadcasted product per target example and side, in PyTorch, on a few examples
   and scaled up.
 
@@ -13,7 +13,7 @@ All use the cores that OMP_NUM_THREADS allows (all by default; jobs of the workf
 run once to warm up; then they are timed in turn, five times, and the table shows medians. The peak
 memory is the most that the process held during the project's runs.
 
-    python benchmarks/influence.py [--models 2000] [--classes 1000] [--examples 5000]
+    python benchmarks/influence.py [--models 2000] [--classes 1000] [--examples 20000] [--design bernoulli]
 """
 
 import argparse
@@ -21,6 +21,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from tables import print_table
 from transferlens import store, studies
 from transferlens.data import index
 from transferlens.data.index import Examples, Index
+from transferlens.data.units import class_units
 from transferlens.influence import artefact, designs
 from transferlens.studies import Rows
 from transferlens.training import outputs, summary, transfer
@@ -37,7 +39,8 @@ from transferlens.training import outputs, summary, transfer
 REPEATS = 5
 SHARD_SIZE = 16  # the default of the configuration
 TARGET_CLASSES = 10
-LOOP_EXAMPLES = 50
+LOOP_EXAMPLES = 200
+ESTIMATORS = ("difference_of_means", "least_squares", "ridge")
 
 
 def main() -> None:
@@ -46,29 +49,30 @@ def main() -> None:
     )
     parser.add_argument("--models", type=int, default=2000)
     parser.add_argument("--classes", type=int, default=1000)
-    parser.add_argument("--examples", type=int, default=5000)
+    parser.add_argument("--examples", type=int, default=20000)
+    parser.add_argument("--design", default="bernoulli")
     sizes = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        run(Path(folder), sizes.models, sizes.classes, sizes.examples)
+        run(Path(folder), sizes.models, sizes.classes, sizes.examples, sizes.design)
 
 
-def run(folder: Path, models: int, classes: int, examples: int) -> None:
-    """Make the inputs in `folder`, time the three, and print."""
+def run(folder: Path, models: int, classes: int, examples: int, design: str) -> None:
+    """Make the inputs in `folder`, time everything in turn, and print."""
     source, target = write_indexes(folder, classes, examples)
-    rows = designs.influence_rows("bernoulli", 0.5, source.class_names, range(models), 0)
+    rows = designs.random_rows("influence", design, 0.5, class_units(source), range(models), 0)
     write_summary(folder, rows, target)
     masks, margins = rows.masks.astype(np.float32), read_margins(folder)
     memory = Memory()
     seconds = medians(
-        lambda: (folder / "influence.h5").unlink(missing_ok=True),
+        lambda: [(folder / f"{name}.h5").unlink(missing_ok=True) for name in ESTIMATORS],
         lambda: margins.T @ masks,
-        lambda: memory.watch(estimate, folder, source, target),
+        *(partial(memory.watch, estimate, folder, target, name) for name in ESTIMATORS),
         lambda: loop(rows.masks, margins[:, :LOOP_EXAMPLES]),
     )
-    seconds[2] *= examples / LOOP_EXAMPLES
-    labels = ["one bare product", "the project, file to file", "a loop over examples (scaled up)"]
+    seconds[-1] *= examples / LOOP_EXAMPLES
+    labels = ["one bare product", *ESTIMATORS, "a loop over examples (scaled up)"]
     print_table(
-        f"Influences of {classes} classes on {examples} examples over {models} models",
+        f"Influences of {classes} classes on {examples} examples over {models} models ({design})",
         ["", "seconds", "ratio"],
         [[a, f"{s:.2f}", f"{s / seconds[0]:.1f}"] for a, s in zip(labels, seconds, strict=True)],
     )
@@ -90,12 +94,12 @@ def seconds_of(function: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def estimate(folder: Path, source: Index, target: Index) -> None:
+def estimate(folder: Path, target: Index, estimator: str) -> None:
     """What the job of the workflow does, with the same inputs recorded."""
-    out, files = folder / "influence.h5", [folder / f"{s}.h5" for s in ("summary", "source", "target")]
-    settings = {"outputs": ["margin"]}
+    out, files = folder / f"{estimator}.h5", [folder / "summary.h5", folder / "target.h5"]
+    settings = {"outputs": ["margin"], "estimator": estimator}
     artefact.write_influence(
-        out, files[0], source, target, settings["outputs"], config=settings, inputs=files
+        out, files[0], target, settings["outputs"], estimator, config=settings, inputs=files
     )
 
 
@@ -144,9 +148,10 @@ def make_index(names: list[str], examples: int) -> Index:
         (positions // len(names) % 2).astype(np.int8),
         positions,
         np.full((examples, 2), 28),
+        positions % len(names),
     )
     groups = ["even" if c % 2 == 0 else "odd" for c in range(len(names))]
-    return Index(names, groups, split, split)
+    return Index(names, groups, split, split, names)
 
 
 def write_summary(folder: Path, rows: Rows, target: Index) -> None:
@@ -163,7 +168,11 @@ def write_summary(folder: Path, rows: Rows, target: Index) -> None:
 
 def write_shard(path: Path, study: Rows, numbers: range, target: Index, effects: np.ndarray) -> None:
     """The datasets of a transfer shard that a summary takes over."""
-    rows = Rows(*(part[numbers.start : numbers.stop] for part in row_parts(study)), study.class_names)
+    rows = Rows(
+        *(part[numbers.start : numbers.stop] for part in row_parts(study)),
+        study.unit_names,
+        study.unit_groups,
+    )
     labels = target.val.labels
     accuracy = np.full((len(rows), 2), 0.5)
     with store.create(path, outputs.KIND, config={}) as out:

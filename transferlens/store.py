@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
@@ -126,7 +127,12 @@ def create(
         ArtefactError: the place cannot be written, or the disk is full.
     """
     path = Path(path)
-    with _writable(path) as temporary, h5py.File(temporary, "w", libver=("v110", "latest")) as file:
+    with (
+        ThreadPoolExecutor(1) as background,
+        _writable(path) as temporary,
+        h5py.File(temporary, "w", libver=("v110", "latest")) as file,
+    ):
+        digests = background.submit(lambda: {str(p): sha256(p) for p in inputs})
         file.attrs.update(
             {
                 "kind": kind,
@@ -134,7 +140,6 @@ def create(
                 "transferlens_version": __version__,
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "config": json.dumps(config, sort_keys=True),
-                "inputs": json.dumps({str(p): sha256(p) for p in inputs}),
                 "software": json.dumps(_software()),
                 "device": device,
                 "git_commit": _git_commit(),
@@ -143,6 +148,7 @@ def create(
         if seed is not None:
             file.attrs["seed"] = seed
         yield Writer(file)
+        file.attrs["inputs"] = json.dumps(digests.result())
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import CLASSES, DATASET
 from transferlens.data import folder, index, sources
 from transferlens.data.sources import ImageSet, Split
-from transferlens.errors import DataError
+from transferlens.errors import ConfigError, DataError
 
 
 def image_set(labels=(0, 0, 0, 0, 1, 1, 1, 1), broken=()):
@@ -63,6 +63,20 @@ def test_a_class_without_images_is_named():
         index.make_index("x", image_set([0, 0, 0, 1]), replace(DATASET, select_fraction=0.6), 0)
 
 
+def test_labels_may_be_groups_and_the_classes_are_kept():
+    images = replace(
+        image_set([0, 1, 2] * 8), class_names=["cat", "car", "cow"], class_groups=["a", "t", "a"]
+    )
+    made, _ = index.make_index("x", images, replace(DATASET, labels="groups"), 0)
+    assert made.class_names == ["a", "t"]
+    assert made.own_classes == ["cat", "car", "cow"]
+    assert made.val.labels[:3].tolist() == [0, 1, 0]
+    assert made.val.classes[:3].tolist() == [0, 1, 2]
+    ungrouped = image_set()
+    with pytest.raises(ConfigError, match=r"data set x: class .a. has no group .2 of 2"):
+        index.make_index("x", ungrouped, replace(DATASET, labels="groups"), 0)
+
+
 def test_an_index_survives_the_disk(dataset, tmp_path):
     made, _ = dataset
     index.write_index(tmp_path / "i.h5", made, [], config={}, seed=0)
@@ -75,7 +89,7 @@ def test_an_index_survives_the_disk(dataset, tmp_path):
 
 def test_unknown_data_sets_and_folders_are_named(tmp_path):
     with pytest.raises(DataError, match=r"unknown data set 'optdigit' .did you mean 'optdigits'"):
-        sources.class_names("optdigit", None)
+        sources.describe("optdigit", None)
     (tmp_path / "train/a").mkdir(parents=True)
     (tmp_path / "val/b").mkdir(parents=True)
     with pytest.raises(DataError, match="class 'b' is not in"):

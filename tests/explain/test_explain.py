@@ -59,9 +59,9 @@ def test_the_surest_harm_comes_first():
     effect[7, 3] = -2.0  # report half, sure
     effect[9, 2], se[9, 2] = -5.0, 3.0  # larger, but hardly known
     effect[8, 1] = -9.0  # select half: must not be shown
-    found = hurt_examples.most_hurt(effect, se, halves, models=50, count=5)
+    found = hurt_examples.most_hurt(effect, se, 48.0, halves, count=5)
     assert found.examples[0] == 7
-    assert found.source_classes[0] == 3
+    assert found.source_units[0] == 3
     assert found.q[0] < 1e-6
     assert 9 not in found.examples
     assert (found.examples % 2 == 1).all()

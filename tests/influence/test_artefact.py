@@ -8,12 +8,12 @@ from scipy import stats
 from transferlens import store, studies
 from transferlens.data.index import Index
 from transferlens.errors import ArtefactError, DataError
-from transferlens.influence import artefact
+from transferlens.influence import artefact, estimators
 from transferlens.studies import Rows
 from transferlens.training import outputs, summary
 
-SOURCE = Index(["cat", "cow", "car"], ["animal", "animal", "thing"], None, None)
-TARGET = Index(["cat", "dog"], ["animal", "animal"], None, None)
+UNITS = ["cat", "cow", "car"], ["animal", "animal", "thing"]
+TARGET = Index(["cat", "dog"], ["animal", "animal"], None, None, ["cat", "dog"])
 MODELS, EXAMPLES = 60, 24
 LABELS, HALVES = np.arange(EXAMPLES) % 2, (np.arange(EXAMPLES) // 2) % 2
 # What each source class adds to the margin of an example of each target class.
@@ -27,9 +27,7 @@ def members(half, *target):
 
 def write_summary(path, masks, margins):
     models = len(masks)
-    rows = Rows(
-        masks, np.arange(models), np.arange(models), [f"m-{i}" for i in range(models)], ["cat", "cow", "car"]
-    )
+    rows = Rows(masks, np.arange(models), np.arange(models), [f"m-{i}" for i in range(models)], *UNITS)
     with store.create(path, summary.KIND, config={}) as out:
         studies.write_row_table(out, rows)
         out.strings("target_class_names", TARGET.class_names, ["target classes"], "test")
@@ -46,8 +44,8 @@ def write_summary(path, masks, margins):
     return path
 
 
-def write_influence(path, summary_path, names=("margin", "correct")):
-    artefact.write_influence(path, summary_path, SOURCE, TARGET, list(names), config={}, inputs=[])
+def write_influence(path, summary_path, names=("margin", "correct"), estimator="difference_of_means"):
+    artefact.write_influence(path, summary_path, TARGET, list(names), estimator, config={}, inputs=[])
     return path
 
 
@@ -70,8 +68,7 @@ def test_example_influences_are_welchs_differences(case):
         difference = margins[masks[:, c]].mean(0) - margins[~masks[:, c]].mean(0)
         np.testing.assert_allclose(found.effect[:, c], difference, atol=1e-5)
         np.testing.assert_allclose(found.se[:, c], difference / expected.statistic, rtol=1e-3)
-    assert found.models == MODELS
-    assert (found.source_class_names, found.target_class_names) == (SOURCE.class_names, TARGET.class_names)
+    assert (found.unit_names, found.target_class_names) == (UNITS[0], TARGET.class_names)
 
 
 def test_class_and_overall_effects_are_means_of_example_effects(case):
@@ -126,6 +123,19 @@ def test_the_numbers_of_models_on_either_side_are_stated(case):
     with h5py.File(path) as file:
         np.testing.assert_array_equal(file["n_in"], masks.sum(0))
         np.testing.assert_array_equal(file["n_out"], MODELS - masks.sum(0))
+
+
+def test_every_estimator_writes_what_it_estimates(case):
+    masks, margins, path = case
+    for name in ("least_squares", "ridge", "lasso"):
+        found = artefact.read_influence(
+            write_influence(path.parent / f"{name}.h5", path.parent / "s.h5", ["margin"], name), "margin"
+        )
+        fitted = estimators.make(name, masks, margins.astype(np.float32))
+        expected = fitted.effects(margins.astype(np.float32))
+        np.testing.assert_allclose(found.effect, expected.effect, atol=1e-5)
+        np.testing.assert_allclose(found.se, expected.se, atol=1e-5)
+        assert found.df == pytest.approx(expected.df)
 
 
 def test_a_class_that_all_models_saw_stops_before_anything_is_written(tmp_path):

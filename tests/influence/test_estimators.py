@@ -1,5 +1,6 @@
 """Influence estimates against hand computation, other libraries, brute force, and planted truths."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 
 import h5py
@@ -154,7 +155,8 @@ def test_blocks_are_whole_chunks_and_cover_every_column(tmp_path, monkeypatch):
     monkeypatch.setattr(estimators, "_BLOCK_BYTES", 12 * 4 * 21)
     with h5py.File(tmp_path / "x.h5", "w") as file:
         stored = file.create_dataset("x", data=outputs, chunks=(4, 10))
-        found = list(estimators.blocks(stored))
+        with ThreadPoolExecutor(1) as disk:
+            found = list(estimators.blocks(stored, disk))
         sample = estimators.sample_columns(stored, 5)
     assert [(b.start, b.stop) for b, _ in found] == [(0, 20), (20, 40), (40, 47)]
     np.testing.assert_array_equal(np.concatenate([part for _, part in found], axis=1), outputs)

@@ -10,6 +10,7 @@ import torch
 from tests.conftest import ARCHITECTURE, CLASSES, TRAINING
 from transferlens import store, studies
 from transferlens.config import RecipeSettings
+from transferlens.data.units import Units
 from transferlens.errors import ArtefactError
 from transferlens.studies import Rows
 from transferlens.training import engine, outputs, source, summary, transfer
@@ -25,7 +26,26 @@ def rows(masks, seeds=None):
         np.array(seeds if seeds is not None else range(count)),
         [f"row-{i}" for i in range(count)],
         list(CLASSES),
+        [""] * 3,
     )
+
+
+def train_shard(path, table, train, val, training, unit_of_image=None, step_matched=False):
+    units = train.examples.labels if unit_of_image is None else unit_of_image
+    source.train_shard(
+        path,
+        table,
+        units,
+        list(CLASSES),
+        train,
+        val,
+        ARCHITECTURE,
+        training,
+        step_matched,
+        config={},
+        inputs=[],
+    )
+    return path
 
 
 @pytest.fixture
@@ -34,9 +54,7 @@ def shard(textures, tmp_path):
     _, train, val = textures
     path = tmp_path / "source.h5"
     table = rows([[1, 1, 1], [1, 1, 0], [0, 0, 0]])
-    training = replace(TRAINING, epochs=6)
-    source.train_shard(path, table, train, val, ARCHITECTURE, training, config={}, inputs=[])
-    return path
+    return train_shard(path, table, train, val, replace(TRAINING, epochs=6))
 
 
 def transferred(shard, textures, path, recipe=FIXED, keep_weights=True):
@@ -61,6 +79,34 @@ def test_a_model_of_no_class_is_the_random_initialisation(shard):
     with store.open(shard, source.KIND) as file:
         for name, tensor in source.initial_network(ARCHITECTURE, 3, 2).state_dict().items():
             np.testing.assert_array_equal(file[f"weights/{name}"][2], tensor.numpy())
+
+
+def test_units_of_images_decide_what_a_model_sees(textures, tmp_path):
+    """Units cut across classes: each model sees the images of its units, and is scored on their classes."""
+    _, train, val = textures
+    labels = train.examples.labels
+    unit_of_image = np.where(labels == 0, 0, np.where(np.arange(90) % 2 == 0, 1, 2))
+    path = train_shard(tmp_path / "s.h5", rows([[1, 0, 0], [1, 1, 0]]), train, val, TRAINING, unit_of_image)
+    with store.open(path, source.KIND) as file:
+        assert file["train_images"][:].tolist() == [30, 60]
+        assert file["accuracy"][0] == file["class_accuracy"][0, 0]
+        assert file["accuracy"][1] == pytest.approx(file["class_accuracy"][1].mean())
+
+
+def test_step_matched_models_take_the_steps_of_the_whole_source(textures, tmp_path, monkeypatch):
+    _, train, val = textures
+    steps = []
+    step = torch.optim.SGD.step
+    monkeypatch.setattr(torch.optim.SGD, "step", lambda *a, **k: (steps.append(0), step(*a, **k))[1])
+    taken = []
+    for masks, matched in (([[1, 1, 1]], False), ([[1, 0, 0]], False), ([[1, 0, 0]], True)):
+        steps.clear()
+        path = train_shard(tmp_path / "s.h5", rows(masks), train, val, TRAINING, step_matched=matched)
+        taken.append(len(steps))
+        with store.open(path, source.KIND) as file:
+            assert np.isfinite(file["log"][:]).all()
+    # 90 images make 5 batches of 16, 30 images 1; three epochs.
+    assert taken == [15, 3, 15]
 
 
 def test_training_is_a_function_of_its_seed(textures):
@@ -166,9 +212,10 @@ def test_a_pretrained_row_is_loaded_not_trained(textures, tmp_path):
     _, _, val = textures
     net = source.initial_network(ARCHITECTURE, 3, 11)
     torch.save(net.state_dict(), tmp_path / "w.pt")
-    table = studies.pretrained_rows(list(CLASSES))
+    table = studies.pretrained_rows(Units(list(CLASSES), [""] * 3, np.arange(3)))
+    weights = str(tmp_path / "w.pt")
     source.load_pretrained(
-        tmp_path / "p.h5", table, str(tmp_path / "w.pt"), val, ARCHITECTURE, config={}, inputs=[]
+        tmp_path / "p.h5", table, list(CLASSES), weights, val, ARCHITECTURE, config={}, inputs=[]
     )
     with store.open(tmp_path / "p.h5", source.KIND) as file:
         np.testing.assert_array_equal(file["weights/head.weight"][0], net.head.weight.detach().numpy())

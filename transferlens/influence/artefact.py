@@ -1,5 +1,6 @@
 """The influence artefact: everything estimated from one summary."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 from transferlens import job, store
 from transferlens.data.index import HALVES, Index
 from transferlens.influence import estimators, relations
-from transferlens.influence.estimators import Estimator
+from transferlens.influence.estimators import Effects, Estimator
 from transferlens.statistics import q_values, t_interval
 from transferlens.training import outputs as stored
 from transferlens.training import summary as summaries
@@ -47,7 +48,7 @@ def write_influence(
         )
         for output in job.progress(outputs, f"influence {path.stem}", "outputs"):
             values = file[f"outputs/{output}"]
-            fitted = estimators.make(estimator, rows.masks, estimators.sample_columns(values))
+            fitted = estimators.make(estimator, rows.masks, values)
             by_class, overall = _write_examples(out, output, fitted, values, summary)
             _write_aggregate(out, f"{output}/class", "target classes", fitted, by_class)
             _write_aggregate(out, f"{output}/overall", None, fitted, overall[:, :, None])
@@ -88,15 +89,23 @@ def _write_examples(
         )
     }
     means = ModelMeans(models, summary)
-    df = np.inf
-    for block, part in estimators.blocks(values):
-        effects = fitted.effects(part)
-        means.add(block, part)
-        columns["effect"][block] = effects.effect
-        columns["se"][block] = effects.se
-        df = effects.df if np.ndim(effects.df) == 0 else models - 2
-    out.attribute(f"{output}_df", float(df))  # of Welch's the upper bound, as they differ by cell
+    # HDF5 does one thing at a time, but leaves the processor to the arithmetic meanwhile.
+    with ThreadPoolExecutor(1) as disk:
+        written = None
+        for block, part in estimators.blocks(values, disk):
+            effects = fitted.effects(part, exact_df=False)
+            means.add(block, part)
+            if written:
+                written.result()
+            written = disk.submit(_write_block, columns, block, effects)
+        written.result()
+    out.attribute(f"{output}_df", float(effects.df))
     return means.by_class(), means.overall()
+
+
+def _write_block(columns: dict[str, h5py.Dataset], block: slice, effects: Effects) -> None:
+    columns["effect"][block] = effects.effect
+    columns["se"][block] = effects.se
 
 
 class ModelMeans:

@@ -5,7 +5,9 @@ independent units: every standard error is over them. Estimates mean the same th
 change of the output when the unit joins a random subset of the others.
 """
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,11 +19,13 @@ from transferlens.seeding import rng_for
 from transferlens.statistics import two_sided_p
 
 # Outputs in memory at a time, in bytes; more only if a single column of chunks is larger.
-_BLOCK_BYTES = 192 << 20
+_BLOCK_BYTES = 32 << 20
 # A piece of effects in bytes: the arithmetic on it stays in the processor's cache.
 _PIECE_BYTES = 1 << 20
 # Pairs beyond the number of units from which least squares takes a pair for one observation.
 _RESIDUAL_PAIRS = 20
+# Outputs that ridge's penalty is chosen on.
+_SAMPLE = 256
 # Ridge's penalties as multiples of a unit's sum of squares, from next to none to almost everything.
 _PENALTIES = np.geomspace(1e-4, 1e3, 29)
 
@@ -48,18 +52,18 @@ class Effects:
 class Estimator(Protocol):
     """Made from masks bool[models, units]; applied to outputs float[models, outputs]."""
 
-    def effects(self, outputs: np.ndarray) -> Effects: ...
+    def effects(self, outputs: np.ndarray, exact_df: bool = True) -> Effects:
+        """Effects with errors; `exact_df` false gives one (largest) df where exact ones differ by cell."""
 
     def coefficients(self, outputs: np.ndarray) -> np.ndarray:
         """The effects alone, float32[outputs, units], without their errors."""
 
 
-def make(name: str, masks: np.ndarray, sample: np.ndarray) -> Estimator:
+def make(name: str, masks: np.ndarray, outputs: np.ndarray | h5py.Dataset) -> Estimator:
     """The estimator of that name for masks bool[models, units].
 
     Args:
-        sample: float[models, outputs], some outputs of the kind it will be applied to; ridge chooses its
-            penalty on them.
+        outputs: [models, outputs] that it will be applied to; ridge chooses its penalty on a sample of them.
 
     Raises:
         ConfigError: too few models for the estimator.
@@ -72,7 +76,7 @@ def make(name: str, masks: np.ndarray, sample: np.ndarray) -> Estimator:
         return LinearFit(Factorisation(masks, is_fold_over(masks) and pairs_suffice), 0.0)
     if name == "ridge":
         factors = Factorisation(masks, is_fold_over(masks))
-        return LinearFit(factors, factors.best_penalty(sample))
+        return LinearFit(factors, factors.best_penalty(sample_columns(outputs, _SAMPLE)))
     return Lasso(masks)
 
 
@@ -129,7 +133,7 @@ class DifferenceOfMeans:
         self.n_in = masks.sum(0).astype(np.float32)
         self.n_out = len(masks) - self.n_in
 
-    def effects(self, outputs: np.ndarray) -> Effects:
+    def effects(self, outputs: np.ndarray, exact_df: bool = True) -> Effects:
         # Centred, so that squares do not cancel in float32; neither effects nor variances depend on it.
         outputs = centred(outputs)
         sum_in = outputs.T @ self.masks
@@ -137,33 +141,43 @@ class DifferenceOfMeans:
         np.square(outputs, out=outputs)
         square_in = outputs.T @ self.masks
         square_all = outputs.sum(0, dtype=np.float64)
-        found = Effects(*(np.empty_like(sum_in) for _ in range(3)))
-        for piece in pieces(len(sum_in), len(self.n_in)):
-            self._combine(piece, sum_in, sum_all, square_in, square_all, found)
-        return found
+        effect, se = np.empty_like(sum_in), np.empty_like(sum_in)
+        df = np.empty_like(sum_in) if exact_df else None
+
+        def combine(piece: slice) -> None:
+            errors = self._errors(
+                sum_in[piece],
+                sum_all[piece, None].astype(np.float32),
+                square_in[piece],
+                square_all[piece, None].astype(np.float32),
+                effect[piece],
+            )
+            np.sqrt(np.add(*errors, out=se[piece]), out=se[piece])
+            if exact_df:
+                df[piece] = _welch_satterthwaite(*errors, self.n_in, self.n_out)
+
+        by_piece(combine, *sum_in.shape)
+        return Effects(effect, se, df if exact_df else float(len(outputs) - 2))
 
     def coefficients(self, outputs: np.ndarray) -> np.ndarray:
-        return self.effects(outputs).effect
+        return self.effects(outputs, exact_df=False).effect
 
-    def _combine(self, piece: slice, sum_in, sum_all, square_in, square_all, found: Effects) -> None:
-        """Effect, standard error and Welch-Satterthwaite degrees of freedom of some outputs."""
-        n_in, n_out = self.n_in, self.n_out
-        sum_out = sum_all[piece, None].astype(np.float32) - sum_in[piece]
-        square_out = square_all[piece, None].astype(np.float32) - square_in[piece]
-        mean_in, mean_out = sum_in[piece] / n_in, sum_out / n_out
-        error_in = _squared_error(sum_in[piece], mean_in, square_in[piece], n_in)
-        error_out = _squared_error(sum_out, mean_out, square_out, n_out)
-        np.subtract(mean_in, mean_out, out=found.effect[piece])
-        error = error_in + error_out
-        np.sqrt(error, out=found.se[piece])
-        error_in **= 2
-        error_in /= n_in - 1
-        error_out **= 2
-        error_out /= n_out - 1
-        error_in += error_out
-        error **= 2
-        found.df[piece] = n_in + n_out - 2  # of pooled variances, where the outputs are constant
-        np.divide(error, error_in, out=found.df[piece], where=error_in > 0)
+    def _errors(self, sum_in, sum_all, square_in, square_all, effect) -> tuple[np.ndarray, np.ndarray]:
+        """Squared standard errors of the means with and without; writes their difference into `effect`."""
+        mean_in = sum_in / self.n_in
+        error_in = _squared_error(sum_in, mean_in, square_in, self.n_in)
+        sum_out = sum_all - sum_in
+        mean_out = sum_out / self.n_out
+        error_out = _squared_error(sum_out, mean_out, square_all - square_in, self.n_out)
+        np.subtract(mean_in, mean_out, out=effect)
+        return error_in, error_out
+
+
+def _welch_satterthwaite(error_in, error_out, n_in, n_out) -> np.ndarray:
+    """Degrees of freedom; those of pooled variances where the outputs are constant."""
+    spread = error_in**2 / (n_in - 1) + error_out**2 / (n_out - 1)
+    pooled = np.broadcast_to(n_in + n_out - 2, spread.shape).astype(np.float32)
+    return np.divide((error_in + error_out) ** 2, spread, out=pooled, where=spread > 0)
 
 
 def _squared_error(total: np.ndarray, mean: np.ndarray, square: np.ndarray, n: np.ndarray) -> np.ndarray:
@@ -185,19 +199,22 @@ class PairedDifferences:
     def __init__(self, masks: np.ndarray):
         self.signs = np.where(masks[0::2], np.float32(1), np.float32(-1))  # [pairs, units]
 
-    def effects(self, outputs: np.ndarray) -> Effects:
+    def effects(self, outputs: np.ndarray, exact_df: bool = True) -> Effects:
         pairs = len(self.signs)
         difference = (outputs[0::2] - outputs[1::2]).astype(np.float32, copy=False)
         effect = difference.T @ self.signs
         effect /= pairs
         mean_square = np.square(difference, out=difference).mean(0, dtype=np.float64)
         se = np.empty_like(effect)
-        for piece in pieces(*effect.shape):
+
+        def combine(piece: slice) -> None:
             np.square(effect[piece], out=se[piece])
             np.subtract(mean_square[piece, None].astype(np.float32), se[piece], out=se[piece])
             np.maximum(se[piece], 0, out=se[piece])
             se[piece] /= pairs - 1
             np.sqrt(se[piece], out=se[piece])
+
+        by_piece(combine, *effect.shape)
         return Effects(effect, se, float(pairs - 1))
 
     def coefficients(self, outputs: np.ndarray) -> np.ndarray:
@@ -306,7 +323,7 @@ class LinearFit:
         self.noise_share = (1 / np.maximum(1 - leverages, 1e-6)).astype(np.float32)[:, None]
         self.df = float(len(leverages) - leverages.sum())
 
-    def effects(self, outputs: np.ndarray) -> Effects:
+    def effects(self, outputs: np.ndarray, exact_df: bool = True) -> Effects:
         observed = self.factors.observe(outputs)
         effect = observed.T @ self.weights
         observed -= self.factors.x @ effect.T  # now residuals
@@ -339,7 +356,7 @@ class Lasso:
         self.fold = fold_of_rows(masks, self.folds)
         self.group = fold_of_rows(masks, self.groups)
 
-    def effects(self, outputs: np.ndarray) -> Effects:
+    def effects(self, outputs: np.ndarray, exact_df: bool = True) -> Effects:
         columns = [self._with_error(y) for y in outputs.T.astype(np.float64)]
         effect, se = (np.array([c[i] for c in columns], np.float32) for i in range(2))
         return Effects(effect, se, float(self.groups - 1))
@@ -390,24 +407,30 @@ def centred(outputs: np.ndarray) -> np.ndarray:
     return np.subtract(outputs, mean.astype(np.float32), dtype=np.float32)
 
 
-def pieces(outputs: int, units: int) -> Iterator[slice]:
-    """Slices of about a megabyte of effects."""
+def by_piece(function: Callable[[slice], None], outputs: int, units: int) -> None:
+    """Call a function for slices of about a megabyte of effects, on as many threads as the job has."""
     length = max(1, _PIECE_BYTES // (4 * units))
-    for start in range(0, outputs, length):
-        yield slice(start, min(start + length, outputs))
+    slices = [slice(start, min(start + length, outputs)) for start in range(0, outputs, length)]
+    with ThreadPoolExecutor(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))) as threads:
+        list(threads.map(function, slices))
 
 
-def blocks(outputs: h5py.Dataset | np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+def blocks(outputs: h5py.Dataset, disk: Executor) -> Iterator[tuple[slice, np.ndarray]]:
     """Blocks of columns of a stored output [models, examples], so that memory is bounded.
 
-    Blocks are whole columns of the file's chunks, so that every chunk is read once.
+    Blocks are whole columns of the file's chunks, so that every chunk is read once; the next one is read on
+    `disk` while the caller works.
     """
     models, examples = outputs.shape
-    width = outputs.chunks[1] if getattr(outputs, "chunks", None) else examples
+    width = outputs.chunks[1] if outputs.chunks else examples
     step = max(1, _BLOCK_BYTES // (4 * models * width)) * width
-    for start in range(0, examples, step):
-        block = slice(start, min(start + step, examples))
-        yield block, outputs[:, block]
+    slices = [slice(start, min(start + step, examples)) for start in range(0, examples, step)]
+    following = disk.submit(lambda: outputs[:, slices[0]])
+    for block, after in zip(slices, [*slices[1:], None], strict=True):
+        part = following.result()
+        if after:
+            following = disk.submit(lambda after=after: outputs[:, after])
+        yield block, part
 
 
 def sample_columns(outputs: h5py.Dataset | np.ndarray, most: int = 256) -> np.ndarray:

@@ -63,21 +63,15 @@ def _pooled_slopes(counts: np.ndarray, means: np.ndarray, draws: np.ndarray) -> 
         float64[relations] from all models, and float64[draws, relations] leaving each draw out.
     """
     x, y = counts - counts.mean(0), means - means.mean(0)
-    normal, moment = np.einsum("mtr,mts->rs", x, x), np.einsum("mtr,mt->r", x, y)
+    starts = np.flatnonzero(np.diff(draws, prepend=-1))
+    # Sums over the models of each draw.
+    squares = np.add.reduceat(np.einsum("mtr,mts->mrs", x, x), starts)
+    products = np.add.reduceat(np.einsum("mtr,mt->mr", x, y), starts)
+    x_sums, y_sums = np.add.reduceat(x, starts), np.add.reduceat(y, starts)
+    left = len(x) - np.diff(starts, append=len(x))  # models without the draw
+    normal, moment = squares.sum(0), products.sum(0)
+    # Without a draw the centre moves, too: sums about it lose another (sum over the draw)^2 / models left.
+    normals = normal - squares - np.einsum("dtr,dts->drs", x_sums, x_sums) / left[:, None, None]
+    moments = moment - products - np.einsum("dtr,dt->dr", x_sums, y_sums) / left[:, None]
     slopes = np.linalg.pinv(normal, hermitian=True) @ moment
-    without = []
-    for draw in np.unique(draws):
-        kept = draws != draw
-        # Sums about the mean of the rest, from those about the mean of all.
-        centre_x, centre_y, left = x[kept].mean(0), y[kept].mean(0), kept.sum()
-        gone_x, gone_y = x[~kept], y[~kept]
-        rest = (
-            normal
-            - np.einsum("mtr,mts->rs", gone_x, gone_x)
-            - left * np.einsum("tr,ts->rs", centre_x, centre_x)
-        )
-        rest_moment = (
-            moment - np.einsum("mtr,mt->r", gone_x, gone_y) - left * np.einsum("tr,t->r", centre_x, centre_y)
-        )
-        without.append(np.linalg.pinv(rest, hermitian=True) @ rest_moment)
-    return slopes, np.array(without)
+    return slopes, np.einsum("drs,ds->dr", np.linalg.pinv(normals, hermitian=True), moments)

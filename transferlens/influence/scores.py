@@ -11,6 +11,7 @@
 Draws of masks (models, or complementary pairs of models) are the units of resampling throughout.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,8 +67,9 @@ def write_scores(
         summary = summaries.read_summary(file)
         outputs = Outputs(summary.rows.masks, estimators.sample_columns(file[f"outputs/{output}"], _EXAMPLES))
         means = ModelMeans(len(summary.rows), summary)
-        for block, part in estimators.blocks(file[f"outputs/{output}"]):
-            means.add(block, part)
+        with ThreadPoolExecutor(1) as disk:
+            for block, part in estimators.blocks(file[f"outputs/{output}"], disk):
+                means.add(block, part)
         class_means = Outputs(summary.rows.masks, means.by_class()[:, 1])
     with store.create(path, KIND, config=config, inputs=inputs) as out:
         out.strings("estimators", names, ["estimators"], "estimator")
