@@ -17,13 +17,9 @@ def main(arguments):
     chosen = make_units(source, settings["units"])
     rows, seed, study = range(*settings["rows"]), settings["seed"], settings["study"]
     inputs = [arguments.index, *filter(None, (arguments.influence, arguments.mapping))]
-    if study == "reference":
-        table = studies.reference_rows(chosen, rows, seed)
-    elif study == "pretrained":
-        table = studies.pretrained_rows(chosen)
-    elif "design" in settings:
+    if "design" in settings:
         table = designs.random_rows(study, settings["design"], settings["keep"], chosen, rows, seed)
-    else:
+    elif "orders" in settings:
         table = orders.counterfactual_rows(
             orders.Removals.of(settings),
             read_evidence(arguments, settings["output"], source, chosen),
@@ -32,6 +28,10 @@ def main(arguments):
             rows,
             seed,
         )
+    elif study == "pretrained":
+        table = studies.pretrained_rows(chosen)
+    else:
+        table = studies.reference_rows(chosen, rows, seed)
     studies.write_rows(arguments.out, table, chosen, config=settings, seed=seed, inputs=inputs)
 
 

@@ -56,7 +56,7 @@ def test_a_new_target_runs_its_transfers_and_below(finished):
     jobs = planned(finished, "--config", "targets={digits-and-clothes: {}}")
     counterfactual = 1
     assert jobs["train_source"] == jobs["draw_masks"] == counterfactual
-    assert jobs["transfer"] == 1 + 2 + counterfactual  # reference, influence
+    assert jobs["transfer"] == 1 + 2 + 1 + counterfactual  # reference, influence, repeated
     assert "dataset" not in jobs
     assert jobs["influence"] == jobs["heatmaps"] == jobs["figures"] == 1
 
@@ -68,9 +68,33 @@ def test_a_new_recipe_runs_its_transfers_and_below(finished):
         "recipes={full: {kind: full}}",
         "targets={optdigits: {recipes: [fixed, full]}}",
     )
-    assert jobs["transfer"] == 1 + 2 + 1
+    assert jobs["transfer"] == 1 + 2 + 1 + 1
     assert jobs["train_source"] == 1
     assert jobs["influence"] == 1
+
+
+def test_an_analysis_setting_repeats_that_analysis_only(finished):
+    jobs = planned(finished, "--config", "analyses={failures: {examples: 3}}")
+    assert jobs == {"failures": 1, "report": 1}
+
+
+def test_smaller_targets_train_no_source_model(finished):
+    jobs = planned(finished, "--config", "targets={optdigits: {sizes: [2]}}")
+    assert "train_source" not in jobs
+    assert jobs["transfer"] == 1 + 2  # reference and influence models on the smaller target
+    assert jobs["influence"] == jobs["small_targets"] == jobs["report"] == 1
+
+
+def test_another_architecture_reuses_the_masks(finished):
+    jobs = planned(finished, "--config", "studies={reuse: {architecture: {name: small_resnet, width: 16}}}")
+    assert jobs["train_source"] == jobs["transfer"] == 1 + 1  # its reference and counterfactual models
+    assert jobs["reuse"] == jobs["figures"] == 1
+    assert "influence" not in jobs
+
+
+def test_compared_estimators_are_scored_again_and_nothing_else(finished):
+    jobs = planned(finished, "--config", "influence={compared: [ridge]}")
+    assert jobs == {"score": 1, "figures": 1, "report": 1}
 
 
 def test_a_changed_figure_redraws_and_rewrites_the_page(finished):
@@ -92,6 +116,6 @@ def test_a_changed_estimator_estimates_again_and_nothing_is_retrained_before(fin
 
 def test_a_changed_training_setting_retrains_everything(finished):
     jobs = planned(finished, "--config", "source_training={epochs: 4}")
-    assert jobs["train_source"] == jobs["transfer"] == 1 + 2 + 1
+    assert jobs["train_source"] == jobs["transfer"] == 1 + 2 + 1 + 1
     assert "dataset" not in jobs
     assert "beton" not in jobs

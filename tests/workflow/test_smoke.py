@@ -8,7 +8,6 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 from tests.workflow.conftest import snakemake
 from transferlens import open_results
@@ -21,17 +20,17 @@ def results(smoke):
     return open_results(smoke / "results")
 
 
+def fitted(masks, outputs):
+    """Plain least squares of outputs [models, ...] on masks, without the intercept: [classes, ...]."""
+    design = np.column_stack([np.ones(len(masks)), masks])
+    return np.linalg.lstsq(design, outputs, rcond=None)[0][1:]
+
+
 def test_influences_equal_a_plain_computation_from_the_summary(results):
     summary = results.summary("influence", "optdigits", "fixed")
     influence = results.influence("optdigits", "fixed", "margin")
-    for source_class in ("digit 0", "bag"):
-        seen = summary.mask.sel(source_class=source_class).values
-        margins = summary.margin.values.astype(float)
-        expected = stats.ttest_ind(margins[seen], margins[~seen], equal_var=False)
-        effect = margins[seen].mean(0) - margins[~seen].mean(0)
-        found = influence.sel(source_class=source_class)
-        np.testing.assert_allclose(found.effect, effect, atol=1e-4)
-        np.testing.assert_allclose(found.se, effect / expected.statistic, rtol=1e-3)
+    expected = fitted(summary.mask.values, summary.margin.values.astype(float))
+    np.testing.assert_allclose(influence.effect.values, expected.T, atol=1e-3)
 
 
 def test_aggregates_are_over_the_examples_of_their_half(results):
@@ -39,9 +38,46 @@ def test_aggregates_are_over_the_examples_of_their_half(results):
     influence = results.influence("optdigits", "fixed", "margin")
     chosen = (summary.example_half == "report") & (summary.example_class == "digit 4")
     per_model = summary.margin.values.astype(float)[:, chosen.values].mean(1)
-    seen = summary.mask.sel(source_class="digit 4").values
-    found = influence.class_effect.sel(half="report", target_class="digit 4", source_class="digit 4")
-    assert float(found) == pytest.approx(per_model[seen].mean() - per_model[~seen].mean(), abs=1e-4)
+    found = influence.class_effect.sel(half="report", target_class="digit 4")
+    np.testing.assert_allclose(found, fitted(summary.mask.values, per_model), atol=1e-3)
+
+
+def test_masks_come_in_complementary_pairs(results):
+    masks = results.summary("influence", "optdigits", "fixed").mask.values
+    np.testing.assert_array_equal(masks[0::2], ~masks[1::2])
+    repeated = results.summary("repeated", "optdigits", "fixed")
+    np.testing.assert_array_equal(repeated.mask, masks[: repeated.sizes["model"]])
+
+
+def test_scores_lie_below_their_ceiling_and_know_every_estimator(results):
+    scores = results.scores("optdigits", "fixed")
+    assert set(scores.estimator.values) == {"least_squares", "difference_of_means", "ridge", "lasso"}
+    assert scores.models.values.tolist() == [4, 8, 16, 24, 32]
+    whole = scores.sel(models=32)
+    assert (whole.score < float(scores.ceiling_high)).all()
+    assert (whole.score_low < whole.score_high).all()
+
+
+def test_single_removals_are_set_against_their_predictions(results):
+    found = results.counterfactual("optdigits", "fixed")
+    influence = results.influence("optdigits", "fixed", "p_true").sel(half="report")
+    for name in found.removed_class.values:
+        predicted = float(found.single_predicted.sel(removed_class=name))
+        assert predicted == pytest.approx(-float(influence.overall_effect.sel(source_class=name)), abs=1e-6)
+    before = results.summary("reference", "optdigits", "fixed")
+    after = results.summary("counterfactual-optdigits-fixed", "optdigits", "fixed")
+    report = (before.example_half == "report").values
+    (row,) = np.flatnonzero(after.label.values == "single-0-1")
+    (full,) = np.flatnonzero(before.label.values == "full-1")
+    change = after.p_true.values[row, report].mean() - before.p_true.values[full, report].mean()
+    stored = h5py.File(results.folder / "counterfactual/optdigits/fixed.h5")["singles/change"][0, 1]
+    assert stored == pytest.approx(change, abs=1e-6)
+
+
+def test_handpicked_models_see_the_classes_picked(results):
+    models = results.summary("counterfactual-optdigits-fixed", "optdigits", "fixed")
+    mask = models.mask.values[models.label.values.tolist().index("handpicked-0-0")]
+    assert set(models.source_class.values[mask]) == {f"digit {d}" for d in range(10)}
 
 
 def test_outputs_agree_with_each_other(results):
@@ -62,7 +98,8 @@ def test_counterfactual_models_miss_exactly_the_ranked_classes(results):
     for label, mask in zip(models.label.values, models.mask.values, strict=True):
         order, k, _ = label.rsplit("-", 2)
         removed = set(models.source_class.values[~mask])
-        assert len(removed) == int(k)
+        if order in ("top", "bottom", "random"):
+            assert len(removed) == int(k)
         if order == "bottom":
             assert removed == set(ranked.index[: int(k)])
         if order == "top":
@@ -106,8 +143,8 @@ def test_page_is_self_contained_and_says_what_the_tables_say(smoke):
     page = (smoke / "results/report/index.html").read_text()
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", page)
     assert not re.search(r"url\((?!['\"]?(?:#|data:))", page)
-    assert page.count("<svg") == 3
-    assert page.count('<img src="data:image/png;base64,') == 1
+    assert page.count("<svg") == 5
+    assert page.count('<img src="data:image/png;base64,') == 3
     checks = pd.read_csv(smoke / "results/report/optdigits/fixed/checks.csv")
     assert len(checks) == 3
     for row in checks.itertuples():

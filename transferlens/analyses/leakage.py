@@ -167,9 +167,8 @@ def draw(pairs: list[StrongPair], found: pd.DataFrame, source: Images, val: Imag
     for i, (pair, row) in enumerate(zip(pairs, found.itertuples(), strict=True)):
         column, first = i % columns, 2 * pair.end
         title = f"{ENDS[pair.end]}\n" if column == 0 else ""
-        pictures.show(
-            axes[first, column], above[i], f"{title}{row.target_class}\n{row.effect:+.2f} ± {row.se:.2f}"
-        )
+        numbers = f"{row.effect:+.2f} ± {row.se:.2f}\nq {row.q:.2g}"
+        pictures.show(axes[first, column], above[i], f"{title}{row.target_class}\n{numbers}")
         note = ", duplicate?" if row.near_duplicate else ""
         pictures.show(
             axes[first + 1, column], below[i], f"source: {row.source_class}\nlike {row.likeness:.2f}{note}"

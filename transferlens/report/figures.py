@@ -101,7 +101,9 @@ def counterfactual_curves(counterfactual: xr.Dataset) -> Figure:
         removed = report.attrs["handpicked_removed"]
         reach = [[picked[0] - picked[1]], [picked[2] - picked[0]]]
         axis.errorbar([removed], picked[:1], reach, fmt="s", color="black", label="picked by hand", capsize=3)
+    low, high = axis.get_ylim()
     axis.set(xlabel="source classes removed", ylabel="target accuracy (report half)")
+    axis.set_ylim(max(low, 0), min(high, 1))  # Student's intervals of few repeats reach beyond
     axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
@@ -148,6 +150,8 @@ def convergence(scores: xr.Dataset) -> Figure:
     left.set(xlabel="models", ylabel="correlation with held-out outputs")
     left.legend(frameon=False, fontsize=8)
     known = scores.dropna("models", subset=["reliability"])
+    if not known.sizes["models"]:
+        right.text(0.05, 0.5, "needs more models", transform=right.transAxes)
     right.plot(known.models, known.reliability, "o-", color="black", markersize=4)
     right.fill_between(known.models, known.reliability_low, known.reliability_high, color="black", alpha=0.12)
     right.set(

@@ -254,6 +254,14 @@ def _warnings(
                     f"{section.target} / {section.recipe}: the expectation that {check.statement} is not "
                     f"established by this run ({_interval_text(check.interval)})."
                 )
+        scores = results.scores(section.target, section.recipe)
+        reported = scores.sel(estimator=scores.attrs["reported_estimator"]).isel(models=-1)
+        if not float(reported.score_low) > 0:
+            found.append(
+                f"{section.target} / {section.recipe}: the influences on single examples do not predict "
+                "models that were held out (the correlation's interval includes zero); raise "
+                "studies.influence.models."
+            )
         counterfactual = results.counterfactual(section.target, section.recipe)
         if counterfactual.sizes["repeat"] < _FEW_REPEATS:
             found.append(

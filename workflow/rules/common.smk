@@ -42,7 +42,8 @@ def checked(raw):
 def described(config, name):
     """(class names, their groups) of a data set."""
     settings = config["datasets"][name]
-    names, groups = sources.describe(name, settings.get("path"), settings.get("groups"))
+    images = settings.get("of", name)
+    names, groups = sources.describe(images, settings.get("path"), settings.get("groups"))
     if settings["labels"] == "groups":
         require_groups(f"data set {name}", names, groups)
     return names, groups
@@ -199,8 +200,10 @@ def target_files(wildcards):
 def images_of(dataset):
     """The name and settings of the data set that holds a data set's images."""
     name, size = SIZES.get(dataset, (dataset, None))
-    settings = config["datasets"][name]
-    return name, settings if size is None else {**settings, "train_per_class": size}
+    settings = {k: v for k, v in config["datasets"][name].items() if k != "of"}
+    if size is not None:
+        settings["train_per_class"] = size
+    return config["datasets"][name].get("of", name), settings
 
 
 def groups_file(wildcards):

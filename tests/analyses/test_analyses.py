@@ -1,0 +1,207 @@
+"""Analyses find what was planted in influences, summaries and images."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from sklearn.metrics import roc_auc_score
+
+from transferlens.analyses import failures, leakage, small_targets, subpopulations
+from transferlens.data.index import Examples, Index
+from transferlens.results import open_results
+
+SOURCES, TARGETS, EXAMPLES = ["cat", "cow", "car"], ["animal", "thing"], 80
+OWN = ["cat", "cow", "car", "cup"]
+CLASSES = np.arange(EXAMPLES) % 4
+LABELS, HALVES = CLASSES // 2, (np.arange(EXAMPLES) // 4 % 2).astype(np.int8)
+
+
+def influence_of(effect, se=0.05, df=100.0):
+    effect = np.asarray(effect, float)
+    return xr.Dataset(
+        {
+            "effect": (("example", "source_class"), effect),
+            "se": (("example", "source_class"), np.full(effect.shape, se)),
+        },
+        {
+            "source_class": SOURCES,
+            "target_class": TARGETS,
+            "example_class": ("example", np.array(TARGETS)[LABELS]),
+            "example_half": ("example", np.array(["select", "report"])[HALVES]),
+        },
+        {"df": df},
+    )
+
+
+@pytest.fixture
+def target():
+    val = Examples([f"x/{i}" for i in range(EXAMPLES)], LABELS, HALVES, LABELS, LABELS, CLASSES)
+    return Index(TARGETS, ["", ""], val, val, OWN)
+
+
+@pytest.fixture
+def planted():
+    """The source class `cat` helps the cats among the animals; nothing else differs by more than noise."""
+    effect = np.random.default_rng(0).normal(0, 0.05, (EXAMPLES, 3))
+    effect[CLASSES == 0, 0] += 0.5
+    return influence_of(effect)
+
+
+def test_the_pair_that_differs_between_examples_is_found_with_its_ends(planted, target):
+    first, *rest = subpopulations.find_pairs(planted, pairs=3, examples=5)
+    assert (first.target_class, first.source_class) == ("animal", "cat")
+    assert first.spread == pytest.approx(0.25, abs=0.05)
+    assert all(pair.spread < 0.05 for pair in rest)
+    assert (HALVES[first.examples] == 1).all()
+    assert (CLASSES[first.examples[0]] == 0).all()
+    assert (CLASSES[first.examples[1]] == 1).all()
+    assert (np.diff(first.effect[0]) <= 0).all()
+    table = subpopulations.pair_table([first], target)
+    assert table.query("end == 'most helped'").own_class.unique().tolist() == ["cat"]
+
+
+def test_without_differences_beyond_noise_there_is_no_pair():
+    assert subpopulations.find_pairs(influence_of(np.zeros((EXAMPLES, 3))), 3, 5) == []
+
+
+def test_finer_classes_are_found_by_the_influence_of_their_name(planted, target):
+    table = subpopulations.finer_classes(planted, target).set_index("source_class")
+    assert table.index.tolist() == SOURCES  # `cup` is not in the source
+    assert table.auroc["cat"] == 1
+    assert table.low["cow"] < 0.5 < table.high["cow"]
+    assert (table.examples == 20).all()
+    assert (table.of_the_class == 10).all()
+
+
+def test_auroc_agrees_with_scikit_learn_ties_included():
+    rng = np.random.default_rng(0)
+    values, positive = rng.integers(0, 5, 60).astype(float), rng.random(60) < 0.3
+    found = subpopulations.auroc(values, positive)
+    assert found.value == pytest.approx(roc_auc_score(positive, values))
+    assert found.low < found.value < found.high
+
+
+def summary_of(labels, masks, p_true, prediction):
+    models = len(labels)
+    return xr.Dataset(
+        {
+            "mask": (("model", "source_class"), np.array(masks, bool)),
+            "p_true": (("model", "example"), p_true),
+            "prediction": (("model", "example"), prediction),
+            "correct": (("model", "example"), prediction == LABELS),
+        },
+        {"label": ("model", labels), "source_class": SOURCES, "model": np.arange(models)},
+    )
+
+
+def test_a_failure_is_traced_to_its_class_and_tested_by_the_models_without_it():
+    """Example 5 (report half) is wrong because of `cow`; models without it get it right."""
+    effect = np.zeros((EXAMPLES, 3))
+    effect[5, 1], effect[1, 1] = -0.4, -0.9  # example 1 is of the select half
+    wrong = LABELS.copy()
+    wrong[[1, 5]] = 1 - wrong[[1, 5]]
+    p_full = np.full((4, EXAMPLES), 0.9)
+    p_full[:, 5] = [0.2, 0.3, 0.2, 0.3]
+    full = summary_of(
+        ["full-0", "scratch-0", "full-1", "scratch-1"], [[1] * 3, [0] * 3] * 2, p_full, np.tile(wrong, (4, 1))
+    )
+    p_without = np.full((4, EXAMPLES), 0.9)
+    p_without[:, 5] = [0.2, 0.6, 0.3, 0.7]
+    predictions = np.stack([wrong, LABELS, wrong, LABELS])
+    removals = summary_of(
+        ["single-0-0", "single-1-0", "single-0-1", "single-1-1"],
+        [[0, 1, 1], [1, 0, 1]] * 2,
+        p_without,
+        predictions,
+    )
+    (found,) = failures.find_failures(influence_of(effect), full, removals, "p_true", count=5)
+    assert (found.example, found.true, found.predicted, found.correct) == (5, "animal", "thing", 0)
+    assert found.classes[0] == found.removed == "cow"
+    assert found.expected == pytest.approx(0.4)
+    assert found.change.value == pytest.approx(np.mean([0.6 - 0.2, 0.7 - 0.2]))
+    assert (found.predicted_without, found.correct_without) == ("animal", 1)
+    assert found.q[0] < 1e-4
+    table = failures.table([found], [f"x/{i}" for i in range(EXAMPLES)])
+    assert table.example.unique().tolist() == ["x/5"]
+
+
+def test_failures_without_single_removals_name_their_classes_only():
+    effect = np.zeros((EXAMPLES, 3))
+    wrong = LABELS.copy()
+    wrong[5] = 1 - wrong[5]
+    full = summary_of(["full-0"], [[1] * 3], np.full((1, EXAMPLES), 0.5), wrong[None])
+    none = summary_of(["top-1-0"], [[0, 1, 1]], np.full((1, EXAMPLES), 0.5), wrong[None])
+    (found,) = failures.find_failures(influence_of(effect), full, none, "p_true", count=5)
+    assert found.removed is None
+    assert found.change is None
+
+
+def sized(matrix, full, scratch):
+    influence = xr.Dataset(
+        {"class_effect": (("half", "t", "s"), np.stack([matrix * 0, matrix]))}, {"half": ["select", "report"]}
+    )
+    reference = xr.Dataset(
+        {
+            "accuracy": (
+                ("model", "half"),
+                np.column_stack([np.zeros(4), np.ravel(np.column_stack([full, scratch]))]),
+            ),
+            "mask": (("model", "source_class"), np.tile([[True], [False]], (2, 3))),
+        },
+        {"half": ["select", "report"]},
+    )
+    return influence, reference
+
+
+def test_sizes_are_compared_with_the_whole_target():
+    matrix = np.random.default_rng(0).normal(size=(4, 6))
+    whole, part = sized(matrix, [0.8, 0.9], [0.5, 0.7]), sized(-matrix, [0.6, 0.6], [0.2, 0.4])
+    table = small_targets.compare(
+        {"whole": 100, "part": 20},
+        {"whole": whole[0], "part": part[0]},
+        {"whole": whole[1], "part": part[1]},
+        "whole",
+    )
+    assert table.target.tolist() == ["part", "whole"]
+    assert table.agreement.tolist() == pytest.approx([-1, 1])
+    assert table.gain.tolist() == pytest.approx([0.3, 0.25])
+    assert table.gain_low[1] < 0.25 < table.gain_high[1]
+
+
+def test_a_planted_copy_is_found_and_flagged(textures):
+    """The block that holds a target image's copy helps that image; the copy is pointed out."""
+    made, train, val = textures
+    blocks = [np.arange(start, start + 10) for start in range(0, 90, 10)]
+    report = np.flatnonzero(made.val.halves == 1)
+    rng = np.random.default_rng(0)
+    effect = rng.normal(0, 0.05, (36, 9))
+    effect[report[3], 4] = 2.0
+    effect[report[5], 7] = -2.0
+    effect[np.flatnonzero(made.val.halves == 0)[0], 0] = 9.0  # select half: must not be shown
+    influence = xr.Dataset(
+        {
+            "effect": (("example", "source_class"), effect),
+            "se": (("example", "source_class"), np.full((36, 9), 0.05)),
+        },
+        {
+            "source_class": [f"block {b}" for b in range(9)],
+            "example_half": ("example", np.array(["select", "report"])[made.val.halves]),
+        },
+        {"df": 100.0},
+    )
+    same, _ = leakage.find_pairs(influence, 1, [np.arange(36)] * 9, val, val)
+    assert [(p.end, p.block, p.example) for p in same] == [(0, 4, report[3]), (1, 7, report[5])]
+    assert same[0].source_image == report[3]  # the image itself is in the "block"
+    assert same[0].likeness == pytest.approx(1)
+    other, baseline = leakage.find_pairs(influence, 2, blocks, train, val)
+    table = leakage.table(other, influence, made, made, duplicate_from=0.999)
+    assert table.block.tolist()[0] == "block 4"
+    assert not table.near_duplicate.any()
+    assert len(baseline) == 200
+    assert other[0].source_image in blocks[4]
+    assert isinstance(table, pd.DataFrame)
+
+
+def test_analyses_read_results_by_name(tmp_path):
+    with pytest.raises(Exception, match="no such file"):
+        open_results(tmp_path).scores("x", "y")
