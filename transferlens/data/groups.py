@@ -1,18 +1,38 @@
-"""Groups of classes: coarser names, from a table."""
+"""Groups of classes: coarser names, from a table or a level of WordNet."""
 
 import csv
+import re
 from pathlib import Path
 
+from transferlens.data import wordnet
 from transferlens.errors import ConfigError, nearest
 
 
-def read_groups(path: str | Path, class_names: list[str]) -> list[str]:
-    """The group of every class, in the order of the classes, from a CSV table with columns `class` and
-    `group`.
+def read_groups(origin: str | Path, class_names: list[str]) -> list[str]:
+    """The group of every class, in the order of the classes.
+
+    Args:
+        origin: `wordnet-<level>`, or the path of a CSV table with the columns `class` and `group`.
 
     Raises:
-        ConfigError: no such file or columns, an unknown or repeated class, or classes without a group.
+        ConfigError: groups that do not fit the classes.
     """
+    level = wordnet_level(origin)
+    if level is None:
+        groups = _read_table(origin, class_names)
+    else:
+        groups = wordnet.groups_at_level(class_names, level)
+    require_groups(str(origin), class_names, groups)
+    return groups
+
+
+def wordnet_level(origin: str | Path) -> int | None:
+    """The level of `wordnet-<level>`; None for the path of a table."""
+    match = re.fullmatch(r"wordnet-(\d+)", str(origin))
+    return int(match.group(1)) if match else None
+
+
+def _read_table(path: str | Path, class_names: list[str]) -> list[str]:
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
             table = csv.DictReader(file)
@@ -28,9 +48,7 @@ def read_groups(path: str | Path, class_names: list[str]) -> list[str]:
         if name in found or not group:
             raise ConfigError(f"{path}: class '{name}' must have one group, once")
         found[name] = group
-    groups = [found.get(name, "") for name in class_names]
-    require_groups(str(path), class_names, groups)
-    return groups
+    return [found.get(name, "") for name in class_names]
 
 
 def require_groups(origin: str, class_names: list[str], groups: list[str]) -> None:

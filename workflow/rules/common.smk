@@ -16,8 +16,8 @@ from snakemake.utils import update_config
 from transferlens import config as configuration
 from transferlens import store, studies
 from transferlens.counterfactual.orders import Removals, check_removals
-from transferlens.data import sources
-from transferlens.data.groups import require_groups
+from transferlens.data import sources, wordnet
+from transferlens.data.groups import require_groups, wordnet_level
 from transferlens.errors import TransferlensError
 from transferlens.influence import designs, estimators
 
@@ -59,11 +59,27 @@ def check_units(config):
     masks = {k: given["influence"][k] for k in ("design", "keep", "models")}
     designs.check_design(masks["design"], len(names), masks["keep"], masks["models"])
     estimators.require_models(config["influence"]["estimator"], masks["models"], len(names))
+    given["counterfactual"]["handpicked"] = picked_units(
+        given["counterfactual"]["handpicked"], names
+    )
     check_removals(Removals.of(given["counterfactual"]), names)
     drawn = designs.draw_masks(
         masks["design"], len(names), masks["keep"], config["seed"], range(masks["models"])
     )
     estimators.check_masks(drawn, names)
+
+
+def picked_units(picked, names):
+    """Units picked by hand, WordNet subtrees (`wordnet:<id>`) replaced by the source classes in them."""
+    if picked is None:
+        return None
+    roots = {
+        entry: entry.removeprefix("wordnet:") for entry in picked if entry.startswith("wordnet:")
+    }
+    found = [entry for entry in picked if entry not in roots]
+    for root in roots.values():
+        found += wordnet.classes_below(root, names)
+    return list(dict.fromkeys(found))
 
 
 update_config(config, configuration.typed(dict(workflow.config_settings.config)))
@@ -209,7 +225,7 @@ def images_of(dataset):
 def groups_file(wildcards):
     """The table that gives a data set's groups, if there is one: its content is an input."""
     groups = images_of(wildcards.dataset)[1].get("groups")
-    return {"groups": groups} if groups else {}
+    return {"groups": groups} if groups and wordnet_level(groups) is None else {}
 
 
 def dataset_settings(wildcards):
