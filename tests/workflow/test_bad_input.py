@@ -38,7 +38,7 @@ def project(tmp_path_factory):
         ("studies={counterfactual: {ks: [5, 21]}}", "ks contains 21, but the source has 20 classes"),
         (
             "studies={influence: {design: bernoulli, models: 16}}",
-            "'least_squares' needs at least 23 models for 20 units",
+            "'least_squares' needs at least 23 models for 20 units, but there are 16",
         ),
         (
             "studies={influence: {keep: 0.4}}",
@@ -49,7 +49,8 @@ def project(tmp_path_factory):
             "names 'digits 2', which the source does not have (did you mean 'digit 2'?)",
         ),
         ("datasets={optdigits: {groups: /nowhere.csv}}", "/nowhere.csv: cannot be read as a table of groups"),
-        ("studies={repeated: {models: 64}}", "studies.repeated.models is 64, more than the 32 masks"),
+        ("studies={influence: {models: 32}}", "needs at least 42 models for 20 units, but there are 32"),
+        ("studies={repeated: {models: 64}}", "studies.repeated.models is 64, more than the 48 masks"),
         ("datasets={mine: {path: /nowhere}}", "/nowhere/train: no such folder"),
     ],
 )

@@ -46,7 +46,7 @@ def test_a_counterfactual_setting_never_retrains_the_influence_study(finished):
 
 
 def test_more_models_train_only_the_new_shards(finished):
-    jobs = planned(finished, "--config", "studies={influence: {models: 48}}")
+    jobs = planned(finished, "--config", "studies={influence: {models: 64}}")
     new_influence, removal = 1, 1  # a changed ranking changes the counterfactual masks
     assert jobs["draw_masks"] == jobs["train_source"] == jobs["transfer"] == new_influence + removal
     assert jobs["influence"] == 1
@@ -56,7 +56,7 @@ def test_a_new_target_runs_its_transfers_and_below(finished):
     jobs = planned(finished, "--config", "targets={digits-and-clothes: {}}")
     counterfactual = 1
     assert jobs["train_source"] == jobs["draw_masks"] == counterfactual
-    assert jobs["transfer"] == 1 + 2 + 1 + counterfactual  # reference, influence, repeated
+    assert jobs["transfer"] == 1 + 3 + 1 + counterfactual  # reference, influence, repeated
     assert "dataset" not in jobs
     assert jobs["influence"] == jobs["heatmaps"] == jobs["figures"] == 1
 
@@ -68,7 +68,7 @@ def test_a_new_recipe_runs_its_transfers_and_below(finished):
         "recipes={full: {kind: full}}",
         "targets={optdigits: {recipes: [fixed, full]}}",
     )
-    assert jobs["transfer"] == 1 + 2 + 1 + 1
+    assert jobs["transfer"] == 1 + 3 + 1 + 1
     assert jobs["train_source"] == 1
     assert jobs["influence"] == 1
 
@@ -81,7 +81,7 @@ def test_an_analysis_setting_repeats_that_analysis_only(finished):
 def test_smaller_targets_train_no_source_model(finished):
     jobs = planned(finished, "--config", "targets={optdigits: {sizes: [2]}}")
     assert "train_source" not in jobs
-    assert jobs["transfer"] == 1 + 2  # reference and influence models on the smaller target
+    assert jobs["transfer"] == 1 + 3  # reference and influence models on the smaller target
     assert jobs["influence"] == jobs["small_targets"] == jobs["report"] == 1
 
 
@@ -116,6 +116,6 @@ def test_a_changed_estimator_estimates_again_and_nothing_is_retrained_before(fin
 
 def test_a_changed_training_setting_retrains_everything(finished):
     jobs = planned(finished, "--config", "source_training={epochs: 4}")
-    assert jobs["train_source"] == jobs["transfer"] == 1 + 2 + 1 + 1
+    assert jobs["train_source"] == jobs["transfer"] == 1 + 3 + 1 + 1
     assert "dataset" not in jobs
     assert "beton" not in jobs

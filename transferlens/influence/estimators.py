@@ -68,12 +68,14 @@ def make(name: str, masks: np.ndarray, outputs: np.ndarray | h5py.Dataset) -> Es
     Raises:
         ConfigError: too few models for the estimator.
     """
-    require_models(name, len(masks), masks.shape[1])
+    require_models(name, len(masks), masks.shape[1], is_fold_over(masks))
     if name == "difference_of_means":
         return PairedDifferences(masks) if is_fold_over(masks) else DifferenceOfMeans(masks)
     if name == "least_squares":
         pairs_suffice = len(masks) // 2 - masks.shape[1] >= _RESIDUAL_PAIRS
-        return LinearFit(Factorisation(masks, is_fold_over(masks) and pairs_suffice), 0.0)
+        factors = Factorisation(masks, is_fold_over(masks) and pairs_suffice)
+        _require_rank(factors, masks)
+        return LinearFit(factors, 0.0)
     if name == "ridge":
         factors = Factorisation(masks, is_fold_over(masks))
         return LinearFit(factors, factors.best_penalty(sample_columns(outputs, _SAMPLE)))
@@ -83,18 +85,32 @@ def make(name: str, masks: np.ndarray, outputs: np.ndarray | h5py.Dataset) -> Es
 ESTIMATORS = ("difference_of_means", "least_squares", "ridge", "lasso")
 
 
-def require_models(name: str, models: int, units: int) -> None:
-    """Refuse fewer models than an estimator can use.
+def require_models(name: str, models: int, units: int, fold_over: bool) -> None:
+    """Refuse fewer models than an estimator can use; a pair of a fold-over design tells as much as one model.
 
     Raises:
         ConfigError: naming both numbers and the cure.
     """
-    needed = {"least_squares": units + 3, "lasso": 20}.get(name, 8)
+    for_least_squares = 2 * units + 2 if fold_over else units + 3
+    needed = {"least_squares": for_least_squares, "lasso": 20}.get(name, 8)
     if models < needed:
         others = "; or use ridge or difference_of_means" if name == "least_squares" else ""
         raise ConfigError(
-            f"config: estimator '{name}' needs at least {needed} models for {units} units, but "
-            f"studies.influence.models is {models}; raise it{others}"
+            f"config: estimator '{name}' needs at least {needed} models for {units} units, but there are "
+            f"{models}; raise studies.influence.models{others}"
+        )
+
+
+def _require_rank(factors: "Factorisation", masks: np.ndarray) -> None:
+    """Refuse masks from which least squares cannot tell all units apart.
+
+    Masks of a fixed size have one dimension less, which says how good the average unit is.
+    """
+    same_size = np.ptp(masks.sum(1)) == 0
+    if len(factors.squares) < masks.shape[1] - int(same_size):
+        raise ConfigError(
+            f"config: {len(masks)} masks do not tell {masks.shape[1]} units apart (rank "
+            f"{len(factors.squares)}); raise studies.influence.models, or use ridge or difference_of_means"
         )
 
 

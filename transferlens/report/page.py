@@ -256,7 +256,12 @@ def _warnings(
                 )
         scores = results.scores(section.target, section.recipe)
         reported = scores.sel(estimator=scores.attrs["reported_estimator"]).isel(models=-1)
-        if not float(reported.score_low) > 0:
+        if np.isnan(float(reported.score)):
+            found.append(
+                f"{section.target} / {section.recipe}: there are too few models to score the influences on "
+                "models that are held out; raise studies.influence.models."
+            )
+        elif float(reported.score_low) <= 0:
             found.append(
                 f"{section.target} / {section.recipe}: the influences on single examples do not predict "
                 "models that were held out (the correlation's interval includes zero); raise "

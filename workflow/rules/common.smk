@@ -58,7 +58,10 @@ def check_units(config):
         names = sorted(set(groups))
     masks = {k: given["influence"][k] for k in ("design", "keep", "models")}
     designs.check_design(masks["design"], len(names), masks["keep"], masks["models"])
-    estimators.require_models(config["influence"]["estimator"], masks["models"], len(names))
+    fold_over = masks["design"] in designs.FOLD_OVER
+    estimators.require_models(
+        config["influence"]["estimator"], masks["models"], len(names), fold_over
+    )
     given["counterfactual"]["handpicked"] = picked_units(
         given["counterfactual"]["handpicked"], names
     )
