@@ -10,14 +10,17 @@ Compares, for M models, K source classes and N target examples, with float32 out
   and scaled up.
 
 All use the cores that OMP_NUM_THREADS allows (all by default; jobs of the workflow get one). Each is
-run once to warm up; then they are timed in turn, five times, and the table shows medians. The peak
-memory is the most that the process held during the project's runs.
+run once to warm up; then they are timed in turn, five times, and the table shows medians. Peak memory is
+that of the workflow's job as a process of its own.
 
     python benchmarks/influence.py [--models 2000] [--classes 1000] [--examples 20000] [--design bernoulli]
 """
 
 import argparse
+import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -36,10 +39,14 @@ from transferlens.influence import artefact, designs
 from transferlens.studies import Rows
 from transferlens.training import outputs, summary, transfer
 
-REPEATS = 5
 SHARD_SIZE = 16  # the default of the configuration
 TARGET_CLASSES = 10
 LOOP_EXAMPLES = 200
+_ASK_FOR_PEAK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stderr=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 ESTIMATORS = ("difference_of_means", "least_squares", "ridge")
 
 
@@ -51,22 +58,23 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--examples", type=int, default=20000)
     parser.add_argument("--design", default="bernoulli")
+    parser.add_argument("--rounds", type=int, default=5)
     sizes = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        run(Path(folder), sizes.models, sizes.classes, sizes.examples, sizes.design)
+        run(Path(folder), sizes.models, sizes.classes, sizes.examples, sizes.design, sizes.rounds)
 
 
-def run(folder: Path, models: int, classes: int, examples: int, design: str) -> None:
+def run(folder: Path, models: int, classes: int, examples: int, design: str, rounds: int) -> None:
     """Make the inputs in `folder`, time everything in turn, and print."""
     source, target = write_indexes(folder, classes, examples)
     rows = designs.random_rows("influence", design, 0.5, class_units(source), range(models), 0)
     write_summary(folder, rows, target)
     masks, margins = rows.masks.astype(np.float32), read_margins(folder)
-    memory = Memory()
     seconds = medians(
+        rounds,
         lambda: [(folder / f"{name}.h5").unlink(missing_ok=True) for name in ESTIMATORS],
         lambda: margins.T @ masks,
-        *(partial(memory.watch, estimate, folder, target, name) for name in ESTIMATORS),
+        *(partial(estimate, folder, target, name) for name in ESTIMATORS),
         lambda: loop(rows.masks, margins[:, :LOOP_EXAMPLES]),
     )
     seconds[-1] *= examples / LOOP_EXAMPLES
@@ -76,16 +84,17 @@ def run(folder: Path, models: int, classes: int, examples: int, design: str) -> 
         ["", "seconds", "ratio"],
         [[a, f"{s:.2f}", f"{s / seconds[0]:.1f}"] for a, s in zip(labels, seconds, strict=True)],
     )
-    print(f"peak memory of the project: {memory.peak:.0f} MB, of which {memory.before:.0f} before")
+    peaks = ", ".join(f"{name} {job_memory(folder, name):.0f} MB" for name in ESTIMATORS)
+    print(f"peak memory of the job: {peaks}")
 
 
-def medians(reset: Callable, *candidates: Callable[[], object]) -> list[float]:
+def medians(rounds: int, reset: Callable, *candidates: Callable[[], object]) -> list[float]:
     """Median seconds of each candidate; they take turns, so that a busy machine hits all alike."""
-    rounds = []
-    for _ in range(1 + REPEATS):
+    times = []
+    for _ in range(1 + rounds):
         reset()
-        rounds.append([seconds_of(candidate) for candidate in candidates])
-    return [statistics.median(times) for times in zip(*rounds[1:], strict=True)]
+        times.append([seconds_of(candidate) for candidate in candidates])
+    return [statistics.median(of_one) for of_one in zip(*times[1:], strict=True)]
 
 
 def seconds_of(function: Callable[[], object]) -> float:
@@ -113,22 +122,15 @@ def loop(masks: np.ndarray, values: np.ndarray) -> torch.Tensor:
     )
 
 
-class Memory:
-    """Resident megabytes of this process before the calls that are watched, and at most in them."""
-
-    def __init__(self):
-        self.before = self.peak = 0.0
-
-    def watch(self, function: Callable, *arguments) -> None:
-        self.before = _status("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
-        function(*arguments)
-        self.peak = max(self.peak, _status("VmHWM"))
-
-
-def _status(field: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
+def job_memory(folder: Path, estimator: str) -> float:
+    """The most megabytes that the job of the workflow holds, as its own process."""
+    script = Path(__file__).resolve().parents[1] / "scripts" / "estimate_influence.py"
+    settings = json.dumps({"outputs": ["margin"], "estimator": estimator})
+    command = [sys.executable, str(script), "--settings", settings, "--out", str(folder / "memory.h5")]
+    command += ["--summary", str(folder / "summary.h5"), "--target-index", str(folder / "target.h5")]
+    # Asked of a small process: a child's peak begins with what its parent held when it was forked.
+    asking = [sys.executable, "-c", _ASK_FOR_PEAK, *command]
+    return int(subprocess.run(asking, check=True, capture_output=True, text=True).stdout) / 1024
 
 
 def write_indexes(folder: Path, classes: int, examples: int) -> tuple[Index, Index]:

@@ -5,6 +5,7 @@ and noise. Printed are:
 
 * the correlation of estimated with true effects, by design, estimator and number of models. The noise is
   such that at K = 1,000 and M = 2,000 the paper's design and estimator reach a correlation of about .72;
+* the correlation of predicted with actual outputs of models on fresh masks (linear datamodeling score);
 * the models that the default design needs for what the paper's reach at M = 4,000;
 * the coverage of 95 % intervals and the false discovery rate at q = .1, over repetitions, with noise that
   differs between models and grows with one class.
@@ -38,6 +39,7 @@ def main() -> None:
     for classes, sizes in ((20, (40, 80, 160)), (200, (400, 800)), (1000, (1000, 2000, 4000))):
         for interactions in (0.0, 0.3):
             correlations(classes, sizes, interactions)
+    predictions(200, (400, 800))
     for models, classes in ((64, 20), (1000, 200)):
         coverage(models, classes, repetitions)
 
@@ -91,6 +93,42 @@ def correlations(classes: int, sizes: tuple[int, ...], share: float) -> None:
         models_for_the_same(effects, noise, rows["fixed_size", "difference_of_means"][-1])
 
 
+def predictions(classes: int, sizes: tuple[int, ...]) -> None:
+    """Print how well estimates predict outputs under fresh Bernoulli masks, and the most that is possible."""
+    rng = np.random.default_rng(0)
+    effects = truth(rng, classes)
+    sd = np.sqrt(NOISE_AT_1000 * classes / 1000)
+    fresh = designs.draw_masks("bernoulli", classes, 0.5, 1, range(1000))
+    actual = fresh @ effects.T + rng.normal(0, sd, (1000, OUTPUTS))
+    rows = []
+    for design in DESIGNS:
+        masks = designs.draw_masks(design, classes, 0.5, 0, range(sizes[-1]))
+        outputs = masks @ effects.T + rng.normal(0, sd, (sizes[-1], OUTPUTS))
+        for name in ESTIMATORS:
+            found = [predictive(name, masks[:m], outputs[:m], fresh, actual) for m in sizes]
+            rows.append([design, name, *("-" if np.isnan(v) else f"{v:.3f}" for v in found)])
+    rows.append(["", "perfect prediction", *[f"{correlation(effects @ fresh.T, actual.T):.3f}"] * len(sizes)])
+    print_table(
+        f"Prediction of outputs under fresh masks, {classes} classes",
+        ["design", "estimator", *(f"M={m}" for m in sizes)],
+        rows,
+    )
+
+
+def predictive(name: str, masks, outputs, fresh, actual) -> float:
+    """Mean correlation over outputs; NaN where there are too few models for the estimator."""
+    try:
+        fitted = estimators.make(name, masks, outputs)
+    except ConfigError:
+        return np.nan
+    return correlation(fitted.coefficients(outputs) @ fresh.T, actual.T)
+
+
+def correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean over rows of their correlations."""
+    return float(np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(one, other, strict=True)]))
+
+
 def agreement(name: str, masks: np.ndarray, outputs: np.ndarray, wanted: np.ndarray) -> float:
     """Mean over outputs of the correlation of estimated and true effects; NaN where it cannot be
     estimated.
@@ -99,8 +137,7 @@ def agreement(name: str, masks: np.ndarray, outputs: np.ndarray, wanted: np.ndar
         fitted = estimators.make(name, masks, outputs)
     except ConfigError:
         return np.nan
-    found = fitted.coefficients(outputs)
-    return float(np.mean([np.corrcoef(f, w)[0, 1] for f, w in zip(found, wanted, strict=True)]))
+    return correlation(fitted.coefficients(outputs), wanted)
 
 
 def models_for_the_same(effects: np.ndarray, noise: np.ndarray, reached: float) -> None:

@@ -91,15 +91,15 @@ class Results:
         """How good the influences are.
 
         `score` (estimator, models): correlation of predicted and actual outputs of held-out models, with
-        `_low`, `_high`; `ceiling`: the most it can be (where masks were repeated); `reliability` (models) of
-        the class influences; `models_needed` for a reliability of 0.9.
+        `_low`, `_high`; `ceiling`: the most it can be (where masks were repeated); `reliability`
+        (estimator, models) of the class influences; `models_needed` (estimator) for a reliability of 0.9.
         """
         with self._open(f"scores/{target}/{recipe}.h5", influence_scores.KIND) as file:
             axes = {
                 "score": ("estimator", "models"),
                 "ceiling": (),
-                "reliability": ("models",),
-                "models_needed": (),
+                "reliability": ("estimator", "models"),
+                "models_needed": ("estimator",),
             }
             variables = {
                 name + suffix: (dims, file[f"{name}/{key}"][()])

@@ -49,7 +49,7 @@ def project(tmp_path_factory):
             "names 'digits 2', which the source does not have (did you mean 'digit 2'?)",
         ),
         ("datasets={optdigits: {groups: /nowhere.csv}}", "/nowhere.csv: cannot be read as a table of groups"),
-        ("studies={influence: {models: 32}}", "needs at least 42 models for 20 units, but there are 32"),
+        ("studies={influence: {models: 32}}", "needs at least 40 models for 20 units, but there are 32"),
         ("studies={repeated: {models: 64}}", "studies.repeated.models is 64, more than the 48 masks"),
         ("datasets={mine: {path: /nowhere}}", "/nowhere/train: no such folder"),
     ],

@@ -91,7 +91,7 @@ def require_models(name: str, models: int, units: int, fold_over: bool) -> None:
     Raises:
         ConfigError: naming both numbers and the cure.
     """
-    for_least_squares = 2 * units + 2 if fold_over else units + 3
+    for_least_squares = max(2 * units if fold_over else 0, units + 3)
     needed = {"least_squares": for_least_squares, "lasso": 20}.get(name, 8)
     if models < needed:
         others = "; or use ridge or difference_of_means" if name == "least_squares" else ""

@@ -88,15 +88,15 @@ def write_scores(
             with store.open(repeated_path, summaries.KIND) as file:
                 again = estimators.sample_columns(file[f"outputs/{output}"], _EXAMPLES)
             _write_intervals(out, "ceiling", ceiling(outputs, again), [], "largest correlation possible")
-        found = [reliability(class_means, estimator, size) for size in sizes]
-        _write_intervals(out, "reliability", found, ["sizes"], "reliability of class influences")
+        found = [
+            [NOTHING if name in _SLOW else reliability(class_means, name, size) for size in sizes]
+            for name in names
+        ]
         _write_intervals(
-            out,
-            "models_needed",
-            models_needed(found[-1], len(summary.rows)),
-            [],
-            "models for reliability 0.9",
+            out, "reliability", found, ["estimators", "sizes"], "reliability of class influences"
         )
+        needed = [models_needed(of_estimator[-1], len(summary.rows)) for of_estimator in found]
+        _write_intervals(out, "models_needed", needed, ["estimators"], "models for a reliability of 0.9")
 
 
 def _write_intervals(out: store.Writer, name: str, intervals, dims: list[str], meaning: str) -> None:
@@ -231,7 +231,7 @@ def models_needed(found: Interval, models: int) -> Interval:
 
     def needed(r: float) -> float:
         odds = _WANTED_RELIABILITY / (1 - _WANTED_RELIABILITY)
-        return models * odds * (1 - r) / r if r > 0 else np.inf
+        return np.inf if r <= 0 else models * odds * (1 - r) / r
 
     return Interval(needed(found.value), needed(found.high), needed(found.low))
 

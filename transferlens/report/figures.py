@@ -131,7 +131,7 @@ def single_removals(counterfactual: xr.Dataset, output: str) -> Figure:
 
 
 def convergence(scores: xr.Dataset) -> Figure:
-    """Predictive correlation of every estimator, and reliability of the reported one, against the
+    """Predictive correlation and reliability of class influences of every estimator, against the
     models used.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.2))
@@ -149,11 +149,13 @@ def convergence(scores: xr.Dataset) -> Figure:
         )
     left.set(xlabel="models", ylabel="correlation with held-out outputs")
     left.legend(frameon=False, fontsize=8)
-    known = scores.dropna("models", subset=["reliability"])
-    if not known.sizes["models"]:
-        right.text(0.05, 0.5, "needs more models", transform=right.transAxes)
-    right.plot(known.models, known.reliability, "o-", color="black", markersize=4)
-    right.fill_between(known.models, known.reliability_low, known.reliability_high, color="black", alpha=0.12)
+    for estimator in scores.estimator.values:
+        name, colour = _ESTIMATORS[str(estimator)]
+        known = scores.sel(estimator=estimator).dropna("models", subset=["reliability"])
+        right.plot(known.models, known.reliability, "o-", color=colour, markersize=4)
+        right.fill_between(
+            known.models, known.reliability_low, known.reliability_high, color=colour, alpha=0.12
+        )
     right.set(
         xlabel="models", ylabel="reliability of class influences", ylim=(min(0, right.get_ylim()[0]), 1.02)
     )

@@ -19,7 +19,7 @@ _PER_MODEL = {
     "class_accuracy": ["models", "halves", "target classes"],
 }
 _PER_EXAMPLE = ("example_ids", "example_labels", "example_halves", "target_class_names")
-_EXAMPLES_A_CHUNK = 2048
+_EXAMPLES_A_CHUNK = 512
 
 
 def write_summary(path: Path, shard_paths: list[Path], *, config: dict) -> None:
