@@ -37,6 +37,7 @@ def load(**changes):
             "unknown key 'training.lrr' (did you mean 'lr'?) (in targets.optdigits.overrides)",
         ),
         ({"studies": {"influence": {"models": 100}}}, "use 96 or 112"),
+        ({"studies": {"reuse": {"recipe": "full"}}}, "'studies.reuse.architecture' is missing"),
         ({"studies": {"influence": {"models": 8}}}, "use 16, so"),
         ({"source_training": {"lr": float("nan")}}, "'source_training.lr' is nan (float)"),
         ({"source_training": {"lr": float("inf")}}, "'source_training.lr' is inf (float)"),

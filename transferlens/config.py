@@ -107,7 +107,7 @@ def _explain(error: jsonschema.ValidationError) -> str:
             unknown = next(k for k in found if k not in known)
             return f"config: unknown key '{_join(key, unknown)}'" + nearest(str(unknown), known)
         case "required":
-            missing = next(k for k in error.validator_value if k not in found)
+            missing = error.message.split("'")[1]  # by now a default may have filled it
             return f"config: '{_join(key, missing)}' is missing; it has no default"
         case "type":
             wanted = error.validator_value

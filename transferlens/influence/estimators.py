@@ -262,31 +262,25 @@ class Factorisation:
             raw = masks.astype(np.float32)
             mean = raw.mean(0, dtype=np.float64)
         observations, units = raw.shape
-        self.x = (raw - mean).astype(np.float32)
         if units <= observations:
             # Counts are exact in float32; centring them in float64 keeps the Gram matrix exact.
             gram = (raw.T @ raw).astype(np.float64) - observations * np.outer(mean, mean)
+            raw -= mean.astype(np.float32)
+            self.x = raw
             self.squares, self.v = _positive_part(gram)
             self.u = self.x @ (self.v / np.sqrt(self.squares)).astype(np.float32)
         else:
             exact = raw.astype(np.float64) - mean
+            self.x = exact.astype(np.float32)
             self.squares, u = _positive_part(exact @ exact.T)
             self.v = exact.T @ (u / np.sqrt(self.squares))
             self.u = u.astype(np.float32)
-
-    def observe(self, outputs: np.ndarray) -> np.ndarray:
-        """Outputs float[models, outputs] as observations: centred, or differences within pairs; a new
-        array.
-        """
-        if self.by_pairs:
-            return (outputs[0::2] - outputs[1::2]).astype(np.float32, copy=False)
-        return centred(outputs)
 
     def leverages(self, penalty: float) -> np.ndarray:
         """float64[observations]: how far an observation moves its own fitted value; a free mean included."""
         kept = self.squares / (self.squares + penalty)
         free_mean = 0.0 if self.by_pairs else 1 / len(self.u)
-        return free_mean + np.square(self.u, dtype=np.float64) @ kept
+        return free_mean + np.einsum("or,or,r->o", self.u, self.u, kept)
 
     def best_penalty(self, outputs: np.ndarray) -> float:
         """The penalty with the least leave-one-out error, averaged over outputs of unit variance.
@@ -294,7 +288,7 @@ class Factorisation:
         What is left out is an observation: a model, or a pair. The error is exact and closed-form: the
         residual divided by one minus the leverage.
         """
-        outputs = self.observe(outputs)
+        outputs = observe(outputs, self.by_pairs)
         variance = np.square(outputs).mean(0)
         outputs = outputs[:, variance > 0] / np.sqrt(variance[variance > 0])
         rotated = self.u.T @ outputs
@@ -332,7 +326,7 @@ class LinearFit:
     """
 
     def __init__(self, factors: Factorisation, penalty: float):
-        self.penalty, self.factors = penalty, factors
+        self.penalty, self.x, self.by_pairs = penalty, factors.x, factors.by_pairs
         shrink = np.sqrt(factors.squares) / (factors.squares + penalty)
         self.weights = factors.u @ (factors.v * shrink).astype(np.float32).T  # [observations, units]
         leverages = factors.leverages(penalty)
@@ -340,9 +334,9 @@ class LinearFit:
         self.df = float(len(leverages) - leverages.sum())
 
     def effects(self, outputs: np.ndarray, exact_df: bool = True) -> Effects:
-        observed = self.factors.observe(outputs)
+        observed = observe(outputs, self.by_pairs)
         effect = observed.T @ self.weights
-        observed -= self.factors.x @ effect.T  # now residuals
+        observed -= self.x @ effect.T  # now residuals
         np.square(observed, out=observed)
         observed *= self.noise_share
         se = observed.T @ np.square(self.weights)
@@ -350,7 +344,7 @@ class LinearFit:
         return Effects(effect, se, self.df)
 
     def coefficients(self, outputs: np.ndarray) -> np.ndarray:
-        return self.factors.observe(outputs).T @ self.weights
+        return observe(outputs, self.by_pairs).T @ self.weights
 
 
 class Lasso:
@@ -415,6 +409,13 @@ def fold_of_rows(masks: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
     draws = independent_rows(masks)
     count = int(draws[-1]) + 1
     return (rng_for(seed, "folds", folds, count).permutation(count) % folds)[draws]
+
+
+def observe(outputs: np.ndarray, by_pairs: bool) -> np.ndarray:
+    """Outputs float[models, outputs] as observations: centred, or differences within pairs; a new array."""
+    if by_pairs:
+        return (outputs[0::2] - outputs[1::2]).astype(np.float32, copy=False)
+    return centred(outputs)
 
 
 def centred(outputs: np.ndarray) -> np.ndarray:
