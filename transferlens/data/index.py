@@ -91,6 +91,13 @@ def make_index(name: str, images: ImageSet, settings: DatasetSettings, seed: int
         skipped += [split.ids[p] for p in broken]
         keep = np.array([p not in broken for p in positions], dtype=bool)
         chosen[split_name] = (split, positions[keep], sizes[keep])
+    index = _labelled(name, images, settings, chosen, seed)
+    _require_every_class(name, index)
+    return index, skipped
+
+
+def _labelled(name: str, images: ImageSet, settings: DatasetSettings, chosen: dict, seed: int) -> Index:
+    """The index of the chosen images, labelled by class or by group of classes."""
     names, groups, label_of = images.class_names, images.class_groups, np.arange(len(images.class_names))
     if settings.labels == "groups":
         names, label_of = _group_labels(name, images)
@@ -99,9 +106,7 @@ def make_index(name: str, images: ImageSet, settings: DatasetSettings, seed: int
         _examples(*chosen[s], label_of, _halves(name, s, chosen[s], settings.select_fraction, seed))
         for s in SPLITS
     ]
-    index = Index(names, groups, *parts, images.class_names)
-    _require_every_class(name, index)
-    return index, skipped
+    return Index(names, groups, *parts, images.class_names)
 
 
 def _group_labels(name: str, images: ImageSet) -> tuple[list[str], np.ndarray]:

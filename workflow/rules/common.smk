@@ -106,8 +106,8 @@ DATASETS = list(dict.fromkeys([SOURCE, *config["targets"], *SIZES]))
 class Study:
     """How the rows of a study are made.
 
-    `masks` holds the settings that draw them; `ranked_by` is the (target, recipe) whose influences rank the
-    removed classes, and `transferred_to` what a study is limited to.
+    `masks` holds the settings that draw them. `ranked_by` is the (target, recipe) whose influences rank the
+    removed classes; such a study is transferred to that target only. `architecture` is None for the run's own.
     """
 
     masks: dict
