@@ -17,8 +17,7 @@ def main(arguments):
     )
     small_targets.write_small_targets(arguments.out, table, config=settings, inputs=[])
     small_targets.draw(table, arguments.picture)
-    with store.replace_file(arguments.table) as temporary:
-        table.to_csv(temporary, index=False)
+    store.write_csv(arguments.table, table)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,7 @@ def main(arguments):
         "scores": tables.score_table(scores),
         "checks": tables.check_table(found),
     }.items():
-        with store.replace_file(folder / f"{name}.csv") as temporary:
-            table.to_csv(temporary, index=False)
+        store.write_csv(folder / f"{name}.csv", table)
     figures.save(figures.influence_matrix(influence), folder, "influence_matrix")
     figures.save(figures.strongest_classes(influence, settings["top_classes"]), folder, "strongest_classes")
     figures.save(figures.counterfactual_curves(counterfactual), folder, "counterfactual_curves")

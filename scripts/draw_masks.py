@@ -44,7 +44,7 @@ def make_units(source, kind):
 
 def read_evidence(arguments, output, source, chosen):
     """What orders of removal go by, from the influence and label mapping files."""
-    from transferlens.influence import artefact
+    from transferlens.influence import artefact  # imports scipy's statistics, which other masks do not need
 
     effect = artefact.read_overall(arguments.influence, output)["effect"]
     mapped = None

@@ -26,8 +26,7 @@ def main(arguments):
     provenance = {"config": settings, "inputs": [arguments.index]}
     failures.write_failures(arguments.out, found, target.val.ids, val, **provenance)
     failures.draw(found, arguments.out, arguments.picture, output)
-    with store.replace_file(arguments.table) as temporary:
-        failures.table(found, target.val.ids).to_csv(temporary, index=False)
+    store.write_csv(arguments.table, failures.table(found, target.val.ids))
 
 
 if __name__ == "__main__":

@@ -27,8 +27,7 @@ def main(arguments):
     provenance = {"config": settings, "inputs": [arguments.masks, arguments.index, arguments.source_index]}
     leakage.write_leakage(arguments.out, pairs, baseline, found, **provenance)
     leakage.draw(pairs, found, train, val, arguments.picture)
-    with store.replace_file(arguments.table) as temporary:
-        found.to_csv(temporary, index=False)
+    store.write_csv(arguments.table, found)
 
 
 if __name__ == "__main__":

@@ -25,12 +25,8 @@ def main(arguments):
     provenance = {"config": settings, "inputs": [arguments.index]}
     subpopulations.write_subpopulations(arguments.out, pairs, finer, target, val, **provenance)
     subpopulations.draw(arguments.out, arguments.picture)
-    for path, table in (
-        (arguments.table, subpopulations.pair_table(pairs, target)),
-        (arguments.finer, finer),
-    ):
-        with store.replace_file(path) as temporary:
-            table.to_csv(temporary, index=False)
+    store.write_csv(arguments.table, subpopulations.pair_table(pairs, target))
+    store.write_csv(arguments.finer, finer)
 
 
 if __name__ == "__main__":

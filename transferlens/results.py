@@ -138,9 +138,8 @@ class Results:
         """Accuracy (order, k, half, repeat) without k classes; means and gains with intervals.
 
         `single_*` (removed_class): realised and predicted change of the mean output without one class; the
-        line
-        through them is in the attributes `singles_slope`, `singles_r_squared`, ... `handpicked_*` (half): the
-        source cut down to the classes picked by hand.
+        line through them is in the attributes `singles_slope`, `singles_r_squared`, ... `handpicked_*`
+        (half): the source cut down to the classes picked by hand.
         """
         return self._counterfactual(f"counterfactual/{target}/{recipe}.h5")
 

@@ -184,6 +184,12 @@ def replace_file(path: str | Path) -> Iterator[Path]:
         yield temporary
 
 
+def write_csv(path: str | Path, table) -> None:
+    """Write a pandas table atomically, without its row numbers."""
+    with replace_file(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
 @contextmanager
 def open(path: str | Path, kind: str) -> Iterator[h5py.File]:
     """Read the artefact `path`, refusing what is not a whole artefact of this kind.

@@ -32,7 +32,7 @@ class Failure:
         classes: the source classes that hurt it most, most harmful first.
         effect, se, reach, q: float[classes], influences, standard errors, half widths of 95 % intervals,
             q-values.
-        removed: the most harmful class among those with single removals (None if none hurts it).
+        removed: the most harmful class among those with single removals (None if there are none).
         change: realised change of the output without it, over repeats (None as above).
         predicted_without: the class that most models without it predict.
         correct_without: share of the models without it that are right.

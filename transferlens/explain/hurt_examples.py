@@ -6,13 +6,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
-from scipy import stats
 
 from transferlens import store
 from transferlens.data.index import HALVES
 from transferlens.explain import class_maps
 from transferlens.explain.class_maps import ClassMaps, TwoHeaded
-from transferlens.statistics import q_values, two_sided_p
+from transferlens.statistics import q_values, t_interval, two_sided_p
 
 KIND = "heatmaps"
 ROLES = {
@@ -53,7 +52,7 @@ def most_hurt(effect: np.ndarray, se: np.ndarray, df: float, halves: np.ndarray,
     report = np.flatnonzero(halves == HALVES.index("report"))
     effect, se = effect[report].astype(np.float64), se[report].astype(np.float64)
     q = q_values(two_sided_p(effect, se, df))
-    upper = effect + stats.t.ppf(0.975, df) * se
+    upper = t_interval(effect, se, df).high
     worst = upper.argmin(1)
     rows = np.argsort(upper[np.arange(len(report)), worst], kind="stable")[:count]
     cells = rows, worst[rows]

@@ -70,7 +70,7 @@ def _write_axes(out: store.Writer, summary: Summary) -> None:
 def _write_examples(
     out: store.Writer, output: str, fitted: Estimator, values: h5py.Dataset, summary: Summary
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Effects on every example, block by block; returns the models' mean outputs, as `model_means` does."""
+    """Effects on every example, block by block; returns the models' means, by class and overall."""
     models, examples = values.shape
     units = summary.rows.masks.shape[1]
     columns = {

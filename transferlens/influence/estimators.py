@@ -141,6 +141,16 @@ def independent_rows(masks: np.ndarray) -> np.ndarray:
     return rows // 2 if is_fold_over(masks) else rows
 
 
+def pair_signs(masks: np.ndarray) -> np.ndarray:
+    """float32[pairs, units]: +1 where the first model of a fold-over's pair saw the unit, else -1."""
+    return np.where(masks[0::2], np.float32(1), np.float32(-1))
+
+
+def sums_by_draw(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Sums over the rows [models, ...] of each draw (int64[models], ascending): [draws, ...]."""
+    return np.add.reduceat(values, np.flatnonzero(np.diff(draws, prepend=-1)), axis=0)
+
+
 class DifferenceOfMeans:
     """Mean with the unit minus mean without (Jain et al. 2022, Algorithm 1), variances unpooled (Welch)."""
 
@@ -213,11 +223,11 @@ class PairedDifferences:
     """
 
     def __init__(self, masks: np.ndarray):
-        self.signs = np.where(masks[0::2], np.float32(1), np.float32(-1))  # [pairs, units]
+        self.signs = pair_signs(masks)
 
     def effects(self, outputs: np.ndarray, exact_df: bool = True) -> Effects:
         pairs = len(self.signs)
-        difference = (outputs[0::2] - outputs[1::2]).astype(np.float32, copy=False)
+        difference = observe(outputs, by_pairs=True)
         effect = difference.T @ self.signs
         effect /= pairs
         mean_square = np.square(difference, out=difference).mean(0, dtype=np.float64)
@@ -241,10 +251,8 @@ class Factorisation:
     """Observed masks X = U S V' with what every penalty shares; X'X or XX', whichever is smaller, is
     decomposed.
 
-    Observations are models, centred. In a fold-over design they can be pairs: then X holds signs (+1 where
-    the
-    first model of a pair saw the unit), outputs are differences within pairs, and what the two models of a
-    pair have in common drops out.
+    Observations are models, centred. In a fold-over design they can be pairs: then X holds their signs,
+    outputs are differences within pairs, and what the two models of a pair have in common drops out.
 
     Attributes:
         x: float32[observations, units].
@@ -256,7 +264,7 @@ class Factorisation:
     def __init__(self, masks: np.ndarray, by_pairs: bool = False):
         self.by_pairs = by_pairs
         if by_pairs:
-            raw = np.where(masks[0::2], np.float32(1), np.float32(-1))
+            raw = pair_signs(masks)
             mean = np.zeros(masks.shape[1])
         else:
             raw = masks.astype(np.float32)

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from transferlens.influence.estimators import sums_by_draw
 from transferlens.statistics import Interval, jackknife_interval
 
 RELATIONS = ("same", "related", "unrelated")
@@ -63,12 +64,10 @@ def _pooled_slopes(counts: np.ndarray, means: np.ndarray, draws: np.ndarray) -> 
         float64[relations] from all models, and float64[draws, relations] leaving each draw out.
     """
     x, y = counts - counts.mean(0), means - means.mean(0)
-    starts = np.flatnonzero(np.diff(draws, prepend=-1))
-    # Sums over the models of each draw.
-    squares = np.add.reduceat(np.einsum("mtr,mts->mrs", x, x), starts)
-    products = np.add.reduceat(np.einsum("mtr,mt->mr", x, y), starts)
-    x_sums, y_sums = np.add.reduceat(x, starts), np.add.reduceat(y, starts)
-    left = len(x) - np.diff(starts, append=len(x))  # models without the draw
+    squares = sums_by_draw(np.einsum("mtr,mts->mrs", x, x), draws)
+    products = sums_by_draw(np.einsum("mtr,mt->mr", x, y), draws)
+    x_sums, y_sums = sums_by_draw(x, draws), sums_by_draw(y, draws)
+    left = len(x) - sums_by_draw(np.ones(len(x)), draws)  # models without the draw
     normal, moment = squares.sum(0), products.sum(0)
     # Without a draw the centre moves, too: sums about it lose another (sum over the draw)^2 / models left.
     normals = normal - squares - np.einsum("dtr,dts->drs", x_sums, x_sums) / left[:, None, None]

@@ -151,7 +151,7 @@ def mean_correlation(x: np.ndarray, y: np.ndarray, draws: np.ndarray) -> Interva
 
     Columns without any spread are left out. The interval leaves out one draw (int64[models]) at a time.
     """
-    products = [_sums_by_draw(p, draws) for p in (x * y, x * x, y * y)]
+    products = [estimators.sums_by_draw(p, draws) for p in (x * y, x * x, y * y)]
     totals = [p.sum(0) for p in products]
     varying = (totals[1] > 0) & (totals[2] > 0)
     if not varying.any():
@@ -163,10 +163,6 @@ def mean_correlation(x: np.ndarray, y: np.ndarray, draws: np.ndarray) -> Interva
 
     without = mean(*(t - p for t, p in zip(totals, products, strict=True)))
     return jackknife_interval(float(mean(*totals)), without)
-
-
-def _sums_by_draw(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    return np.add.reduceat(values, np.flatnonzero(np.diff(draws, prepend=-1)), axis=0)
 
 
 def ceiling(outputs: Outputs, again: np.ndarray) -> Interval:

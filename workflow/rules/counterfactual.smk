@@ -1,5 +1,12 @@
 # What really happens to the target when classes are removed, with controls.
 
+EVALUATION = code(
+    "evaluate_counterfactual.py",
+    "statistics.py",
+    "counterfactual/curves.py",
+    "counterfactual/orders.py",
+)
+
 
 rule label_mapping:
     input:
@@ -25,12 +32,7 @@ rule label_mapping:
 rule counterfactual:
     input:
         script=code("evaluate_counterfactual.py"),
-        code=code(
-            "evaluate_counterfactual.py",
-            "statistics.py",
-            "counterfactual/curves.py",
-            "counterfactual/orders.py",
-        ),
+        code=EVALUATION,
         summary="results/studies/counterfactual-{target}-{recipe}/summary/{target}/{recipe}.h5",
         reference="results/studies/reference/summary/{target}/{recipe}.h5",
         influence="results/influence/{target}/{recipe}.h5",
@@ -55,12 +57,7 @@ use rule counterfactual as reuse with:
     input:
         unpack(reused_summaries),
         script=code("evaluate_counterfactual.py"),
-        code=code(
-            "evaluate_counterfactual.py",
-            "statistics.py",
-            "counterfactual/curves.py",
-            "counterfactual/orders.py",
-        ),
+        code=EVALUATION,
         influence="results/influence/{target}/{recipe}.h5",
     output:
         counterfactual="results/reuse/{target}/{recipe}.h5",

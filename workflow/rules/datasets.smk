@@ -11,6 +11,7 @@ rule dataset:
             "data/digits.py",
             "data/folder.py",
             "data/groups.py",
+            "data/wordnet.py",
             "data/index.py",
         ),
     output:

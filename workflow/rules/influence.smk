@@ -1,16 +1,18 @@
 # The influence of every source class on every target example.
 
+ESTIMATION = code(
+    "estimate_influence.py",
+    "statistics.py",
+    "influence/artefact.py",
+    "influence/estimators.py",
+    "influence/relations.py",
+)
+
 
 rule influence:
     input:
         script=code("estimate_influence.py"),
-        code=code(
-            "estimate_influence.py",
-            "statistics.py",
-            "influence/artefact.py",
-            "influence/estimators.py",
-            "influence/relations.py",
-        ),
+        code=ESTIMATION,
         summary="results/studies/influence/summary/{target}/{recipe}.h5",
         target_index="results/data/{target}/index.h5",
     output:
@@ -35,13 +37,7 @@ rule influence:
 use rule influence as example_influence with:
     input:
         script=code("estimate_influence.py"),
-        code=code(
-            "estimate_influence.py",
-            "statistics.py",
-            "influence/artefact.py",
-            "influence/estimators.py",
-            "influence/relations.py",
-        ),
+        code=ESTIMATION,
         summary="results/studies/examples/summary/{target}/{recipe}.h5",
         target_index="results/data/{target}/index.h5",
     output:
@@ -63,6 +59,7 @@ rule score:
         code=code(
             "score_influence.py",
             "statistics.py",
+            "influence/artefact.py",
             "influence/estimators.py",
             "influence/scores.py",
         ),
