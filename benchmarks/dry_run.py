@@ -1,8 +1,8 @@
 """What it costs to plan a run of the paper's size: `snakemake -n` against plain Snakemake.
 
-The plan has 1,000 source classes, 7,540 models in shards of 20, and 12 targets with two recipes. The data sets
-are image folders without images: planning reads the names of their classes alone. Plain Snakemake plans as many
-jobs with one output and no input. Both are new processes that take turns; the table shows medians.
+The plan has 1,000 source classes, 7,540 models in shards of 20, and 12 targets with two recipes. The data
+sets are image folders without images: planning reads the names of their classes alone. Plain Snakemake plans
+as many jobs with one output and no input. Both are new processes that take turns; the table shows medians.
 
     python benchmarks/dry_run.py
 """

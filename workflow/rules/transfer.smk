@@ -3,9 +3,11 @@
 
 rule transfer:
     input:
-        # Most jobs of a large run are transfers, and planning takes as long as they have inputs: what training
-        # shares with train_source is listed there, and a change of it comes with the new source models.
-        **betons("{target}"),
+        # Most jobs of a large run are transfers, and planning takes as long as their inputs are many. The
+        # manifests of FFCV files come with these; a change of code shared with train_source, with the models.
+        index="results/data/{target}/index.h5",
+        train="results/data/{target}/train.beton",
+        val="results/data/{target}/val.beton",
         code=code("transfer.py", "training/outputs.py", "training/transfer.py"),
         source="results/studies/{study}/source/{shard}.h5",
     output:
