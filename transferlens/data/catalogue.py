@@ -1,0 +1,49 @@
+"""Facts about the registered image sets: what their publishers state, and how they are read.
+
+The facts themselves are in catalogue.yaml, beside this file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of an image set before its images are there.
+
+    Attributes:
+        title: name for readers.
+        classes: number of classes; None where releases differ.
+        train_images, val_images: sizes of the complete splits; None where no source states them.
+        metric: how accuracy is reported by convention, `global` or `per_class` (mean over classes).
+        split: the rule that divides training from evaluation images, in words.
+        origin: where to get it.
+        recipe: training settings of the original study that differ from the defaults; empty if it has none.
+        archives: the publishers' archives, by path below the data root, with their checksum
+            (`md5:<hex>`, None if none is published).
+        torchvision: the class of torchvision.datasets that downloads it, and the arguments that open each
+            split; None if there is none.
+    """
+
+    title: str
+    classes: int | None
+    train_images: int | None
+    val_images: int | None
+    metric: str
+    split: str
+    origin: str
+    recipe: Mapping[str, Any]
+    archives: Mapping[str, str | None] = field(default_factory=dict)
+    torchvision: Mapping[str, Any] | None = None
+
+
+def _load() -> dict[str, Facts]:
+    text = Path(__file__).with_name("catalogue.yaml").read_text(encoding="utf-8")
+    return {name: Facts(**facts) for name, facts in yaml.load(text, yaml.CSafeLoader).items()}
+
+
+CATALOGUE: dict[str, Facts] = _load()
