@@ -47,3 +47,13 @@ def _load() -> dict[str, Facts]:
 
 
 CATALOGUE: dict[str, Facts] = _load()
+
+
+def published_training() -> dict[str, Mapping[str, Any]]:
+    """The original study's training settings of every set that it used as a target."""
+    return {name: facts.recipe for name, facts in CATALOGUE.items() if facts.recipe}
+
+
+def usual_metric(name: str) -> str:
+    """How accuracy is reported on an image set by convention (`global` for one not in the catalogue)."""
+    return CATALOGUE[name].metric if name in CATALOGUE else "global"

@@ -12,14 +12,35 @@ REPOSITORY = Path(workflow.basedir)
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 sys.path.insert(0, str(REPOSITORY))
 
+from snakemake.common.configfile import load_configfile
 from snakemake.utils import update_config
 from transferlens import config as configuration
 from transferlens import store, studies
 from transferlens.counterfactual.orders import Removals, check_removals
-from transferlens.data import sources, wordnet
+from transferlens.data import catalogue, sources, wordnet
 from transferlens.data.groups import require_groups, wordnet_level
 from transferlens.errors import TransferlensError
 from transferlens.influence import designs, estimators
+
+
+def given_settings():
+    """What config.yaml, the files of --configfile and --config say together.
+
+    Files that name a source and targets are a study of their own: nothing of config.yaml is mixed in. (With
+    Snakemake's --replace-workflow-config cluster jobs would not know of it: it is not passed on to them.)
+    """
+    own = {}
+    for file in workflow.config_settings.configfiles:
+        update_config(own, load_configfile(file))
+    stands_alone = {"source", "targets"} <= own.keys()
+    if workflow.config_settings.replace_workflow_config and not stands_alone:
+        sys.exit(
+            "transferlens: --replace-workflow-config: the files of --configfile name no `source` and `targets`; "
+            "add these, or leave the option out to lay the files over config.yaml"
+        )
+    found = own if stands_alone else config
+    update_config(found, configuration.typed(dict(workflow.config_settings.config)))
+    return found
 
 
 def checked(raw):
@@ -28,7 +49,7 @@ def checked(raw):
         (REPOSITORY / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")
     )
     try:
-        found = configuration.load(raw, schema)
+        found = configuration.load(raw, schema, catalogue.published_training())
         for name in found["datasets"]:
             described(found, name)
         check_units(found)
@@ -85,8 +106,7 @@ def picked_units(picked, names):
     return list(dict.fromkeys(found))
 
 
-update_config(config, configuration.typed(dict(workflow.config_settings.config)))
-config = checked(config)
+config = checked(given_settings())
 
 SOURCE = config["source"]
 # Every (target, recipe) pair of the run.
@@ -301,10 +321,23 @@ def source_settings(wildcards):
     return dumps(
         {
             "architecture": architecture_of(wildcards.study),
-            "input": config["input"],
+            "input": input_of(SOURCE),
             **origin,
         }
     )
+
+
+def input_of(dataset):
+    """How images of a data set enter the networks: its own crop ratio, if it has one."""
+    name = SIZES.get(dataset, (dataset,))[0]
+    ratio = config["datasets"][name]["crop_ratio"]
+    return config["input"] if ratio is None else {**config["input"], "crop_ratio": ratio}
+
+
+def metric_of(dataset):
+    """What accuracy means on a data set: as set, or as usual on the one that holds its images."""
+    name = SIZES.get(dataset, (dataset,))[0]
+    return config["datasets"][name]["metric"] or catalogue.usual_metric(images_of(dataset)[0])
 
 
 def transfer_settings(wildcards):
@@ -312,8 +345,9 @@ def transfer_settings(wildcards):
     return dumps(
         {
             "architecture": architecture_of(wildcards.study),
-            "input": config["input"],
+            "input": input_of(target),
             "recipe": configuration.recipe(config, target, wildcards.recipe),
+            "metric": metric_of(target),
             # Whole adapted networks are kept only where heatmaps and later analyses read them.
             "keep_weights": wildcards.study in ("reference", "pretrained"),
         }
@@ -337,12 +371,16 @@ def counterfactual_settings(wildcards):
     return dumps({**{key: masks[key] for key in keys}, "repeats": repeats})
 
 
+def label_mapping_settings(wildcards):
+    return dumps({"architecture": config["architecture"], "input": input_of(wildcards.target)})
+
+
 def heatmap_settings(wildcards):
     return dumps(
         {
             **config["heatmaps"],
             "architecture": config["architecture"],
-            "input": config["input"],
+            "input": input_of(wildcards.target),
         }
     )
 
@@ -380,13 +418,15 @@ def reused_summaries(wildcards):
 
 
 def analysis_settings(name, wildcards):
+    of_source = {"source_input": input_of(SOURCE)} if name == "leakage" else {}
     return dumps(
         {
+            **of_source,
             **config["analyses"][name],
             "target": wildcards.target,
             "recipe": wildcards.recipe,
             "output": config["report"]["output"],
-            "input": config["input"],
+            "input": input_of(wildcards.target),
         }
     )
 
