@@ -71,7 +71,7 @@ def influence_matrix(influence: xr.Dataset) -> Figure:
 
 
 def _largest(influence: xr.Dataset, count: int) -> xr.Dataset:
-    """At most `count` source and target classes, by the mean square of their influences on the select half."""
+    """At most `count` classes of either kind, by the mean square of their influences on the select half."""
     for dim, other in (("source_class", "target_class"), ("target_class", "source_class")):
         size = (influence.class_effect.sel(half="select") ** 2).mean(other).values
         influence = influence.isel({dim: np.sort(size.argsort()[::-1][:count])})
