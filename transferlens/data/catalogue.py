@@ -25,8 +25,10 @@ class Facts:
         recipe: training settings of the original study that differ from the defaults; empty if it has none.
         archives: the publishers' archives, by path below the data root, with their checksum
             (`md5:<hex>`, None if none is published).
-        torchvision: the class of torchvision.datasets that downloads it, and the arguments that open each
-            split; None if there is none.
+        nested: archives within these that are unpacked, too.
+        torchvision: the class of torchvision.datasets that downloads it, the folder (or file) that this makes
+            below the data root, and the arguments that open each split (none where the project reads that
+            folder itself); None if there is no such class.
     """
 
     title: str
@@ -38,12 +40,14 @@ class Facts:
     origin: str
     recipe: Mapping[str, Any]
     archives: Mapping[str, str | None] = field(default_factory=dict)
+    nested: tuple[str, ...] = ()
     torchvision: Mapping[str, Any] | None = None
 
 
 def _load() -> dict[str, Facts]:
     text = Path(__file__).with_name("catalogue.yaml").read_text(encoding="utf-8")
-    return {name: Facts(**facts) for name, facts in yaml.load(text, yaml.CSafeLoader).items()}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one, where libyaml is there
+    return {name: Facts(**facts) for name, facts in yaml.load(text, loader).items()}
 
 
 CATALOGUE: dict[str, Facts] = _load()

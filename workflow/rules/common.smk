@@ -1,6 +1,7 @@
 # Validation, constants and input functions. Nothing here reads data.
 import json
 import os
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from transferlens import config as configuration
 from transferlens import store, studies
 from transferlens.counterfactual.orders import Removals, check_removals
 from transferlens.data import catalogue, sources, wordnet
+from transferlens.data.classnames import readable
 from transferlens.data.groups import require_groups, wordnet_level
 from transferlens.errors import TransferlensError
 from transferlens.influence import designs, estimators
@@ -51,7 +53,7 @@ def checked(raw):
     try:
         found = configuration.load(raw, schema, catalogue.published_training())
         for name in found["datasets"]:
-            described(found, name)
+            check_dataset(found, name)
         check_units(found)
         store.refuse_newer("results")
         store.refuse_unwritable("results")
@@ -60,11 +62,21 @@ def checked(raw):
         sys.exit(f"transferlens: {error}")
 
 
+def check_dataset(config, name):
+    """Refuse unknown data sets, and groups that do not fit; a target's images may still be missing."""
+    settings = config["datasets"][name]
+    sources.check_name(settings.get("of", name), settings.get("path"))
+    if "groups" in settings or settings["labels"] == "groups":
+        described(config, name)
+
+
 def described(config, name):
     """(class names, their groups) of a data set."""
     settings = config["datasets"][name]
-    images = settings.get("of", name)
-    names, groups = sources.describe(images, settings.get("path"), settings.get("groups"))
+    root = Path(config["data_root"])
+    names, groups = sources.describe(
+        settings.get("of", name), settings.get("path"), settings.get("groups"), root
+    )
     if settings["labels"] == "groups":
         require_groups(f"data set {name}", names, groups)
     return names, groups
@@ -100,7 +112,7 @@ def picked_units(picked, names):
     roots = {
         entry: entry.removeprefix("wordnet:") for entry in picked if entry.startswith("wordnet:")
     }
-    found = [entry for entry in picked if entry not in roots]
+    found = [readable(entry) for entry in picked if entry not in roots]
     for root in roots.values():
         found += wordnet.classes_below(root, names)
     return list(dict.fromkeys(found))
@@ -210,14 +222,43 @@ def code(script, *modules):
     return [os.path.relpath(file) for file in files]
 
 
+# The modules that decide which images a data set has, and what is in them.
+SOURCE_CODE = [
+    f"data/{module}.py"
+    for module in (
+        "sources",
+        "places",
+        "splits",
+        "classnames",
+        "digits",
+        "folder",
+        "layouts",
+        "tables",
+        "hdf5",
+        "torchvision_sets",
+    )
+]
+
+
 def dumps(settings):
     """Settings as the JSON that scripts take; part of a rule's params, so a change re-runs the rule."""
     return json.dumps(settings, sort_keys=True)
 
 
-def data_arguments():
-    """Where raw data lies. Not part of any rule's params: moving it must not re-run anything."""
-    return f"--data-root {config['data_root']}" + " --download" * config["download"]
+def data_arguments(wildcards, input):
+    """Where raw data lies, and how it is checked. None of it decides a result.
+
+    Functions of `input` are no part of what Snakemake records of a rule: moving data re-runs nothing.
+    """
+    settings = config["datasets"][SIZES.get(wildcards.dataset, (wildcards.dataset,))[0]]
+    given = ["--data-root", config["data_root"], "--archive-limit-gb", settings["archive_limit_gb"]]
+    given += ["--download"] * config["download"] + ["--incomplete"] * (not settings["complete"])
+    return shlex.join(str(argument) for argument in given)
+
+
+def dataset_files():
+    """The files of all data sets of the run."""
+    return [path for name in DATASETS for path in betons(name).values()]
 
 
 def betons(dataset):
@@ -239,7 +280,8 @@ def target_files(wildcards):
 def images_of(dataset):
     """The name and settings of the data set that holds a data set's images."""
     name, size = SIZES.get(dataset, (dataset, None))
-    settings = {k: v for k, v in config["datasets"][name].items() if k != "of"}
+    elsewhere = ("of", "complete", "archive_limit_gb")  # see data_arguments
+    settings = {k: v for k, v in config["datasets"][name].items() if k not in elsewhere}
     if size is not None:
         settings["train_per_class"] = size
     return config["datasets"][name].get("of", name), settings
