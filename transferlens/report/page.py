@@ -301,11 +301,11 @@ def _provenance(results: Results, target: str, recipe: str) -> dict:
     """Software, device and the settings that decided the numbers."""
     attributes = results.influence(target, recipe).attrs
     settings = {
-        "source training": results.settings("studies/influence/source/0000.h5", sources.KIND),
+        "source training": results.settings("studies/influence/training/0000.h5", sources.RECORD_KIND),
         "transfer": results.settings(f"studies/influence/transfer/{target}/{recipe}/0000.h5", outputs.KIND),
         "masks": results.settings("studies/influence/masks/0000.h5", "masks"),
     }
-    with store.open(results.folder / "studies/influence/source/0000.h5", sources.KIND) as file:
+    with store.open(results.folder / "studies/influence/training/0000.h5", sources.RECORD_KIND) as file:
         device = file.attrs["device"]
     return {
         "rows": [

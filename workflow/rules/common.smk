@@ -200,6 +200,23 @@ def removal_study(target, recipe, architecture):
 
 
 STUDIES = study_table()
+# From so many models on, the source models of studies of many are deleted when all their transfers are done.
+MODELS_OF_TEMPORARY_WEIGHTS = 1000
+
+
+def temporary_weights():
+    """Names of the studies whose source models are not kept.
+
+    Those of the whole source are: heatmaps and the label mapping are made from them.
+    """
+    whole = ("reference", "reuse-reference", "pretrained")
+    many = [name for name in STUDIES if name not in whole]
+    models = sum(STUDIES[name].rows for name in many)
+    temporary = {"keep": False, "temporary": True, "auto": models >= MODELS_OF_TEMPORARY_WEIGHTS}
+    return many if temporary[config["source_weights"]] else []
+
+
+TEMPORARY_WEIGHTS = temporary_weights()
 
 
 def reuse_recipe(recipe):
@@ -338,6 +355,12 @@ def study_shards(study, pattern):
     """A file name pattern for every shard of a study."""
     names = studies.shards(STUDIES[study].rows, STUDIES[study].shard_size)
     return [pattern.format(study=study, shard=name) for name in names]
+
+
+def training_records(wildcards):
+    """What stays of every source model of the run."""
+    pattern = "results/studies/{study}/training/{shard}.h5"
+    return [path for study in STUDIES for path in study_shards(study, pattern)]
 
 
 def weights_file(wildcards):
