@@ -1,6 +1,7 @@
 # Validation, constants and input functions. Nothing here reads data.
 import json
 import os
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,36 @@ REPOSITORY = Path(workflow.basedir)
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 sys.path.insert(0, str(REPOSITORY))
 
+from snakemake.common.configfile import load_configfile
 from snakemake.utils import update_config
 from transferlens import config as configuration
 from transferlens import store, studies
 from transferlens.counterfactual.orders import Removals, check_removals
-from transferlens.data import sources, wordnet
+from transferlens.data import catalogue, sources, wordnet
+from transferlens.data.classnames import readable
 from transferlens.data.groups import require_groups, wordnet_level
 from transferlens.errors import TransferlensError
 from transferlens.influence import designs, estimators
+
+
+def given_settings():
+    """What config.yaml, the files of --configfile and --config say together.
+
+    Files that name a source and targets are a study of their own: nothing of config.yaml is mixed in. (With
+    Snakemake's --replace-workflow-config cluster jobs would not know of it: it is not passed on to them.)
+    """
+    own = {}
+    for file in workflow.config_settings.configfiles:
+        update_config(own, load_configfile(file))
+    stands_alone = {"source", "targets"} <= own.keys()
+    if workflow.config_settings.replace_workflow_config and not stands_alone:
+        sys.exit(
+            "transferlens: --replace-workflow-config: the files of --configfile name no `source` and `targets`; "
+            "add these, or leave the option out to lay the files over config.yaml"
+        )
+    found = own if stands_alone else config
+    update_config(found, configuration.typed(dict(workflow.config_settings.config)))
+    return found
 
 
 def checked(raw):
@@ -28,9 +51,9 @@ def checked(raw):
         (REPOSITORY / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")
     )
     try:
-        found = configuration.load(raw, schema)
+        found = configuration.load(raw, schema, catalogue.published_training())
         for name in found["datasets"]:
-            described(found, name)
+            check_dataset(found, name)
         check_units(found)
         store.refuse_newer("results")
         store.refuse_unwritable("results")
@@ -39,11 +62,21 @@ def checked(raw):
         sys.exit(f"transferlens: {error}")
 
 
+def check_dataset(config, name):
+    """Refuse unknown data sets, and groups that do not fit; a target's images may still be missing."""
+    settings = config["datasets"][name]
+    sources.check_name(settings.get("of", name), settings.get("path"))
+    if "groups" in settings or settings["labels"] == "groups":
+        described(config, name)
+
+
 def described(config, name):
     """(class names, their groups) of a data set."""
     settings = config["datasets"][name]
-    images = settings.get("of", name)
-    names, groups = sources.describe(images, settings.get("path"), settings.get("groups"))
+    root = Path(config["data_root"])
+    names, groups = sources.describe(
+        settings.get("of", name), settings.get("path"), settings.get("groups"), root
+    )
     if settings["labels"] == "groups":
         require_groups(f"data set {name}", names, groups)
     return names, groups
@@ -79,14 +112,13 @@ def picked_units(picked, names):
     roots = {
         entry: entry.removeprefix("wordnet:") for entry in picked if entry.startswith("wordnet:")
     }
-    found = [entry for entry in picked if entry not in roots]
+    found = [readable(entry) for entry in picked if entry not in roots]
     for root in roots.values():
         found += wordnet.classes_below(root, names)
     return list(dict.fromkeys(found))
 
 
-update_config(config, configuration.typed(dict(workflow.config_settings.config)))
-config = checked(config)
+config = checked(given_settings())
 
 SOURCE = config["source"]
 # Every (target, recipe) pair of the run.
@@ -207,14 +239,43 @@ def code(script, *modules):
     return [os.path.relpath(file) for file in files]
 
 
+# The modules that decide which images a data set has, and what is in them.
+SOURCE_CODE = [
+    f"data/{module}.py"
+    for module in (
+        "sources",
+        "places",
+        "splits",
+        "classnames",
+        "digits",
+        "folder",
+        "layouts",
+        "tables",
+        "hdf5",
+        "torchvision_sets",
+    )
+]
+
+
 def dumps(settings):
     """Settings as the JSON that scripts take; part of a rule's params, so a change re-runs the rule."""
     return json.dumps(settings, sort_keys=True)
 
 
-def data_arguments():
-    """Where raw data lies. Not part of any rule's params: moving it must not re-run anything."""
-    return f"--data-root {config['data_root']}" + " --download" * config["download"]
+def data_arguments(wildcards, input):
+    """Where raw data lies, and how it is checked. None of it decides a result.
+
+    Functions of `input` are no part of what Snakemake records of a rule: moving data re-runs nothing.
+    """
+    settings = config["datasets"][SIZES.get(wildcards.dataset, (wildcards.dataset,))[0]]
+    given = ["--data-root", config["data_root"], "--archive-limit-gb", settings["archive_limit_gb"]]
+    given += ["--download"] * config["download"] + ["--incomplete"] * (not settings["complete"])
+    return shlex.join(str(argument) for argument in given)
+
+
+def dataset_files():
+    """The files of all data sets of the run."""
+    return [path for name in DATASETS for path in betons(name).values()]
 
 
 def betons(dataset):
@@ -236,7 +297,8 @@ def target_files(wildcards):
 def images_of(dataset):
     """The name and settings of the data set that holds a data set's images."""
     name, size = SIZES.get(dataset, (dataset, None))
-    settings = {k: v for k, v in config["datasets"][name].items() if k != "of"}
+    elsewhere = ("of", "complete", "archive_limit_gb")  # see data_arguments
+    settings = {k: v for k, v in config["datasets"][name].items() if k not in elsewhere}
     if size is not None:
         settings["train_per_class"] = size
     return config["datasets"][name].get("of", name), settings
@@ -324,10 +386,23 @@ def source_settings(wildcards):
     return dumps(
         {
             "architecture": architecture_of(wildcards.study),
-            "input": config["input"],
+            "input": input_of(SOURCE),
             **origin,
         }
     )
+
+
+def input_of(dataset):
+    """How images of a data set enter the networks: its own crop ratio, if it has one."""
+    name = SIZES.get(dataset, (dataset,))[0]
+    ratio = config["datasets"][name]["crop_ratio"]
+    return config["input"] if ratio is None else {**config["input"], "crop_ratio": ratio}
+
+
+def metric_of(dataset):
+    """What accuracy means on a data set: as set, or as usual on the one that holds its images."""
+    name = SIZES.get(dataset, (dataset,))[0]
+    return config["datasets"][name]["metric"] or catalogue.usual_metric(images_of(dataset)[0])
 
 
 def transfer_settings(wildcards):
@@ -335,8 +410,9 @@ def transfer_settings(wildcards):
     return dumps(
         {
             "architecture": architecture_of(wildcards.study),
-            "input": config["input"],
+            "input": input_of(target),
             "recipe": configuration.recipe(config, target, wildcards.recipe),
+            "metric": metric_of(target),
             # Whole adapted networks are kept only where heatmaps and later analyses read them.
             "keep_weights": wildcards.study in ("reference", "pretrained"),
         }
@@ -360,12 +436,16 @@ def counterfactual_settings(wildcards):
     return dumps({**{key: masks[key] for key in keys}, "repeats": repeats})
 
 
+def label_mapping_settings(wildcards):
+    return dumps({"architecture": config["architecture"], "input": input_of(wildcards.target)})
+
+
 def heatmap_settings(wildcards):
     return dumps(
         {
             **config["heatmaps"],
             "architecture": config["architecture"],
-            "input": config["input"],
+            "input": input_of(wildcards.target),
         }
     )
 
@@ -403,13 +483,15 @@ def reused_summaries(wildcards):
 
 
 def analysis_settings(name, wildcards):
+    of_source = {"source_input": input_of(SOURCE)} if name == "leakage" else {}
     return dumps(
         {
+            **of_source,
             **config["analyses"][name],
             "target": wildcards.target,
             "recipe": wildcards.recipe,
             "output": config["report"]["output"],
-            "input": config["input"],
+            "input": input_of(wildcards.target),
         }
     )
 

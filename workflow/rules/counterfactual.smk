@@ -21,7 +21,7 @@ rule label_mapping:
     conda:
         "../../envs/transferlens.yaml"
     params:
-        settings=dumps({key: config[key] for key in ("architecture", "input")}),
+        settings=label_mapping_settings,
     message:
         "Map the images of {wildcards.target} to source classes"
     shell:
