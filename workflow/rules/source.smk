@@ -12,6 +12,7 @@ rule train_source:
             "data/pipeline.py",
             "models/architectures.py",
             "training/engine.py",
+            "training/memory.py",
             "training/schedule.py",
             "training/source.py",
         ),
