@@ -297,7 +297,8 @@ def target_files(wildcards):
 def images_of(dataset):
     """The name and settings of the data set that holds a data set's images."""
     name, size = SIZES.get(dataset, (dataset, None))
-    elsewhere = ("of", "complete", "archive_limit_gb")  # see data_arguments
+    # See data_arguments, metric_of and input_of: these say how it is found and used, not what it is.
+    elsewhere = ("of", "complete", "archive_limit_gb", "metric", "crop_ratio")
     settings = {k: v for k, v in config["datasets"][name].items() if k not in elsewhere}
     if size is not None:
         settings["train_per_class"] = size
