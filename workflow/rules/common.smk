@@ -582,7 +582,8 @@ def pretrained_summaries(wildcards):
 
 
 def success_message():
-    return "Transferlens: done. Open results/report/index.html in a browser."
+    page = "results/report/index.html"
+    return "Transferlens: done." + f" Open {page} in a browser." * Path(page).exists()
 
 
 def failure_message(log):
