@@ -56,14 +56,18 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
 
 def _set_up_logging(log_file: Path | None) -> None:
     """Everything to the log file; to the terminal only warnings, or everything when there is no file."""
+    logging.raiseExceptions = False  # a full disk must not print a traceback for every message
     log.setLevel(logging.INFO)
     terminal = logging.StreamHandler()
     terminal.setFormatter(logging.Formatter("%(message)s"))
     terminal.setLevel(logging.WARNING if log_file else logging.INFO)
     log.addHandler(terminal)
     if log_file:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        to_file = logging.FileHandler(log_file, mode="w")
+        try:
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            to_file = logging.FileHandler(log_file, mode="w")
+        except OSError as error:
+            sys.exit(f"error: {log_file}: cannot be written ({error})")
         to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(to_file)
 

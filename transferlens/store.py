@@ -4,9 +4,13 @@ A file with its final name is complete, always: it is written beside its place u
 flushed, and renamed. Root attributes say what it is, from which settings and inputs, and by what software.
 """
 
+import errno
 import hashlib
+import io
 import json
 import os
+import shlex
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,14 +27,21 @@ from transferlens import __version__
 from transferlens.errors import ArtefactError
 
 SCHEMA_VERSION = 1
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SOFTWARE = ("torch", "torchvision", "numpy", "h5py", "ffcv", "torchcam")
 
 
 class Writer:
     """An artefact being written. Every array names its dimensions and says what it means."""
 
-    def __init__(self, file: h5py.File):
-        self.file = file
+    def __init__(self, file: h5py.File, disk: "_Disk"):
+        self._file, self._disk = file, disk
+
+    @property
+    def file(self) -> h5py.File:
+        """The HDF5 file; raises OSError once a write has failed, so that work stops then, not at the end."""
+        self._disk.check()
+        return self._file
 
     def array(self, name: str, data, dims: Sequence[str], meaning: str, units: str | None = None) -> None:
         """Store a whole array; `dims` names each axis, `meaning` says what one cell holds."""
@@ -130,7 +141,8 @@ def create(
     with (
         ThreadPoolExecutor(1) as background,
         _writable(path) as temporary,
-        h5py.File(temporary, "w", libver=("v110", "latest")) as file,
+        _on_disk(temporary) as disk,
+        h5py.File(disk, "w", libver=("v110", "latest")) as file,
     ):
         digests = background.submit(lambda: {str(p): sha256(p) for p in inputs})
         file.attrs.update(
@@ -147,14 +159,57 @@ def create(
         )
         if seed is not None:
             file.attrs["seed"] = seed
-        yield Writer(file)
+        yield Writer(file, disk)
         file.attrs["inputs"] = json.dumps(digests.result())
+
+
+class _Disk(io.FileIO):
+    """A file on disk that HDF5 writes through; remembers its first failure instead of passing it on.
+
+    After a failed write (a full disk, a quota) HDF5 can neither go on nor close its file: it prints a page of
+    errors and crashes at exit. So it never learns of the failure, and nothing more is written. No lock is
+    taken, as HDF5 itself would: nobody else knows the temporary name, and some file systems have no locks.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data) -> int:
+        rest = memoryview(data).cast("B")
+        try:
+            while len(rest) and not self.failure:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.failure = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            if not self.failure:
+                super().truncate(size)
+        except OSError as error:
+            self.failure = error
+        return size or 0
+
+    def check(self) -> None:
+        """Raise the first failure, if there was one."""
+        if self.failure:
+            raise self.failure
+
+
+@contextmanager
+def _on_disk(path: Path) -> Iterator[_Disk]:
+    """A file to write HDF5 through; a failed write is raised when the block ends, whatever else it caused."""
+    with _Disk(path, "w+") as disk:
+        try:
+            yield disk
+        finally:
+            disk.check()
 
 
 @contextmanager
 def _writable(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` that takes its place, synced to disk, when the block ends well."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for left_over in path.parent.glob(f".{path.name}.*.tmp"):
@@ -171,7 +226,8 @@ def _writable(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno is None and "write" not in str(error):
             raise  # HDF5 failed to read another file in the block; whoever opened that one names it
-        raise ArtefactError(f"{path}: cannot be written ({_first_line(error)})") from error
+        cure = "; free space there and run again" if error.errno in _FULL else ""
+        raise ArtefactError(f"{path}: cannot be written ({_first_line(error)}){cure}") from error
     finally:
         with suppress(OSError):  # nothing to remove, or no longer a folder: the error above says more
             temporary.unlink()
@@ -198,7 +254,7 @@ def open(path: str | Path, kind: str) -> Iterator[h5py.File]:
         ArtefactError: missing, truncated, damaged (checksum), another kind, or a newer schema.
     """
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", locking=False)  # a file with its final name is never written to
     except FileNotFoundError as error:
         raise ArtefactError(f"{path}: no such file; run snakemake to make it") from error
     except PermissionError as error:
@@ -234,8 +290,8 @@ def first_damage(file: h5py.File) -> Exception | None:
 
 def _damaged(path: str | Path, error: Exception) -> ArtefactError:
     return ArtefactError(
-        f"{path}: damaged or not an HDF5 file ({_first_line(error)}); "
-        "delete it and run snakemake again to remake it"
+        f"{path}: damaged or not an HDF5 file ({_first_line(error)}); delete it and run snakemake again "
+        f"to remake it: rm {shlex.quote(str(path))}"
     )
 
 
