@@ -215,6 +215,7 @@ def _failing_with_a_child(error_number) -> Iterator[None]:
     def look(*_) -> None:
         while ended := _ended_child():
             if ended.si_status:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # one error is enough
                 number = error_number.value or errno.EIO
                 killed = f"a process that writes images was ended by signal {ended.si_status}"
                 raise OSError(number, os.strerror(number) if error_number.value else killed)
