@@ -29,6 +29,10 @@ rule all:
         "results/report/index.html",
 
 
+onstart:
+    date_back()
+
+
 onsuccess:
     print(success_message())
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from transferlens import store
 from transferlens.errors import TransferlensError
 
 log = logging.getLogger("transferlens")
@@ -43,6 +44,7 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     started = time.monotonic()
     try:
         main(parsed)
+        store.date_back(_files(parsed))
     except TransferlensError as error:
         log.error("error: %s", error)
         sys.exit(1)
@@ -52,6 +54,14 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
         log.exception("unexpected error (please report it)")
         sys.exit(1)
     log.info("done in %.1f s", time.monotonic() - started)
+
+
+def _files(arguments: argparse.Namespace) -> Iterator[Path]:
+    """The files among a script's arguments."""
+    for value in vars(arguments).values():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, Path) and item.is_file():
+                yield item
 
 
 def _set_up_logging(log_file: Path | None) -> None:

@@ -475,6 +475,14 @@ def pretrained_summaries(wildcards):
     return per_adaptation(pattern) if config["studies"]["pretrained"] else []
 
 
+def date_back():
+    """Date files from the future now: Snakemake would remove what is made from them."""
+    folders = [Path("results"), *(REPOSITORY / name for name in ("scripts", "transferlens"))]
+    files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    if found := store.date_back(files):
+        print(f"Transferlens: {len(found)} files were dated in the future, now today: {found[0]}, ...")
+
+
 def success_message():
     return "Transferlens: done. Open results/report/index.html in a browser."
 
