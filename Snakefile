@@ -21,6 +21,7 @@ include: "workflow/rules/counterfactual.smk"
 include: "workflow/rules/heatmaps.smk"
 include: "workflow/rules/analyses.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/tools.smk"
 
 
 rule all:

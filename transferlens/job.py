@@ -82,6 +82,13 @@ def _set_up_logging(log_file: Path | None) -> None:
         log.addHandler(to_file)
 
 
+def say(*lines: object) -> None:
+    """Print lines for the user, and keep them in the log."""
+    for line in lines:
+        print(line, flush=True)
+        log.info("%s", line)
+
+
 def progress(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterator[T]:
     """Iterate with a bar (terminal) or with a plain line every ten seconds (anything else)."""
     if sys.stderr.isatty():

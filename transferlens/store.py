@@ -228,7 +228,7 @@ def _writable(path: Path) -> Iterator[Path]:
         if error.errno is None and "write" not in str(error):
             raise  # HDF5 failed to read another file in the block; whoever opened that one names it
         cure = "; free space there and run again" if error.errno in _FULL else ""
-        raise ArtefactError(f"{path}: cannot be written ({_first_line(error)}){cure}") from error
+        raise ArtefactError(f"{path}: cannot be written ({first_line(error)}){cure}") from error
     finally:
         with suppress(OSError):  # nothing to remove, or no longer a folder: the error above says more
             temporary.unlink()
@@ -248,8 +248,8 @@ def write_csv(path: str | Path, table) -> None:
 
 
 @contextmanager
-def open(path: str | Path, kind: str) -> Iterator[h5py.File]:
-    """Read the artefact `path`, refusing what is not a whole artefact of this kind.
+def open(path: str | Path, kind: str | None = None) -> Iterator[h5py.File]:
+    """Read the artefact `path`, refusing what is not a whole artefact of this kind (any kind if None).
 
     Raises:
         ArtefactError: missing, truncated, damaged (checksum), another kind, or a newer schema.
@@ -291,12 +291,12 @@ def first_damage(file: h5py.File) -> Exception | None:
 
 def _damaged(path: str | Path, error: Exception) -> ArtefactError:
     return ArtefactError(
-        f"{path}: damaged or not an HDF5 file ({_first_line(error)}); delete it and run snakemake again "
+        f"{path}: damaged or not an HDF5 file ({first_line(error)}); delete it and run snakemake again "
         f"to remake it: rm {shlex.quote(str(path))}"
     )
 
 
-def _check_header(path: str | Path, kind: str, file: h5py.File) -> None:
+def _check_header(path: str | Path, kind: str | None, file: h5py.File) -> None:
     found = file.attrs.get("kind")
     if found is None:
         raise ArtefactError(f"{path}: not written by Transferlens (it names no kind)")
@@ -306,7 +306,7 @@ def _check_header(path: str | Path, kind: str, file: h5py.File) -> None:
             f"{path}: written by a newer Transferlens (schema {version}, this one reads up to "
             f"{SCHEMA_VERSION}); upgrade Transferlens or use another results folder"
         )
-    if found != kind:
+    if kind is not None and found != kind:
         raise ArtefactError(f"{path}: holds '{found}' where '{kind}' was expected")
 
 
@@ -352,6 +352,11 @@ def settings(file: h5py.File) -> dict[str, Any]:
     return json.loads(file.attrs["config"])
 
 
+def inputs(file: h5py.File) -> dict[str, str]:
+    """The files an artefact was computed from, with the SHA-256 of each."""
+    return json.loads(file.attrs["inputs"])
+
+
 def sha256(path: str | Path) -> str:
     """Hex SHA-256 of a file's content."""
     with Path(path).open("rb") as handle:
@@ -381,5 +386,6 @@ def _git_commit() -> str:
         return ""
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """An error in one line."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__
