@@ -1,9 +1,12 @@
-"""Intervals and corrections shared by every room."""
+"""Intervals and corrections shared by every room.
+
+Distributions are imported where they are used: scipy.stats takes most of a second, and Snakemake loads this
+module twice for every cluster job.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,8 @@ class Interval:
 
 def t_interval(value: np.ndarray, se: np.ndarray, df: np.ndarray | float) -> Interval:
     """Student's interval from a standard error and its degrees of freedom."""
+    from scipy import stats
+
     reach = stats.t.ppf(0.975, df) * se
     return Interval(value, value - reach, value + reach)
 
@@ -36,6 +41,8 @@ def jackknife_interval(value: float, without: np.ndarray) -> Interval:
 
 def two_sided_p(effect: np.ndarray, se: np.ndarray, df: np.ndarray | float) -> np.ndarray:
     """Student's p-values of a zero effect; 1 for an effect of exactly zero, 0 for any other without error."""
+    from scipy import stats
+
     certain = np.where(effect == 0, 0.0, np.inf)
     t = np.divide(np.abs(effect), se, out=certain, where=se > 0)
     return 2 * stats.t.sf(t, df)
@@ -43,4 +50,6 @@ def two_sided_p(effect: np.ndarray, se: np.ndarray, df: np.ndarray | float) -> n
 
 def q_values(p: np.ndarray) -> np.ndarray:
     """Benjamini-Hochberg adjusted p-values over all cells of the array."""
+    from scipy import stats
+
     return stats.false_discovery_control(p.ravel()).reshape(p.shape)

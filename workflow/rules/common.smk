@@ -22,6 +22,10 @@ from transferlens.errors import TransferlensError
 from transferlens.influence import designs, estimators
 
 
+# Each job of a cluster starts Snakemake anew: what was checked when it was planned is not checked again.
+PLANNING = workflow.is_main_process
+
+
 def checked(raw):
     """The complete configuration, or one line on what is wrong with it, before any job is planned."""
     schema = yaml.safe_load(
@@ -29,11 +33,14 @@ def checked(raw):
     )
     try:
         found = configuration.load(raw, schema)
-        for name in found["datasets"]:
-            described(found, name)
-        check_units(found)
-        store.refuse_newer("results")
-        store.refuse_unwritable("results")
+        counterfactual = found["studies"]["counterfactual"]
+        counterfactual["handpicked"] = picked_units(counterfactual["handpicked"], found)
+        if PLANNING:
+            for name in found["datasets"]:
+                described(found, name)
+            check_units(found)
+            store.refuse_newer("results")
+            store.refuse_unwritable("results")
         return found
     except TransferlensError as error:
         sys.exit(f"transferlens: {error}")
@@ -62,9 +69,6 @@ def check_units(config):
     estimators.require_models(
         config["influence"]["estimator"], masks["models"], len(names), fold_over
     )
-    given["counterfactual"]["handpicked"] = picked_units(
-        given["counterfactual"]["handpicked"], names
-    )
     check_removals(Removals.of(given["counterfactual"]), names)
     drawn = designs.draw_masks(
         masks["design"], len(names), masks["keep"], config["seed"], range(masks["models"])
@@ -72,7 +76,7 @@ def check_units(config):
     estimators.check_masks(drawn, names)
 
 
-def picked_units(picked, names):
+def picked_units(picked, config):
     """Units picked by hand, WordNet subtrees (`wordnet:<id>`) replaced by the source classes in them."""
     if picked is None:
         return None
@@ -80,6 +84,7 @@ def picked_units(picked, names):
         entry: entry.removeprefix("wordnet:") for entry in picked if entry.startswith("wordnet:")
     }
     found = [entry for entry in picked if entry not in roots]
+    names = described(config, config["source"])[0] if roots else []
     for root in roots.values():
         found += wordnet.classes_below(root, names)
     return list(dict.fromkeys(found))

@@ -25,6 +25,8 @@ rule train_source:
     priority: 1
     conda:
         "../../envs/transferlens.yaml"
+    resources:
+        gpu=1,
     params:
         settings=source_settings,
     message:

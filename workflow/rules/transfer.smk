@@ -24,6 +24,8 @@ rule transfer:
         "results/benchmarks/transfer/{study}-{target}-{recipe}-{shard}.tsv"
     conda:
         "../../envs/transferlens.yaml"
+    resources:
+        gpu=1,
     params:
         settings=transfer_settings,
     message:
