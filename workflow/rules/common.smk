@@ -21,7 +21,6 @@ from transferlens.data.groups import require_groups, wordnet_level
 from transferlens.errors import TransferlensError
 from transferlens.influence import designs, estimators
 
-
 # Each job of a cluster starts Snakemake anew: what was checked when it was planned is not checked again.
 PLANNING = workflow.is_main_process
 
