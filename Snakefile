@@ -29,6 +29,10 @@ rule all:
         "results/report/index.html",
 
 
+onstart:
+    refuse_impossible_jobs()
+
+
 onsuccess:
     print(success_message())
 

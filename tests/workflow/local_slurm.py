@@ -17,7 +17,7 @@ from pathlib import Path
 SYSTEM = Path("/etc/slurm")
 FILES = ("slurm.conf", "gres.conf", "cgroup.conf")
 MARK = "ClusterName=transferlens-test"
-CPUS, MEMORY_MB, GPUS = 8, 16000, 2
+CPUS, MEMORY_MB, GPUS = 8, 64000, 4
 
 CONFIGURATION = """{mark}
 SlurmctldHost={host}(127.0.0.1)

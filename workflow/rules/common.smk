@@ -13,8 +13,8 @@ os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.ge
 sys.path.insert(0, str(REPOSITORY))
 
 from snakemake.utils import update_config
+from transferlens import cluster, store, studies
 from transferlens import config as configuration
-from transferlens import store, studies
 from transferlens.counterfactual.orders import Removals, check_removals
 from transferlens.data import sources, wordnet
 from transferlens.data.groups import require_groups, wordnet_level
@@ -487,4 +487,50 @@ def failure_message(log):
     return (
         "Transferlens: stopped by the error above; each job's messages are in results/logs. Finished "
         "artefacts are kept: the same command continues from there."
+    )
+
+
+# Jobs that import torch: they need far more memory than the rest.
+TORCH_RULES = {"beton", "train_source", "transfer", "label_mapping", "heatmaps"}
+
+
+def refuse_impossible_jobs():
+    """Before anything is submitted to Slurm: one line on a job that it would refuse or never start."""
+    if workflow.executor_plugin.name != "slurm":
+        return
+    status = workflow.executor_settings.status_command
+    first_pause = workflow.executor_settings.init_seconds_before_status_checks
+    try:
+        cluster.refuse_impossible(slurm_requests(), cluster.available_nodes())
+        cluster.refuse_silent_status(status, first_pause, cluster.ask("scontrol", "show", "config"))
+    except TransferlensError as error:
+        sys.exit(f"transferlens: {error}")
+
+
+def slurm_requests():
+    """What one Slurm job of each kind asks for, on its first and on its last attempt."""
+    kinds = {}
+    for job in workflow.dag.needrun_jobs():
+        whole = workflow.dag.get_job_group(job) or job
+        if not whole.is_local:
+            members = whole if whole.is_group() else [whole]
+            kinds[tuple(sorted(member.rule.name for member in members))] = whole
+    for rules, job in kinds.items():
+        for attempt in sorted({1, 1 + job.restart_times}):
+            job.attempt = attempt  # its resources are evaluated anew
+            yield slurm_request(rules, job.resources, attempt)
+        job.attempt = 1
+
+
+def slurm_request(rules, resources, attempt):
+    counts = {rule: rules.count(rule) for rule in sorted(set(rules))}
+    return cluster.Request(
+        " + ".join(f"{n} {rule}" if len(rules) > 1 else rule for rule, n in counts.items()),
+        resources.get("slurm_partition"),
+        resources.get("_cores"),
+        resources.get("mem_mb"),
+        resources.get("gpu") or 0,
+        resources.get("runtime"),
+        not TORCH_RULES.isdisjoint(rules),
+        attempt,
     )
