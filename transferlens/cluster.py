@@ -173,13 +173,16 @@ def _asks(request: Request) -> str:
     return f"cluster: {request.job}{attempt} asks for"
 
 
-def refuse_silent_status(command: str, first_pause: int, configuration: str) -> None:
+def refuse_silent_status(command: str, first_pause: int, configuration: str) -> int:
     """Check that the state of ended jobs can be learnt; else Snakemake would wait for them for ever.
 
     Args:
         command: How Snakemake asks, 'squeue' or 'sacct'.
         first_pause: Seconds after which it first asks.
         configuration: What `scontrol show config` prints.
+
+    Returns:
+        Seconds for which Slurm remembers ended jobs (MinJobAge).
 
     Raises:
         ClusterError: sacct is asked but no accounts are kept, or squeue forgets ended jobs too soon.
@@ -206,6 +209,7 @@ def refuse_silent_status(command: str, first_pause: int, configuration: str) -> 
             f"cluster: squeue forgets ended jobs after {remembered} s (MinJobAge), Snakemake may ask only "
             f"every {needed} s and would then wait for ever; {cure}"
         )
+    return remembered
 
 
 def _configured(configuration: str, key: str) -> str:

@@ -498,13 +498,28 @@ def refuse_impossible_jobs():
     """Before anything is submitted to Slurm: one line on a job that it would refuse or never start."""
     if workflow.executor_plugin.name != "slurm":
         return
-    status = workflow.executor_settings.status_command
-    first_pause = workflow.executor_settings.init_seconds_before_status_checks
+    settings = workflow.executor_settings
     try:
         cluster.refuse_impossible(slurm_requests(), cluster.available_nodes())
-        cluster.refuse_silent_status(status, first_pause, cluster.ask("scontrol", "show", "config"))
+        remembered = cluster.refuse_silent_status(
+            settings.status_command,
+            settings.init_seconds_before_status_checks,
+            cluster.ask("scontrol", "show", "config"),
+        )
     except TransferlensError as error:
         sys.exit(f"transferlens: {error}")
+    stay_with_status_command(remembered)
+
+
+def stay_with_status_command(remembered):
+    """Keep the executor on squeue while Slurm's controller is down.
+
+    Plugin 2.8.0 asks for MinJobAge before each look at its jobs, takes no answer for zero seconds, turns to
+    sacct, and where no accounts are kept waits for ever even after the controller is back.
+    """
+    import snakemake_executor_plugin_slurm as plugin
+
+    plugin.get_min_job_age = lambda: remembered
 
 
 def slurm_requests():
