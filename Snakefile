@@ -21,12 +21,18 @@ include: "workflow/rules/counterfactual.smk"
 include: "workflow/rules/heatmaps.smk"
 include: "workflow/rules/analyses.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/tools.smk"
 
 
 rule all:
     default_target: True
     input:
         "results/report/index.html",
+
+
+onstart:
+    refuse_impossible_jobs()
+    date_back()
 
 
 onsuccess:

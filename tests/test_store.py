@@ -1,9 +1,15 @@
 """Artefacts: whole or absent, labelled, and refused when damaged."""
 
+import fcntl
 import json
+import multiprocessing
+import os
+import signal
+import time
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from transferlens import store
@@ -135,3 +141,47 @@ def test_names_come_back(tmp_path, names):
         out.strings("names", names, ["x"], "test")
     with store.open(tmp_path / "x.h5", "test") as file:
         assert store.strings(file["names"]) == names
+
+
+def write_for_ever(folder):
+    for i in range(10**9):
+        with store.create(folder / "x.h5", "test", config={}) as out:
+            out.array("x", np.full(60_000, i), ["x"], "test")
+        with store.replace_file(folder / "x.csv") as temporary:
+            temporary.write_text(f"{i}\n" * 60_000)
+
+
+def test_a_writer_killed_at_any_moment_leaves_whole_files_or_none(tmp_path):
+    context, rng, left_overs = multiprocessing.get_context("fork"), np.random.default_rng(0), 0
+    for _ in range(25):
+        child = context.Process(target=write_for_ever, args=(tmp_path,))
+        child.start()
+        time.sleep(rng.uniform(0, 0.06))
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        left_overs += len(list(tmp_path.glob(".*.tmp")))
+        if (tmp_path / "x.h5").exists():
+            with store.open(tmp_path / "x.h5", "test") as file:
+                values = file["x"][:]
+            assert (len(values), len(set(values))) == (60_000, 1)
+        if (tmp_path / "x.csv").exists():
+            lines = (tmp_path / "x.csv").read_text().splitlines()
+            assert (len(lines), len(set(lines))) == (60_000, 1)
+    assert left_overs  # some were killed while they wrote
+    write(tmp_path / "x.h5")
+    store.write_csv(tmp_path / "x.csv", pd.DataFrame({"x": [1]}))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.csv", "x.h5"]
+
+
+def test_no_lock_is_asked_for(tmp_path):
+    """Some file systems refuse every lock; here another process holds the only one."""
+    path = write(tmp_path / "x.h5")
+    holder = os.open(path, os.O_RDWR)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    with pytest.raises(OSError, match="lock"):
+        h5py.File(path)
+    with store.open(path, "test") as file:
+        assert file["x"].shape == (2, 3)
+    with store.create(path, "test", config={}) as out:
+        out.array("x", np.zeros(2), ["x"], "test")
+    os.close(holder)

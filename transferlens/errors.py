@@ -23,6 +23,10 @@ class SetupError(TransferlensError):
     """A library this software needs that is not installed."""
 
 
+class ClusterError(TransferlensError):
+    """A job that the cluster cannot run, or a cluster that does not answer."""
+
+
 def nearest(word: str, known: list[str]) -> str:
     """' (did you mean X?)' for the known word closest to `word`, or a list of known ones."""
     from difflib import get_close_matches

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from transferlens import store
 from transferlens.errors import TransferlensError
 
 log = logging.getLogger("transferlens")
@@ -43,6 +44,7 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     started = time.monotonic()
     try:
         main(parsed)
+        store.date_back(_files(parsed))
     except TransferlensError as error:
         log.error("error: %s", error)
         sys.exit(1)
@@ -54,18 +56,37 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     log.info("done in %.1f s", time.monotonic() - started)
 
 
+def _files(arguments: argparse.Namespace) -> Iterator[Path]:
+    """The files among a script's arguments."""
+    for value in vars(arguments).values():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, Path) and item.is_file():
+                yield item
+
+
 def _set_up_logging(log_file: Path | None) -> None:
     """Everything to the log file; to the terminal only warnings, or everything when there is no file."""
+    logging.raiseExceptions = False  # a full disk must not print a traceback for every message
     log.setLevel(logging.INFO)
     terminal = logging.StreamHandler()
     terminal.setFormatter(logging.Formatter("%(message)s"))
     terminal.setLevel(logging.WARNING if log_file else logging.INFO)
     log.addHandler(terminal)
     if log_file:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        to_file = logging.FileHandler(log_file, mode="w")
+        try:
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            to_file = logging.FileHandler(log_file, mode="w")
+        except OSError as error:
+            sys.exit(f"error: {log_file}: cannot be written ({error})")
         to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(to_file)
+
+
+def say(*lines: object) -> None:
+    """Print lines for the user, and keep them in the log."""
+    for line in lines:
+        print(line, flush=True)
+        log.info("%s", line)
 
 
 def progress(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterator[T]:

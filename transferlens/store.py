@@ -4,11 +4,16 @@ A file with its final name is complete, always: it is written beside its place u
 flushed, and renamed. Root attributes say what it is, from which settings and inputs, and by what software.
 """
 
+import errno
 import hashlib
+import io
 import json
 import os
+import shlex
+import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -23,14 +28,21 @@ from transferlens import __version__
 from transferlens.errors import ArtefactError
 
 SCHEMA_VERSION = 1
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SOFTWARE = ("torch", "torchvision", "numpy", "h5py", "ffcv", "torchcam")
 
 
 class Writer:
     """An artefact being written. Every array names its dimensions and says what it means."""
 
-    def __init__(self, file: h5py.File):
-        self.file = file
+    def __init__(self, file: h5py.File, disk: "_Disk"):
+        self._file, self._disk = file, disk
+
+    @property
+    def file(self) -> h5py.File:
+        """The HDF5 file; raises OSError once a write has failed, so that work stops then, not at the end."""
+        self._disk.check()
+        return self._file
 
     def array(self, name: str, data, dims: Sequence[str], meaning: str, units: str | None = None) -> None:
         """Store a whole array; `dims` names each axis, `meaning` says what one cell holds."""
@@ -130,7 +142,8 @@ def create(
     with (
         ThreadPoolExecutor(1) as background,
         _writable(path) as temporary,
-        h5py.File(temporary, "w", libver=("v110", "latest")) as file,
+        _on_disk(temporary) as disk,
+        h5py.File(disk, "w", libver=("v110", "latest")) as file,
     ):
         digests = background.submit(lambda: {str(p): sha256(p) for p in inputs})
         file.attrs.update(
@@ -147,14 +160,57 @@ def create(
         )
         if seed is not None:
             file.attrs["seed"] = seed
-        yield Writer(file)
+        yield Writer(file, disk)
         file.attrs["inputs"] = json.dumps(digests.result())
+
+
+class _Disk(io.FileIO):
+    """A file on disk that HDF5 writes through; remembers its first failure instead of passing it on.
+
+    After a failed write (a full disk, a quota) HDF5 can neither go on nor close its file: it prints a page of
+    errors and crashes at exit. So it never learns of the failure, and nothing more is written. No lock is
+    taken, as HDF5 itself would: nobody else knows the temporary name, and some file systems have no locks.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data) -> int:
+        rest = memoryview(data).cast("B")
+        try:
+            while len(rest) and not self.failure:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.failure = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            if not self.failure:
+                super().truncate(size)
+        except OSError as error:
+            self.failure = error
+        return size or 0
+
+    def check(self) -> None:
+        """Raise the first failure, if there was one."""
+        if self.failure:
+            raise self.failure
+
+
+@contextmanager
+def _on_disk(path: Path) -> Iterator[_Disk]:
+    """A file to write HDF5 through; a failed write is raised when the block ends, whatever else it caused."""
+    with _Disk(path, "w+") as disk:
+        try:
+            yield disk
+        finally:
+            disk.check()
 
 
 @contextmanager
 def _writable(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` that takes its place, synced to disk, when the block ends well."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for left_over in path.parent.glob(f".{path.name}.*.tmp"):
@@ -171,7 +227,8 @@ def _writable(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno is None and "write" not in str(error):
             raise  # HDF5 failed to read another file in the block; whoever opened that one names it
-        raise ArtefactError(f"{path}: cannot be written ({_first_line(error)})") from error
+        cure = "; free space there and run again" if error.errno in _FULL else ""
+        raise ArtefactError(f"{path}: cannot be written ({first_line(error)}){cure}") from error
     finally:
         with suppress(OSError):  # nothing to remove, or no longer a folder: the error above says more
             temporary.unlink()
@@ -191,14 +248,14 @@ def write_csv(path: str | Path, table) -> None:
 
 
 @contextmanager
-def open(path: str | Path, kind: str) -> Iterator[h5py.File]:
-    """Read the artefact `path`, refusing what is not a whole artefact of this kind.
+def open(path: str | Path, kind: str | None = None) -> Iterator[h5py.File]:
+    """Read the artefact `path`, refusing what is not a whole artefact of this kind (any kind if None).
 
     Raises:
         ArtefactError: missing, truncated, damaged (checksum), another kind, or a newer schema.
     """
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", locking=False)  # a file with its final name is never written to
     except FileNotFoundError as error:
         raise ArtefactError(f"{path}: no such file; run snakemake to make it") from error
     except PermissionError as error:
@@ -234,12 +291,12 @@ def first_damage(file: h5py.File) -> Exception | None:
 
 def _damaged(path: str | Path, error: Exception) -> ArtefactError:
     return ArtefactError(
-        f"{path}: damaged or not an HDF5 file ({_first_line(error)}); "
-        "delete it and run snakemake again to remake it"
+        f"{path}: damaged or not an HDF5 file ({first_line(error)}); delete it and run snakemake again "
+        f"to remake it: rm {shlex.quote(str(path))}"
     )
 
 
-def _check_header(path: str | Path, kind: str, file: h5py.File) -> None:
+def _check_header(path: str | Path, kind: str | None, file: h5py.File) -> None:
     found = file.attrs.get("kind")
     if found is None:
         raise ArtefactError(f"{path}: not written by Transferlens (it names no kind)")
@@ -249,8 +306,22 @@ def _check_header(path: str | Path, kind: str, file: h5py.File) -> None:
             f"{path}: written by a newer Transferlens (schema {version}, this one reads up to "
             f"{SCHEMA_VERSION}); upgrade Transferlens or use another results folder"
         )
-    if found != kind:
+    if kind is not None and found != kind:
         raise ArtefactError(f"{path}: holds '{found}' where '{kind}' was expected")
+
+
+def date_back(paths: Iterable[str | Path]) -> list[str]:
+    """Date files from the future (a clock was wrong) now; returns their names.
+
+    Snakemake takes a job's output that is older than an input for a fault of the clocks, and removes it.
+    """
+    now, found = time.time(), []
+    for path in paths:
+        with suppress(OSError):  # gone, or another user's
+            if os.stat(path).st_mtime > now:
+                os.utime(path)
+                found.append(str(path))
+    return found
 
 
 def refuse_newer(folder: str | Path) -> None:
@@ -279,6 +350,11 @@ def strings(dataset: h5py.Dataset) -> list[str]:
 def settings(file: h5py.File) -> dict[str, Any]:
     """The settings an artefact was made with."""
     return json.loads(file.attrs["config"])
+
+
+def inputs(file: h5py.File) -> dict[str, str]:
+    """The files an artefact was computed from, with the SHA-256 of each."""
+    return json.loads(file.attrs["inputs"])
 
 
 def sha256(path: str | Path) -> str:
@@ -310,5 +386,6 @@ def _git_commit() -> str:
         return ""
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """An error in one line."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__

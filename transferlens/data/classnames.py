@@ -71,8 +71,10 @@ def named(data_set: str, images: ImageSet, where: object) -> ImageSet:
 
 def _places(data_set: str, labels: Sequence[str], classes: Classes, where: object) -> np.ndarray:
     """Where each label stands among the known classes, int64[labels]."""
-    place_of = {_plain(text): i for i, text in enumerate(classes.names)}
-    place_of |= {_plain(text): i for i, text in enumerate(classes.labels)}
+    place_of = {str(i): i for i in range(len(classes.names))}  # numbers, as in HDF5 files, count from 0
+    if not place_of.keys() >= set(labels) or place_of.keys() & set(classes.labels):
+        place_of = {_plain(text): i for i, text in enumerate(classes.names)}
+        place_of |= {_plain(text): i for i, text in enumerate(classes.labels)}
     for label in labels:
         if _plain(label) not in place_of:
             raise DataError(

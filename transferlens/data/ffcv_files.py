@@ -5,8 +5,12 @@ from unseeded thread-local generators), re-use of compiled code for another subs
 for ever on a damaged file (its size is compared with the manifest first).
 """
 
+import errno
+import io
 import multiprocessing
+import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -32,6 +36,7 @@ _SYSTEM_PACKAGES = {
 # Up to this many images, decoding in plain Python ends before Numba would have compiled the decoder.
 _IMAGES_WORTH_COMPILING = 50_000
 _PAGE = 8 << 20
+_IMAGES_A_CHUNK = 100
 _BUFFER_BYTES = 2 << 30
 
 
@@ -116,6 +121,7 @@ def write_beton(
     """Write the examples of a split as an FFCV file with the fields `image` and `label`.
 
     Raises:
+        ArtefactError: the disk is full, or a writing process was killed (say, for want of memory).
         DataError: an image that could be decoded for the index no longer can.
     """
     images = _Guarded(split, examples)
@@ -137,10 +143,99 @@ def write_beton(
             page_size=page,
         )
         with redirect_stderr(sys.stderr if sys.stderr.isatty() else _Discard()):
-            writer.from_indexed_dataset(images)
+            _write_all(writer, images)
         if images.failed.value >= 0:
             split.image(int(examples.positions[images.failed.value]))
             raise DataError(f"{path}: image {images.failed.value} could not be read when writing")
+
+
+def _write_all(writer, images: _Guarded) -> None:
+    """As FFCV's `from_indexed_dataset`, but a worker that fails or is killed ends it with an OSError."""
+    from ffcv.utils import chunks
+
+    error_number = multiprocessing.Value("i", 0)
+    numbers = list(enumerate(range(len(images))))
+    with _failing_with_a_child(error_number):
+        try:
+            writer._write_common(
+                len(numbers), chunks(numbers, _IMAGES_A_CHUNK), _write_chunks, (images, error_number)
+            )
+        except OSError:
+            writer.metadata_sm.unlink()
+            raise
+
+
+def _write_chunks(queue, metadata, metadata_type, fields, allocator, done, allocations, images, error_number):
+    """FFCV's worker, writing whole pages."""
+    from ffcv.writer import worker_job_indexed_dataset
+
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    pages = _WholePages(allocator, error_number)
+    worker_job_indexed_dataset(queue, metadata, metadata_type, fields, pages, done, allocations, images)
+
+
+class _WholePages:
+    """FFCV's page allocator, whose own writes take no notice when the disk takes only a part of a page."""
+
+    def __init__(self, allocator, error_number):
+        self._allocator, self._error_number = allocator, error_number
+
+    def __getattr__(self, name: str):
+        return getattr(self._allocator, name)
+
+    def __enter__(self):
+        self._allocator.__enter__()
+        self._allocator.fp = _WholeWrites(self._allocator.fp, self._error_number)
+
+    def __exit__(self, *error) -> None:
+        self._allocator.__exit__(*error)
+
+
+class _WholeWrites(io.BufferedWriter):
+    """Writes all it is given at once, or leaves the error's number for the parent and ends the worker."""
+
+    def __init__(self, file, error_number):
+        super().__init__(file)
+        self.error_number = error_number
+
+    def write(self, data) -> int:
+        try:
+            written = super().write(data)
+            self.flush()
+        except OSError as error:
+            self.error_number.value = error.errno or errno.EIO
+            os._exit(1)
+        return written
+
+
+@contextmanager
+def _failing_with_a_child(error_number) -> Iterator[None]:
+    """Raise an OSError in the block when a process it started fails; FFCV's writer would wait for ever."""
+
+    def look(*_) -> None:
+        while ended := _ended_child():
+            if ended.si_status:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # one error is enough
+                number = error_number.value or errno.EIO
+                killed = f"a process that writes images was ended by signal {ended.si_status}"
+                raise OSError(number, os.strerror(number) if error_number.value else killed)
+
+    before = signal.signal(signal.SIGCHLD, look)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+        for child in multiprocessing.active_children():
+            child.kill()
+            child.join()
+
+
+def _ended_child():
+    """The status of a child that has ended since the last call; None when there is none."""
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
+    except ChildProcessError:
+        return None
 
 
 class _Discard:

@@ -15,14 +15,17 @@ sys.path.insert(0, str(REPOSITORY))
 
 from snakemake.common.configfile import load_configfile
 from snakemake.utils import update_config
+from transferlens import cluster, store, studies
 from transferlens import config as configuration
-from transferlens import store, studies
 from transferlens.counterfactual.orders import Removals, check_removals
 from transferlens.data import catalogue, sources, wordnet
 from transferlens.data.classnames import readable
 from transferlens.data.groups import require_groups, wordnet_level
 from transferlens.errors import TransferlensError
 from transferlens.influence import designs, estimators
+
+# Each job of a cluster starts Snakemake anew: what was checked when it was planned is not checked again.
+PLANNING = workflow.is_main_process
 
 
 def given_settings():
@@ -52,11 +55,14 @@ def checked(raw):
     )
     try:
         found = configuration.load(raw, schema, catalogue.published_training())
-        for name in found["datasets"]:
-            check_dataset(found, name)
-        check_units(found)
-        store.refuse_newer("results")
-        store.refuse_unwritable("results")
+        counterfactual = found["studies"]["counterfactual"]
+        counterfactual["handpicked"] = picked_units(counterfactual["handpicked"], found)
+        if PLANNING:
+            for name in found["datasets"]:
+                check_dataset(found, name)
+            check_units(found)
+            store.refuse_newer("results")
+            store.refuse_unwritable("results")
         return found
     except TransferlensError as error:
         sys.exit(f"transferlens: {error}")
@@ -82,21 +88,23 @@ def described(config, name):
     return names, groups
 
 
-def check_units(config):
-    """Refuse studies that the source's classes do not allow."""
+def unit_names(config):
+    """What masks switch on and off: the source's classes, or its groups of classes."""
     names, groups = described(config, config["source"])
-    given = config["studies"]
-    if given["influence"]["units"] == "groups":
+    if config["studies"]["influence"]["units"] == "groups":
         require_groups(f"studies.influence.units: data set {config['source']}", names, groups)
         names = sorted(set(groups))
+    return names
+
+
+def check_units(config):
+    """Refuse studies that the source's classes do not allow."""
+    names, given = unit_names(config), config["studies"]
     masks = {k: given["influence"][k] for k in ("design", "keep", "models")}
     designs.check_design(masks["design"], len(names), masks["keep"], masks["models"])
     fold_over = masks["design"] in designs.FOLD_OVER
     estimators.require_models(
         config["influence"]["estimator"], masks["models"], len(names), fold_over
-    )
-    given["counterfactual"]["handpicked"] = picked_units(
-        given["counterfactual"]["handpicked"], names
     )
     check_removals(Removals.of(given["counterfactual"]), names)
     drawn = designs.draw_masks(
@@ -105,7 +113,7 @@ def check_units(config):
     estimators.check_masks(drawn, names)
 
 
-def picked_units(picked, names):
+def picked_units(picked, config):
     """Units picked by hand, WordNet subtrees (`wordnet:<id>`) replaced by the source classes in them."""
     if picked is None:
         return None
@@ -113,6 +121,7 @@ def picked_units(picked, names):
         entry: entry.removeprefix("wordnet:") for entry in picked if entry.startswith("wordnet:")
     }
     found = [readable(entry) for entry in picked if entry not in roots]
+    names = unit_names(config) if roots else []
     for root in roots.values():
         found += wordnet.classes_below(root, names)
     return list(dict.fromkeys(found))
@@ -297,7 +306,8 @@ def target_files(wildcards):
 def images_of(dataset):
     """The name and settings of the data set that holds a data set's images."""
     name, size = SIZES.get(dataset, (dataset, None))
-    elsewhere = ("of", "complete", "archive_limit_gb")  # see data_arguments
+    # See data_arguments, metric_of and input_of: these say how it is found and used, not what it is.
+    elsewhere = ("of", "complete", "archive_limit_gb", "metric", "crop_ratio")
     settings = {k: v for k, v in config["datasets"][name].items() if k not in elsewhere}
     if size is not None:
         settings["train_per_class"] = size
@@ -580,12 +590,90 @@ def pretrained_summaries(wildcards):
     return per_adaptation(pattern) if config["studies"]["pretrained"] else []
 
 
+def date_back():
+    """Date files from the future now: Snakemake would remove what is made from them."""
+    folders = [Path("results"), *(REPOSITORY / name for name in ("scripts", "transferlens"))]
+    files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    if found := store.date_back(files):
+        print(
+            f"Transferlens: {len(found)} files were dated in the future, now today: {found[0]}, ..."
+        )
+
+
 def success_message():
+    if workflow.dag_settings.targets:
+        return "Transferlens: done."
     return "Transferlens: done. Open results/report/index.html in a browser."
 
 
 def failure_message(log):
+    if "doctor" in workflow.dag_settings.targets:
+        return (
+            "Transferlens: the check above (also in results/logs/doctor.log) found damage; run its "
+            "cures, then snakemake makes these files again where they are needed."
+        )
     return (
         "Transferlens: stopped by the error above; each job's messages are in results/logs. Finished "
         "artefacts are kept: the same command continues from there."
+    )
+
+
+# Jobs that import torch: they need far more memory than the rest.
+TORCH_RULES = {"beton", "train_source", "transfer", "label_mapping", "heatmaps"}
+
+
+def refuse_impossible_jobs():
+    """Before anything is submitted to Slurm: one line on a job that it would refuse or never start."""
+    if workflow.executor_plugin.name != "slurm":
+        return
+    settings = workflow.executor_settings
+    try:
+        cluster.refuse_impossible(slurm_requests(), cluster.available_nodes())
+        remembered = cluster.refuse_silent_status(
+            settings.status_command,
+            settings.init_seconds_before_status_checks,
+            cluster.ask("scontrol", "show", "config"),
+        )
+    except TransferlensError as error:
+        sys.exit(f"transferlens: {error}")
+    stay_with_status_command(remembered)
+
+
+def stay_with_status_command(remembered):
+    """Keep the executor on squeue while Slurm's controller is down.
+
+    Plugin 2.8.0 asks for MinJobAge before each look at its jobs, takes no answer for zero seconds, turns to
+    sacct, and where no accounts are kept waits for ever even after the controller is back.
+    """
+    import snakemake_executor_plugin_slurm as plugin
+
+    plugin.get_min_job_age = lambda: remembered
+
+
+def slurm_requests():
+    """What one Slurm job of each kind asks for, on its first and on its last attempt."""
+    kinds = {}
+    for job in workflow.dag.needrun_jobs():
+        whole = workflow.dag.get_job_group(job) or job
+        if not whole.is_local:
+            members = whole if whole.is_group() else [whole]
+            kinds[tuple(sorted(member.rule.name for member in members))] = whole
+    for rules, job in kinds.items():
+        for attempt in sorted({1, 1 + job.restart_times}):
+            job.attempt = attempt  # its resources are evaluated anew
+            yield slurm_request(rules, job.resources, attempt)
+        job.attempt = 1
+
+
+def slurm_request(rules, resources, attempt):
+    counts = {rule: rules.count(rule) for rule in sorted(set(rules))}
+    return cluster.Request(
+        " + ".join(f"{n} {rule}" if len(rules) > 1 else rule for rule, n in counts.items()),
+        resources.get("slurm_partition"),
+        resources.get("_cores"),
+        resources.get("mem_mb"),
+        resources.get("gpu") or 0,
+        resources.get("runtime"),
+        not TORCH_RULES.isdisjoint(rules),
+        attempt,
     )

@@ -21,6 +21,8 @@ rule label_mapping:
         "results/logs/label_mapping/{target}.log",
     conda:
         "../../envs/transferlens.yaml"
+    resources:
+        gpu=1,
     params:
         settings=label_mapping_settings,
     message:

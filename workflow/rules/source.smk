@@ -27,6 +27,8 @@ rule train_source:
     priority: 2
     conda:
         "../../envs/transferlens.yaml"
+    resources:
+        gpu=1,
     params:
         settings=source_settings,
     message:

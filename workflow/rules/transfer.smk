@@ -19,6 +19,8 @@ rule transfer:
     priority: 1
     conda:
         "../../envs/transferlens.yaml"
+    resources:
+        gpu=1,
     params:
         settings=transfer_settings,
     message:

@@ -1,0 +1,144 @@
+"""What clusters, disks and clocks do to a run, done to the finished smoke study."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.workflow.conftest import SNAKEMAKE, planned, snakemake
+
+pytestmark = pytest.mark.workflow
+
+SHARD = "results/studies/repeated/transfer/optdigits/fixed/0000.h5"
+SUMMARY = "results/studies/repeated/summary/optdigits/fixed.h5"
+
+
+def ask(folder, target, *arguments):
+    """`snakemake <target>` on the smoke study."""
+    command = [sys.executable, "-m", "snakemake", target, "--cores", "2", *SNAKEMAKE[3:], *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def flip_a_bit(path, dataset=None):
+    offset = path.stat().st_size // 2
+    if dataset:
+        with h5py.File(path) as file:
+            offset = file[dataset].id.get_chunk_info(0).byte_offset + 5
+    with path.open("r+b") as file:
+        file.seek(offset)
+        (byte,) = file.read(1)
+        file.seek(offset)
+        file.write(bytes([byte ^ 16]))
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size - 40)
+
+
+def arrays(path):
+    """Every array of an artefact, by name."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+        )
+    return found
+
+
+def test_the_doctor_finds_nothing_in_a_sound_folder_and_says_what_a_change_runs(smoke):
+    done = ask(smoke, "doctor", "--config", "report={title: Other}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    checked, heading, _, *table = done.stdout.splitlines()
+    assert checked.endswith("none damaged.")
+    assert heading == "Snakemake would run:"
+    assert table[0].split(maxsplit=2) == ["report", "1", "params have changed since last execution"]
+
+
+def test_the_doctor_names_all_damage_and_its_cure_and_changes_nothing(finished):
+    damaged = {
+        SHARD: lambda path: flip_a_bit(path, "outputs/margin"),
+        "results/data/optdigits/val.beton": flip_a_bit,
+        "results/heatmaps/optdigits/fixed.png": cut,
+        "results/report/index.html": cut,
+        "results/report/optdigits/fixed/convergence.svg": cut,
+        "results/analyses/failures/optdigits/fixed.csv": cut,
+        "results/influence/optdigits/fixed.h5": cut,
+        # whole, but not what its place says
+        "results/counterfactual/optdigits/fixed.h5": lambda path: shutil.copy(finished / SUMMARY, path),
+    }
+    for path, damage in damaged.items():
+        damage(finished / path)
+    with h5py.File(finished / "results/studies/influence/source/0001.h5", "r+") as file:
+        file.attrs["config"] = file.attrs["config"].replace('"epochs": 3', '"epochs": 5')
+    left_over = "results/influence/optdigits/.fixed.h5.node.1.tmp"
+    (finished / left_over).touch()
+    before = {p: p.read_bytes() for p in (finished / "results").rglob("*") if p.is_file()}
+    done = ask(finished, "doctor")
+    assert done.returncode != 0
+    said = dict(line.split(": ", 1) for line in done.stdout.splitlines() if "; cure: " in line)
+    for path in [*damaged, "results/studies/influence/source/0001.h5", left_over]:
+        assert said.pop(path).endswith(f"cure: rm {path}")
+    assert not said
+    assert "made with training.epochs 5, the configuration has 3" in done.stdout
+    after = {p: p.read_bytes() for p in (finished / "results").rglob("*") if p.is_file()}
+    after.pop(finished / "results/logs/doctor.log")
+    assert after == before
+
+
+def test_a_damaged_shard_is_named_and_made_again_the_same(finished):
+    expected = {path: arrays(finished / path) for path in (SHARD, SUMMARY)}
+    flip_a_bit(finished / SHARD, "outputs/margin")
+    done = snakemake(finished, "--cores", "1", "--", SUMMARY)
+    assert done.returncode != 0
+    assert f"{SHARD}: damaged" in done.stdout + done.stderr
+    assert f"rm {SHARD}" in done.stdout + done.stderr
+    (finished / SHARD).unlink()
+    assert planned(finished) == {"transfer": 1, "summary": 1, "score": 1, "figures": 1, "report": 1}
+    done = snakemake(finished, "--cores", "1", "--", SUMMARY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for path, before in expected.items():
+        after = arrays(finished / path)
+        assert list(after) == list(before)
+        for name in before:
+            np.testing.assert_array_equal(after[name], before[name], err_msg=name)
+
+
+def test_a_second_snakemake_is_refused_and_a_killed_one_is_survived(finished):
+    arguments = ["--cores", "1", "--", SUMMARY]
+    (finished / SHARD).unlink()
+    (finished / SUMMARY).unlink()
+    first = subprocess.Popen(
+        [*SNAKEMAKE, *arguments], cwd=finished, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while first.poll() is None and not list((finished / SHARD).parent.glob(".*.tmp")):
+        time.sleep(0.1)
+    second = snakemake(finished, *arguments)
+    assert first.poll() is None
+    assert second.returncode != 0
+    assert "no other Snakemake process" in second.stdout + second.stderr
+    first.kill()
+    first.wait()
+    third = snakemake(finished, *arguments)
+    assert "--unlock" in third.stdout + third.stderr
+    # The job goes on by itself and ends; Snakemake does not know whether its file is complete.
+    while list((finished / SHARD).parent.glob(".*.tmp")):
+        time.sleep(0.1)
+    assert snakemake(finished, "--unlock").returncode == 0
+    done = snakemake(finished, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert planned(finished).keys() <= {"score", "figures", "report"}
+
+
+def test_wrong_clocks_neither_re_run_nor_lose_anything(finished):
+    ahead = time.time() + 3600
+    for path in [finished / SHARD, *(finished / "transferlens").rglob("*.py")]:
+        os.utime(path, (ahead, ahead))
+    assert planned(finished) == {}
+    done = snakemake(finished, "--cores", "1", "--force", "--", SUMMARY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "were dated in the future" in done.stdout + done.stderr
