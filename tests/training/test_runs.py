@@ -85,6 +85,17 @@ def test_source_models_learn_what_they_see(shard):
         assert file["log"][0, -1, 0] < file["log"][0, 0, 0]
 
 
+def test_a_record_is_all_but_the_weights(shard, tmp_path):
+    source.write_record(tmp_path / "r.h5", shard, config={}, inputs=[shard])
+    with (
+        store.open(tmp_path / "r.h5", source.RECORD_KIND) as record,
+        store.open(shard, source.KIND) as whole,
+    ):
+        assert set(whole) - set(record) == {"weights"}
+        for name in record:
+            np.testing.assert_array_equal(record[name], whole[name])
+
+
 def test_a_model_of_no_class_is_the_random_initialisation(shard):
     with store.open(shard, source.KIND) as file:
         for name, tensor in source.initial_network(ARCHITECTURE, 3, 2).state_dict().items():
