@@ -116,10 +116,10 @@ def test_evaluation_goes_on_in_smaller_parts(textures):
 def test_a_batch_that_never_fits_is_one_line(textures, make):
     _, train, _ = textures
     network = fail_unless(make(), "head", lambda _: False)
-    line = r"cpu: out of memory at batch_size 16.*lower batch_size"
+    line = r"cpu: out of memory at batch_size 16 and 28 px.*lower batch_size"
     with (
         pytest.raises(ConfigError, match=line) as found,
-        memory.named(torch.device("cpu"), 16),
+        memory.named(torch.device("cpu"), 16, 28),
     ):
         trained(network, train, TRAINING)
     assert "\n" not in str(found.value)

@@ -218,19 +218,19 @@ def in_parts(
 
 
 @contextmanager
-def named(device: torch.device, batch_size: int) -> Iterator[None]:
+def named(device: torch.device, batch_size: int, resolution: int) -> Iterator[None]:
     """Turn running out of memory, where nothing helped, into one line.
 
     Raises:
-        ConfigError: naming the device, the batch and the cure.
+        ConfigError: naming the device, the batch, its resolution and the cure.
     """
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise ConfigError(
-            f"{devices.name(device)}: out of memory at batch_size {batch_size}, although the least was used "
-            f"({str(error).splitlines()[0]}); lower batch_size or the resolution, let fewer jobs share the "
-            "GPU, or use one with more memory"
+            f"{devices.name(device)}: out of memory at batch_size {batch_size} and {resolution} px, although "
+            f"the least was used ({str(error).splitlines()[0]}); lower batch_size or the resolution, let "
+            "fewer jobs share the GPU, or use one with more memory"
         ) from error
 
 

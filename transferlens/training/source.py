@@ -49,7 +49,7 @@ def train_shard(
     if step_matched:
         steps = engine.steps_per_epoch(len(labels), training)
     with (
-        memory.named(train.device, training.batch_size),
+        memory.named(train.device, training.batch_size, train.settings.resolution),
         _reserve(path, rows, class_names, architecture, training.epochs, config, inputs, train.device) as out,
     ):
         for i in job.progress(range(len(rows)), f"train {path.stem}", "models"):

@@ -42,7 +42,7 @@ def transfer_shard(
         metric: what accuracy is on this target, as in `outputs.accuracies`.
     """
     with (
-        memory.named(train.device, recipe.training.batch_size),
+        memory.named(train.device, recipe.training.batch_size, train.settings.resolution),
         store.open(source_path, sources.KIND) as source,
         store.create(
             path, outputs.KIND, config=config, inputs=inputs, device=devices.name(train.device)
