@@ -31,6 +31,7 @@ rule all:
 
 
 onstart:
+    refuse_impossible_jobs()
     date_back()
 
 

@@ -26,7 +26,7 @@ from tables import print_table
 
 from transferlens import open_results
 from transferlens.config import DatasetSettings
-from transferlens.data import sources
+from transferlens.data import sources, splits
 from transferlens.data.digits import CLOTHES, DIGITS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -64,7 +64,7 @@ def make_source(folder: Path, split_name: str, planted: int, each: int) -> None:
         save(split, members(name)[planted : planted + each], place / CONFLICT)
 
 
-def save(split: sources.Split, members: np.ndarray, place: Path) -> None:
+def save(split: splits.Split, members: np.ndarray, place: Path) -> None:
     """Images of a split as PNG files in a folder."""
     place.mkdir(parents=True, exist_ok=True)
     for i in members:

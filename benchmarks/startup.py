@@ -21,7 +21,7 @@ from tables import print_table
 from transferlens.config import DatasetSettings
 from transferlens.data import ffcv_files
 from transferlens.data.index import Examples
-from transferlens.data.sources import Split
+from transferlens.data.splits import Split
 
 REPOSITORY = Path(__file__).parents[1]
 RUNS, IMAGES, SIDE = 3, 8000, 28

@@ -30,7 +30,7 @@ from PIL import Image
 from tables import print_table
 
 from transferlens import config
-from transferlens.data import ffcv_files, index, pipeline, sources
+from transferlens.data import ffcv_files, index, pipeline, sources, splits
 from transferlens.training import engine, source
 
 REPOSITORY = Path(__file__).parents[1]
@@ -188,7 +188,7 @@ def load_config() -> dict:
     return config.load(yaml.safe_load(raw), yaml.safe_load(schema))
 
 
-def write_folder(folder: Path, split: sources.Split, examples: index.Examples) -> None:
+def write_folder(folder: Path, split: splits.Split, examples: index.Examples) -> None:
     """The same images as `<class number>/<image number>.png`."""
     for i, (position, label) in enumerate(zip(examples.positions, examples.labels, strict=True)):
         file = folder / f"{label:04d}" / f"{i}.png"

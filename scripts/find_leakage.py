@@ -17,9 +17,9 @@ def main(arguments):
         settings["target"], settings["recipe"], settings["output"]
     )
     source, target = index.read_index(arguments.source_index), index.read_index(arguments.index)
-    images, cpu = InputSettings.of(settings["input"]), torch.device("cpu")
-    train = pipeline.open_images(arguments.source_train, source.train, images, cpu)
-    val = pipeline.open_images(arguments.val, target.val, images, cpu)
+    of_source, of_target = (InputSettings.of(settings[key]) for key in ("source_input", "input"))
+    train = pipeline.open_images(arguments.source_train, source.train, of_source, torch.device("cpu"))
+    val = pipeline.open_images(arguments.val, target.val, of_target, torch.device("cpu"))
     rows, unit_of_image = studies.read_rows(arguments.masks)
     members = [np.flatnonzero(unit_of_image == unit) for unit in range(len(rows.unit_names))]
     pairs, baseline = leakage.find_pairs(influence, settings["pairs"], members, train, val)

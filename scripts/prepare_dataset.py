@@ -10,7 +10,7 @@ from transferlens.data import index, sources
 def main(arguments):
     settings = arguments.settings
     dataset = DatasetSettings.of(settings["dataset"])
-    images = sources.open_image_set(settings["name"], dataset, arguments.data_root, arguments.download)
+    images = sources.open_image_set(settings["name"], dataset, **sources.arguments_of(arguments))
     made, skipped = index.make_index(settings["name"], images, dataset, settings["seed"])
     for example_id in skipped:
         job.log.warning("%s: left out, cannot be decoded", example_id)
@@ -20,6 +20,5 @@ def main(arguments):
 if __name__ == "__main__":
     parser = job.parser(__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--data-root", type=Path, required=True)
-    parser.add_argument("--download", action="store_true")
+    sources.add_arguments(parser)
     job.run(main, parser)

@@ -22,21 +22,20 @@ def main(arguments):
         source.load_pretrained(
             arguments.out, rows, examples.class_names, weights, val, architecture, **provenance
         )
-        return
-    train = pipeline.open_images(arguments.train, examples.train, images, place)
-    training = TrainingSettings.of(settings["training"])
-    source.train_shard(
-        arguments.out,
-        rows,
-        unit_of_image,
-        examples.class_names,
-        train,
-        val,
-        architecture,
-        training,
-        settings["step_matched"],
-        **provenance,
-    )
+    else:
+        source.train_shard(
+            arguments.out,
+            rows,
+            unit_of_image,
+            examples.class_names,
+            pipeline.open_images(arguments.train, examples.train, images, place),
+            val,
+            architecture,
+            TrainingSettings.of(settings["training"]),
+            settings["step_matched"],
+            **provenance,
+        )
+    source.write_record(arguments.record, arguments.out, **provenance)
 
 
 def _manifest(beton: Path) -> Path:
@@ -50,4 +49,5 @@ if __name__ == "__main__":
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--val", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--record", type=Path, required=True, help="all of it but the weights")
     job.run(main, parser)

@@ -25,6 +25,7 @@ def main(arguments):
         ArchitectureSettings.of(settings["architecture"]),
         RecipeSettings.of(settings["recipe"]),
         settings["keep_weights"],
+        settings["metric"],
         config=settings,
         inputs=[
             arguments.source,

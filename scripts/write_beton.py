@@ -11,7 +11,7 @@ from transferlens.data import ffcv_files, index, sources
 def main(arguments):
     settings = arguments.settings
     dataset = DatasetSettings.of(settings["dataset"])
-    images = sources.open_image_set(settings["name"], dataset, arguments.data_root, arguments.download)
+    images = sources.open_image_set(settings["name"], dataset, **sources.arguments_of(arguments))
     examples = index.read_index(arguments.index).split(settings["split"])
     workers = int(os.environ.get("OMP_NUM_THREADS", 1))
     split = getattr(images, settings["split"])
@@ -30,6 +30,5 @@ if __name__ == "__main__":
     parser.add_argument("--index", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--data-root", type=Path, required=True)
-    parser.add_argument("--download", action="store_true")
+    sources.add_arguments(parser)
     job.run(main, parser)

@@ -7,6 +7,7 @@ import yaml
 
 from transferlens import config
 from transferlens.config import RecipeSettings, TrainingSettings
+from transferlens.data import catalogue
 from transferlens.errors import ConfigError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -129,5 +130,30 @@ def test_shipped_configurations_are_valid(name):
 
     merged = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
     if name:
-        update_config(merged, yaml.safe_load((REPOSITORY / "configs" / name).read_text()))
-    config.load(merged, SCHEMA)
+        own = yaml.safe_load((REPOSITORY / "configs" / name).read_text())
+        if {"source", "targets"} <= own.keys():
+            merged = own
+        else:
+            update_config(merged, own)
+    config.load(merged, SCHEMA, catalogue.published_training())
+
+
+def test_settings_shared_by_an_anchor_stay_apart():
+    raw = yaml.safe_load(
+        "{source: a, targets: {b: &both {published: true}, c: *both}, datasets: {b: &own {}, c: *own}}"
+    )
+    found = config.load(raw, SCHEMA, {"b": {"lr": 0.1}, "c": {"lr": 0.2}})
+    rates = [config.recipe(found, target, "fixed")["training"]["lr"] for target in ("b", "c")]
+    assert rates == [0.1, 0.2]
+
+
+def test_published_settings_lie_below_overrides():
+    use = {"published": True, "overrides": {"training": {"epochs": 3, "lr_peak_epoch": 1}}}
+    published = {"optdigits": {"lr": 0.3, "epochs": 24}}
+    found = config.load({**MINIMAL, "targets": {"optdigits": use}}, SCHEMA, published)
+    training = config.recipe(found, "optdigits", "fixed")["training"]
+    assert (training["lr"], training["epochs"]) == (0.3, 3)
+    with pytest.raises(
+        ConfigError, match="no settings were published for 'optdigits'; there are some for food"
+    ):
+        config.load({**MINIMAL, "targets": {"optdigits": use}}, SCHEMA, {"food": {}})

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "transferlens"
 FLOORS = [
-    {"errors", "store", "config", "seeding", "statistics", "job", "studies"},
+    {"errors", "store", "config", "seeding", "statistics", "job", "studies", "cluster"},
     {"data", "models"},
     {"training"},
     {"influence", "counterfactual", "explain"},

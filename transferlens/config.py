@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Self
 
 import jsonschema
@@ -13,21 +14,51 @@ import yaml
 from transferlens.errors import ConfigError, nearest
 
 
-def load(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+def load(
+    raw: Mapping[str, Any],
+    schema: Mapping[str, Any],
+    published: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> dict[str, Any]:
     """A complete configuration: `raw` checked against the JSON schema, with every default filled in.
+
+    Args:
+        published: training settings that the original study published, by data set; laid below the
+            overrides of the targets that ask for them.
 
     Raises:
         ConfigError: the first unknown key (with the nearest known one), wrong type, impossible
             value, or pair of settings that cannot hold together.
     """
-    config = deepcopy(dict(raw))
+    config = _unshared(raw)
     _name_every_dataset(config)
     validator = _filling_validator(schema["$defs"])(schema)
     errors = sorted(validator.iter_errors(config), key=lambda e: len(e.absolute_path))
     if errors:
         raise ConfigError(_explain(errors[0]))
+    for name, use in config["targets"].items():
+        if use["published"]:
+            images = config["datasets"][name].get("of", name)
+            use["overrides"] = _merged({"training": _published(name, images, published)}, use["overrides"])
     _check_consistency(config, schema)
     return config
+
+
+def _unshared(value: Any) -> Any:
+    """A copy in which no two places share an object, as YAML's anchors make them: defaults are filled in."""
+    if isinstance(value, Mapping):
+        return {key: _unshared(nested) for key, nested in value.items()}
+    if isinstance(value, list):
+        return [_unshared(nested) for nested in value]
+    return value
+
+
+def _published(target: str, images: str, published: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    if images not in published:
+        raise ConfigError(
+            f"config: targets.{target}.published is true, but no settings were published for '{images}'; "
+            f"there are some for {', '.join(sorted(published))}"
+        )
+    return published[images]
 
 
 def _name_every_dataset(config: dict[str, Any]) -> None:
@@ -169,7 +200,7 @@ def _check_override(config: dict, target: str, name: str, schema: Mapping[str, A
 
 
 def _check_training(where: str, training: Mapping[str, Any]) -> None:
-    if training["lr_peak_epoch"] > training["epochs"]:
+    if training["schedule"] == "triangular" and training["lr_peak_epoch"] > training["epochs"]:
         raise ConfigError(
             f"config: {where}: lr_peak_epoch is {training['lr_peak_epoch']}, after the last of "
             f"{training['epochs']} epochs"
@@ -259,10 +290,14 @@ class TrainingSettings(_Settings):
     epochs: int
     batch_size: int
     lr: float
+    schedule: str
     lr_peak_epoch: float
+    step_epochs: int
+    gamma: float
     momentum: float
     weight_decay: float
     label_smoothing: float
+    class_weighted: bool
     precision: str
     crop: str
     padding: int

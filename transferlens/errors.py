@@ -1,5 +1,7 @@
 """Errors a user can cause and cure: one line that names the thing, what was found, and the cure."""
 
+_LISTED = 40  # words that a message lists at most
+
 
 class TransferlensError(Exception):
     """A foreseeable failure whose message alone tells the user what to do."""
@@ -21,9 +23,16 @@ class SetupError(TransferlensError):
     """A library this software needs that is not installed."""
 
 
+class ClusterError(TransferlensError):
+    """A job that the cluster cannot run, or a cluster that does not answer."""
+
+
 def nearest(word: str, known: list[str]) -> str:
-    """' (did you mean X?)' for the known word closest to `word`, or the list of known ones."""
+    """' (did you mean X?)' for the known word closest to `word`, or a list of known ones."""
     from difflib import get_close_matches
 
     close = get_close_matches(word, known, n=1, cutoff=0.5)
-    return f" (did you mean '{close[0]}'?)" if close else f" (known: {', '.join(sorted(known))})"
+    if close:
+        return f" (did you mean '{close[0]}'?)"
+    listed, more = sorted(known)[:_LISTED], len(known) - _LISTED
+    return f" (known: {', '.join(listed)}{f' and {more} more' if more > 0 else ''})"

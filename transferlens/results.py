@@ -208,7 +208,7 @@ class Results:
 
     def source_models(self, study: str) -> xr.Dataset:
         """Masks, accuracies and training logs of a study's source models (not their weights)."""
-        shards = sorted(self.folder.glob(f"studies/{study}/source/*.h5"))
+        shards = sorted(self.folder.glob(f"studies/{study}/training/*.h5"))
         if not shards:
             raise ArtefactError(
                 f"{self.folder}: no source models of '{study}'" + nearest(study, self.studies)
@@ -216,7 +216,7 @@ class Results:
         return xr.concat([self._source_shard(p) for p in shards], dim="model")
 
     def _source_shard(self, path: Path) -> xr.Dataset:
-        with store.open(path, sources.KIND) as file:
+        with store.open(path, sources.RECORD_KIND) as file:
             axes = {
                 "masks": ("model", "unit"),
                 "accuracy": ("model",),

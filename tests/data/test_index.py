@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import CLASSES, DATASET
 from transferlens.data import folder, index, sources
-from transferlens.data.sources import ImageSet, Split
+from transferlens.data.splits import ImageSet, Split
 from transferlens.errors import ConfigError, DataError
 
 

@@ -32,8 +32,10 @@ def test_a_certain_model_keeps_a_finite_exact_margin():
 def test_accuracies_by_half_and_class():
     rng = np.random.default_rng(0)
     correct, labels, halves = rng.random(60) < 0.5, rng.integers(0, 3, 60), rng.integers(0, 2, 60)
-    overall, by_class = outputs.accuracies(correct, labels, halves, 4)
+    overall, by_class = outputs.accuracies(correct, labels, halves, 4, "global")
     table = pd.DataFrame({"c": correct, "l": labels, "h": halves})
     np.testing.assert_allclose(overall, table.groupby("h").c.mean())
+    per_class, _ = outputs.accuracies(correct, labels, halves, 4, "per_class")
+    np.testing.assert_allclose(per_class, table.groupby(["h", "l"]).c.mean().groupby("h").mean())
     np.testing.assert_allclose(by_class[:, :3], table.groupby(["h", "l"]).c.mean().unstack())
     assert np.isnan(by_class[:, 3]).all()

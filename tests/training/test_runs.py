@@ -60,7 +60,17 @@ def shard(textures, tmp_path):
 def transferred(shard, textures, path, recipe=FIXED, keep_weights=True):
     made, train, val = textures
     transfer.transfer_shard(
-        path, shard, made, train, val, ARCHITECTURE, recipe, keep_weights, config={}, inputs=[]
+        path,
+        shard,
+        made,
+        train,
+        val,
+        ARCHITECTURE,
+        recipe,
+        keep_weights,
+        "global",
+        config={},
+        inputs=[],
     )
     return path
 
@@ -119,6 +129,35 @@ def test_training_is_a_function_of_its_seed(textures):
 
     assert torch.equal(trained(1), trained(1))
     assert not torch.equal(trained(1), trained(2))
+
+
+def test_class_weights_undo_unequal_classes():
+    """Every class has the same total weight, and the mean weight is 1, also if a label is missing."""
+    labels = torch.tensor([0] * 6 + [1] * 3 + [3])
+    weights = engine.class_weights(labels)[labels]
+    totals = [float(weights[labels == c].sum()) for c in (0, 1, 3)]
+    np.testing.assert_allclose(totals, 10 / 3, rtol=1e-6)
+
+
+def test_a_weighted_model_does_not_give_up_the_rare_class(textures):
+    """With 25 images of one class and 2 of another, the loss of both counts alike."""
+    _, train, _ = textures
+    labels = train.examples.labels
+    positions = np.concatenate([np.flatnonzero(labels == 0)[:25], np.flatnonzero(labels == 1)[:2]])
+    log = {}
+    for weighted in (False, True):
+        training = replace(TRAINING, epochs=1, batch_size=27, lr=1e-9, class_weighted=weighted)
+        network = source.initial_network(ARCHITECTURE, 3, 0)
+        log[weighted] = engine.train(network.train(), network.parameters(), train, positions, training, 0)[
+            0, 0
+        ]
+    network = source.initial_network(ARCHITECTURE, 3, 0).train()
+    ((images, targets),) = train.training_batches(positions, TRAINING, 27, 0, 0, 28)
+    losses = torch.nn.functional.cross_entropy(network(images), targets, reduction="none").detach()
+    assert log[False] == pytest.approx(float(losses.mean()), rel=1e-5)
+    assert log[True] == pytest.approx(
+        float(torch.stack([losses[targets == c].mean() for c in (0, 1)]).mean()), rel=1e-5
+    )
 
 
 def test_fewer_images_than_a_batch_make_one_smaller_batch(textures):

@@ -29,6 +29,13 @@ def test_a_peak_at_either_end_is_a_ramp(peak):
     assert rates == sorted(rates, reverse=peak == 0)
 
 
+def test_steps_multiply_the_rate():
+    """Food-101 in the paper: 15 epochs at .1, a tenth of it after every 5."""
+    training = replace(TRAINING, epochs=15, lr=0.1, schedule="step", step_epochs=5, gamma=0.1)
+    rates = [schedule.learning_rate(training, s, 2) for s in range(30)]
+    np.testing.assert_allclose(rates, np.repeat([0.1, 0.01, 0.001], 10))
+
+
 def test_the_papers_progressive_resizing():
     """16 epochs, 160 to 192 between 11 and 13: twelve epochs at 160, four at 192."""
     resize = ResizeSettings(low=160, high=192, start=11, end=13)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SNAKEMAKE = [sys.executable, "-m", "snakemake", "--configfile", "configs/smoke.yaml"]
+SMOKE = ("--configfile", "configs/smoke.yaml")
+SNAKEMAKE = [sys.executable, "-m", "snakemake", *SMOKE]
 
 
 def copy_project(folder: Path) -> Path:
@@ -24,9 +25,15 @@ def copy_project(folder: Path) -> Path:
     return folder
 
 
+def run_snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run Snakemake in a copy of the project."""
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     """Run Snakemake on the smoke study in a copy of the project."""
-    return subprocess.run([*SNAKEMAKE, *arguments], cwd=folder, capture_output=True, text=True)
+    return run_snakemake(folder, *SMOKE, *arguments)
 
 
 def planned(folder: Path, *arguments: str) -> dict[str, int]:

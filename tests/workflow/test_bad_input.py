@@ -51,7 +51,7 @@ def project(tmp_path_factory):
         ("datasets={optdigits: {groups: /nowhere.csv}}", "/nowhere.csv: cannot be read as a table of groups"),
         ("studies={influence: {models: 32}}", "needs at least 40 models for 20 units, but there are 32"),
         ("studies={repeated: {models: 64}}", "studies.repeated.models is 64, more than the 48 masks"),
-        ("datasets={mine: {path: /nowhere}}", "/nowhere/train: no such folder"),
+        ("datasets={mine: {path: /nowhere}}", "/nowhere: no such folder or file; it is datasets.mine.path"),
     ],
 )
 def test_a_bad_setting_stops_before_any_job(project, override, message):

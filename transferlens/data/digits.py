@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from transferlens.data.sources import ImageSet, Split
+from transferlens.data.splits import ImageSet, Split, array_split, image_set, three_channels
 from transferlens.errors import DataError, SetupError
 
 DIGITS = [f"digit {d}" for d in range(10)]
@@ -24,7 +24,7 @@ CLOTHES = [
 ]
 GROUPS = ["digits"] * len(DIGITS) + ["clothes"] * len(CLOTHES)
 # Debian's package dataset-fashion-mnist puts the original files here.
-_FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 _TRAIN_PER_CLASS, _VAL_PER_CLASS = 400, 100
 _SIDE = 28
 
@@ -50,6 +50,17 @@ def open_digits_and_clothes(data_root: Path, download: bool) -> ImageSet:
             [f"mnist/{i}" for i in digit_rows] + [f"fashion-{fashion_split}/{i}" for i in clothes_rows],
         )
     return ImageSet(DIGITS + CLOTHES, GROUPS, splits["train"], splits["val"])
+
+
+def debian_has_fashion_mnist() -> bool:
+    """Whether Debian's package dataset-fashion-mnist is installed."""
+    return (FASHION_FOLDER / "t10k-images-idx3-ubyte.gz").is_file()
+
+
+def open_debians_fashion_mnist() -> ImageSet:
+    """The whole of Fashion-MNIST from Debian's package."""
+    files = (("train", "train"), ("t10k", "val"))
+    return image_set(CLOTHES, *(array_split(*_read_idx(FASHION_FOLDER, f), split) for f, split in files))
 
 
 def open_optdigits(data_root: Path, download: bool) -> ImageSet:
@@ -92,12 +103,12 @@ def _mnist_sample() -> tuple[np.ndarray, np.ndarray]:
 def _fashion_mnist(split: str, data_root: Path, download: bool) -> tuple[np.ndarray, np.ndarray]:
     """One official file pair (`train` or `t10k`), from Debian's package or torchvision's copy."""
     downloaded = data_root / "FashionMNIST" / "raw"
-    for folder in (_FASHION_FOLDER, downloaded):
+    for folder in (FASHION_FOLDER, downloaded):
         if (folder / f"{split}-images-idx3-ubyte.gz").is_file():
             return _read_idx(folder, split)
     if not download:
         raise DataError(
-            f"Fashion-MNIST: not in {_FASHION_FOLDER} nor in {downloaded}; install the package "
+            f"Fashion-MNIST: not in {FASHION_FOLDER} nor in {downloaded}; install the package "
             "dataset-fashion-mnist or set download: true"
         )
     from torchvision.datasets import FashionMNIST
@@ -106,7 +117,7 @@ def _fashion_mnist(split: str, data_root: Path, download: bool) -> tuple[np.ndar
         FashionMNIST(data_root, train=split == "train", download=True)
     except (OSError, RuntimeError) as error:
         raise DataError(
-            f"Fashion-MNIST: not in {_FASHION_FOLDER}, and the download failed ({error}); install the "
+            f"Fashion-MNIST: not in {FASHION_FOLDER}, and the download failed ({error}); install the "
             "package dataset-fashion-mnist"
         ) from error
     return _read_idx(downloaded, split)
@@ -128,4 +139,4 @@ def _rows_per_class(labels: np.ndarray, first: int, count: int) -> np.ndarray:
 
 
 def _gray_split(images: np.ndarray, labels: np.ndarray, ids: list[str]) -> Split:
-    return Split(ids, labels.astype(np.int64), lambda i: np.repeat(images[i][:, :, None], 3, axis=2))
+    return Split(ids, labels.astype(np.int64), lambda i: three_channels(images[i]))

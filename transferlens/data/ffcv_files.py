@@ -22,7 +22,7 @@ import torch
 from transferlens import store
 from transferlens.config import DatasetSettings
 from transferlens.data.index import Examples
-from transferlens.data.sources import Split
+from transferlens.data.splits import Split
 from transferlens.errors import ArtefactError, DataError, SetupError
 from transferlens.seeding import seed_for
 

@@ -1,67 +1,85 @@
 """Image folders: `train/<class>/*` and `val/<class>/*`."""
 
+import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from transferlens.data.sources import ImageSet, Split
+from transferlens.data.splits import SUFFIXES, ImageSet, Split, file_split, image_set
 from transferlens.errors import DataError
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
+# Other names that publishers give to the two folders; the first that is there counts.
+TRAIN = ("train", "Training")
+VAL = ("val", "valid", "test", "Test")
+_EXPECTED = "an image folder has train/<class>/* and val/<class>/*"
+
+
+def is_image_folder(root: Path) -> bool:
+    """Whether `root` has a folder for one of the splits."""
+    return any((root / name).is_dir() for name in (*TRAIN, *VAL))
 
 
 def class_names(root: Path) -> list[str]:
-    """The class folders below `root/train`, sorted.
+    """The class folders of the training images, sorted.
 
     Raises:
         DataError: no such folder, or no class in it.
     """
-    train = root / "train"
-    if not train.is_dir():
-        raise DataError(f"{train}: no such folder; an image folder has train/<class>/* and val/<class>/*")
-    names = sorted(entry.name for entry in train.iterdir() if entry.is_dir())
+    train = _split_folder(root, TRAIN)
+    names = subfolders(train)
     if not names:
-        raise DataError(f"{train}: has no class folders; expected train/<class>/*")
+        raise DataError(f"{train}: has no class folders; expected {train.name}/<class>/*")
     return names
 
 
 def open_folder(root: Path) -> ImageSet:
-    """Read the file lists of an image folder.
+    """Read the file lists of an image folder; classes are named as their folders.
 
     Raises:
-        DataError: a missing folder, or a class folder in `val` that `train` does not have.
+        DataError: a missing folder, or a class folder of validation images that has no training images.
     """
     names = class_names(root)
-    if (root / "val").is_dir():
-        for entry in sorted((root / "val").iterdir()):
-            if entry.is_dir() and entry.name not in names:
-                raise DataError(f"{entry}: class '{entry.name}' is not in {root / 'train'}")
-    return ImageSet(names, [""] * len(names), _split(root / "train", names), _split(root / "val", names))
+    train, val = _split_folder(root, TRAIN), _split_folder(root, VAL)
+    for name in subfolders(val):
+        if name not in names:
+            raise DataError(f"{val / name}: class '{name}' is not in {train}")
+    return image_set(names, list_split(train, names), list_split(val, names))
 
 
-def _split(folder: Path, names: list[str]) -> Split:
+def _split_folder(root: Path, names: tuple[str, ...]) -> Path:
+    """The folder of a split, by the first of its names that is there."""
+    found = next((root / name for name in names if (root / name).is_dir()), None)
+    if found:
+        return found
+    present = [n for n in (*TRAIN, *VAL) if (root / n).is_dir()]
+    only = f" (there is only {present[0]}/)" if present else ""
+    raise DataError(f"{root / names[0]}: no such folder{only}; {_EXPECTED}")
+
+
+def list_split(folder: Path, names: list[str]) -> Split:
+    """The images in `folder/<class>`, by class in the order of `names`, then by file name."""
+    files, counts = [], []
+    for name in names:
+        found = images_in(folder / name)
+        files += [f"{folder.name}/{name}/{file}" for file in found]
+        counts.append(len(found))
+    return file_split(folder.parent, files, np.repeat(np.arange(len(names)), counts), folder.name)
+
+
+def images_in(folder: Path) -> list[str]:
+    """Names of the image files directly in a folder, sorted; none if there is no such folder."""
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; an image folder has train/<class>/* and val/<class>/*")
-    files, labels = [], []
-    for label, name in enumerate(names):
-        found = sorted(p for p in (folder / name).glob("*") if p.suffix.lower() in _SUFFIXES)
-        files += found
-        labels += [label] * len(found)
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if _counts(e.name) and e.name.lower().endswith(SUFFIXES))
 
-    def image(i: int) -> np.ndarray:
-        try:
-            with Image.open(files[i]) as picture:
-                if picture.mode.startswith("I"):  # Pillow would clip 16 bits of gray to 8
-                    gray = np.asarray(picture).astype(np.int64).clip(0, 65535)
-                    return np.repeat(
-                        (gray // 257 if gray.max() > 255 else gray).astype(np.uint8)[..., None], 3, 2
-                    )
-                return np.asarray(picture.convert("RGB"))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(
-                f"{files[i]} (image {i} of {folder.name}): cannot be decoded ({error})"
-            ) from error
 
-    ids = [str(p.relative_to(folder.parent)) for p in files]
-    return Split(ids, np.array(labels, dtype=np.int64), image)
+def subfolders(folder: Path) -> list[str]:
+    """Names of the folders in a folder, sorted, without hidden ones."""
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if _counts(e.name) and e.is_dir())
+
+
+def _counts(name: str) -> bool:
+    """Not hidden, and not what macOS adds to archives."""
+    return not name.startswith(".") and name != "__MACOSX"

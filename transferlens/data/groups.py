@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from transferlens.data import wordnet
+from transferlens.data.classnames import readable
 from transferlens.errors import ConfigError, nearest
 
 
@@ -38,7 +39,7 @@ def _read_table(path: str | Path, class_names: list[str]) -> list[str]:
             table = csv.DictReader(file)
             if not {"class", "group"} <= set(table.fieldnames or ()):
                 raise ConfigError(f"{path}: needs the columns 'class' and 'group', has {table.fieldnames}")
-            rows = [(row["class"], row["group"]) for row in table]
+            rows = [(readable(row["class"]), row["group"]) for row in table]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as a table of groups ({error})") from error
     found: dict[str, str] = {}

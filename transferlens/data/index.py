@@ -3,6 +3,7 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ import numpy as np
 from transferlens import job, store
 from transferlens.config import DatasetSettings
 from transferlens.data.groups import require_groups
-from transferlens.data.sources import ImageSet, Split
+from transferlens.data.splits import ImageSet, Split
 from transferlens.errors import DataError
 from transferlens.seeding import rng_for
 
 KIND = "dataset index"
 SPLITS = ("train", "val")
+_IMAGES_QUEUED = 4096  # at a time, as every image in the queue of a thread pool takes memory
 HALVES = ("select", "report")
 
 
@@ -82,6 +84,10 @@ def make_index(name: str, images: ImageSet, settings: DatasetSettings, seed: int
     for split_name in SPLITS:
         split = getattr(images, split_name)
         positions = _choose(split.labels, limits[split_name], rng_for(seed, name, split_name))
+        chosen[split_name] = (split, positions, np.zeros((len(positions), 2), np.int64))
+    _require_every_class(name, _labelled(name, images, settings, chosen, seed))  # before hours of decoding
+    for split_name in SPLITS:
+        split, positions, _ = chosen[split_name]
         sizes, broken = _decode_all(name, split_name, split, positions)
         if broken and settings.unreadable == "error":
             raise DataError(
@@ -137,7 +143,8 @@ def _decode_all(
 
     sizes, broken = np.zeros((len(positions), 2), np.int64), {}
     with ThreadPoolExecutor(int(os.environ.get("OMP_NUM_THREADS", 1))) as threads:
-        found = threads.map(size, positions)
+        starts = range(0, len(positions), _IMAGES_QUEUED)
+        found = chain.from_iterable(threads.map(size, positions[s : s + _IMAGES_QUEUED]) for s in starts)
         for i, result in enumerate(
             job.progress(found, f"check {name}/{split_name}", "images", len(positions))
         ):

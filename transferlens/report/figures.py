@@ -46,11 +46,15 @@ _ESTIMATORS = {
 }
 _UNITS = {"margin": "margin (nats)", "p_true": "probability of the true class"}
 _SIGNIFICANT = 0.05
+MATRIX_CLASSES = 40  # more rows or columns than that cannot be read
 
 
 def influence_matrix(influence: xr.Dataset) -> Figure:
-    """Class influences on the report half: target classes by source classes; dots where q < 0.05."""
-    report = influence.sel(half="report")
+    """Class influences on the report half: target classes by source classes; dots where q < 0.05.
+
+    Of many classes, those with the largest influences on the select half are drawn.
+    """
+    report = _largest(influence, MATRIX_CLASSES).sel(half="report")
     effect, q = report.class_effect, report.class_q.values
     rows, columns = effect.shape
     figure, axis = plt.subplots(figsize=(2.4 + 0.33 * columns, 1.6 + 0.3 * rows))
@@ -64,6 +68,14 @@ def influence_matrix(influence: xr.Dataset) -> Figure:
     axis.spines[:].set_visible(False)
     figure.colorbar(picture, label=f"influence on {_unit(influence)}")
     return figure
+
+
+def _largest(influence: xr.Dataset, count: int) -> xr.Dataset:
+    """At most `count` classes of either kind, by the mean square of their influences on the select half."""
+    for dim, other in (("source_class", "target_class"), ("target_class", "source_class")):
+        size = (influence.class_effect.sel(half="select") ** 2).mean(other).values
+        influence = influence.isel({dim: np.sort(size.argsort()[::-1][:count])})
+    return influence
 
 
 def strongest_classes(influence: xr.Dataset, count: int) -> Figure:

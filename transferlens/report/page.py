@@ -13,12 +13,19 @@ import xarray as xr
 from transferlens import store
 from transferlens.report import checks, tables
 from transferlens.report.checks import Check
+from transferlens.report.figures import MATRIX_CLASSES
 from transferlens.results import Results
 from transferlens.statistics import Interval, mean_interval
 from transferlens.training import outputs
 from transferlens.training import source as sources
 
 _FEW_REPEATS = 4
+
+
+_METRICS = {
+    "global": "the share of examples that are classified correctly",
+    "per_class": "the mean over target classes of the share that is classified correctly",
+}
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class Section:
     target: str
     recipe: str
     output: str
+    metric: str  # what accuracy means, in words
     headline: list[tuple[str, str, str]]  # what, value, interval
     checks: list[Check]
     choices: list[dict]
@@ -36,6 +44,7 @@ class Section:
     gallery: str  # data URI
     signed_maps: bool
     pairs_tested: int
+    matrix_classes: int  # that the influence matrix shows at most
     models: int
     design: str
     estimator: str
@@ -105,6 +114,7 @@ def _section(
         target,
         recipe,
         output,
+        _METRICS[_transfer_settings(results, target, recipe)["metric"]],
         _headline(results, target, recipe, counterfactual, pretrained),
         checks.run_checks(influence, counterfactual),
         tables.choice_table(counterfactual).to_dict("records"),
@@ -113,6 +123,7 @@ def _section(
         _inline_png(results.folder / "heatmaps" / target / f"{recipe}.png"),
         bool(results.heatmaps(target, recipe).attrs["signed"]),
         influence.class_q.sel(half="report").size,
+        MATRIX_CLASSES,
         int(influence.n_in[0] + influence.n_out[0]),
         results.settings("studies/influence/masks/0000.h5", "masks")["design"],
         influence.attrs["config"]["estimator"].replace("_", " "),
@@ -122,6 +133,10 @@ def _section(
         {name: _inline_png(picture) for name, picture in pictures.items()},
         _finer_classes(results, target, recipe),
     )
+
+
+def _transfer_settings(results: Results, target: str, recipe: str) -> dict:
+    return results.settings(f"studies/reference/transfer/{target}/{recipe}/0000.h5", outputs.KIND)
 
 
 def _score_cards(scores: xr.Dataset) -> list[tuple[str, str, str]]:
@@ -286,11 +301,11 @@ def _provenance(results: Results, target: str, recipe: str) -> dict:
     """Software, device and the settings that decided the numbers."""
     attributes = results.influence(target, recipe).attrs
     settings = {
-        "source training": results.settings("studies/influence/source/0000.h5", sources.KIND),
+        "source training": results.settings("studies/influence/training/0000.h5", sources.RECORD_KIND),
         "transfer": results.settings(f"studies/influence/transfer/{target}/{recipe}/0000.h5", outputs.KIND),
         "masks": results.settings("studies/influence/masks/0000.h5", "masks"),
     }
-    with store.open(results.folder / "studies/influence/source/0000.h5", sources.KIND) as file:
+    with store.open(results.folder / "studies/influence/training/0000.h5", sources.RECORD_KIND) as file:
         device = file.attrs["device"]
     return {
         "rows": [

@@ -1,20 +1,45 @@
 """The device a job runs on, and the arithmetic that is fast there."""
 
 import os
+import subprocess
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
 
 import torch
 
+from transferlens.training import leases
+
 
 def pick() -> torch.device:
-    """The first visible GPU if there is one, else the CPU with the threads of the job."""
+    """The visible GPU that fewest jobs of this user hold, if there is one; else the CPU.
+
+    The GPU is held until the process ends. On the CPU, the job's threads are set.
+    """
     if torch.cuda.is_available():
         torch.backends.cudnn.benchmark = True
-        return torch.device("cuda")
+        identities = [_identity(i) for i in range(torch.cuda.device_count())]
+        chosen = leases.take(identities, lambda i: _free_memory().get(identities[i], 0), leases.folder())
+        torch.cuda.set_device(chosen)
+        return torch.device("cuda", chosen)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     return torch.device("cpu")
+
+
+def _identity(number: int) -> str:
+    """The identity of a visible GPU, as nvidia-smi writes it."""
+    return f"GPU-{torch.cuda.get_device_properties(number).uuid}"
+
+
+@cache
+def _free_memory() -> dict[str, int]:
+    """Free MiB of the machine's GPUs by identity. CUDA itself would take some of each to say so."""
+    command = ["nvidia-smi", "--query-gpu=uuid,memory.free", "--format=csv,noheader,nounits"]
+    try:
+        table = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+        return {uuid: int(free) for uuid, free in (line.split(", ") for line in table.splitlines())}
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return {}
 
 
 def name(device: torch.device) -> str:

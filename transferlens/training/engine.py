@@ -46,6 +46,9 @@ def train(
         fused=True,
     )
     steps = steps or steps_per_epoch(len(positions), training)
+    weights = None
+    if training.class_weighted:
+        weights = class_weights(images.labels[torch.from_numpy(positions).to(device)])
     batches = _endless_batches(images, positions, training, seed, steps)
     log = np.zeros((training.epochs, 3))
     for epoch in range(training.epochs):
@@ -55,7 +58,7 @@ def train(
             optimiser.param_groups[0]["lr"] = lr
             with devices.autocast(dtype, device):
                 logits = network(batch)
-            loss = functional.cross_entropy(logits.float(), labels, label_smoothing=training.label_smoothing)
+            loss = _loss(logits.float(), labels, training.label_smoothing, weights)
             optimiser.zero_grad()
             scaler.scale(loss).backward()
             scaler.step(optimiser)
@@ -64,6 +67,20 @@ def train(
             correct = correct + (logits.detach().argmax(1) == labels).float().mean()
         log[epoch] = float(loss_sum) / steps, float(correct) / steps, lr
     return log
+
+
+def class_weights(labels: torch.Tensor) -> torch.Tensor:
+    """The weight of an image by its label, float32[largest label + 1]: every class weighs alike, mean 1."""
+    counts = torch.bincount(labels)
+    return len(labels) / ((counts > 0).sum() * counts.clamp(min=1))
+
+
+def _loss(logits: torch.Tensor, labels: torch.Tensor, smoothing: float, weights: torch.Tensor | None):
+    """Mean cross-entropy of a batch, of images weighted by their class if `weights` are given."""
+    losses = functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+    if weights is None:
+        return losses.mean()
+    return (weights[labels] * losses).sum() / weights[labels].sum()
 
 
 def steps_per_epoch(images: int, training: TrainingSettings) -> int:

@@ -45,9 +45,13 @@ def per_example(logits: "torch.Tensor", labels: "torch.Tensor") -> dict[str, np.
 
 
 def accuracies(
-    correct: np.ndarray, labels: np.ndarray, halves: np.ndarray, classes: int
+    correct: np.ndarray, labels: np.ndarray, halves: np.ndarray, classes: int, metric: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Accuracy overall float64[halves], and by class float64[halves, classes], of correct bool[N].
+
+    Args:
+        metric: what overall accuracy is: the share of correct examples (`global`), or the mean over classes
+            of that share (`per_class`).
 
     NaN where a half has no example of the class.
     """
@@ -56,4 +60,6 @@ def accuracies(
     np.add.at(counts, (halves, labels), 1.0)
     np.add.at(hits, (halves, labels), correct.astype(np.float64))
     with np.errstate(invalid="ignore"):
-        return hits.sum(1) / counts.sum(1), hits / counts
+        by_class = hits / counts
+        overall = np.nanmean(by_class, axis=1) if metric == "per_class" else hits.sum(1) / counts.sum(1)
+    return overall, by_class

@@ -4,11 +4,14 @@ from transferlens.config import ResizeSettings, TrainingSettings
 
 
 def learning_rate(training: TrainingSettings, step: int, steps_per_epoch: int) -> float:
-    """Triangular schedule: from 0 up to `lr` at `lr_peak_epoch`, then down to 0 at the last epoch.
+    """The rate of a step, by the schedule.
 
-    Evaluated at the middle of the step, so that no step has a rate of exactly 0 (with the start of the step,
-    the first one is lost; small targets have few).
+    `step`: `lr`, times `gamma` after every `step_epochs` epochs. `triangular`: from 0 up to `lr` at
+    `lr_peak_epoch`, then down to 0 at the last epoch; evaluated at the middle of the step, so that no step
+    has a rate of exactly 0 (with the start of the step, the first one is lost; small targets have few).
     """
+    if training.schedule == "step":
+        return training.lr * training.gamma ** (step // steps_per_epoch // training.step_epochs)
     epoch = (step + 0.5) / steps_per_epoch
     peak, end = training.lr_peak_epoch, training.epochs
     rising = epoch / peak if epoch < peak else 1.0

@@ -18,6 +18,7 @@ from transferlens.training import device as devices
 from transferlens.training import engine
 
 KIND = "source models"
+RECORD_KIND = "training records"
 
 
 def train_shard(
@@ -81,6 +82,17 @@ def load_pretrained(
         states.load_foreign(network, states.foreign(architecture, weights), weights)
         network.to(val.device, memory_format=torch.channels_last)
         _save(out, 0, network, np.ones(len(class_names), bool), val)
+
+
+def write_record(path: Path, source_path: Path, *, config: dict, inputs: list) -> None:
+    """Copy all of a shard of source models but their weights, which need not be kept."""
+    with (
+        store.open(source_path, KIND) as source,
+        store.create(path, RECORD_KIND, config=config, inputs=inputs, device=source.attrs["device"]) as out,
+    ):
+        for name in source:
+            if name != "weights":
+                source.copy(name, out.file)
 
 
 def initial_network(architecture: ArchitectureSettings, classes: int, seed: int) -> Network:

@@ -34,6 +34,7 @@ def write_summary(path: Path, shard_paths: list[Path], *, config: dict) -> None:
         studies.write_row_table(out, all_rows)
         with store.open(shard_paths[0], outputs.KIND) as first:
             _copy_examples(out, first)
+            out.attribute("metric", first.attrs["metric"])
             _reserve(out, first, len(all_rows))
         start = 0
         for shard_path in job.progress(shard_paths, "summary", "shards"):

@@ -30,6 +30,7 @@ def transfer_shard(
     architecture: ArchitectureSettings,
     recipe: RecipeSettings,
     keep_weights: bool,
+    metric: str,
     *,
     config: dict,
     inputs: list,
@@ -38,6 +39,7 @@ def transfer_shard(
 
     Args:
         keep_weights: also store the whole adapted network (when the recipe changes the backbone).
+        metric: what accuracy is on this target, as in `outputs.accuracies`.
     """
     with (
         store.open(source_path, sources.KIND) as source,
@@ -47,6 +49,7 @@ def transfer_shard(
     ):
         rows = studies.read_row_table(source)
         _reserve(out, rows, target, recipe.training.epochs, source)
+        out.attribute("metric", metric)
         for i in job.progress(range(len(rows)), f"transfer {path.stem}", "models"):
             network = sources.load_network(source, i, architecture, train.device)
             seed = seed_for(int(rows.training_seeds[i]), "transfer")
@@ -54,7 +57,7 @@ def transfer_shard(
             network.to(train.device)
             out.file["log"][i] = adapt(network, train, recipe, seed)
             network.eval()
-            _save_outputs(out, i, engine.evaluate(network, val), target, val.labels)
+            _save_outputs(out, i, engine.evaluate(network, val), target, val.labels, metric)
             _save_network(out, i, network, len(rows), changes_backbone(recipe), keep_weights)
 
 
@@ -197,12 +200,14 @@ def write_examples(out: store.Writer, target: Index) -> None:
     out.array("example_halves", target.val.halves, ["examples"], f"index into {HALVES}")
 
 
-def _save_outputs(out: store.Writer, i: int, logits: torch.Tensor, target: Index, labels) -> None:
+def _save_outputs(
+    out: store.Writer, i: int, logits: torch.Tensor, target: Index, labels, metric: str
+) -> None:
     values = outputs.per_example(logits, labels)
     for name, value in values.items():
         out.file[f"outputs/{name}"][i] = value
     overall, by_class = outputs.accuracies(
-        values["correct"], target.val.labels, target.val.halves, len(target.class_names)
+        values["correct"], target.val.labels, target.val.halves, len(target.class_names), metric
     )
     out.file["accuracy"][i] = overall
     out.file["class_accuracy"][i] = by_class

@@ -1,6 +1,7 @@
 # Validation, constants and input functions. Nothing here reads data.
 import json
 import os
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,39 @@ REPOSITORY = Path(workflow.basedir)
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 sys.path.insert(0, str(REPOSITORY))
 
+from snakemake.common.configfile import load_configfile
 from snakemake.utils import update_config
+from transferlens import cluster, store, studies
 from transferlens import config as configuration
-from transferlens import store, studies
 from transferlens.counterfactual.orders import Removals, check_removals
-from transferlens.data import sources, wordnet
+from transferlens.data import catalogue, sources, wordnet
+from transferlens.data.classnames import readable
 from transferlens.data.groups import require_groups, wordnet_level
 from transferlens.errors import TransferlensError
 from transferlens.influence import designs, estimators
+
+# Each job of a cluster starts Snakemake anew: what was checked when it was planned is not checked again.
+PLANNING = workflow.is_main_process
+
+
+def given_settings():
+    """What config.yaml, the files of --configfile and --config say together.
+
+    Files that name a source and targets are a study of their own: nothing of config.yaml is mixed in. (With
+    Snakemake's --replace-workflow-config cluster jobs would not know of it: it is not passed on to them.)
+    """
+    own = {}
+    for file in workflow.config_settings.configfiles:
+        update_config(own, load_configfile(file))
+    stands_alone = {"source", "targets"} <= own.keys()
+    if workflow.config_settings.replace_workflow_config and not stands_alone:
+        sys.exit(
+            "transferlens: --replace-workflow-config: the files of --configfile name no `source` and `targets`; "
+            "add these, or leave the option out to lay the files over config.yaml"
+        )
+    found = own if stands_alone else config
+    update_config(found, configuration.typed(dict(workflow.config_settings.config)))
+    return found
 
 
 def checked(raw):
@@ -28,42 +54,57 @@ def checked(raw):
         (REPOSITORY / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")
     )
     try:
-        found = configuration.load(raw, schema)
-        for name in found["datasets"]:
-            described(found, name)
-        check_units(found)
-        store.refuse_newer("results")
-        store.refuse_unwritable("results")
+        found = configuration.load(raw, schema, catalogue.published_training())
+        counterfactual = found["studies"]["counterfactual"]
+        counterfactual["handpicked"] = picked_units(counterfactual["handpicked"], found)
+        if PLANNING:
+            for name in found["datasets"]:
+                check_dataset(found, name)
+            check_units(found)
+            store.refuse_newer("results")
+            store.refuse_unwritable("results")
         return found
     except TransferlensError as error:
         sys.exit(f"transferlens: {error}")
 
 
+def check_dataset(config, name):
+    """Refuse unknown data sets, and groups that do not fit; a target's images may still be missing."""
+    settings = config["datasets"][name]
+    sources.check_name(settings.get("of", name), settings.get("path"))
+    if "groups" in settings or settings["labels"] == "groups":
+        described(config, name)
+
+
 def described(config, name):
     """(class names, their groups) of a data set."""
     settings = config["datasets"][name]
-    images = settings.get("of", name)
-    names, groups = sources.describe(images, settings.get("path"), settings.get("groups"))
+    root = Path(config["data_root"])
+    names, groups = sources.describe(
+        settings.get("of", name), settings.get("path"), settings.get("groups"), root
+    )
     if settings["labels"] == "groups":
         require_groups(f"data set {name}", names, groups)
     return names, groups
 
 
-def check_units(config):
-    """Refuse studies that the source's classes do not allow."""
+def unit_names(config):
+    """What masks switch on and off: the source's classes, or its groups of classes."""
     names, groups = described(config, config["source"])
-    given = config["studies"]
-    if given["influence"]["units"] == "groups":
+    if config["studies"]["influence"]["units"] == "groups":
         require_groups(f"studies.influence.units: data set {config['source']}", names, groups)
         names = sorted(set(groups))
+    return names
+
+
+def check_units(config):
+    """Refuse studies that the source's classes do not allow."""
+    names, given = unit_names(config), config["studies"]
     masks = {k: given["influence"][k] for k in ("design", "keep", "models")}
     designs.check_design(masks["design"], len(names), masks["keep"], masks["models"])
     fold_over = masks["design"] in designs.FOLD_OVER
     estimators.require_models(
         config["influence"]["estimator"], masks["models"], len(names), fold_over
-    )
-    given["counterfactual"]["handpicked"] = picked_units(
-        given["counterfactual"]["handpicked"], names
     )
     check_removals(Removals.of(given["counterfactual"]), names)
     drawn = designs.draw_masks(
@@ -72,21 +113,21 @@ def check_units(config):
     estimators.check_masks(drawn, names)
 
 
-def picked_units(picked, names):
+def picked_units(picked, config):
     """Units picked by hand, WordNet subtrees (`wordnet:<id>`) replaced by the source classes in them."""
     if picked is None:
         return None
     roots = {
         entry: entry.removeprefix("wordnet:") for entry in picked if entry.startswith("wordnet:")
     }
-    found = [entry for entry in picked if entry not in roots]
+    found = [readable(entry) for entry in picked if entry not in roots]
+    names = unit_names(config) if roots else []
     for root in roots.values():
         found += wordnet.classes_below(root, names)
     return list(dict.fromkeys(found))
 
 
-update_config(config, configuration.typed(dict(workflow.config_settings.config)))
-config = checked(config)
+config = checked(given_settings())
 
 SOURCE = config["source"]
 # Every (target, recipe) pair of the run.
@@ -168,6 +209,23 @@ def removal_study(target, recipe, architecture):
 
 
 STUDIES = study_table()
+# From so many models on, the source models of studies of many are deleted when all their transfers are done.
+MODELS_OF_TEMPORARY_WEIGHTS = 1000
+
+
+def temporary_weights():
+    """Names of the studies whose source models are not kept.
+
+    Those of the whole source are: heatmaps and the label mapping are made from them.
+    """
+    whole = ("reference", "reuse-reference", "pretrained")
+    many = [name for name in STUDIES if name not in whole]
+    models = sum(STUDIES[name].rows for name in many)
+    temporary = {"keep": False, "temporary": True, "auto": models >= MODELS_OF_TEMPORARY_WEIGHTS}
+    return many if temporary[config["source_weights"]] else []
+
+
+TEMPORARY_WEIGHTS = temporary_weights()
 
 
 def reuse_recipe(recipe):
@@ -190,14 +248,43 @@ def code(script, *modules):
     return [os.path.relpath(file) for file in files]
 
 
+# The modules that decide which images a data set has, and what is in them.
+SOURCE_CODE = [
+    f"data/{module}.py"
+    for module in (
+        "sources",
+        "places",
+        "splits",
+        "classnames",
+        "digits",
+        "folder",
+        "layouts",
+        "tables",
+        "hdf5",
+        "torchvision_sets",
+    )
+]
+
+
 def dumps(settings):
     """Settings as the JSON that scripts take; part of a rule's params, so a change re-runs the rule."""
     return json.dumps(settings, sort_keys=True)
 
 
-def data_arguments():
-    """Where raw data lies. Not part of any rule's params: moving it must not re-run anything."""
-    return f"--data-root {config['data_root']}" + " --download" * config["download"]
+def data_arguments(wildcards, input):
+    """Where raw data lies, and how it is checked. None of it decides a result.
+
+    Functions of `input` are no part of what Snakemake records of a rule: moving data re-runs nothing.
+    """
+    settings = config["datasets"][SIZES.get(wildcards.dataset, (wildcards.dataset,))[0]]
+    given = ["--data-root", config["data_root"], "--archive-limit-gb", settings["archive_limit_gb"]]
+    given += ["--download"] * config["download"] + ["--incomplete"] * (not settings["complete"])
+    return shlex.join(str(argument) for argument in given)
+
+
+def dataset_files():
+    """The files of all data sets of the run."""
+    return [path for name in DATASETS for path in betons(name).values()]
 
 
 def betons(dataset):
@@ -219,7 +306,9 @@ def target_files(wildcards):
 def images_of(dataset):
     """The name and settings of the data set that holds a data set's images."""
     name, size = SIZES.get(dataset, (dataset, None))
-    settings = {k: v for k, v in config["datasets"][name].items() if k != "of"}
+    # See data_arguments, metric_of and input_of: these say how it is found and used, not what it is.
+    elsewhere = ("of", "complete", "archive_limit_gb", "metric", "crop_ratio")
+    settings = {k: v for k, v in config["datasets"][name].items() if k not in elsewhere}
     if size is not None:
         settings["train_per_class"] = size
     return config["datasets"][name].get("of", name), settings
@@ -278,6 +367,12 @@ def study_shards(study, pattern):
     return [pattern.format(study=study, shard=name) for name in names]
 
 
+def training_records(wildcards):
+    """What stays of every source model of the run."""
+    pattern = "results/studies/{study}/training/{shard}.h5"
+    return [path for study in STUDIES for path in study_shards(study, pattern)]
+
+
 def weights_file(wildcards):
     """The file that the pretrained study loads, if it is one: then its content is an input."""
     if wildcards.study != "pretrained":
@@ -301,10 +396,23 @@ def source_settings(wildcards):
     return dumps(
         {
             "architecture": architecture_of(wildcards.study),
-            "input": config["input"],
+            "input": input_of(SOURCE),
             **origin,
         }
     )
+
+
+def input_of(dataset):
+    """How images of a data set enter the networks: its own crop ratio, if it has one."""
+    name = SIZES.get(dataset, (dataset,))[0]
+    ratio = config["datasets"][name]["crop_ratio"]
+    return config["input"] if ratio is None else {**config["input"], "crop_ratio": ratio}
+
+
+def metric_of(dataset):
+    """What accuracy means on a data set: as set, or as usual on the one that holds its images."""
+    name = SIZES.get(dataset, (dataset,))[0]
+    return config["datasets"][name]["metric"] or catalogue.usual_metric(images_of(dataset)[0])
 
 
 def transfer_settings(wildcards):
@@ -312,8 +420,9 @@ def transfer_settings(wildcards):
     return dumps(
         {
             "architecture": architecture_of(wildcards.study),
-            "input": config["input"],
+            "input": input_of(target),
             "recipe": configuration.recipe(config, target, wildcards.recipe),
+            "metric": metric_of(target),
             # Whole adapted networks are kept only where heatmaps and later analyses read them.
             "keep_weights": wildcards.study in ("reference", "pretrained"),
         }
@@ -337,12 +446,16 @@ def counterfactual_settings(wildcards):
     return dumps({**{key: masks[key] for key in keys}, "repeats": repeats})
 
 
+def label_mapping_settings(wildcards):
+    return dumps({"architecture": config["architecture"], "input": input_of(wildcards.target)})
+
+
 def heatmap_settings(wildcards):
     return dumps(
         {
             **config["heatmaps"],
             "architecture": config["architecture"],
-            "input": config["input"],
+            "input": input_of(wildcards.target),
         }
     )
 
@@ -380,13 +493,15 @@ def reused_summaries(wildcards):
 
 
 def analysis_settings(name, wildcards):
+    of_source = {"source_input": input_of(SOURCE)} if name == "leakage" else {}
     return dumps(
         {
+            **of_source,
             **config["analyses"][name],
             "target": wildcards.target,
             "recipe": wildcards.recipe,
             "output": config["report"]["output"],
-            "input": config["input"],
+            "input": input_of(wildcards.target),
         }
     )
 
@@ -500,4 +615,65 @@ def failure_message(log):
     return (
         "Transferlens: stopped by the error above; each job's messages are in results/logs. Finished "
         "artefacts are kept: the same command continues from there."
+    )
+
+
+# Jobs that import torch: they need far more memory than the rest.
+TORCH_RULES = {"beton", "train_source", "transfer", "label_mapping", "heatmaps"}
+
+
+def refuse_impossible_jobs():
+    """Before anything is submitted to Slurm: one line on a job that it would refuse or never start."""
+    if workflow.executor_plugin.name != "slurm":
+        return
+    settings = workflow.executor_settings
+    try:
+        cluster.refuse_impossible(slurm_requests(), cluster.available_nodes())
+        remembered = cluster.refuse_silent_status(
+            settings.status_command,
+            settings.init_seconds_before_status_checks,
+            cluster.ask("scontrol", "show", "config"),
+        )
+    except TransferlensError as error:
+        sys.exit(f"transferlens: {error}")
+    stay_with_status_command(remembered)
+
+
+def stay_with_status_command(remembered):
+    """Keep the executor on squeue while Slurm's controller is down.
+
+    Plugin 2.8.0 asks for MinJobAge before each look at its jobs, takes no answer for zero seconds, turns to
+    sacct, and where no accounts are kept waits for ever even after the controller is back.
+    """
+    import snakemake_executor_plugin_slurm as plugin
+
+    plugin.get_min_job_age = lambda: remembered
+
+
+def slurm_requests():
+    """What one Slurm job of each kind asks for, on its first and on its last attempt."""
+    kinds = {}
+    for job in workflow.dag.needrun_jobs():
+        whole = workflow.dag.get_job_group(job) or job
+        if not whole.is_local:
+            members = whole if whole.is_group() else [whole]
+            kinds[tuple(sorted(member.rule.name for member in members))] = whole
+    for rules, job in kinds.items():
+        for attempt in sorted({1, 1 + job.restart_times}):
+            job.attempt = attempt  # its resources are evaluated anew
+            yield slurm_request(rules, job.resources, attempt)
+        job.attempt = 1
+
+
+def slurm_request(rules, resources, attempt):
+    counts = {rule: rules.count(rule) for rule in sorted(set(rules))}
+    return cluster.Request(
+        " + ".join(f"{n} {rule}" if len(rules) > 1 else rule for rule, n in counts.items()),
+        resources.get("slurm_partition"),
+        resources.get("_cores"),
+        resources.get("mem_mb"),
+        resources.get("gpu") or 0,
+        resources.get("runtime"),
+        not TORCH_RULES.isdisjoint(rules),
+        attempt,
     )

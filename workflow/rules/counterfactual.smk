@@ -20,8 +20,10 @@ rule label_mapping:
         "results/logs/label_mapping/{target}.log",
     conda:
         "../../envs/transferlens.yaml"
+    resources:
+        gpu=1,
     params:
-        settings=dumps({key: config[key] for key in ("architecture", "input")}),
+        settings=label_mapping_settings,
     message:
         "Map the images of {wildcards.target} to source classes"
     shell:

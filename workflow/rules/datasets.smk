@@ -1,15 +1,20 @@
 # What images exist: an index of every data set, and its FFCV files.
 
 
+rule datasets:
+    input:
+        dataset_files(),
+    message:
+        "All data sets are prepared"
+
+
 rule dataset:
     input:
         unpack(groups_file),
         script=code("prepare_dataset.py"),
         code=code(
             "prepare_dataset.py",
-            "data/sources.py",
-            "data/digits.py",
-            "data/folder.py",
+            *SOURCE_CODE,
             "data/groups.py",
             "data/wordnet.py",
             "data/index.py",
@@ -22,10 +27,10 @@ rule dataset:
         "results/benchmarks/dataset/{dataset}.tsv"
     conda:
         "../../envs/transferlens.yaml"
-    threads: 2
+    threads: 8
     params:
         settings=dataset_settings,
-        data=lambda wildcards: data_arguments(),
+        data=data_arguments,
     message:
         "Index data set {wildcards.dataset}"
     shell:
@@ -47,9 +52,10 @@ rule beton:
         "results/benchmarks/beton/{dataset}-{split}.tsv"
     conda:
         "../../envs/transferlens.yaml"
+    threads: 8
     params:
         settings=beton_settings,
-        data=lambda wildcards: data_arguments(),
+        data=data_arguments,
     message:
         "Write FFCV file of {wildcards.dataset}, {wildcards.split}"
     shell:

@@ -27,6 +27,8 @@ rule heatmaps:
         "results/logs/heatmaps/{target}-{recipe}.log",
     conda:
         "../../envs/transferlens.yaml"
+    resources:
+        gpu=1,
     params:
         settings=heatmap_settings,
     message:

@@ -87,7 +87,7 @@ rule report:
             "report/page.html.jinja",
         ),
         indexes=expand("results/data/{name}/index.h5", name=DATASETS),
-        influence_sources="results/studies/influence/source/0000.h5",
+        records=training_records,
         influence_summaries=per_adaptation("results/studies/influence/summary/{target}/{recipe}.h5"),
         figures=per_adaptation("results/report/{target}/{recipe}/influence_matrix.svg"),
         heatmaps=per_adaptation("results/heatmaps/{target}/{recipe}.png"),

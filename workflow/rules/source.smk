@@ -18,13 +18,16 @@ rule train_source:
         masks="results/studies/{study}/masks/{shard}.h5",
     output:
         models="results/studies/{study}/source/{shard}.h5",
+        record="results/studies/{study}/training/{shard}.h5",
     log:
         "results/logs/train_source/{study}-{shard}.log",
     benchmark:
         "results/benchmarks/train_source/{study}-{shard}.tsv"
-    priority: 1
+    priority: 2
     conda:
         "../../envs/transferlens.yaml"
+    resources:
+        gpu=1,
     params:
         settings=source_settings,
     message:
@@ -32,4 +35,19 @@ rule train_source:
     shell:
         "python {input.script} --settings {params.settings:q} --masks {input.masks}"
         " --index {input.index} --train {input.train} --val {input.val} --out {output.models}"
-        " --log {log}"
+        " --record {output.record} --log {log}"
+
+
+if TEMPORARY_WEIGHTS:
+
+    # Weights that are deleted once all transfers of the shard are done. Transfers come first, so that few
+    # shards of weights are on the disk at a time.
+    use rule train_source as train_temporary_source with:
+        output:
+            models=temp("results/studies/{study}/source/{shard}.h5"),
+            record="results/studies/{study}/training/{shard}.h5",
+        wildcard_constraints:
+            study="|".join(TEMPORARY_WEIGHTS),
+        priority: 0
+
+    ruleorder: train_temporary_source > train_source

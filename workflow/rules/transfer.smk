@@ -3,18 +3,12 @@
 
 rule transfer:
     input:
-        unpack(target_files),
-        script=code("transfer.py"),
-        code=code(
-            "transfer.py",
-            "data/augmentation.py",
-            "data/pipeline.py",
-            "models/architectures.py",
-            "training/engine.py",
-            "training/outputs.py",
-            "training/schedule.py",
-            "training/transfer.py",
-        ),
+        # Most jobs of a large run are transfers, and planning takes as long as their inputs are many. The
+        # manifests of FFCV files come with these; a change of code shared with train_source, with the models.
+        index="results/data/{target}/index.h5",
+        train="results/data/{target}/train.beton",
+        val="results/data/{target}/val.beton",
+        code=code("transfer.py", "training/outputs.py", "training/transfer.py"),
         source="results/studies/{study}/source/{shard}.h5",
     output:
         runs="results/studies/{study}/transfer/{target}/{recipe}/{shard}.h5",
@@ -22,14 +16,17 @@ rule transfer:
         "results/logs/transfer/{study}-{target}-{recipe}-{shard}.log",
     benchmark:
         "results/benchmarks/transfer/{study}-{target}-{recipe}-{shard}.tsv"
+    priority: 1
     conda:
         "../../envs/transferlens.yaml"
+    resources:
+        gpu=1,
     params:
         settings=transfer_settings,
     message:
         "Transfer {wildcards.study}, shard {wildcards.shard}, to {wildcards.target} ({wildcards.recipe})"
     shell:
-        "python {input.script} --settings {params.settings:q} --source {input.source}"
+        "python {input.code[0]} --settings {params.settings:q} --source {input.source}"
         " --index {input.index} --train {input.train} --val {input.val} --out {output.runs}"
         " --log {log}"
 

@@ -1,0 +1,92 @@
+"""The studies that ship as files: each can be planned anywhere, and one really runs, small, on real JPEGs."""
+
+import re
+
+import pytest
+import yaml
+
+from tests.workflow.conftest import REPOSITORY, copy_project, run_snakemake
+from transferlens import open_results
+from transferlens.data import index
+
+pytestmark = pytest.mark.workflow
+IMAGES = REPOSITORY.parent / "shared" / "data"
+
+
+def job_counts(folder, *arguments):
+    """Jobs by rule of a dry run, and all it printed."""
+    done = run_snakemake(folder, "--dry-run", *arguments)
+    text = done.stdout + done.stderr
+    assert done.returncode == 0, text[-3000:]
+    table = text.partition("Job stats:")[2].split("\n\n")[0]
+    return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+
+
+@pytest.mark.parametrize(
+    ("study", "transfers"),
+    [
+        # shards: 1 of the reference, 8 of the influence, 1 of the repeated, 5 of the counterfactual study
+        ("cifar", 15),
+        # for each of 3 targets: 2, 30, 2 and 8
+        ("tiny-imagenet", 3 * (2 + 30 + 2 + 8)),
+        # for each of 23 pairs of a target and a recipe: 10, 377, 2 and 9
+        ("imagenet", 23 * (10 + 377 + 2 + 9)),
+    ],
+)
+def test_a_shipped_study_can_be_planned_before_its_data_are_there(tmp_path, study, transfers):
+    counts = job_counts(copy_project(tmp_path), "--configfile", f"configs/{study}.yaml")
+    assert counts["transfer"] == transfers
+    assert counts["report"] == 1
+
+
+def reduced(folder):
+    """configs/tiny-imagenet.yaml with few images, small networks, ten groups of classes and one target."""
+    study = yaml.safe_load((REPOSITORY / "configs/tiny-imagenet.yaml").read_text())
+    study["targets"] = {"cifar10": study["targets"]["cifar10"]}
+    names = [
+        line.split("\t")[0] for line in (IMAGES / "tiny-imagenet-200-names.tsv").read_text().splitlines()
+    ]
+    wnids = sorted(name for name in names if re.fullmatch(r"n\d{8}", name))
+    table = "".join(f"{wnid},group {i // 20}\n" for i, wnid in enumerate(wnids))
+    (folder / "groups.csv").write_text("class,group\n" + table)
+    source, target = study["datasets"]["tiny-imagenet-200"], study["datasets"]["cifar10"]
+    source |= {"path": str(IMAGES / "tiny-imagenet-200.tar"), "complete": False, "groups": "groups.csv"}
+    source |= {"train_per_class": 5, "val_per_class": 4}
+    target |= {"path": str(IMAGES / "cifar-10.tar"), "complete": False}
+    target |= {"train_per_class": 20, "val_per_class": 20, "format": "jpg"}
+    study["datasets"] = {"tiny-imagenet-200": source, "cifar10": target}
+    study["input"] |= {"resolution": 32, "loading": "streaming"}
+    study["architecture"]["width"] = 8
+    study["source_training"] |= {"epochs": 2, "batch_size": 64, "lr_peak_epoch": 1}
+    study["recipes"]["fixed"]["training"]["epochs"] = 10
+    study["studies"] = {
+        "reference": {"repeats": 2, "shard_size": 4},
+        "influence": {"units": "groups", "models": 24, "shard_size": 24},
+        "repeated": None,
+        "counterfactual": {"orders": ["top", "bottom"], "ks": [5], "repeats": 2},
+    }
+    (folder / "reduced.yaml").write_text(yaml.safe_dump(study))
+
+
+@pytest.mark.skipif(
+    not (IMAGES / "tiny-imagenet-200.tar").exists(), reason="needs local copies of the images"
+)
+def test_tiny_imagenet_runs_on_real_jpegs_through_the_streaming_loader(tmp_path):
+    folder = copy_project(tmp_path)
+    reduced(folder)
+    done = run_snakemake(folder, "--cores", "2", "--configfile", "reduced.yaml")
+    assert done.returncode == 0, (done.stdout + done.stderr)[-5000:]
+    source = index.read_index(folder / "results/data/tiny-imagenet-200/index.h5")
+    assert (len(source.class_names), len(source.train), len(source.val)) == (200, 1000, 800)
+    assert (source.train.sizes == 64).all()
+    results = open_results(folder / "results")
+    influence = results.influence("cifar10", "fixed")
+    assert influence.source_class.values.tolist() == [f"group {i}" for i in range(10)]
+    assert influence.sizes["example"] == 200
+    # The full source saw 1,000 images, half of the groups 500.
+    images = results.source_models("influence").train_images
+    assert ((images % 100 == 0) & (images > 0) & (images < 1000)).all()
+    assert (
+        "nothing to be done"
+        in run_snakemake(folder, "--cores", "1", "--configfile", "reduced.yaml").stderr.lower()
+    )

@@ -1,0 +1,58 @@
+"""Tables of images: a CSV file with the columns `path`, `label` and `split`."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from transferlens.data.splits import ImageSet, file_split, image_set
+from transferlens.errors import DataError
+
+_COLUMNS = ("path", "label", "split")
+_SPLITS = ("train", "val")
+
+
+def class_names(table: Path) -> list[str]:
+    """The labels in a table, sorted."""
+    return sorted({label for _, label, _ in _rows(table)})
+
+
+def read(table: Path) -> ImageSet:
+    """Read a table of images; paths are relative to its folder, classes are its labels, sorted.
+
+    Raises:
+        DataError: no such table, columns that are missing, a split that is neither train nor val, or an
+            image that is listed twice.
+    """
+    names = class_names(table)
+    label_of = {name: i for i, name in enumerate(names)}
+    paths: dict[str, list[str]] = {split: [] for split in _SPLITS}
+    labels: dict[str, list[int]] = {split: [] for split in _SPLITS}
+    seen = set()
+    for path, label, split in _rows(table):
+        if path in seen:
+            raise DataError(f"{table}: '{path}' is listed twice; every image has one label and one split")
+        seen.add(path)
+        paths[split].append(path)
+        labels[split].append(label_of[label])
+    parts = (file_split(table.parent, paths[s], labels[s], s) for s in _SPLITS)
+    return image_set(names, *parts)
+
+
+def _rows(table: Path) -> Iterator[tuple[str, str, str]]:
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not set(_COLUMNS) <= set(reader.fieldnames or ()):
+                raise DataError(
+                    f"{table}: needs the columns {', '.join(_COLUMNS)}; has {reader.fieldnames or 'none'}"
+                )
+            for row in reader:
+                path, label, split = (row[column] for column in _COLUMNS)
+                if not path or not label or split not in _SPLITS:
+                    raise DataError(
+                        f"{table}, line {reader.line_num}: path '{path}', label '{label}', split '{split}'; "
+                        "every row needs a path, a label, and train or val"
+                    )
+                yield path, label, split
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table}: cannot be read as a table of images ({error})") from error
