@@ -37,6 +37,7 @@ _KINDS = {
     "data/*/val.h5": ffcv_files.MANIFEST_KIND,
     "studies/*/masks/*.h5": studies.KIND,
     "studies/*/source/*.h5": source.KIND,
+    "studies/*/training/*.h5": source.RECORD_KIND,
     "studies/*/transfer/*/*/*.h5": outputs.KIND,
     "studies/*/summary/*/*.h5": summary.KIND,
     "label_mapping/*.h5": label_mapping.KIND,
