@@ -11,7 +11,7 @@ FLOORS = [
     {"data", "models"},
     {"training"},
     {"influence", "counterfactual", "explain"},
-    {"results", "report", "analyses"},
+    {"results", "report", "analyses", "operations"},
 ]
 CAPABILITIES = FLOORS[3]
 

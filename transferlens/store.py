@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -363,6 +364,7 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+@cache
 def _software() -> dict[str, str]:
     found = {}
     for name in _SOFTWARE:
@@ -373,6 +375,7 @@ def _software() -> dict[str, str]:
     return found
 
 
+@cache
 def _git_commit() -> str:
     """The commit of this source tree, or '' outside one."""
     try:

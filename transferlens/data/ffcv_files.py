@@ -7,6 +7,7 @@ for ever on a damaged file (its size is compared with the manifest first).
 
 import errno
 import io
+import math
 import multiprocessing
 import os
 import re
@@ -37,6 +38,9 @@ _SYSTEM_PACKAGES = {
 _IMAGES_WORTH_COMPILING = 50_000
 _PAGE = 8 << 20
 _IMAGES_A_CHUNK = 100
+_PAGES_A_WORKER = 8
+_JPEG_SAVES = 8  # roughly, against raw pixels
+_BYTES_AN_EXAMPLE = 24  # in the file's metadata, and once more in its table of places
 _BUFFER_BYTES = 2 << 30
 
 
@@ -133,13 +137,11 @@ def write_beton(
             max_resolution=settings.max_resolution,
             jpeg_quality=settings.jpeg_quality,
         )
-        # An image must fit into a page; FFCV wants a power of two.
-        largest = int((examples.sizes.prod(axis=1) * 3).max())
-        page = max(_PAGE, 1 << (2 * largest - 1).bit_length())
+        page = _page(int((examples.sizes.prod(axis=1) * 3).max()))
         writer = ffcv.DatasetWriter(
             str(temporary),
             {"image": field, "label": IntField()},
-            num_workers=workers,
+            num_workers=_useful_workers(workers, examples, settings, page),
             page_size=page,
         )
         with redirect_stderr(sys.stderr if sys.stderr.isatty() else _Discard()):
@@ -147,6 +149,28 @@ def write_beton(
         if images.failed.value >= 0:
             split.image(int(examples.positions[images.failed.value]))
             raise DataError(f"{path}: image {images.failed.value} could not be read when writing")
+
+
+def expected_bytes(stored: np.ndarray) -> float:
+    """Size of the FFCV file of images that take `stored` bytes each: float[images]."""
+    if not len(stored):
+        return 0.0
+    page = _page(int(stored.max()))
+    # An image is never cut: on average, half an image of each page stays empty.
+    images_a_page = max(1, math.floor((page - stored.mean() / 2) / stored.mean()))
+    metadata = -(-len(stored) * _BYTES_AN_EXAMPLE // page)
+    return float(page * (metadata + -(-len(stored) // images_a_page)) + len(stored) * _BYTES_AN_EXAMPLE)
+
+
+def _useful_workers(workers: int, examples: Examples, settings: DatasetSettings, page: int) -> int:
+    """As many workers as leave little of the file empty: each leaves its last page unfilled."""
+    stored = examples.sizes.prod(axis=1).sum() * 3 / (1 if settings.format == "raw" else _JPEG_SAVES)
+    return max(1, min(workers, int(stored / page / _PAGES_A_WORKER)))
+
+
+def _page(largest: int) -> int:
+    """Bytes of a page that takes the largest image; FFCV wants a power of two."""
+    return max(_PAGE, 1 << (2 * largest - 1).bit_length())
 
 
 def _write_all(writer, images: _Guarded) -> None:

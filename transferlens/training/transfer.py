@@ -1,10 +1,9 @@
 """Transfer: each source model of a shard adapted to one target by one recipe."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 from torch import nn
@@ -49,7 +48,7 @@ def transfer_shard(
         ) as out,
     ):
         rows = studies.read_row_table(source)
-        _reserve(out, rows, target, recipe.training.epochs, source)
+        reserve(out, rows, target, recipe.training.epochs, source)
         out.attribute("metric", metric)
         for i in job.progress(range(len(rows)), f"transfer {path.stem}", "models"):
             network = sources.load_network(source, i, architecture, train.device)
@@ -166,7 +165,7 @@ def load_adapted(
     return network.eval(), source_head.eval()
 
 
-def _reserve(out: store.Writer, rows, target: Index, epochs: int, source: h5py.File) -> None:
+def reserve(out: store.Writer, rows, target: Index, epochs: int, source: Mapping) -> None:
     """Write what is known before the first run, and reserve room for the outputs."""
     models, classes, examples = len(rows), len(target.class_names), target.val
     studies.write_row_table(out, rows)
