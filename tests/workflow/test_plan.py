@@ -1,12 +1,15 @@
 """The plan of a study against the study: jobs as Snakemake counts them, bytes as they lie on the disk."""
 
+import json
 import re
+import shlex
 import shutil
 
 import pytest
 
 from tests.workflow.conftest import copy_project, planned
 from tests.workflow.test_faults import ask
+from transferlens.operations.plan import count_jobs
 
 pytestmark = pytest.mark.workflow
 
@@ -20,13 +23,14 @@ def plan(folder, *arguments):
     return done.stdout
 
 
-def jobs_of(text):
-    table = text.partition("rule ")[2].partition("\n\n")[0]
-    counts = {
-        rule: int(n.replace(",", "")) for rule, n in re.findall(r"^(\w+) +([\d,]+)$", table, re.MULTILINE)
-    }
-    counts.pop("all")
-    return counts
+def settings_of(folder, *arguments):
+    """What the workflow tells the plan of a study."""
+    done = ask(folder, "plan", "--dry-run", "--printshellcmds", *arguments)
+    (command,) = (
+        line for line in done.stdout.splitlines() + done.stderr.splitlines() if "--data-root" in line
+    )
+    words = shlex.split(command)
+    return json.loads(words[words.index("--settings") + 1])
 
 
 def bytes_of(text):
@@ -91,7 +95,7 @@ def test_a_plan_says_what_the_study_then_uses(smoke, prepared):
 def test_a_plan_counts_the_jobs_that_snakemake_counts(tmp_path, overrides):
     arguments = ["--config", *overrides] if overrides else []
     folder = copy_project(tmp_path)
-    assert jobs_of(plan(folder, *arguments)) == planned(folder, *arguments)
+    assert count_jobs(settings_of(folder, *arguments)) == planned(folder, *arguments)
 
 
 def test_a_finished_run_gives_the_rate(smoke):
