@@ -47,7 +47,8 @@ class Step:
         self.scaler, self.autocast = scaler, autocast
         self.parts, self.recompute = 1, False
         modules = list(network.modules())
-        self._norms = [m for m in modules if isinstance(m, _BatchNorm) and m.training]
+        norms = [m for m in modules if isinstance(m, _BatchNorm) and m.training]
+        self._running = [buffer for norm in norms for buffer in norm.buffers()]
         self._dropouts = [m for m in modules if isinstance(m, nn.Dropout) and m.training]
 
     def __call__(self, batch: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -85,10 +86,10 @@ class Step:
         return loss, torch.cat(logits) if self.parts > 1 else logits[0]
 
     def _can_use_less(self, batch) -> bool:
-        return not self.recompute if self._norms else self.parts < len(batch)
+        return not self.recompute if self._running else self.parts < len(batch)
 
     def _use_less(self, batch, found: str) -> None:
-        if self._norms:
+        if self._running:
             self.recompute, cure = True, "activations are computed again in the backward pass"
         else:
             self.parts *= 2
@@ -104,16 +105,15 @@ class Step:
 
     def _state(self, device) -> tuple[list[torch.Tensor], torch.Tensor | None, torch.Tensor | None]:
         """What a forward pass changes: running statistics, and the state of the generators."""
-        running = [buffer.clone() for norm in self._norms for buffer in norm.buffers()]
+        running = [buffer.clone() for buffer in self._running]
         if not self._dropouts:
             return running, None, None
         on_gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
         return running, torch.get_rng_state(), on_gpu
 
     def _restore(self, running, generator, on_gpu) -> None:
-        buffers = [buffer for norm in self._norms for buffer in norm.buffers()]
         with torch.no_grad():
-            for buffer, value in zip(buffers, running, strict=True):
+            for buffer, value in zip(self._running, running, strict=True):
                 buffer.copy_(value)
         if generator is not None:
             torch.set_rng_state(generator)
