@@ -6,6 +6,7 @@
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -114,12 +115,14 @@ class Results:
             }
             return xr.Dataset(variables, coordinates, attributes | _attributes(file))
 
-    def summary(self, study: str, target: str, recipe: str) -> xr.Dataset:
-        """Masks and outputs of every model of a study on every target example."""
+    def summary(
+        self, study: str, target: str, recipe: str, outputs: Sequence[str] = tuple(stored.OUTPUTS)
+    ) -> xr.Dataset:
+        """Masks, accuracies and the named outputs of every model of a study on every target example."""
         path = f"studies/{study}/summary/{target}/{recipe}.h5"
         with self._open(path, summaries.KIND) as file:
             model, example = ("model",), ("example",)
-            variables = {name: (model + example, stored.Output(file, name)[:]) for name in stored.OUTPUTS}
+            variables = {name: (model + example, stored.Output(file, name)[:]) for name in outputs}
             variables |= {
                 "mask": ((*model, "source_class"), file["masks"][:]),
                 "accuracy": ((*model, "half"), file["accuracy"][:]),
@@ -132,7 +135,8 @@ class Results:
                 "label": (model, store.strings(file["labels"])),
                 "source_class": store.strings(file["unit_names"]),
             }
-            return xr.Dataset(variables, coordinates, _attributes(file))
+            attributes = {"metric": file.attrs["metric"]}
+            return xr.Dataset(variables, coordinates, attributes | _attributes(file))
 
     def counterfactual(self, target: str, recipe: str) -> xr.Dataset:
         """Accuracy (order, k, half, repeat) without k classes; means and gains with intervals.

@@ -114,7 +114,7 @@ def _section(
         target,
         recipe,
         output,
-        _METRICS[_transfer_settings(results, target, recipe)["metric"]],
+        _METRICS[results.summary("reference", target, recipe, outputs=[]).metric],
         _headline(results, target, recipe, counterfactual, pretrained),
         checks.run_checks(influence, counterfactual),
         tables.choice_table(counterfactual).to_dict("records"),
@@ -133,10 +133,6 @@ def _section(
         {name: _inline_png(picture) for name, picture in pictures.items()},
         _finer_classes(results, target, recipe),
     )
-
-
-def _transfer_settings(results: Results, target: str, recipe: str) -> dict:
-    return results.settings(f"studies/reference/transfer/{target}/{recipe}/0000.h5", outputs.KIND)
 
 
 def _score_cards(scores: xr.Dataset) -> list[tuple[str, str, str]]:
@@ -178,7 +174,7 @@ def _headline(
     results: Results, target: str, recipe: str, counterfactual: xr.Dataset, pretrained: bool
 ) -> list[tuple[str, str, str]]:
     """Report-half accuracies with intervals over models."""
-    subsets = results.summary("influence", target, recipe).accuracy.sel(half="report")
+    subsets = results.summary("influence", target, recipe, outputs=[]).accuracy.sel(half="report")
     report = counterfactual.sel(half="report")
     rows = [
         ("accuracy from the full source", mean_interval(report.full.values)),
@@ -188,7 +184,7 @@ def _headline(
     ]
     shown = [(name, f"{i.value:.3f}", _interval_text(i)) for name, i in rows]
     if pretrained:
-        accuracy = results.summary("pretrained", target, recipe).accuracy.sel(half="report")
+        accuracy = results.summary("pretrained", target, recipe, outputs=[]).accuracy.sel(half="report")
         shown.append(("accuracy from the pretrained weights", f"{accuracy.item():.3f}", "one model"))
     return shown
 
