@@ -14,14 +14,15 @@ Reading, images a second of one pass, with evaluation crops in order and with ra
 * torchvision's ImageFolder with the same crops, and torch's DataLoader with as many workers.
 
 All use the given number of workers. Each is run once to warm up (FFCV compiles), then they are timed in
-turn; the table shows medians, and the ratio to FFCV of each round, by its median, lowest and highest.
+turn; the table shows medians, the ratio to FFCV in each round by its median, lowest and highest, and the
+CPU time of an image, which other processes on the machine disturb less than the clock.
 
     python benchmarks/data.py ARCHIVE_OR_FOLDER [--limit 20000] [--side 64] [--workers 2] [--rounds 5]
 """
 
 import argparse
 import os
-import statistics
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -104,7 +105,7 @@ def prepare(origin: Path, place: Path, limit: int, side: int, workers: int) -> T
     everything = ImageFolder(str((origin if origin.is_dir() else place / "unpacked") / "train"))
     plain = torch.utils.data.Subset(everything, made.train.positions.tolist())
     task = Task(plain, images, made, place, side, workers)
-    write_project(task)
+    write_project(task, task.beton)
     ffcv_files.write_manifest(
         task.beton.with_suffix(".h5"), task.beton, len(made.train), config={}, inputs=[]
     )
@@ -114,38 +115,45 @@ def prepare(origin: Path, place: Path, limit: int, side: int, workers: int) -> T
 def compare(task: Task, rounds: int, title: str, contenders: dict[str, Callable[[], None]]) -> None:
     """Time the contenders in turn; the first is what the others are compared with."""
     n = len(task.made.train)
-    rates: dict[str, list[float]] = {name: [] for name in contenders}
     passes = {name: enough_passes(run) for name, run in contenders.items()}
-    for _ in range(rounds):
-        for name, run in contenders.items():
-            rates[name].append(passes[name] * n / timed(run, passes[name]))
-    first = next(iter(rates.values()))
+    # [rounds, contenders, wall and CPU], seconds an image
+    seconds = np.array(
+        [[timed(run, passes[name]) for name, run in contenders.items()] for _ in range(rounds)]
+    )
+    seconds /= n * np.array([[passes[name]] for name in contenders])
+    ratios = seconds[:, :1, 0] / seconds[:, :, 0]
     rows = []
-    for name, found in rates.items():
-        ratios = [rate / base for rate, base in zip(found, first, strict=True)]
-        cells = (statistics.median(ratios), min(ratios), max(ratios))
-        rows.append([name, f"{statistics.median(found):,.0f}", *(f"{cell:.2f}" for cell in cells)])
-    header = ["", "images a second", "ratio", "lowest", "highest"]
+    for c, name in enumerate(contenders):
+        wall, cpu = np.median(seconds[:, c], axis=0)
+        cells = (np.median(ratios[:, c]), ratios[:, c].min(), ratios[:, c].max())
+        rows.append([name, f"{1 / wall:,.0f}", *(f"{cell:.2f}" for cell in cells), f"{1e6 * cpu:,.1f}"])
+    header = ["", "images a second", "ratio", "lowest", "highest", "CPU us an image"]
     print_table(f"{title}: {n:,} images, {task.workers} workers", header, rows)
 
 
 def enough_passes(run: Callable[[], None]) -> int:
     """So many passes that they take about two seconds; the first one, in which FFCV compiles, aside."""
     timed(run, 1)
-    return max(1, round(2 / timed(run, 1)))
+    return max(1, round(2 / timed(run, 1)[0]))
 
 
-def timed(run: Callable[[], None], passes: int) -> float:
-    started = time.perf_counter()
+def timed(run: Callable[[], None], passes: int) -> tuple[float, float]:
+    """Seconds that passes take, on the clock and of CPU time (worker processes included)."""
+    started = time.perf_counter(), cpu_seconds()
     for _ in range(passes):
         run()
-    return time.perf_counter() - started
+    return time.perf_counter() - started[0], cpu_seconds() - started[1]
+
+
+def cpu_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(part.ru_utime + part.ru_stime for part in used)
 
 
 def writers(task: Task) -> dict[str, Callable[[], None]]:
     return {
         "FFCV's DatasetWriter, ImageFolder": partial(write_ffcv, task),
-        "project's write_beton": partial(write_project, task),
+        "project's write_beton": partial(write_project, task, task.place / "again.beton"),
     }
 
 
@@ -159,9 +167,9 @@ def write_ffcv(task: Task) -> None:
         writer.from_indexed_dataset(task.plain)
 
 
-def write_project(task: Task) -> None:
+def write_project(task: Task, path: Path) -> None:
     settings = DatasetSettings(None, None, 0.5, "error")
-    ffcv_files.write_beton(task.beton, task.images.train, task.made.train, settings, task.workers)
+    ffcv_files.write_beton(path, task.images.train, task.made.train, settings, task.workers)
 
 
 def ordered_readers(task: Task) -> dict[str, Callable[[], None]]:

@@ -469,7 +469,11 @@ def _seeded_crop_class():
                 crops = np.empty((len(batch_indices), 4), np.int64)
                 for i in range(len(batch_indices)):
                     field = metadata[batch_indices[i]]
-                    crops[i] = draw_crop(np.uint32(field["height"]), np.uint32(field["width"]), scale, ratio)
+                    top, left, h, w = draw_crop(
+                        np.uint32(field["height"]), np.uint32(field["width"]), scale, ratio
+                    )
+                    # One by one: whole rows would each be a parallel loop to Numba.
+                    crops[i, 0], crops[i, 1], crops[i, 2], crops[i, 3] = top, left, h, w
                 for i in images(len(batch_indices)):
                     field = metadata[batch_indices[i]]
                     stored = read(field["data_ptr"], storage_state)
@@ -480,8 +484,8 @@ def _seeded_crop_class():
                         decode_jpeg(stored, pixels, height, width, height, width, 0, 0, 1, 1, False, False)
                     else:
                         pixels = stored.reshape(height, width, 3)
-                    top, left, h, w = crops[i]
-                    resize(pixels, top, top + h, left, left + w, batch[i])
+                    top, left = crops[i, 0], crops[i, 1]
+                    resize(pixels, top, top + crops[i, 2], left, left + crops[i, 3], batch[i])
                 return batch[: len(batch_indices)]
 
             decode.is_parallel = True
