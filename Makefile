@@ -8,6 +8,7 @@ demo: .venv/.ready
 	$(SNAKEMAKE) --cores $(CORES)
 
 test: .venv/.ready
+	bash envs/test-packages.sh
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/snakefmt --check Snakefile workflow

@@ -42,7 +42,7 @@ from transferlens.training import outputs, summary, transfer
 SHARD_SIZE = 16  # the default of the configuration
 TARGET_CLASSES = 10
 LOOP_EXAMPLES = 200
-_ASK_FOR_PEAK = """
+ASK_FOR_PEAK = """
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True, stderr=subprocess.DEVNULL)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
@@ -129,7 +129,7 @@ def job_memory(folder: Path, estimator: str) -> float:
     command = [sys.executable, str(script), "--settings", settings, "--out", str(folder / "memory.h5")]
     command += ["--summary", str(folder / "summary.h5"), "--target-index", str(folder / "target.h5")]
     # Asked of a small process: a child's peak begins with what its parent held when it was forked.
-    asking = [sys.executable, "-c", _ASK_FOR_PEAK, *command]
+    asking = [sys.executable, "-c", ASK_FOR_PEAK, *command]
     return int(subprocess.run(asking, check=True, capture_output=True, text=True).stdout) / 1024
 
 
@@ -162,35 +162,41 @@ def write_summary(folder: Path, rows: Rows, target: Index) -> None:
     shards = []
     for name in studies.shards(len(rows), SHARD_SIZE):
         shards.append(folder / f"{name}.h5")
-        write_shard(shards[-1], rows, studies.shard_rows(name, len(rows), SHARD_SIZE), target, effects)
+        part = part_of(rows, studies.shard_rows(name, len(rows), SHARD_SIZE))
+        write_shard(shards[-1], part, target, synthetic_outputs(part, target.val.labels, effects))
     summary.write_summary(folder / "summary.h5", shards, config={})
     for shard in shards:
         shard.unlink()
 
 
-def write_shard(path: Path, study: Rows, numbers: range, target: Index, effects: np.ndarray) -> None:
-    """The datasets of a transfer shard that a summary takes over."""
-    rows = Rows(
-        *(part[numbers.start : numbers.stop] for part in row_parts(study)),
-        study.unit_names,
-        study.unit_groups,
-    )
-    labels = target.val.labels
+def write_shard(path: Path, rows: Rows, target: Index, values: dict[str, np.ndarray]) -> None:
+    """The datasets of a transfer shard that a summary takes over, with outputs [models, examples]."""
+    classes = len(target.class_names)
     accuracy = np.full((len(rows), 2), 0.5)
     with store.create(path, outputs.KIND, config={}) as out:
         studies.write_row_table(out, rows)
         transfer.write_examples(out, target)
+        out.attribute("metric", "global")
         out.array("source_accuracy", accuracy[:, 0], ["models"], "constant")
         out.array("train_images", np.full(len(rows), 100), ["models"], "constant")
         out.array("accuracy", accuracy, ["models", "halves"], "constant")
-        by_class = np.repeat(accuracy[:, :, None], TARGET_CLASSES, 2)
+        by_class = np.repeat(accuracy[:, :, None], classes, 2)
         out.array("class_accuracy", by_class, ["models", "halves", "target classes"], "constant")
-        for name, values in synthetic_outputs(rows, labels, effects).items():
-            out.array(f"outputs/{name}", values, ["models", "examples"], "synthetic")
+        for name, cells in values.items():
+            out.array(f"outputs/{name}", cells, ["models", "examples"], "synthetic")
 
 
-def row_parts(study: Rows) -> tuple:
-    return study.masks, study.rows, study.training_seeds, study.labels
+def part_of(study: Rows, numbers: range) -> Rows:
+    """Some consecutive rows of a study."""
+    chosen = slice(numbers.start, numbers.stop)
+    return Rows(
+        study.masks[chosen],
+        study.rows[chosen],
+        study.training_seeds[chosen],
+        study.labels[chosen],
+        study.unit_names,
+        study.unit_groups,
+    )
 
 
 def synthetic_outputs(rows: Rows, labels: np.ndarray, effects: np.ndarray) -> dict[str, np.ndarray]:
@@ -206,7 +212,7 @@ def synthetic_outputs(rows: Rows, labels: np.ndarray, effects: np.ndarray) -> di
 
 def read_margins(folder: Path) -> np.ndarray:
     with store.open(folder / "summary.h5", summary.KIND) as file:
-        return file["outputs/margin"][:]
+        return outputs.Output(file, "margin")[:]
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ class Results:
         path = f"studies/{study}/summary/{target}/{recipe}.h5"
         with self._open(path, summaries.KIND) as file:
             model, example = ("model",), ("example",)
-            variables = {name: (model + example, file[f"outputs/{name}"][:]) for name in stored.OUTPUTS}
+            variables = {name: (model + example, stored.Output(file, name)[:]) for name in stored.OUTPUTS}
             variables |= {
                 "mask": ((*model, "source_class"), file["masks"][:]),
                 "accuracy": ((*model, "half"), file["accuracy"][:]),

@@ -1,5 +1,6 @@
 """Stored outputs against float64 definitions."""
 
+import h5py
 import numpy as np
 import pandas as pd
 import torch
@@ -39,3 +40,27 @@ def test_accuracies_by_half_and_class():
     np.testing.assert_allclose(per_class, table.groupby(["h", "l"]).c.mean().groupby("h").mean())
     np.testing.assert_allclose(by_class[:, :3], table.groupby(["h", "l"]).c.mean().unstack())
     assert np.isnan(by_class[:, 3]).all()
+
+
+def test_what_a_summary_stores_gives_every_output_within_the_stated_bound(tmp_path):
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(4000, 300)) * 8, rng.integers(0, 300, 4000)
+    labels[::2] = logits[::2].argmax(1)
+    found = outputs.per_example(torch.from_numpy(logits), torch.from_numpy(labels))
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file["example_labels"] = labels
+        for name in outputs.SUMMARISED:
+            file[f"outputs/{name}"] = outputs.compact(name, found[name][None], 300)
+        again = {name: outputs.Output(file, name)[:, 1000:][0] for name in outputs.OUTPUTS}
+        assert file["outputs/prediction"].dtype == np.uint16
+    for name in ("margin", "raw_margin"):
+        error = np.abs(again[name] - found[name][1000:])
+        assert (error <= np.maximum(2**-11 * np.abs(found[name][1000:]), 3e-8)).all()
+    assert np.abs(again["p_true"] - found["p_true"][1000:]).max() < 1.15e-4
+    for name in ("correct", "prediction"):
+        np.testing.assert_array_equal(again[name], found[name][1000:])
+
+
+def test_margins_beyond_half_precision_stay_finite():
+    stored = outputs.compact("margin", np.array([1e5, -1e30], np.float32), 10)
+    assert stored.tolist() == [65504, -65504]

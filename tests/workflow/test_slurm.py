@@ -1,81 +1,205 @@
-"""The cluster profile on a real Slurm of one node, where its packages and scripts are installed."""
+"""The cluster profile on a real Slurm of one node, which these tests start and stop themselves."""
 
-import importlib.util
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import yaml
 
-from tests.workflow.conftest import REPOSITORY, copy_project
+from tests.workflow import local_slurm
+from tests.workflow.conftest import REPOSITORY
 
-SCRIPTS = REPOSITORY.parent / "shared" / "slurm"
-MISSING = [
-    name
-    for name, there in {
-        "root": os.getuid() == 0,
-        "slurmctld": shutil.which("slurmctld"),
-        "munged": shutil.which("munged"),
-        "the scripts of a local Slurm": (SCRIPTS / "slurm_up.sh").exists(),
-        "the executor plugin": importlib.util.find_spec("snakemake_executor_plugin_slurm"),
-    }.items()
-    if not there
-]
+MISSING = local_slurm.missing()
 pytestmark = [
     pytest.mark.workflow,
-    pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}"),
+    pytest.mark.skipif(bool(MISSING), reason=f"a Slurm for tests needs {', '.join(MISSING)}"),
 ]
-STUDY = "repeated"
-SUMMARY = f"results/studies/{STUDY}/summary/optdigits/fixed.h5"
+SHARDS = ("0000", "0001", "0002", "0003")
+CANCELLED, KILLED, TOO_BIG, TOO_LONG = SHARDS
+SUMMARY = "results/studies/repeated/summary/optdigits/fixed.h5"
+PROFILE = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("slurm")
-    subprocess.run(["bash", SCRIPTS / "slurm_up.sh", folder], check=True, capture_output=True)
-    yield folder
-    subprocess.run(["bash", SCRIPTS / "slurm_down.sh", folder], capture_output=True)
+    with local_slurm.running_slurm(tmp_path_factory.mktemp("slurm")) as running:
+        yield running
 
 
-def running(comment: str) -> list[str]:
-    """Ids of the running Slurm jobs whose comment (the rule) contains a word."""
-    listing = subprocess.run(
-        ["squeue", "-h", "-t", "R", "-o", "%i %k"], capture_output=True, text=True, check=True
-    )
-    return [line.split()[0] for line in listing.stdout.splitlines() if comment in line]
+@pytest.fixture
+def project(smoke, tmp_path):
+    """The finished smoke study without its smallest study, and with the cluster profile."""
+    folder = shutil.copytree(smoke, tmp_path / "project", copy_function=shutil.copy)
+    shutil.rmtree(folder / "results/studies/repeated")
+    shutil.copytree(REPOSITORY / "slurm", folder / "slurm")
+    return folder
 
 
-def test_a_killed_shard_is_submitted_again_and_comes_out_the_same(slurm, smoke, tmp_path):
-    folder = copy_project(tmp_path)
-    profile = (REPOSITORY / "slurm/config.yaml").read_text()
-    (folder / "slurm").mkdir()
-    (folder / "slurm/config.yaml").write_text(profile.replace("checks: 10", "checks: 2"))
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "snakemake", "--profile", "slurm"),
-                *("--configfile", "configs/smoke.yaml", "--", SUMMARY),
-            ],
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-        )
-        while process.poll() is None and not list(folder.glob(f"results/studies/{STUDY}/source/.*.tmp")):
-            time.sleep(0.2)
-        (job,) = running("train_source")
-        subprocess.run(["scancel", "--signal=KILL", "--full", job], check=True)
-        assert process.wait(timeout=400) == 0, (folder / "log").read_text()
-    text = (folder / "log").read_text()
-    assert "Trying to restart job" in text
-    assert not list(folder.glob("results/studies/*/source/.*.tmp"))
-    shards = [f"results/studies/{STUDY}/{part}" for part in ("masks/0000.h5", "source/0000.h5")]
-    for path in [*shards, SUMMARY]:
-        with h5py.File(folder / path) as found, h5py.File(smoke / path) as expected:
-            compare(found, expected)
+def command(*arguments: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", "configs/smoke.yaml"),
+        *("--slurm-init-seconds-before-status-checks", "2", *arguments, "--", SUMMARY),
+    ]
+
+
+class Run:
+    """A study of four shards in four Slurm jobs, each of which meets its end on the first attempt."""
+
+    def __init__(self, folder: Path, slurm: local_slurm.Slurm):
+        self.folder, self.slurm = folder, slurm
+        self.jobs: dict[int, dict[str, str]] = {}
+        self.done: set[str] = set()
+        self.steps = [self.spoil_limits, self.drain, self.cancel, self.kill, self.stop, self.resume]
+
+    def to_the_end(self) -> str:
+        """Run, disturb, and return Snakemake's messages."""
+        self.slurm.set_node("drain")  # jobs wait until their limits are changed
+        with (self.folder / "log").open("w") as log:
+            arguments = command("--config", "studies={repeated: {shard_size: 2}}")
+            process = subprocess.Popen(arguments, cwd=self.folder, stdout=log, stderr=log)
+            while process.poll() is None:
+                self.observe()
+                for step in self.steps:
+                    if step.__name__ not in self.done and step():
+                        self.done.add(step.__name__)
+                time.sleep(0.2)
+        text = (self.folder / "log").read_text()
+        assert process.returncode == 0, text
+        assert self.done == {step.__name__ for step in self.steps}, text
+        return text
+
+    def observe(self) -> None:
+        listing = local_slurm.ask("scontrol", "--oneliner", "show", "job", check=False).stdout
+        for line in listing.splitlines():
+            found = dict(re.findall(r"(\w+)=(\S*)", line))
+            if "JobId" in found:
+                self.jobs[int(found["JobId"])] = found
+
+    def of(self, what: str) -> list[dict[str, str]]:
+        """Slurm jobs of a rule or shard in the order of submission."""
+        return [job for _, job in sorted(self.jobs.items()) if what in job["Comment"]]
+
+    def training(self, shard: str) -> int | None:
+        """The Python process that trains a shard, once it writes."""
+        if not list(self.folder.glob(f"results/studies/repeated/source/.{shard}*.tmp")):
+            return None
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (place / "cmdline").read_bytes().decode().split("\0")
+                here = (place / "cwd").readlink() == self.folder
+            except OSError:
+                continue
+            out = f"results/studies/repeated/source/{shard}.h5"
+            if here and words[0].endswith("python") and "scripts/train_source.py" in words and out in words:
+                return int(place.name)
+        return None
+
+    # Each step tells whether its moment came.
+
+    def spoil_limits(self) -> bool:
+        waiting = {shard: self.of(f"sources-repeated-{shard}") for shard in SHARDS}
+        if not all(waiting.values()):
+            return False
+        (small,), (short,) = waiting[TOO_BIG], waiting[TOO_LONG]
+        for job, limit in ((small, "MinMemoryNode=700"), (short, "TimeLimit=1")):
+            local_slurm.ask("scontrol", "update", f"JobId={job['JobId']}", limit)
+        self.first = {shard: jobs[0] for shard, jobs in waiting.items()}
+        self.slurm.set_node("resume")
+        return True
+
+    def drain(self) -> bool:
+        """While models train: what runs goes on, nothing new starts."""
+        if self.training(CANCELLED):
+            self.slurm.set_node("drain")
+            return True
+        return False
+
+    def cancel(self) -> bool:
+        if self.training(CANCELLED):
+            local_slurm.ask("scancel", self.first[CANCELLED]["JobId"])
+            return True
+        return False
+
+    def kill(self) -> bool:
+        return self.send(KILLED, signal.SIGKILL)
+
+    def stop(self) -> bool:
+        """As a job that hangs: its time runs out."""
+        return self.send(TOO_LONG, signal.SIGSTOP)
+
+    def send(self, shard: str, number: int) -> bool:
+        process = self.training(shard)
+        if process:
+            os.kill(process, number)
+        return bool(process)
+
+    def resume(self) -> bool:
+        """Once a job that was submitted again waits for the drained node."""
+        again = [jobs[1] for shard in SHARDS if len(jobs := self.of(f"sources-repeated-{shard}")) > 1]
+        if {"cancel", "kill", "stop"} <= self.done and any(job["JobState"] == "PENDING" for job in again):
+            self.slurm.set_node("resume")
+            return True
+        return False
+
+
+def asked(rules: list[str], attempt: int) -> dict[str, str]:
+    """What the profile asks of Slurm for a group of rules, in scontrol's words."""
+    resources = [{**PROFILE["default-resources"], **PROFILE["set-resources"].get(rule, {})} for rule in rules]
+
+    def value(name: str) -> list[int]:
+        return [eval(str(one[name]), {"attempt": attempt}) for one in resources]
+
+    minutes = sum(value("runtime"))
+    return {
+        "Partition": resources[0]["slurm_partition"],
+        "NumCPUs": "1",
+        "MinMemoryNode": f"{max(value('mem_mb'))}M",
+        "TimeLimit": f"{minutes // 60:02d}:{minutes % 60:02d}:00",
+    }
+
+
+def test_jobs_land_where_they_belong_and_killed_ones_come_back_the_same(slurm, smoke, project):
+    run = Run(project, slurm)
+    text = run.to_the_end()
+
+    ends = {shard: [job["JobState"] for job in run.of(f"sources-repeated-{shard}")] for shard in SHARDS}
+    assert ends == {
+        CANCELLED: ["CANCELLED", "COMPLETED"],
+        KILLED: ["FAILED", "COMPLETED"],
+        TOO_BIG: ["FAILED", "COMPLETED"],
+        TOO_LONG: ["TIMEOUT", "COMPLETED"],
+    }
+    logs = project / "results/logs/slurm"
+    (log,) = logs.glob(f"*/{run.first[TOO_BIG]['JobId']}.log")
+    assert "memory limit" in log.read_text()
+    assert str(log) in text  # the message of the failure says where to look
+
+    for shard in SHARDS:
+        first, again = run.first[shard], run.of(f"sources-repeated-{shard}")[1]
+        for job, attempt in ((first, 1), (again, 2)):
+            wanted = asked(["draw_masks", "train_source"], attempt)
+            assert {key: job[key] for key in wanted} == wanted
+            assert job["TresPerJob"] == "gres:gpu:1"
+        (transfer,) = run.of(f"transfers-repeated-{shard}")
+        wanted = asked(["transfer"], 1)
+        assert {key: transfer[key] for key in wanted} == wanted
+        assert transfer["TresPerJob"] == "gres:gpu:1"
+    (summary,) = run.of("rule_summary")
+    wanted = asked(["summary"], 1)
+    assert {key: summary[key] for key in wanted} == wanted
+    assert "TresPerJob" not in summary
+
+    assert not list(project.glob("results/studies/*/source/.*.tmp"))
+    with h5py.File(project / SUMMARY) as found, h5py.File(smoke / SUMMARY) as expected:
+        compare(found, expected)
 
 
 def compare(found: h5py.File, expected: h5py.File) -> None:
@@ -84,3 +208,32 @@ def compare(found: h5py.File, expected: h5py.File) -> None:
     expected.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
     for name in names:
         np.testing.assert_array_equal(found[name][()], expected[name][()], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "slurm_partition: gpu",
+            "slurm_partition: gpus",
+            "partition 'gpus', which this cluster does not have",
+        ),
+        ("mem_mb: 8000 *", "mem_mb: 800 *", "asks for 800 MB of memory, but needs at least 1500"),
+        (
+            "runtime: 240 *",
+            "runtime: 700 *",
+            "(attempt 3) asks for 2190 minutes, but partition 'gpu' allows 1440",
+        ),
+        ("command: squeue", "command: sacct", "this cluster keeps no accounts"),
+    ],
+)
+def test_what_slurm_would_refuse_or_never_start_is_named_before(slurm, project, old, new, message):
+    profile = project / "slurm/config.yaml"
+    assert old in profile.read_text()
+    profile.write_text(profile.read_text().replace(old, new))
+    done = subprocess.run(command(), cwd=project, capture_output=True, text=True)
+    assert done.returncode != 0
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if message in line]
+    assert len(lines) == 1, done.stdout + done.stderr
+    assert not local_slurm.ask("squeue", "--noheader").stdout
+    assert not (project / "results/studies/repeated").exists()

@@ -10,6 +10,7 @@ from transferlens import store
 from transferlens.counterfactual.orders import Removals
 from transferlens.data.index import HALVES
 from transferlens.statistics import mean_interval, t_interval
+from transferlens.training import outputs as stored
 from transferlens.training import summary as summaries
 from transferlens.training.summary import Summary
 
@@ -83,7 +84,7 @@ def by_cell(summary: Summary, values: np.ndarray, removals: Removals, repeats: i
 
 def _half_means(file, output: str, summary: Summary) -> np.ndarray:
     """Each model's mean of an output over a half: float64[models, halves]."""
-    values = file[f"outputs/{output}"][:].astype(np.float64)
+    values = stored.Output(file, output)[:].astype(np.float64)
     return np.stack([values[:, summary.example_halves == h].mean(1) for h in range(2)], axis=1)
 
 

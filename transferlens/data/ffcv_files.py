@@ -437,7 +437,7 @@ def _loader_class():
 
 
 def _seeded_crop_class():
-    """FFCV's random resized crop with one seed an image, so that threads cannot change the outcome."""
+    """FFCV's random resized crop, drawn by one thread a batch, so that threads cannot change the outcome."""
     from ffcv.fields.rgb_image import (
         IMAGE_MODES,
         ResizedCropRGBImageDecoder,
@@ -465,8 +465,11 @@ def _seeded_crop_class():
 
             def decode(batch_indices, buffers, metadata, storage_state):
                 batch, scratch = buffers
-                # Drawn from the calling thread's generator, which SeededEpoch has just seeded.
-                first_seed = np.random.randint(0, 2**31 - 1)  # noqa: NPY002
+                # Drawn by the calling thread, whose generator SeededEpoch has just seeded; then shared out.
+                crops = np.empty((len(batch_indices), 4), np.int64)
+                for i in range(len(batch_indices)):
+                    field = metadata[batch_indices[i]]
+                    crops[i] = draw_crop(np.uint32(field["height"]), np.uint32(field["width"]), scale, ratio)
                 for i in images(len(batch_indices)):
                     field = metadata[batch_indices[i]]
                     stored = read(field["data_ptr"], storage_state)
@@ -477,8 +480,7 @@ def _seeded_crop_class():
                         decode_jpeg(stored, pixels, height, width, height, width, 0, 0, 1, 1, False, False)
                     else:
                         pixels = stored.reshape(height, width, 3)
-                    np.random.seed(first_seed + i)  # noqa: NPY002
-                    top, left, h, w = draw_crop(height, width, scale, ratio)
+                    top, left, h, w = crops[i]
                     resize(pixels, top, top + h, left, left + w, batch[i])
                 return batch[: len(batch_indices)]
 

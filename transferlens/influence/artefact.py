@@ -47,7 +47,7 @@ def write_influence(
             target.class_names, target.class_groups, rows.unit_names, rows.unit_groups
         )
         for output in job.progress(outputs, f"influence {path.stem}", "outputs"):
-            values = file[f"outputs/{output}"]
+            values = stored.Output(file, output)
             fitted = estimators.make(estimator, rows.masks, values)
             by_class, overall = _write_examples(out, output, fitted, values, summary)
             _write_aggregate(out, f"{output}/class", "target classes", fitted, by_class)
@@ -68,7 +68,7 @@ def _write_axes(out: store.Writer, summary: Summary) -> None:
 
 
 def _write_examples(
-    out: store.Writer, output: str, fitted: Estimator, values: h5py.Dataset, summary: Summary
+    out: store.Writer, output: str, fitted: Estimator, values: stored.Output, summary: Summary
 ) -> tuple[np.ndarray, np.ndarray]:
     """Effects on every example, block by block; returns the models' means, by class and overall."""
     models, examples = values.shape

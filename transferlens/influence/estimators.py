@@ -11,12 +11,12 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
-import h5py
 import numpy as np
 
 from transferlens.errors import ConfigError, DataError, SetupError
 from transferlens.seeding import rng_for
 from transferlens.statistics import two_sided_p
+from transferlens.training.outputs import Output
 
 # Outputs in memory at a time, in bytes; more only if a single column of chunks is larger.
 _BLOCK_BYTES = 32 << 20
@@ -59,7 +59,7 @@ class Estimator(Protocol):
         """The effects alone, float32[outputs, units], without their errors."""
 
 
-def make(name: str, masks: np.ndarray, outputs: np.ndarray | h5py.Dataset) -> Estimator:
+def make(name: str, masks: np.ndarray, outputs: np.ndarray | Output) -> Estimator:
     """The estimator of that name for masks bool[models, units].
 
     Args:
@@ -440,7 +440,7 @@ def by_piece(function: Callable[[slice], None], outputs: int, units: int) -> Non
         list(threads.map(function, slices))
 
 
-def blocks(outputs: h5py.Dataset, disk: Executor) -> Iterator[tuple[slice, np.ndarray]]:
+def blocks(outputs: Output, disk: Executor) -> Iterator[tuple[slice, np.ndarray]]:
     """Blocks of columns of a stored output [models, examples], so that memory is bounded.
 
     Blocks are whole columns of the file's chunks, so that every chunk is read once; the next one is read on
@@ -458,7 +458,7 @@ def blocks(outputs: h5py.Dataset, disk: Executor) -> Iterator[tuple[slice, np.nd
         yield block, part
 
 
-def sample_columns(outputs: h5py.Dataset | np.ndarray, most: int = 256) -> np.ndarray:
+def sample_columns(outputs: Output | np.ndarray, most: int = 256) -> np.ndarray:
     """At most so many evenly spaced columns of a stored output."""
     step = -(-outputs.shape[1] // most)
     return outputs[:, ::step]

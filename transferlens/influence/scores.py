@@ -23,6 +23,7 @@ from transferlens.influence import estimators
 from transferlens.influence.artefact import ModelMeans
 from transferlens.seeding import rng_for
 from transferlens.statistics import Interval, jackknife_interval
+from transferlens.training import outputs as stored
 from transferlens.training import summary as summaries
 
 KIND = "influence scores"
@@ -65,10 +66,11 @@ def write_scores(
     """
     with store.open(summary_path, summaries.KIND) as file:
         summary = summaries.read_summary(file)
-        outputs = Outputs(summary.rows.masks, estimators.sample_columns(file[f"outputs/{output}"], _EXAMPLES))
+        values = stored.Output(file, output)
+        outputs = Outputs(summary.rows.masks, estimators.sample_columns(values, _EXAMPLES))
         means = ModelMeans(len(summary.rows), summary)
         with ThreadPoolExecutor(1) as disk:
-            for block, part in estimators.blocks(file[f"outputs/{output}"], disk):
+            for block, part in estimators.blocks(values, disk):
                 means.add(block, part)
         class_means = Outputs(summary.rows.masks, means.by_class()[:, 1])
     with store.create(path, KIND, config=config, inputs=inputs) as out:
@@ -86,7 +88,7 @@ def write_scores(
         )
         if repeated_path:
             with store.open(repeated_path, summaries.KIND) as file:
-                again = estimators.sample_columns(file[f"outputs/{output}"], _EXAMPLES)
+                again = estimators.sample_columns(stored.Output(file, output), _EXAMPLES)
             _write_intervals(out, "ceiling", ceiling(outputs, again), [], "largest correlation possible")
         found = [
             [NOTHING if name in _SLOW else reliability(class_means, name, size) for size in sizes]

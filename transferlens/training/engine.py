@@ -11,7 +11,7 @@ from torch.nn import functional
 from transferlens.config import TrainingSettings
 from transferlens.data.pipeline import Images
 from transferlens.training import device as devices
-from transferlens.training import schedule
+from transferlens.training import memory, schedule
 
 
 def train(
@@ -49,6 +49,13 @@ def train(
     weights = None
     if training.class_weighted:
         weights = class_weights(images.labels[torch.from_numpy(positions).to(device)])
+    step = memory.Step(
+        network,
+        lambda logits, labels: _loss(logits, labels, training.label_smoothing, weights),
+        lambda labels: len(labels) if weights is None else weights[labels].sum(),
+        scaler,
+        lambda: devices.autocast(dtype, device),
+    )
     batches = _endless_batches(images, positions, training, seed, steps)
     log = np.zeros((training.epochs, 3))
     for epoch in range(training.epochs):
@@ -56,15 +63,11 @@ def train(
         for i, (batch, labels) in enumerate(islice(batches, steps)):
             lr = schedule.learning_rate(training, epoch * steps + i, steps)
             optimiser.param_groups[0]["lr"] = lr
-            with devices.autocast(dtype, device):
-                logits = network(batch)
-            loss = _loss(logits.float(), labels, training.label_smoothing, weights)
-            optimiser.zero_grad()
-            scaler.scale(loss).backward()
+            loss, logits = step(batch, labels)
             scaler.step(optimiser)
             scaler.update()
-            loss_sum = loss_sum + loss.detach()
-            correct = correct + (logits.detach().argmax(1) == labels).float().mean()
+            loss_sum = loss_sum + loss
+            correct = correct + (logits.argmax(1) == labels).float().mean()
         log[epoch] = float(loss_sum) / steps, float(correct) / steps, lr
     return log
 
@@ -103,4 +106,8 @@ def evaluate(
     function: Callable[[torch.Tensor], torch.Tensor], images: Images, batch_size: int = 256
 ) -> torch.Tensor:
     """`function` of every image in order, in float32: [images, ...] on the device."""
-    return torch.cat([function(batch).float() for batch in images.evaluation_batches(batch_size)])
+    found, size = [], batch_size
+    for batch in images.evaluation_batches(batch_size):
+        values, size = memory.in_parts(function, batch, size)
+        found.append(values.float())
+    return torch.cat(found)

@@ -15,7 +15,7 @@ from transferlens.models.architectures import Network
 from transferlens.seeding import seed_for
 from transferlens.studies import Rows
 from transferlens.training import device as devices
-from transferlens.training import engine
+from transferlens.training import engine, memory
 
 KIND = "source models"
 RECORD_KIND = "training records"
@@ -48,9 +48,10 @@ def train_shard(
     labels, steps = train.examples.labels, None
     if step_matched:
         steps = engine.steps_per_epoch(len(labels), training)
-    with _reserve(
-        path, rows, class_names, architecture, training.epochs, config, inputs, train.device
-    ) as out:
+    with (
+        memory.named(train.device, training.batch_size, train.settings.resolution),
+        _reserve(path, rows, class_names, architecture, training.epochs, config, inputs, train.device) as out,
+    ):
         for i in job.progress(range(len(rows)), f"train {path.stem}", "models"):
             network = initial_network(architecture, len(class_names), int(rows.training_seeds[i]))
             network.to(train.device, memory_format=torch.channels_last)

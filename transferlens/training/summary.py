@@ -70,11 +70,13 @@ def _reserve(out: store.Writer, first: h5py.File, models: int) -> None:
     examples = len(first["example_labels"])
     # A shard's rows to a chunk: every chunk is then compressed once, when its shard is appended.
     chunk = (len(first["rows"]), min(_EXAMPLES_A_CHUNK, examples))
-    for name, (dtype, meaning) in outputs.OUTPUTS.items():
+    classes = len(first["target_class_names"])
+    for name in outputs.SUMMARISED:
+        dtype, meaning = outputs.OUTPUTS[name]
         out.empty(
             f"outputs/{name}",
             (models, examples),
-            dtype,
+            outputs.compact(name, np.empty(0, dtype), classes).dtype,
             ["models", "examples"],
             meaning,
             outputs.UNITS.get(name),
@@ -92,7 +94,7 @@ def _append(out: store.Writer, shard: h5py.File, start: int, path: Path) -> int:
     stop = start + len(shard["rows"])
     for name in _PER_MODEL:
         out.file[name][start:stop] = shard[name][:]
-    for name in outputs.OUTPUTS:
+    for name in outputs.SUMMARISED:
         values = shard[f"outputs/{name}"][:]
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             model = shard["rows"][int((~np.isfinite(values)).any(1).argmax())]
@@ -101,7 +103,9 @@ def _append(out: store.Writer, shard: h5py.File, start: int, path: Path) -> int:
                 f"{path}: output '{name}' of model {model} is {kind} (its training diverged); lower the "
                 "learning rate and run again"
             )
-        out.file[f"outputs/{name}"][start:stop] = values
+        out.file[f"outputs/{name}"][start:stop] = outputs.compact(
+            name, values, len(shard["target_class_names"])
+        )
     return stop - start
 
 

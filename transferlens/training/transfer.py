@@ -16,7 +16,7 @@ from transferlens.models import states
 from transferlens.models.architectures import Network
 from transferlens.seeding import seed_for
 from transferlens.training import device as devices
-from transferlens.training import engine, outputs
+from transferlens.training import engine, memory, outputs
 from transferlens.training import source as sources
 
 
@@ -41,6 +41,7 @@ def transfer_shard(
         metric: what accuracy is on this target, as in `outputs.accuracies`.
     """
     with (
+        memory.named(train.device, recipe.training.batch_size, train.settings.resolution),
         store.open(source_path, sources.KIND) as source,
         store.create(
             path, outputs.KIND, config=config, inputs=inputs, device=devices.name(train.device)

@@ -335,7 +335,8 @@ def dataset_settings(wildcards):
 
 def beton_settings(wildcards):
     name, settings = images_of(wildcards.dataset)
-    return dumps({"name": name, "split": wildcards.split, "dataset": settings})
+    stored = {k: v for k, v in settings.items() if k not in ("crop_ratio", "metric")}
+    return dumps({"name": name, "split": wildcards.split, "dataset": stored})
 
 
 def masks_input(wildcards):
@@ -714,7 +715,14 @@ def failure_message(log):
 
 
 # Jobs that import torch: they need far more memory than the rest.
-TORCH_RULES = {"beton", "train_source", "transfer", "label_mapping", "heatmaps"}
+TORCH_RULES = {
+    "beton",
+    "train_source",
+    "train_temporary_source",
+    "transfer",
+    "label_mapping",
+    "heatmaps",
+}
 
 
 def refuse_impossible_jobs():

@@ -5,6 +5,7 @@ EVALUATION = code(
     "statistics.py",
     "counterfactual/curves.py",
     "counterfactual/orders.py",
+    "training/outputs.py",
 )
 
 

@@ -6,6 +6,7 @@ ESTIMATION = code(
     "influence/artefact.py",
     "influence/estimators.py",
     "influence/relations.py",
+    "training/outputs.py",
 )
 
 
@@ -62,6 +63,7 @@ rule score:
             "influence/artefact.py",
             "influence/estimators.py",
             "influence/scores.py",
+            "training/outputs.py",
         ),
         summary="results/studies/influence/summary/{target}/{recipe}.h5",
     output:

@@ -12,6 +12,7 @@ rule train_source:
             "data/pipeline.py",
             "models/architectures.py",
             "training/engine.py",
+            "training/memory.py",
             "training/schedule.py",
             "training/source.py",
         ),
@@ -38,16 +39,15 @@ rule train_source:
         " --record {output.record} --log {log}"
 
 
-if TEMPORARY_WEIGHTS:
+# Where weights are temporary: deleted once all transfers of the shard are done. Transfers come first, so that
+# few shards of weights are on the disk at a time.
+use rule train_source as train_temporary_source with:
+    output:
+        models=temp("results/studies/{study}/source/{shard}.h5"),
+        record="results/studies/{study}/training/{shard}.h5",
+    wildcard_constraints:
+        study="|".join(TEMPORARY_WEIGHTS) or "none",
+    priority: 0
 
-    # Weights that are deleted once all transfers of the shard are done. Transfers come first, so that few
-    # shards of weights are on the disk at a time.
-    use rule train_source as train_temporary_source with:
-        output:
-            models=temp("results/studies/{study}/source/{shard}.h5"),
-            record="results/studies/{study}/training/{shard}.h5",
-        wildcard_constraints:
-            study="|".join(TEMPORARY_WEIGHTS),
-        priority: 0
 
-    ruleorder: train_temporary_source > train_source
+ruleorder: train_temporary_source > train_source

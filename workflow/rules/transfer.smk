@@ -34,7 +34,7 @@ rule transfer:
 rule summary:
     input:
         script=code("compress_summary.py"),
-        code=code("compress_summary.py", "training/summary.py"),
+        code=code("compress_summary.py", "training/outputs.py", "training/summary.py"),
         shards=summary_shards,
     output:
         summary="results/studies/{study}/summary/{target}/{recipe}.h5",

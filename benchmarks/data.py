@@ -1,0 +1,250 @@
+"""Writing FFCV files and reading them, beside FFCV itself and a torchvision loader, on real images.
+
+Writing, images a second into a raw file:
+
+* FFCV's own DatasetWriter over torchvision's ImageFolder;
+* the project, `ffcv_files.write_beton` over its image folder (which also meets broken images);
+* and the project's index, which decodes every image once before (not part of the comparison).
+
+Reading, images a second of one pass, with evaluation crops in order and with random resized crops shuffled:
+
+* FFCV's own Loader with its own decoders;
+* the project's loaders, with the same decoder or, for random crops, its seeded one;
+* the batches that training sees (`StreamingImages`), standardised and mirrored;
+* torchvision's ImageFolder with the same crops, and torch's DataLoader with as many workers.
+
+All use the given number of workers. Each is run once to warm up (FFCV compiles), then they are timed in
+turn; the table shows medians, and the ratio to FFCV of each round, by its median, lowest and highest.
+
+    python benchmarks/data.py ARCHIVE_OR_FOLDER [--limit 20000] [--side 64] [--workers 2] [--rounds 5]
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stderr
+from dataclasses import dataclass, replace
+from functools import partial
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from tables import print_table
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+from transferlens import config
+from transferlens.config import DatasetSettings, InputSettings, TrainingSettings
+from transferlens.data import ffcv_files, index, pipeline, sources, splits
+
+BATCH = 256
+SCALE = (0.08, 1.0)
+SCHEMA = Path(__file__).parents[1] / "workflow/schemas/config.schema.yaml"
+
+
+@dataclass(frozen=True)
+class Task:
+    """The images, and where FFCV files of them are written.
+
+    Attributes:
+        plain: the training images as torchvision's ImageFolder gives them.
+        images: the project's view of the same.
+        made: its index.
+        place: a folder for what is written.
+        side: side of the images in a batch, in pixels.
+        workers: processes or threads of every contender.
+    """
+
+    plain: torch.utils.data.Dataset
+    images: splits.ImageSet
+    made: index.Index
+    place: Path
+    side: int
+    workers: int
+
+    @property
+    def beton(self) -> Path:
+        return self.place / "project.beton"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("images", type=Path, help="an image folder, or an archive of one")
+    parser.add_argument("--limit", type=int, default=20_000, help="training images used")
+    parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    torch.set_num_threads(given.workers)
+    os.environ["OMP_NUM_THREADS"] = str(given.workers)  # what jobs of the workflow read
+    with tempfile.TemporaryDirectory() as place:
+        task = prepare(given.images, Path(place), given.limit, given.side, given.workers)
+        compare(task, given.rounds, "Writing", writers(task))
+        compare(task, given.rounds, "Reading centre crops in order", ordered_readers(task))
+        compare(task, given.rounds, "Reading random resized crops, shuffled", shuffled_readers(task))
+
+
+def prepare(origin: Path, place: Path, limit: int, side: int, workers: int) -> Task:
+    """Unpack and index the images, and write their FFCV file."""
+    settings = DatasetSettings(None, None, 0.5, "error", path=str(origin))
+    images = sources.open_image_set("unpacked", settings, place, download=False)
+    per_class = max(1, limit // len(images.class_names))
+    settings = replace(settings, train_per_class=per_class, val_per_class=2)
+    started = time.perf_counter()
+    made, _ = index.make_index("benchmark", images, settings, seed=0)
+    decoded = len(made.train) + len(made.val)
+    print(f"index: {decoded / (time.perf_counter() - started):,.0f} images a second decoded and checked\n")
+    everything = ImageFolder(str((origin if origin.is_dir() else place / "unpacked") / "train"))
+    plain = torch.utils.data.Subset(everything, made.train.positions.tolist())
+    task = Task(plain, images, made, place, side, workers)
+    write_project(task)
+    ffcv_files.write_manifest(
+        task.beton.with_suffix(".h5"), task.beton, len(made.train), config={}, inputs=[]
+    )
+    return task
+
+
+def compare(task: Task, rounds: int, title: str, contenders: dict[str, Callable[[], None]]) -> None:
+    """Time the contenders in turn; the first is what the others are compared with."""
+    n = len(task.made.train)
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    passes = {name: enough_passes(run) for name, run in contenders.items()}
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            rates[name].append(passes[name] * n / timed(run, passes[name]))
+    first = next(iter(rates.values()))
+    rows = []
+    for name, found in rates.items():
+        ratios = [rate / base for rate, base in zip(found, first, strict=True)]
+        cells = (statistics.median(ratios), min(ratios), max(ratios))
+        rows.append([name, f"{statistics.median(found):,.0f}", *(f"{cell:.2f}" for cell in cells)])
+    header = ["", "images a second", "ratio", "lowest", "highest"]
+    print_table(f"{title}: {n:,} images, {task.workers} workers", header, rows)
+
+
+def enough_passes(run: Callable[[], None]) -> int:
+    """So many passes that they take about two seconds; the first one, in which FFCV compiles, aside."""
+    timed(run, 1)
+    return max(1, round(2 / timed(run, 1)))
+
+
+def timed(run: Callable[[], None], passes: int) -> float:
+    started = time.perf_counter()
+    for _ in range(passes):
+        run()
+    return time.perf_counter() - started
+
+
+def writers(task: Task) -> dict[str, Callable[[], None]]:
+    return {
+        "FFCV's DatasetWriter, ImageFolder": partial(write_ffcv, task),
+        "project's write_beton": partial(write_project, task),
+    }
+
+
+def write_ffcv(task: Task) -> None:
+    from ffcv.fields import IntField, RGBImageField
+    from ffcv.writer import DatasetWriter
+
+    fields = {"image": RGBImageField(write_mode="raw"), "label": IntField()}
+    writer = DatasetWriter(str(task.place / "ffcv.beton"), fields, num_workers=task.workers)
+    with redirect_stderr(StringIO()):  # its progress bar
+        writer.from_indexed_dataset(task.plain)
+
+
+def write_project(task: Task) -> None:
+    settings = DatasetSettings(None, None, 0.5, "error")
+    ffcv_files.write_beton(task.beton, task.images.train, task.made.train, settings, task.workers)
+
+
+def ordered_readers(task: Task) -> dict[str, Callable[[], None]]:
+    from ffcv.fields.rgb_image import CenterCropRGBImageDecoder
+
+    project = ffcv_files.center_crop_loader(task.beton, task.side, 1.0, BATCH, task.workers)
+    images = streaming(task)
+    crops = v2.Compose([v2.CenterCrop(task.side), v2.PILToTensor()])
+    return {
+        "FFCV's Loader": bare(task, CenterCropRGBImageDecoder((task.side, task.side), 1.0), shuffled=False),
+        "project's loader": lambda: exhaust(project),
+        "project's evaluation batches": lambda: exhaust(images.evaluation_batches(BATCH)),
+        "ImageFolder and DataLoader": torchvision_loader(task, crops, shuffled=False),
+    }
+
+
+def shuffled_readers(task: Task) -> dict[str, Callable[[], None]]:
+    from ffcv.fields.rgb_image import RandomResizedCropRGBImageDecoder
+
+    side, everything = task.side, np.arange(len(task.made.train))
+    project = ffcv_files.random_crop_loader(task.beton, side, SCALE, BATCH, task.workers)
+    images, training = streaming(task), default_training()
+    crops = v2.Compose([v2.RandomResizedCrop(side), v2.RandomHorizontalFlip(), v2.PILToTensor()])
+
+    def one_pass() -> None:
+        project.restart(everything, 0, BATCH)
+        exhaust(project)
+
+    return {
+        "FFCV's Loader": bare(task, RandomResizedCropRGBImageDecoder((side, side), SCALE), shuffled=True),
+        "project's loader": one_pass,
+        "project's training batches": lambda: exhaust(
+            images.training_batches(everything, training, BATCH, 0, 0, side)
+        ),
+        "ImageFolder and DataLoader": torchvision_loader(task, crops, shuffled=True),
+    }
+
+
+def bare(task: Task, decoder, shuffled: bool) -> Callable[[], None]:
+    """FFCV's own loader of images and labels."""
+    from ffcv.fields.basics import IntDecoder
+    from ffcv.loader import Loader, OrderOption
+    from ffcv.transforms import ToTensor
+
+    loader = Loader(
+        str(task.beton),
+        batch_size=BATCH,
+        num_workers=task.workers,
+        order=OrderOption.RANDOM if shuffled else OrderOption.SEQUENTIAL,
+        drop_last=shuffled,
+        pipelines={"image": [decoder, ToTensor()], "label": [IntDecoder(), ToTensor()]},
+    )
+    return lambda: exhaust(loader)
+
+
+def torchvision_loader(task: Task, crops, shuffled: bool) -> Callable[[], None]:
+    def one_pass() -> None:
+        task.plain.dataset.transform = crops
+        loader = torch.utils.data.DataLoader(
+            task.plain, BATCH, shuffled, num_workers=task.workers, drop_last=shuffled
+        )
+        exhaust(loader)
+        task.plain.dataset.transform = None
+
+    return one_pass
+
+
+def default_training() -> TrainingSettings:
+    """The schema's defaults: random resized crops of SCALE, mirrored."""
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    source = config.load({"source": "optdigits", "targets": {"optdigits": {}}}, schema)["source_training"]
+    return TrainingSettings.of({**source, "scale": list(SCALE), "batch_size": BATCH})
+
+
+def streaming(task: Task) -> pipeline.Images:
+    settings = InputSettings(task.side, 1.0, [0.5] * 3, [0.25] * 3, "streaming", 1.0)
+    return pipeline.open_images(task.beton, task.made.train, settings, torch.device("cpu"))
+
+
+def exhaust(batches: Iterable) -> None:
+    for _ in batches:
+        pass
+
+
+if __name__ == "__main__":
+    main()
