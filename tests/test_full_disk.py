@@ -16,7 +16,7 @@ from tests.conftest import DATASET
 from transferlens import store
 from transferlens.data import ffcv_files
 from transferlens.data.index import Examples
-from transferlens.data.sources import Split
+from transferlens.data.splits import Split
 from transferlens.errors import ArtefactError
 from transferlens.report import figures
 

@@ -35,7 +35,7 @@ def settings_of(folder, *arguments):
 
 def bytes_of(text):
     table = text.partition("\nstage")[2]
-    found = re.findall(r"^(\D+?) +([\d.]+) (B|kB|MB|GB|TB)\b", table, re.MULTILINE)
+    found = re.findall(r"^([^\d\n]+?) +([\d.]+) (B|kB|MB|GB|TB)\b", table, re.MULTILINE)
     return {stage: float(number) * UNITS[unit] for stage, number, unit in found}
 
 
