@@ -314,3 +314,12 @@ def test_debians_fashion_mnist_is_found(tmp_path):
     assert images.class_names[:2] == ["T-shirt", "trouser"]
     assert (len(images.train.ids), len(images.val.ids)) == (60_000, 10_000)
     assert images.train.image(0).shape == (28, 28, 3)
+
+
+def test_the_page_on_data_lists_every_set():
+    page = (Path(__file__).parents[2] / "docs/data.md").read_text()
+    for name, facts in CATALOGUE.items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+        if facts.train_images:
+            assert f"| {facts.train_images:,} / {facts.val_images:,} |" in row
+        assert facts.split in row
