@@ -518,8 +518,9 @@ def pretrained_summaries(wildcards):
 
 
 def success_message():
-    page = "results/report/index.html"
-    return "Transferlens: done." + f" Open {page} in a browser." * Path(page).exists()
+    page = Path("results/report/index.html")
+    hint = f" Open {page} in a browser." if page.exists() else ""
+    return f"Transferlens: done.{hint}"
 
 
 def failure_message(log):
