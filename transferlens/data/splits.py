@@ -1,5 +1,6 @@
 """Image sets as readers hand them over: labelled images in two splits, and how pixels are decoded."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ def file_split(root: Path, ids: list[str], labels: Sequence[int], name: str) -> 
     """A split of image files: `ids` are their paths below `root`, `name` says which split in errors."""
 
     def image(i: int) -> np.ndarray:
-        return decode(root / ids[i], f"image {i} of {name}")
+        return decode(os.path.join(root, ids[i]), f"image {i} of {name}")
 
     return Split(ids, np.asarray(labels, dtype=np.int64), image)
 
@@ -69,7 +70,7 @@ def three_channels(pixels: np.ndarray) -> np.ndarray:
     return np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels
 
 
-def decode(file: Path, which: str) -> np.ndarray:
+def decode(file: str | Path, which: str) -> np.ndarray:
     """The pixels of an image file, uint8[height, width, 3].
 
     Gray, palette and CMYK images become RGB, transparency is dropped, 16 bits a channel become 8, and of
@@ -79,7 +80,9 @@ def decode(file: Path, which: str) -> np.ndarray:
         DataError: the file cannot be decoded, is empty, or holds floating-point pixels.
     """
     try:
-        with Image.open(file) as picture:
+        with open(file, "rb") as stream, Image.open(stream) as picture:
+            if picture.mode == "RGB":  # converting would copy it
+                return np.asarray(picture)
             if picture.mode == "F":
                 raise ValueError("32-bit floating-point pixels have no fixed range; store 8 or 16 bits")
             if picture.mode.startswith("I"):  # Pillow would clip 16 bits of gray to 8
@@ -95,9 +98,9 @@ def _eight_bits(gray: np.ndarray) -> np.ndarray:
     return (gray // 257 if gray.max() > 255 else gray).astype(np.uint8)
 
 
-def _reason(file: Path, error: Exception) -> str:
+def _reason(file: str | Path, error: Exception) -> str:
     try:
-        if file.stat().st_size == 0:
+        if os.path.getsize(file) == 0:
             return "the file is empty"
     except OSError:
         pass
