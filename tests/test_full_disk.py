@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import multiprocessing
 import os
 import resource
 import signal
@@ -113,3 +114,12 @@ def test_a_killed_process_of_the_ffcv_writer_ends_it(tmp_path):
     with pytest.raises(ArtefactError, match="a process that writes images was ended by signal 9"):
         ffcv_files.write_beton(tmp_path / "x.beton", split, examples, DATASET, workers=1)
     assert not list(tmp_path.iterdir())
+
+
+def test_processes_that_were_there_before_are_left_alone(tmp_path):
+    other = multiprocessing.get_context("fork").Process(target=signal.pause)
+    other.start()
+    beton(tmp_path)
+    assert other.is_alive()
+    other.kill()
+    other.join()

@@ -193,7 +193,7 @@ def test_same_settings_give_identical_arrays_even_after_an_interruption(smoke, i
     done = snakemake(folder, "--cores", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     paths = sorted(p.relative_to(smoke) for p in (smoke / "results").rglob("*.h5"))
-    assert len(paths) == 34
+    assert len(paths) == 40
     for path in paths:
         with h5py.File(smoke / path) as first, h5py.File(folder / path) as second:
             assert _arrays(first) == _arrays(second), path

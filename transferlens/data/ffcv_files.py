@@ -244,12 +244,13 @@ def _failing_with_a_child(error_number) -> Iterator[None]:
                 killed = f"a process that writes images was ended by signal {ended.si_status}"
                 raise OSError(number, os.strerror(number) if error_number.value else killed)
 
+    others = multiprocessing.active_children()
     before = signal.signal(signal.SIGCHLD, look)
     try:
         yield
     finally:
         signal.signal(signal.SIGCHLD, before)
-        for child in multiprocessing.active_children():
+        for child in set(multiprocessing.active_children()).difference(others):
             child.kill()
             child.join()
 
