@@ -1,6 +1,7 @@
 """What large runs rely on: few jobs, and source weights that make room when they are no longer needed."""
 
 import re
+import shutil
 from collections import Counter
 
 import pytest
@@ -43,9 +44,10 @@ def test_which_weights_are_temporary(project, setting, models, temporary):
     assert jobs["train_source"] >= 1  # the whole source
 
 
-def test_temporary_weights_make_room_and_are_not_missed(project):
-    target = "results/studies/repeated/summary/optdigits/fixed.h5"
+def test_temporary_weights_make_room_and_are_not_missed(finished):
+    project, target = finished, "results/studies/repeated/summary/optdigits/fixed.h5"
     setting = ("--config", "source_weights=temporary")
+    shutil.rmtree(project / "results/studies/repeated")
     done = snakemake(project, "--cores", "2", target, *setting)
     assert done.returncode == 0, done.stdout + done.stderr
     study = project / "results/studies/repeated"

@@ -190,10 +190,12 @@ def test_an_interrupted_run_leaves_nothing_half_written(interrupted):
 
 def test_same_settings_give_identical_arrays_even_after_an_interruption(smoke, interrupted):
     folder, _ = interrupted
-    done = snakemake(folder, "--cores", "2")
+    done = snakemake(folder, "--cores", "2", "--", "results/influence/optdigits/fixed.h5")
     assert done.returncode == 0, done.stdout + done.stderr
-    paths = sorted(p.relative_to(smoke) for p in (smoke / "results").rglob("*.h5"))
-    assert len(paths) == 40
+    paths = sorted(p.relative_to(folder) for p in (folder / "results").rglob("*.h5"))
+    # Of the two data sets an index and two FFCV files each; of three shards masks, models, records and
+    # transfers; the summary and the influences. The rest was made before the interruption.
+    assert len(paths) >= 2 * 3 + 3 * 4 + 2
     for path in paths:
         with h5py.File(smoke / path) as first, h5py.File(folder / path) as second:
             assert _arrays(first) == _arrays(second), path

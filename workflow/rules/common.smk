@@ -184,6 +184,20 @@ def images_of(dataset):
     return config["datasets"][name].get("of", name), settings
 
 
+# Up to so many images, preparing several data sets side by side is faster than each by several cores.
+IMAGES_WORTH_THREADS = 10_000
+
+
+def data_threads(wildcards):
+    """Cores that prepare a data set: one if it is known to be small, else as many as there are, up to 8."""
+    name, settings = images_of(wildcards.dataset)
+    facts = catalogue.CATALOGUE.get(name)
+    images = facts.train_images if facts else None
+    if facts and facts.classes and settings["train_per_class"]:
+        images = facts.classes * settings["train_per_class"]
+    return 1 if images and images <= IMAGES_WORTH_THREADS else 8
+
+
 def groups_file(wildcards):
     """The table that gives a data set's groups, if there is one: its content is an input."""
     groups = images_of(wildcards.dataset)[1].get("groups")

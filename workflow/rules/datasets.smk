@@ -27,7 +27,7 @@ rule dataset:
         "results/benchmarks/dataset/{dataset}.tsv"
     conda:
         "../../envs/transferlens.yaml"
-    threads: 8
+    threads: data_threads
     params:
         settings=dataset_settings,
         data=data_arguments,
@@ -52,7 +52,7 @@ rule beton:
         "results/benchmarks/beton/{dataset}-{split}.tsv"
     conda:
         "../../envs/transferlens.yaml"
-    threads: 8
+    threads: data_threads
     params:
         settings=beton_settings,
         data=data_arguments,
