@@ -37,8 +37,13 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 
 def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    """The number of jobs that Snakemake would run on the smoke study, by rule."""
+    return planned_jobs(folder, *SMOKE, *arguments)
+
+
+def planned_jobs(folder: Path, *arguments: str) -> dict[str, int]:
     """The number of jobs that Snakemake would run, by rule."""
-    done = snakemake(folder, "--dry-run", *arguments)
+    done = run_snakemake(folder, "--dry-run", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     table = (done.stdout + done.stderr).partition("Job stats:")[2].split("\n\n")[0]
     counts = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}

@@ -3,14 +3,13 @@
 import os
 import shutil
 import subprocess
-import sys
 import time
 
 import h5py
 import numpy as np
 import pytest
 
-from tests.workflow.conftest import SNAKEMAKE, planned, snakemake
+from tests.workflow.conftest import SMOKE, SNAKEMAKE, planned, run_snakemake, snakemake
 
 pytestmark = pytest.mark.workflow
 
@@ -20,8 +19,7 @@ SUMMARY = "results/studies/repeated/summary/optdigits/fixed.h5"
 
 def ask(folder, target, *arguments):
     """`snakemake <target>` on the smoke study."""
-    command = [sys.executable, "-m", "snakemake", target, "--cores", "2", *SNAKEMAKE[3:], *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return run_snakemake(folder, target, "--cores", "2", *SMOKE, *arguments)
 
 
 def flip_a_bit(path, dataset=None):

@@ -5,21 +5,12 @@ import re
 import pytest
 import yaml
 
-from tests.workflow.conftest import REPOSITORY, copy_project, run_snakemake
+from tests.workflow.conftest import REPOSITORY, copy_project, planned_jobs, run_snakemake
 from transferlens import open_results
 from transferlens.data import index
 
 pytestmark = pytest.mark.workflow
 IMAGES = REPOSITORY.parent / "shared" / "data"
-
-
-def job_counts(folder, *arguments):
-    """Jobs by rule of a dry run, and all it printed."""
-    done = run_snakemake(folder, "--dry-run", *arguments)
-    text = done.stdout + done.stderr
-    assert done.returncode == 0, text[-3000:]
-    table = text.partition("Job stats:")[2].split("\n\n")[0]
-    return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
 
 
 @pytest.mark.parametrize(
@@ -34,7 +25,7 @@ def job_counts(folder, *arguments):
     ],
 )
 def test_a_shipped_study_can_be_planned_before_its_data_are_there(tmp_path, study, transfers):
-    counts = job_counts(copy_project(tmp_path), "--configfile", f"configs/{study}.yaml")
+    counts = planned_jobs(copy_project(tmp_path), "--configfile", f"configs/{study}.yaml")
     assert counts["transfer"] == transfers
     assert counts["report"] == 1
 

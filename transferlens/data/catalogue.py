@@ -61,3 +61,10 @@ def published_training() -> dict[str, Mapping[str, Any]]:
 def usual_metric(name: str) -> str:
     """How accuracy is reported on an image set by convention (`global` for one not in the catalogue)."""
     return CATALOGUE[name].metric if name in CATALOGUE else "global"
+
+
+def limited(images: float | None, classes: int | None, per_class: int | None) -> float | None:
+    """Images of a split of which at most `per_class` a class are used; None is unknown, or no limit."""
+    if images is None or classes is None or per_class is None:
+        return images
+    return min(images, classes * per_class)

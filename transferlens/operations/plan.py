@@ -16,7 +16,7 @@ import numpy as np
 from transferlens import store, studies
 from transferlens.config import ArchitectureSettings, DatasetSettings
 from transferlens.data import ffcv_files, index, sources
-from transferlens.data.catalogue import CATALOGUE
+from transferlens.data.catalogue import CATALOGUE, limited
 from transferlens.errors import TransferlensError
 from transferlens.models import architectures, states
 from transferlens.studies import Rows
@@ -75,15 +75,9 @@ def describe(name: str, entry: Mapping, folder: Path, data_root: Path) -> Data:
     facts = CATALOGUE.get(entry["images"])
     if facts is None or settings.path is not None:
         return Data(None, None, None, None, "unknown")
-    train = _limited(facts.train_images, facts.classes, settings.train_per_class)
-    val = _limited(facts.val_images, facts.classes, settings.val_per_class)
+    train = limited(facts.train_images, facts.classes, settings.train_per_class)
+    val = limited(facts.val_images, facts.classes, settings.val_per_class)
     return Data(train, val, facts.classes, None, "published counts")
-
-
-def _limited(images: int | None, classes: int | None, per_class: int | None) -> int | None:
-    if images is None or classes is None or per_class is None:
-        return images
-    return min(images, classes * per_class)
 
 
 def _beton_bytes(

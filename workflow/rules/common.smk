@@ -192,10 +192,11 @@ def data_threads(wildcards):
     """Cores that prepare a data set: one if it is known to be small, else as many as there are, up to 8."""
     name, settings = images_of(wildcards.dataset)
     facts = catalogue.CATALOGUE.get(name)
-    images = facts.train_images if facts else None
-    if facts and facts.classes and settings["train_per_class"]:
-        images = facts.classes * settings["train_per_class"]
-    return 1 if images and images <= IMAGES_WORTH_THREADS else 8
+    if facts is None:
+        return 8
+    unlimited = facts.train_images or float("inf")
+    images = catalogue.limited(unlimited, facts.classes, settings["train_per_class"])
+    return 1 if images <= IMAGES_WORTH_THREADS else 8
 
 
 def groups_file(wildcards):
