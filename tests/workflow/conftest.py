@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# Always last: `--configfile` would take a target that follows it for a second configuration.
 SMOKE = ("--configfile", "configs/smoke.yaml")
-SNAKEMAKE = [sys.executable, "-m", "snakemake", *SMOKE]
 
 
 def copy_project(folder: Path) -> Path:
@@ -33,12 +33,12 @@ def run_snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     """Run Snakemake on the smoke study in a copy of the project."""
-    return run_snakemake(folder, *SMOKE, *arguments)
+    return run_snakemake(folder, *arguments, *SMOKE)
 
 
 def planned(folder: Path, *arguments: str) -> dict[str, int]:
     """The number of jobs that Snakemake would run on the smoke study, by rule."""
-    return planned_jobs(folder, *SMOKE, *arguments)
+    return planned_jobs(folder, *arguments, *SMOKE)
 
 
 def planned_jobs(folder: Path, *arguments: str) -> dict[str, int]:
@@ -64,7 +64,7 @@ def interrupted(tmp_path_factory) -> tuple[Path, list[Path]]:
     """The same study in another folder, stopped by Ctrl-C while models train; and what it left behind."""
     folder = copy_project(tmp_path_factory.mktemp("interrupted"))
     process = subprocess.Popen(
-        [*SNAKEMAKE, "--cores", "2"],
+        [sys.executable, "-m", "snakemake", "--cores", "2", *SMOKE],
         cwd=folder,
         start_new_session=True,
         stdout=subprocess.DEVNULL,

@@ -3,13 +3,14 @@
 import os
 import shutil
 import subprocess
+import sys
 import time
 
 import h5py
 import numpy as np
 import pytest
 
-from tests.workflow.conftest import SMOKE, SNAKEMAKE, planned, run_snakemake, snakemake
+from tests.workflow.conftest import SMOKE, planned, run_snakemake, snakemake
 
 pytestmark = pytest.mark.workflow
 
@@ -114,11 +115,14 @@ def test_a_damaged_shard_is_named_and_made_again_the_same(finished):
 
 
 def test_a_second_snakemake_is_refused_and_a_killed_one_is_survived(finished):
-    arguments = ["--cores", "1", "--", SUMMARY]
+    arguments = ["--cores", "1", SUMMARY]
     (finished / SHARD).unlink()
     (finished / SUMMARY).unlink()
     first = subprocess.Popen(
-        [*SNAKEMAKE, *arguments], cwd=finished, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "snakemake", *arguments, *SMOKE],
+        cwd=finished,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     while first.poll() is None and not list((finished / SHARD).parent.glob(".*.tmp")):
         time.sleep(0.1)
