@@ -10,10 +10,11 @@ FLOORS = [
     {"errors", "store", "config", "seeding", "statistics", "job", "studies", "cluster"},
     {"data", "models"},
     {"training"},
-    {"influence", "counterfactual", "explain"},
+    {"explain"},
+    {"influence", "counterfactual", "memories"},
     {"results", "report", "analyses", "operations"},
 ]
-CAPABILITIES = FLOORS[3]
+CAPABILITIES = FLOORS[4]
 
 
 def imports(path):

@@ -39,8 +39,29 @@ def load(
         if use["published"]:
             images = config["datasets"][name].get("of", name)
             use["overrides"] = _merged({"training": _published(name, images, published)}, use["overrides"])
+    _add_remedies(config)
     _check_consistency(config, schema)
     return config
+
+
+def _add_remedies(config: dict[str, Any]) -> None:
+    """Add the recipes `<recipe>-<remedy>` that the study of memories compares."""
+    if config["memories"] is None:
+        return
+    known = list(config["recipes"])
+    for name in config["memories"]["recipes"]:
+        if name not in known:
+            raise ConfigError(
+                f"config: memories.recipes names '{name}', which is no recipe" + nearest(name, known)
+            )
+        for remedy in config["memories"]["remedies"]:
+            if config["recipes"][name]["kind"] != "full":
+                raise ConfigError(
+                    f"config: memories.remedies: recipe '{name}' keeps the source's features; remedies "
+                    "change them: name recipes of kind `full` in memories.recipes"
+                )
+            settings = {"kind": remedy, **config["memories"]["remedy"]}
+            config["recipes"][f"{name}-{remedy}"] = {**config["recipes"][name], "remedy": settings}
 
 
 def _unshared(value: Any) -> Any:
@@ -311,16 +332,28 @@ class TrainingSettings(_Settings):
 
 
 @dataclass(frozen=True)
+class RemedySettings(_Settings):
+    """What a recipe does against distracting memories (schema: `memories.remedies`, `memories.remedy`)."""
+
+    kind: str
+    classes: int
+    weight: float
+
+
+@dataclass(frozen=True)
 class RecipeSettings(_Settings):
     """How a source model is adapted (schema: `recipes`)."""
 
     kind: str
     batchnorm: str
     training: TrainingSettings
+    remedy: RemedySettings | None = None
 
     def __post_init__(self):
         if isinstance(self.training, Mapping):
             object.__setattr__(self, "training", TrainingSettings.of(self.training))
+        if isinstance(self.remedy, Mapping):
+            object.__setattr__(self, "remedy", RemedySettings.of(self.remedy))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# Always last: `--configfile` would take a target that follows it for a second configuration.
 SMOKE = ("--configfile", "configs/smoke.yaml")
 
 
@@ -33,11 +32,12 @@ def run_snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     """Run Snakemake on the smoke study in a copy of the project."""
-    return run_snakemake(folder, *arguments, *SMOKE)
+    return run_snakemake(folder, *SMOKE, *arguments)
 
 
 def planned(folder: Path, *arguments: str) -> dict[str, int]:
     """The number of jobs that Snakemake would run on the smoke study, by rule."""
+    # The configuration last: a target that follows it would be taken for a second one.
     return planned_jobs(folder, *arguments, *SMOKE)
 
 

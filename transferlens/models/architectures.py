@@ -10,13 +10,19 @@ from transferlens.config import ArchitectureSettings
 
 
 class Network(nn.Module):
-    """A backbone that turns images [N, 3, H, W] into features [N, D], and a linear head to logits [N, C]."""
+    """A backbone that turns images [N, 3, H, W] into features [N, D], and a linear head to logits [N, C].
 
-    def __init__(self, backbone: nn.Module, head: nn.Linear, class_map_layer: str):
+    Attributes:
+        class_map_layer: the layer of the backbone whose output [N, channels, h, w] class maps are made of.
+        pools: whether features are that output's means over its cells, so that class maps add up to logits.
+    """
+
+    def __init__(self, backbone: nn.Module, head: nn.Linear, class_map_layer: str, pools: bool):
         super().__init__()
         self.backbone = backbone
         self.head = head
         self.class_map_layer = class_map_layer
+        self.pools = pools
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.head(self.backbone(images))
@@ -28,17 +34,18 @@ class _Torchvision:
 
     head: str  # the last linear layer
     class_map_layer: str  # the last layer whose output has a height and a width
+    pools: bool  # whether only global average pooling lies between that layer and the head
     extra: dict
 
 
 _TORCHVISION = {
-    "resnet18": _Torchvision("fc", "layer4", {}),
-    "resnet34": _Torchvision("fc", "layer4", {}),
-    "resnet50": _Torchvision("fc", "layer4", {}),
-    "vgg16": _Torchvision("classifier.6", "features", {}),
+    "resnet18": _Torchvision("fc", "layer4", True, {}),
+    "resnet34": _Torchvision("fc", "layer4", True, {}),
+    "resnet50": _Torchvision("fc", "layer4", True, {}),
+    "vgg16": _Torchvision("classifier.6", "features", False, {}),
     # The published weights expect their own input scaling; always on, so that every model shares it.
     "googlenet": _Torchvision(
-        "fc", "inception5b", {"aux_logits": False, "transform_input": True, "init_weights": True}
+        "fc", "inception5b", True, {"aux_logits": False, "transform_input": True, "init_weights": True}
     ),
 }
 
@@ -57,7 +64,7 @@ def _torchvision(name: str, classes: int) -> Network:
     backbone = getattr(torchvision.models, name)(weights=None, num_classes=classes, **parts.extra)
     head = backbone.get_submodule(parts.head)
     backbone.set_submodule(parts.head, nn.Identity())
-    return Network(backbone, head, parts.class_map_layer)
+    return Network(backbone, head, parts.class_map_layer, parts.pools)
 
 
 def torchvision_state(name: str, weights: str) -> dict[str, torch.Tensor]:
@@ -95,7 +102,7 @@ def _small_resnet(width: int, classes: int) -> Network:
     backbone.add_module("block3", _ResidualBlock(2 * width, 4 * width, stride=1))
     backbone.add_module("pool", nn.AdaptiveAvgPool2d(1))
     backbone.add_module("flatten", nn.Flatten())
-    return Network(backbone, nn.Linear(4 * width, classes), "block3")
+    return Network(backbone, nn.Linear(4 * width, classes), "block3", pools=True)
 
 
 def _conv_bn_relu(channels: int, out: int, stride: int) -> nn.Sequential:

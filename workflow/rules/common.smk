@@ -4,6 +4,14 @@ SOURCE = config["source"]
 ADAPTATIONS = [
     (target, recipe) for target, use in config["targets"].items() for recipe in use["recipes"]
 ]
+# Every (target, recipe) pair of the study of memories, without its remedies; and with them.
+MEMORIES = [
+    (target, recipe)
+    for target in config["targets"]
+    for recipe in (config["memories"] or {"recipes": []})["recipes"]
+]
+REMEDIES = (config["memories"] or {"remedies": []})["remedies"]
+REMEDIED = [(t, f"{r}-{remedy}") for t, r in MEMORIES for remedy in REMEDIES]
 # Targets with fewer training images: name: (target, images a class).
 SIZES = {
     f"{target}-{size}-a-class": (target, size)

@@ -1,0 +1,55 @@
+"""Where the evidence for a class lies: signed class maps that add up to the logits, from the weights.
+
+Where features are means over the cells of a layer, logit_c = sum_d W[c, d] mean_u A[d, u] + b_c, so that
+E_c(u) = sum_d W[c, d] A[d, u] is the evidence for class c in cell u: its mean over cells plus the bias is the
+logit (Zhou et al. 2016, CAM). One product of matrices gives the maps of all classes.
+"""
+
+import torch
+from torch import nn
+
+from transferlens.errors import ConfigError
+from transferlens.models.architectures import Network
+
+
+def activations(network: Network, images: torch.Tensor) -> torch.Tensor:
+    """Output [N, D, h, w] of the class map layer for images [N, 3, H, W].
+
+    Raises:
+        ConfigError: the network's class maps do not add up to its logits.
+    """
+    if not network.pools:
+        raise ConfigError(
+            "architecture: class maps that add up to logits need a network ending in global average pooling "
+            "and one linear layer; this one does not (vgg16): use a gradient method"
+        )
+    return with_activations(network, images)[0]
+
+
+def with_activations(network: Network, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Output [N, channels, h, w] of the class map layer, and features [N, D], of images [N, 3, H, W]."""
+    kept = []
+    layer = network.backbone.get_submodule(network.class_map_layer)
+    # Cloned: an in-place activation further on would change it.
+    hook = layer.register_forward_hook(lambda *found: kept.append(found[2].clone()))
+    try:
+        features = network.backbone(images)
+    finally:
+        hook.remove()
+    return kept[0], features
+
+
+def class_evidence(
+    activations: torch.Tensor, head: nn.Linear, classes: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Signed evidence maps of activations [N, D, h, w], in logit units a cell.
+
+    Args:
+        classes: int64[N], the class of each image whose map is wanted; by default all classes' maps.
+
+    Returns:
+        [N, h, w], or [N, C, h, w] for all classes.
+    """
+    if classes is None:
+        return torch.einsum("cd,ndhw->nchw", head.weight, activations)
+    return torch.einsum("nd,ndhw->nhw", head.weight[classes], activations)
