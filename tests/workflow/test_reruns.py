@@ -56,7 +56,8 @@ def test_a_new_target_runs_its_transfers_and_below(finished):
     jobs = planned(finished, "--config", "targets={digits-and-clothes: {}}")
     counterfactual = 1
     assert jobs["train_source"] == jobs["draw_masks"] == counterfactual
-    assert jobs["transfer"] == 1 + 3 + 1 + counterfactual  # reference, influence, repeated
+    memories = 1  # reference models by the recipe that memories are studied in
+    assert jobs["transfer"] == 1 + 3 + 1 + counterfactual + memories  # reference, influence, repeated
     assert "dataset" not in jobs
     assert jobs["influence"] == jobs["heatmaps"] == jobs["figures"] == 1
 
@@ -65,8 +66,8 @@ def test_a_new_recipe_runs_its_transfers_and_below(finished):
     jobs = planned(
         finished,
         "--config",
-        "recipes={full: {kind: full}}",
-        "targets={optdigits: {recipes: [fixed, full]}}",
+        "recipes={other: {kind: full}}",
+        "targets={optdigits: {recipes: [fixed, other]}}",
     )
     assert jobs["transfer"] == 1 + 3 + 1 + 1
     assert jobs["train_source"] == 1
@@ -76,6 +77,18 @@ def test_a_new_recipe_runs_its_transfers_and_below(finished):
 def test_an_analysis_setting_repeats_that_analysis_only(finished):
     jobs = planned(finished, "--config", "analyses={failures: {examples: 3}}")
     assert jobs == {"failures": 1, "report": 1}
+
+
+def test_other_composites_probe_and_train_nothing_again(finished):
+    jobs = planned(finished, "--config", "memories={composites: {per_cell: 8}}")
+    assert jobs["composites"] == jobs["interference"] == jobs["report"] == 1
+    assert not {"probe_memories", "transfer", "train_source"} & jobs.keys()
+
+
+def test_a_smallest_cell_estimates_interference_again_only(finished):
+    jobs = planned(finished, "--config", "memories={smallest_cell: 4}")
+    assert jobs["interference"] == 1
+    assert not {"composites", "probe_memories", "transfer"} & jobs.keys()
 
 
 def test_smaller_targets_train_no_source_model(finished):
@@ -116,6 +129,7 @@ def test_a_changed_estimator_estimates_again_and_nothing_is_retrained_before(fin
 
 def test_a_changed_training_setting_retrains_everything(finished):
     jobs = planned(finished, "--config", "source_training={epochs: 4}")
-    assert jobs["train_source"] == jobs["transfer"] == 1 + 3 + 1 + 1
+    assert jobs["train_source"] == 1 + 3 + 1 + 1
+    assert jobs["transfer"] == 1 + 3 + 1 + 1 + 1  # and the reference models for memories
     assert "dataset" not in jobs
     assert "beton" not in jobs
