@@ -1,0 +1,150 @@
+"""Maps of all roles add up to their logits; cells and composites are chosen as said; pictures are drawn."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from transferlens import store
+from transferlens.config import ArchitectureSettings
+from transferlens.memories import drawing, panels
+from transferlens.memories.pairs import Pair
+from transferlens.models import architectures
+
+SOURCE, TARGET = [f"source {c}" for c in range(5)], ["cat", "dog", "cow"]
+
+
+@pytest.fixture(scope="module")
+def pair():
+    torch.manual_seed(0)
+    networks = [architectures.build(ArchitectureSettings("small_resnet", 8), n).eval() for n in (5, 3, 3)]
+    return Pair(*networks)
+
+
+def rows(count):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (count, 28, 28, 3)).astype(np.uint8)
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return panels.Rows(images, pixels, rng.integers(0, 3, count), rng.integers(0, 5, count))
+
+
+def test_every_map_adds_up_to_its_logit(pair):
+    given = rows(40)  # more than a batch
+    found = panels.panels(pair, given, temperature=2.0)
+    biases = {
+        "source": pair.source.head,
+        "memory": pair.source.head,
+        "scratch": pair.scratch.head,
+        **dict.fromkeys(("predicted", "true", "contrast"), pair.fine_tuned.head),
+    }
+    for role, panel in found.items():
+        bias = biases[role].bias.detach().numpy()
+        offset = bias[panel.classes]
+        if role == "contrast":
+            offset = bias[found["predicted"].classes] - offset
+        np.testing.assert_allclose(
+            panel.maps.astype(np.float64).mean((1, 2)) + offset, panel.logits, atol=2e-3
+        )
+        np.testing.assert_allclose(panel.raw_max, panel.maps.max((1, 2)), rtol=1e-3)
+    with torch.no_grad():
+        logits = pair.fine_tuned(given.images)
+        memory = pair.source.head(pair.fine_tuned.backbone(given.images))
+        source = pair.source(given.images)
+    np.testing.assert_array_equal(found["predicted"].classes, logits.argmax(1))
+    np.testing.assert_array_equal(found["source"].classes, source.argmax(1))
+    everyone = np.arange(40)
+    calibrated = (memory / 2).softmax(1).numpy()[everyone, given.memory]
+    np.testing.assert_allclose(found["memory"].probabilities, calibrated, atol=1e-5)
+    wrong = found["predicted"].classes != given.true
+    assert wrong.any()
+    assert not wrong.all()
+    np.testing.assert_array_equal(found["contrast"].classes[wrong], given.true[wrong])
+    np.testing.assert_array_equal(found["contrast"].classes[~wrong], logits.argsort(1)[:, 1].numpy()[~wrong])
+
+
+def cells():
+    effect = np.array([[[0.3, 0.2], [0.1, 0.5], [0.0, np.nan]], [[0.1, -0.2], [0.4, 0.3], [0.2, np.nan]]])
+    p = np.array([np.full((3, 2), 0.5), [[0.04, 0.01], [0.001, 0.02], [0.03, np.nan]]])
+    p[0, 2, 1] = np.nan
+    congruent = np.array([[False, False], [False, True], [False, False]])
+    return panels.Cells(np.array([3, 1, 4]), effect, effect - 0.15, effect + 0.15, p, p, congruent)
+
+
+def test_the_figure_shows_cells_chosen_on_the_select_half():
+    # The highest select-half effect, 0.5, is congruent; 0.4 of the report half must not matter.
+    assert panels.figure_cells(cells(), 3) == [(0, 0), (1, 0), (2, 0)]
+    assert panels.figure_cells(cells(), 1) == [(0, 0)]
+
+
+def test_the_gallery_takes_report_half_composites_of_significant_and_congruent_cells():
+    source = np.repeat([3, 3, 1, 1, 4], 40)
+    target = np.repeat([0, 1, 0, 1, 0], 40)
+    halves = np.tile([0, 1], 100)
+    chosen = panels.gallery_composites(cells(), source, target, halves, 40)
+    assert (halves[chosen] == 1).all()
+    shown = list(zip(source[chosen], target[chosen], strict=True))
+    # By p-value: (1, 0), (4, 0), (3, 0); the effect of (3, 1) is negative; (1, 1) is congruent.
+    assert shown == [(1, 0)] * 10 + [(4, 0)] * 10 + [(3, 0)] * 10 + [(1, 1)] * 10
+    assert len(panels.gallery_composites(cells(), source, target, halves * 0, 40)) == 0
+
+
+def test_the_typical_composite_is_the_median():
+    assert panels.typical(np.array([3.0, 9.0, 1.0])) == 0
+    assert panels.typical(np.array([3.0, 9.0, 1.0, 4.0])) == 0
+
+
+def write(path, pair, figure):
+    given = rows(6)
+    found = panels.panels(pair, given, 1.0)
+    scores = {name: np.full(6, np.nan) for name in panels.SCORES}
+    scores |= {"distraction": np.linspace(1, 0, 6), "overlap": np.full(6, 0.5)}
+    panels.write_panels(
+        path, ["natural"] * 4 + ["composite"] * 2, list("abcdef"), [""] * 4 + ["x", "y"], given, found,
+        scores, np.zeros(6, bool), figure, SOURCE, TARGET, signed=True, skipped="too small", config={},
+        inputs=[], device="cpu",
+    )  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize("colormap", ["diverging", "jet"])
+def test_pictures_are_drawn_from_what_is_stored(pair, tmp_path, colormap):
+    given = rows(3)
+    figure = panels.Figure(
+        np.array([2]), np.array([1]), *(np.array([v]) for v in (0.3, 0.1, 0.5, 0.01)), given,
+        panels.panels(pair, given, 1.0),
+    )  # fmt: skip
+    found = write(tmp_path / "p.h5", pair, figure)
+    with store.open(tmp_path / "p.h5", panels.KIND) as file:
+        np.testing.assert_array_equal(file["maps/memory/map"][:], found["memory"].maps)
+        assert file["maps/source/map"].dtype == np.float16
+        assert file["figure/maps/scratch/map"].shape[0] == 3
+    for draw, name in ((drawing.draw_figure, "figure.png"), (drawing.draw_examples, "examples.png")):
+        draw(tmp_path / "p.h5", tmp_path / name, colormap)
+        with Image.open(tmp_path / name) as picture:
+            assert min(picture.size) > 400
+            assert np.asarray(picture.convert("L")).std() > 10
+
+
+def test_without_composites_the_figure_says_why(pair, tmp_path):
+    write(tmp_path / "p.h5", pair, None)
+    drawing.draw_figure(tmp_path / "p.h5", tmp_path / "figure.png", "magma")
+    with Image.open(tmp_path / "figure.png") as picture:
+        assert picture.size[1] < 200
+
+
+def test_colours_show_strength_on_one_scale_except_the_papers():
+    image = np.full((8, 8, 3), 128, np.uint8)
+    weak, strong = np.zeros((2, 2)), np.zeros((2, 2))
+    weak[0, 0], strong[0, 0] = 0.1, 1.0
+    grey = image / 255
+    for name in ("diverging", "magma"):
+        low, high = (drawing.blend(image, m, 1.0, name)[0, 0] for m in (weak, strong))
+        base = drawing.blend(image, weak, 1.0, name)[7, 7]
+        assert np.abs(low - base).sum() < 0.5 * np.abs(high - base).sum(), name
+    np.testing.assert_allclose(
+        drawing.blend(image, weak, 1.0, "jet"), drawing.blend(image, strong, 1.0, "jet"), atol=0.02
+    )
+    against = drawing.blend(image, -strong, 1.0, "diverging")[0, 0]
+    assert against[2] > against[0]  # blue
+    for name in ("magma", "jet"):
+        np.testing.assert_allclose(drawing.blend(image, -strong, 1.0, name), grey)
