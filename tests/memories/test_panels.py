@@ -7,7 +7,7 @@ from PIL import Image
 
 from transferlens import store
 from transferlens.config import ArchitectureSettings
-from transferlens.memories import drawing, panels
+from transferlens.memories import composites, drawing, panels, rows, seen
 from transferlens.memories.pairs import Pair
 from transferlens.models import architectures
 
@@ -21,15 +21,15 @@ def pair():
     return Pair(*networks)
 
 
-def rows(count):
+def some_rows(count):
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 255, (count, 28, 28, 3)).astype(np.uint8)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
-    return panels.Rows(images, pixels, rng.integers(0, 3, count), rng.integers(0, 5, count))
+    return rows.Rows(images, pixels, rng.integers(0, 3, count), rng.integers(0, 5, count))
 
 
 def test_every_map_adds_up_to_its_logit(pair):
-    given = rows(40)  # more than a batch
+    given = some_rows(40)  # more than a batch
     found = panels.panels(pair, given, temperature=2.0)
     biases = {
         "source": pair.source.head,
@@ -63,44 +63,112 @@ def test_every_map_adds_up_to_its_logit(pair):
 
 
 def cells():
-    effect = np.array([[[0.3, 0.2], [0.1, 0.5], [0.0, np.nan]], [[0.1, -0.2], [0.4, 0.3], [0.2, np.nan]]])
-    p = np.array([np.full((3, 2), 0.5), [[0.04, 0.01], [0.001, 0.02], [0.03, np.nan]]])
-    p[0, 2, 1] = np.nan
+    effect = np.array([[[0.3, 0.2], [0.1, 0.5], [0.0, np.nan]], [[0.4, 0.3], [0.1, -0.2], [0.2, np.nan]]])
+    p = np.array([np.full((3, 2), 0.5), [[0.001, 0.02], [0.04, 0.01], [0.03, np.nan]]])
     congruent = np.array([[False, False], [False, True], [False, False]])
-    return panels.Cells(np.array([3, 1, 4]), effect, effect - 0.15, effect + 0.15, p, p, congruent)
+    return rows.Cells(np.array([1, 3, 4]), effect, effect - 0.15, effect + 0.15, p, p, congruent)
+
+
+def composites_of(source, target, half):
+    """Composites of these classes, whose models' answers are random."""
+    n, rng = len(source), np.random.default_rng(1)
+    table = composites.Table(
+        source, target, rng.integers(0, 9, n), rng.integers(0, 9, n), half, *np.full((3, n), 5)
+    )
+    answers = [
+        composites.Responses(
+            rng.random((1, n, 3)),
+            np.zeros((1, n, 3), int),
+            rng.random((1, n)),
+            target[None],
+            rng.random((1, n)),
+        )
+        for _ in composites.MODELS
+    ]
+    shortlist = composites.Shortlist(np.unique(source), np.zeros(3, bool))
+    responses = dict(zip(composites.MODELS, answers, strict=True))
+    return composites.Composites(table, shortlist, SOURCE, TARGET, responses, rng.random((1, n)), "")
 
 
 def test_the_figure_shows_cells_chosen_on_the_select_half():
-    # The highest select-half effect, 0.5, is congruent; 0.4 of the report half must not matter.
-    assert panels.figure_cells(cells(), 3) == [(0, 0), (1, 0), (2, 0)]
-    assert panels.figure_cells(cells(), 1) == [(0, 0)]
+    # The highest select-half effect, 0.5, is congruent; effects on the report half must not matter.
+    assert rows.figure_cells(cells(), 3) == [(0, 0), (1, 0), (2, 0)]
+    assert rows.figure_cells(cells(), 1) == [(0, 0)]
 
 
 def test_the_gallery_takes_report_half_composites_of_significant_and_congruent_cells():
-    source = np.repeat([3, 3, 1, 1, 4], 40)
-    target = np.repeat([0, 1, 0, 1, 0], 40)
-    halves = np.tile([0, 1], 100)
-    chosen = panels.gallery_composites(cells(), source, target, halves, 40)
-    assert (halves[chosen] == 1).all()
+    source, target = np.repeat([1, 1, 3, 3, 4], 40), np.repeat([0, 1, 0, 1, 0], 40)
+    found = composites_of(source, target, np.tile([0, 1], 100))
+    chosen = rows.gallery_composites(found, cells(), 40)
+    assert (found.table.half[chosen] == 1).all()
     shown = list(zip(source[chosen], target[chosen], strict=True))
-    # By p-value: (1, 0), (4, 0), (3, 0); the effect of (3, 1) is negative; (1, 1) is congruent.
-    assert shown == [(1, 0)] * 10 + [(4, 0)] * 10 + [(3, 0)] * 10 + [(1, 1)] * 10
-    assert len(panels.gallery_composites(cells(), source, target, halves * 0, 40)) == 0
+    # By p-value; (3, 1) is congruent.
+    assert shown == [(1, 0)] * 8 + [(1, 1)] * 8 + [(4, 0)] * 8 + [(3, 0)] * 6 + [(3, 1)] * 10
+    only_select = composites_of(source, target, np.zeros(200, int))
+    assert len(rows.gallery_composites(only_select, cells(), 40)) == 0
 
 
-def test_the_typical_composite_is_the_median():
-    assert panels.typical(np.array([3.0, 9.0, 1.0])) == 0
-    assert panels.typical(np.array([3.0, 9.0, 1.0, 4.0])) == 0
+def test_the_typical_composite_is_the_median_of_those_both_models_know_the_overlay_of():
+    source, target = np.array([1, 1, 1, 1, 3]), np.zeros(5, int)
+    found = composites_of(source, target, np.ones(5, int))
+    tuned, scratch = (found.responses[name] for name in composites.MODELS)
+    # Objects cost 0.8, 0.1, 0.4 and 0.6 more than scrambled backgrounds; the control takes 0.3 off the last.
+    tuned.p_true[0, :4] = np.array([[0.1, 0.9, 0], [0.7, 0.8, 0], [0.1, 0.5, 0], [0.2, 0.8, 0]])
+    scratch.p_true[0, :4] = np.array([[0.5, 0.5, 0], [0.5, 0.5, 0], [0.5, 0.5, 0], [0.2, 0.5, 0]])
+    assert rows.typical_composite(found, cells(), 0, 0) == 3
+    scratch.alone_prediction[0, :4] = [0, 1, 0, 1]
+    assert rows.typical_composite(found, cells(), 0, 0) == 2
+
+
+class Split:
+    """Images of a split, each of one brightness: its position."""
+
+    def __init__(self, offset):
+        self.offset, self.examples = offset, self
+        self.ids = [f"image {offset + i}" for i in range(9)]
+
+    def bytes_of(self, positions):
+        return np.broadcast_to(
+            (positions + self.offset)[:, None, None, None], (len(positions), 28, 28, 3)
+        ).astype(np.uint8)
+
+    def normalise(self, pixels):
+        return pixels.permute(0, 3, 1, 2).float()
+
+
+def test_composites_are_made_again_as_they_were():
+    found = composites_of(np.array([1, 4]), np.array([0, 1]), np.ones(2, int))
+    source, target = Split(100), Split(200)
+    gallery = rows.of_composites(found, cells(), np.array([1, 0]), source, target)
+    table = found.table
+    assert gallery.background_ids == [f"image {100 + p}" for p in table.background[[1, 0]]]
+    assert gallery.example_ids == [f"image {200 + p}" for p in table.overlay[[1, 0]]]
+    image = gallery.rows.pixels[0]
+    assert (image[5:10, 5:10] == 200 + table.overlay[1]).all()
+    assert (image == 100 + table.background[1]).sum() == (28 * 28 - 25) * 3
+    np.testing.assert_allclose(gallery.scores["cell_effect"], [np.nan, 0.4])
+    answers = found.responses["fine_tuned"]
+    drop = answers.alone_p_true[0, 0] - answers.p_true[0, 0, 0]
+    np.testing.assert_allclose(gallery.scores["drop"][1], drop)
+    parts = rows.figure_rows(found, np.array([1]), source, target)
+    assert parts.pixels[:, 0, 0, 0].tolist() == [
+        100 + table.background[1],
+        200 + table.overlay[1],
+        image[0, 0, 0],
+    ]
+    assert parts.true.tolist() == [1] * 3
+    assert parts.memory.tolist() == [4] * 3
 
 
 def write(path, pair, figure):
-    given = rows(6)
+    given = some_rows(6)
     found = panels.panels(pair, given, 1.0)
-    scores = {name: np.full(6, np.nan) for name in panels.SCORES}
-    scores |= {"distraction": np.linspace(1, 0, 6), "overlap": np.full(6, 0.5)}
+    kinds = ["natural"] * 4 + ["composite"] * 2
+    scores = {name: np.full(6, np.nan) for name in rows.SCORES}
+    scores |= {"distraction": np.linspace(1, 0, 6), "overlap": np.array([0.5] * 4 + [np.nan] * 2)}
+    gallery = rows.Gallery(given, kinds, list("abcdef"), [""] * 4 + ["x", "y"], np.zeros(6, bool), scores)
     panels.write_panels(
-        path, ["natural"] * 4 + ["composite"] * 2, list("abcdef"), [""] * 4 + ["x", "y"], given, found,
-        scores, np.zeros(6, bool), figure, SOURCE, TARGET, signed=True, skipped="too small", config={},
+        path, gallery, found, figure, SOURCE, TARGET, signed=True, skipped="too small", config={},
         inputs=[], device="cpu",
     )  # fmt: skip
     return found
@@ -108,7 +176,7 @@ def write(path, pair, figure):
 
 @pytest.mark.parametrize("colormap", ["diverging", "jet"])
 def test_pictures_are_drawn_from_what_is_stored(pair, tmp_path, colormap):
-    given = rows(3)
+    given = some_rows(3)
     figure = panels.Figure(
         np.array([2]), np.array([1]), *(np.array([v]) for v in (0.3, 0.1, 0.5, 0.01)), given,
         panels.panels(pair, given, 1.0),
@@ -118,6 +186,12 @@ def test_pictures_are_drawn_from_what_is_stored(pair, tmp_path, colormap):
         np.testing.assert_array_equal(file["maps/memory/map"][:], found["memory"].maps)
         assert file["maps/source/map"].dtype == np.float16
         assert file["figure/maps/scratch/map"].shape[0] == 3
+        # Of composites the overlap is that of their maps, and the margin that of the logits.
+        assert file["overlap"][:4].tolist() == [0.5] * 4
+        expected = seen.intersection(found["predicted"].maps, found["memory"].maps)
+        np.testing.assert_allclose(file["overlap"][4:], expected[4:])
+        lead = np.abs(found["contrast"].logits)
+        np.testing.assert_allclose(file["margin"][:], np.where(file["wrong"][:], -lead, lead), rtol=1e-6)
     for draw, name in ((drawing.draw_figure, "figure.png"), (drawing.draw_examples, "examples.png")):
         draw(tmp_path / "p.h5", tmp_path / name, colormap)
         with Image.open(tmp_path / name) as picture:

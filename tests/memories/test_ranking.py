@@ -82,29 +82,44 @@ def test_failures_are_predicted_by_distraction_but_not_those_of_the_control():
     assert np.isnan(never["distraction"].value)
 
 
-@pytest.mark.parametrize(("name", "pixels"), [("small_resnet", 28), ("vgg16", 32)])
-def test_agreement_of_report_half_examples_is_that_of_each_alone(name, pixels):
-    """Also where maps need gradients."""
+class Batches:
+    """Images of a split, four at a time."""
+
+    def __init__(self, count):
+        self.images = torch.randn(count, 3, 28, 28)
+
+    def evaluation_batches(self, batch_size):
+        yield from self.images.split(4)
+
+
+def network(pools, classes):
     torch.manual_seed(0)
-    with torch.device("meta"):
-        network = architectures.build(ArchitectureSettings(name, 8), 3).eval()
-    network = network.to_empty(device="cpu")
-    for parameter in [*network.parameters(), *network.buffers()]:
-        if parameter.is_floating_point():
-            torch.nn.init.uniform_(parameter, -0.02, 0.03)
-    head = torch.nn.Linear(network.head.in_features, 5)
-    images = torch.randn(6, 3, pixels, pixels)
+    if pools:
+        return architectures.build(ArchitectureSettings("small_resnet", 8), classes).eval()
+    layers = [
+        torch.nn.Conv2d(3, 8, 5, stride=4),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(288, 16),
+    ]
+    backbone = torch.nn.Sequential(*layers, torch.nn.ReLU())
+    return architectures.Network(backbone, torch.nn.Linear(16, classes), "1", pools=False).eval()
 
-    class Batches:
-        def evaluation_batches(self, batch_size):
-            yield from images.split(4)
 
+@pytest.mark.parametrize("pools", [True, False])
+def test_agreement_of_report_half_examples_is_that_of_each_alone(pools):
+    """Also where maps need gradients."""
+    model, images = network(pools, 3), Batches(6)
+    head = torch.nn.Linear(model.head.in_features, 5)
     examples, predicted, memory = np.array([1, 3, 4]), np.array([0, 2, 1]), np.array([4, 0, 3])
-    found = ranking.map_agreement(network, head, Batches(), examples, predicted, memory)
-    here = seen.see(network, images[4:5])
-    maps = [here.maps(h, torch.tensor([c])).numpy() for h, c in ((network.head, 1), (head, 3))]
+    found = ranking.map_agreement(model, head, images, examples, predicted, memory)
+    here = seen.see(model, images.images[4:5])
+    maps = [here.maps(h, torch.tensor([c])).numpy() for h, c in ((model.head, 1), (head, 3))]
     assert found.overlap.shape == (3,)
+    assert 0 < found.overlap[2] < 1
     np.testing.assert_allclose(found.overlap[2], seen.intersection(*maps)[0], atol=1e-4)
+    if not pools:
+        assert min(m.min() for m in maps) == 0
 
 
 def test_a_ranking_survives_the_disk_as_a_table(tmp_path):
@@ -134,15 +149,10 @@ def test_a_ranking_survives_the_disk_as_a_table(tmp_path):
         np.testing.assert_allclose(file["without/high"][1], 1.5 + 12.706 * 0.5, rtol=1e-3)
 
 
-def test_logits_of_a_pair_are_those_of_its_heads(textures):
-    index, _, val = textures
-    torch.manual_seed(0)
-    networks = [architectures.build(ArchitectureSettings("small_resnet", 8), n).eval() for n in (5, 3, 3)]
-    pair = Pair(*networks)
-    examples = ranking.report_half(index.val)
-    assert (index.val.halves[examples] == 1).all()
-    found = ranking.pair_logits(pair, 2.0, val, examples)
-    batch, _ = val.pick(examples)
+def test_logits_of_a_pair_are_those_of_its_heads():
+    pair, images, examples = Pair(*(network(True, n) for n in (5, 3, 3))), Batches(9), np.array([8, 2, 5])
+    found = ranking.pair_logits(pair, 2.0, images, examples)
+    batch = images.images[examples]
     with torch.no_grad():
         features = pair.fine_tuned.backbone(batch)
         np.testing.assert_allclose(found.memory * 2, pair.source_head(features), atol=1e-4)

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from transferlens.memories.removal import Tested, margins, permutation_p
+from transferlens.memories.removal import Tested, margins
 from transferlens.seeding import rng_for
+from transferlens.statistics import permutation_p
 
 
 def directions(source_head: nn.Linear, target_row: torch.Tensor) -> torch.Tensor:

@@ -32,7 +32,9 @@ def draw_figure(path: Path, picture: Path, colormap: str) -> None:
     """By cell, columns input, source model, fine-tuned, scratch; rows background, overlay, composite."""
     with store.open(path, panels.KIND) as file:
         if "figure" not in file:
-            reason = file.attrs["skipped"] or "no pair of classes has enough composites in the select half"
+            reason = (
+                file.attrs.get("skipped") or "no pair of classes has enough composites in the select half"
+            )
             _save(_message(f"No composites to draw: {reason}."), picture)
             return
         cells = len(file["figure/effect"])

@@ -1,11 +1,6 @@
-"""The gallery's rows and the paper's figure: images with the class maps of every model that is compared.
+"""The gallery's rows and the paper's figure: images with the class maps of the models of the first pair."""
 
-Natural target examples come from the top of the ranking, composites from the cells (pairs of a source and a
-target class) whose interference is most significant, and from congruent ones. All maps are those of the first
-pair.
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +8,9 @@ import numpy as np
 import torch
 
 from transferlens import store
-from transferlens.data.index import HALVES
 from transferlens.memories import seen
 from transferlens.memories.pairs import Pair
+from transferlens.memories.rows import PARTS, SCORES, Gallery, Rows
 
 KIND = "memory panels"
 ROLES = {
@@ -29,10 +24,9 @@ ROLES = {
     ),
     "scratch": ("target", "evidence for the from-scratch model's predicted class"),
 }
+# The columns of the figure.
+FIGURE_ROLES = {"source": "source model", "predicted": "fine-tuned", "scratch": "from scratch"}
 _BATCH = 32
-# Composites of one cell in the gallery, at least (where there are as many).
-_A_CELL = 5
-_CONGRUENT_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -52,22 +46,6 @@ class Panel:
     logits: np.ndarray
     raw_max: np.ndarray
     raw_min: np.ndarray
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Images with what is to be drawn of them; arrays with one entry an image.
-
-    Attributes:
-        images: float32[n, 3, side, side], as networks take them.
-        pixels: uint8[n, side, side, 3].
-        true, memory: int64[n], target and source classes.
-    """
-
-    images: torch.Tensor
-    pixels: np.ndarray
-    true: np.ndarray
-    memory: np.ndarray
 
 
 def panels(pair: Pair, rows: Rows, temperature: float) -> dict[str, Panel]:
@@ -122,74 +100,6 @@ def _joined(parts: list[tuple]) -> Panel:
 
 
 @dataclass(frozen=True)
-class Cells:
-    """Estimates of interference for pairs of a studied source class and a target class.
-
-    Attributes:
-        source_class: int64[S], index of each studied source class.
-        effect, low, high, p, q: float64[halves, S, K]; NaN where there are too few composites.
-        congruent: bool[S, K], whether the target class is the one that the memory is bound to.
-    """
-
-    source_class: np.ndarray
-    effect: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    p: np.ndarray
-    q: np.ndarray
-    congruent: np.ndarray
-
-
-def read_cells(path: Path, kind: str) -> Cells:
-    """The cells of an interference artefact."""
-    with store.open(path, kind) as file:
-        return Cells(*(file[name][:] for name in Cells.__annotations__))
-
-
-def figure_cells(cells: Cells, count: int) -> list[tuple[int, int]]:
-    """(row s, target class) of the most surely interfering cells of the select half, a source class each.
-
-    They are ranked by the lower ends of their intervals.
-    """
-    low = np.where(cells.congruent, np.nan, cells.low[HALVES.index("select")])
-    best = np.where(np.isnan(low), -np.inf, low)
-    order = np.argsort(-best.max(1), kind="stable")[:count]
-    return [(int(s), int(best[s].argmax())) for s in order if np.isfinite(best[s].max())]
-
-
-def gallery_composites(
-    cells: Cells, source: np.ndarray, target: np.ndarray, halves: np.ndarray, count: int
-) -> np.ndarray:
-    """Which composites the gallery shows, int64[at most count]: report-half composites, cell by cell.
-
-    Three quarters come from the cells with the smallest p-values of interference, the others from congruent
-    cells. Of a cell the first ones are taken: they are made in random order.
-
-    Args:
-        source, target: int64[composites], source class of the background, class of the overlay.
-        halves: int64[composites].
-    """
-    report = HALVES.index("report")
-    p, congruent = cells.p[report], round(_CONGRUENT_SHARE * count)
-    harmful = ~cells.congruent & (cells.effect[report] > 0)
-    found: list[int] = []
-    for wanted, most in ((harmful, count - congruent), (cells.congruent & ~np.isnan(p), congruent)):
-        places = np.argwhere(wanted)[np.argsort(p[wanted], kind="stable")]
-        a_cell = max(_A_CELL, -(-most // max(len(places), 1)))
-        chosen: list[int] = []
-        for s, y in places:
-            own = (source == cells.source_class[s]) & (target == y) & (halves == report)
-            chosen += np.flatnonzero(own)[:a_cell].tolist()
-        found += chosen[:most]
-    return np.array(found, dtype=np.int64)
-
-
-def typical(values: np.ndarray) -> int:
-    """The index of the (lower) median of values float[n]."""
-    return int(np.argsort(values, kind="stable")[(len(values) - 1) // 2])
-
-
-@dataclass(frozen=True)
 class Figure:
     """The paper's figure: for each cell three images (PARTS), seen by three models (FIGURE_ROLES).
 
@@ -210,39 +120,10 @@ class Figure:
     panels: dict[str, Panel]
 
 
-PARTS = ("background", "overlay", "composite")
-FIGURE_ROLES = {"source": "source model", "predicted": "fine-tuned", "scratch": "from scratch"}
-
-# What is known of each row of the gallery; NaN where a kind of row has no such number.
-SCORES = {
-    "distraction": ("how far memories pull away from the true class, mean over pairs", "probability"),
-    "distraction_se": ("its standard error over pairs", "probability"),
-    "overlap": ("shared share of the evidence for the predicted class and for the memory", None),
-    "score": ("distraction times overlap", "probability"),
-    "margin": ("true logit minus the best other logit", "logit units"),
-    "removal_effect": ("change of the margin when the memory's region is blurred", "logit units"),
-    "removal_p": ("its one-sided p-value against random shifts of the region", None),
-    "removal_q": ("its Benjamini-Hochberg q-value", None),
-    "ablation_effect": ("change of the margin when the memory's direction is removed", "logit units"),
-    "ablation_p": ("its one-sided p-value against other source classes", None),
-    "ablation_q": ("its Benjamini-Hochberg q-value", None),
-    "without_effect": ("change of the margin in models retrained without the memory", "logit units"),
-    "drop": ("probability of the true class on the overlay alone minus that on the composite", "probability"),
-    "inside_share": ("share of the positive evidence for the true class inside the overlay", None),
-    "cell_effect": ("interference of the composite's pair of classes, report half", "probability"),
-    "cell_q": ("its Benjamini-Hochberg q-value", None),
-}
-
-
 def write_panels(
     path: Path,
-    kinds: Sequence[str],
-    example_ids: Sequence[str],
-    background_ids: Sequence[str],
-    rows: Rows,
+    gallery: Gallery,
     found: dict[str, Panel],
-    scores: dict[str, np.ndarray],
-    congruent: np.ndarray,
     figure: Figure | None,
     source_names: list[str],
     target_names: list[str],
@@ -253,38 +134,51 @@ def write_panels(
     inputs: list,
     device: str,
 ) -> None:
-    """Store the gallery's rows, and the figure's images if there are any.
+    """Store the gallery's rows with their maps, and the figure if there is one.
 
     Args:
-        kinds: 'natural' or 'composite', of each row.
-        background_ids: of composites, the source example behind; '' of natural examples.
-        scores: float[rows], by the names of SCORES.
-        congruent: bool[rows], whether the composite's target class is the one that the memory is bound to.
+        signed: whether maps are signed and add up to logits.
         skipped: why there are no composites; '' if there are.
     """
+    rows, predicted = gallery.rows, found["predicted"].classes
     with store.create(path, KIND, config=config, inputs=inputs, device=device) as out:
         out.attribute("signed", int(signed))
-        out.attribute("skipped", skipped)
-        out.strings("source_class_names", source_names, ["classes"], "source class")
+        if skipped:
+            out.attribute("skipped", skipped)
+        out.strings("source_class_names", source_names, ["source classes"], "source class")
         out.strings("target_class_names", target_names, ["target classes"], "target class")
         dims = ["rows"]
-        out.strings("kind", kinds, dims, "natural example or composite")
-        out.strings("example_ids", example_ids, dims, "target example (of a composite, the overlay's)")
-        out.strings("background_ids", background_ids, dims, "source example behind; '' of natural ones")
-        predicted = found["predicted"].classes
+        for name, words, meaning in (
+            ("kind", gallery.kinds, "natural example or composite"),
+            ("example_ids", gallery.example_ids, "target example (of a composite, the overlay's)"),
+            ("background_ids", gallery.background_ids, "source example behind; '' of natural examples"),
+        ):
+            out.strings(name, words, dims, meaning)
         for name, values, meaning in (
             ("true", rows.true, "index into target_class_names"),
             ("predicted", predicted, "index into target_class_names, by the fine-tuned model"),
             ("memory", rows.memory, "index into source_class_names"),
             ("wrong", predicted != rows.true, "whether the prediction is wrong"),
-            ("congruent", congruent, "whether the memory is bound to the composite's true class"),
+            ("congruent", gallery.congruent, "whether the memory is bound to the composite's true class"),
         ):
             out.array(name, values, dims, meaning)
         for name, (meaning, units) in SCORES.items():
-            out.array(name, scores[name].astype(np.float64), dims, meaning, units)
+            out.array(name, _completed(name, gallery, found), dims, meaning, units)
         _write_maps(out, "", dims, rows.pixels, found)
         if figure is not None:
             _write_figure(out, figure)
+
+
+def _completed(name: str, gallery: Gallery, found: dict[str, Panel]) -> np.ndarray:
+    """A score of the gallery's rows float64[n], with what the maps say where it is not known."""
+    values, unknown = gallery.scores[name], np.isnan(gallery.scores[name])
+    if name == "overlap":
+        return np.where(unknown, seen.intersection(found["predicted"].maps, found["memory"].maps), values)
+    if name == "margin":
+        wrong = found["predicted"].classes != gallery.rows.true
+        lead = found["contrast"].logits
+        return np.where(unknown, np.where(wrong, -lead, lead), values)
+    return values
 
 
 def _write_maps(out: store.Writer, group: str, dims: list[str], pixels, found: dict[str, Panel]) -> None:

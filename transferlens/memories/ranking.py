@@ -23,7 +23,7 @@ from transferlens.memories.removal import Tested
 from transferlens.memories.without import Without
 from transferlens.models.architectures import Network
 from transferlens.seeding import rng_for
-from transferlens.statistics import Interval
+from transferlens.statistics import Interval, percentile_interval
 from transferlens.training import engine
 
 KIND = "ranked examples"
@@ -86,7 +86,7 @@ class Logits:
 
     Attributes:
         target, scratch: float64[n, K], by the fine-tuned model's target head, and the from-scratch model's.
-        memory: float64[n, C], by the source head on the fine-tuned backbone, divided by its temperature.
+        memory: float32[n, C], by the source head on the fine-tuned backbone, divided by its temperature.
     """
 
     target: np.ndarray
@@ -101,10 +101,10 @@ def pair_logits(pair: Pair, temperature: float, images: Images, examples: np.nda
         features = pair.fine_tuned.backbone(batch)
         return torch.cat([pair.fine_tuned.head(features), pair.source_head(features)], 1)
 
-    found = engine.evaluate(both, images).double().cpu().numpy()[examples]
-    scratch = engine.evaluate(pair.scratch, images).double().cpu().numpy()[examples]
-    classes = pair.fine_tuned.head.out_features
-    return Logits(found[:, :classes], found[:, classes:] / temperature, scratch)
+    found = engine.evaluate(both, images).cpu().numpy()[examples]
+    scratch = engine.evaluate(pair.scratch, images).cpu().numpy()[examples]
+    target, memory = np.split(found, [pair.fine_tuned.head.out_features], axis=1)
+    return Logits(target.astype(np.float64), memory / np.float32(temperature), scratch.astype(np.float64))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -289,7 +289,7 @@ def _auc_interval(scores: np.ndarray, failed: np.ndarray, bootstrap: int, rng) -
             return np.mean([_auc(p, f, weights) for p, f in zip(places, failed[usable], strict=True)])
 
     draws = [mean_auc(np.bincount(rng.integers(n, size=n), minlength=n)) for _ in range(bootstrap)]
-    return Interval(mean_auc(np.ones(n)), *np.nanquantile(draws, [0.025, 0.975]))
+    return percentile_interval(mean_auc(np.ones(n)), np.array(draws))
 
 
 def _auc(place: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:

@@ -15,7 +15,7 @@ from torchvision.transforms import functional as pictures
 
 from transferlens import job, store
 from transferlens.seeding import rng_for
-from transferlens.statistics import q_values
+from transferlens.statistics import permutation_p, q_values
 from transferlens.training import memory
 
 # Standard deviation of the blur, as a share of the image's side: 11 pixels of 224.
@@ -59,11 +59,6 @@ _MEANINGS = {
     "removal": ("when the memory's region is blurred", "the same region shifted at random"),
     "ablation": ("when the memory's feature direction is removed", "other source classes' directions"),
 }
-
-
-def permutation_p(observed: float, null: np.ndarray) -> float:
-    """Share of draws, the observed one among them, that are at least as large as the observed one."""
-    return (1 + (null >= observed).sum()) / (1 + len(null))
 
 
 def region(evidence: torch.Tensor, side: int, share: float) -> torch.Tensor:

@@ -1,11 +1,13 @@
 """What models whose source never had the memory make of the examples: the change of their margins."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from transferlens import store
 from transferlens.statistics import mean_interval
+from transferlens.training import outputs, summary
 
 
 @dataclass(frozen=True)
@@ -61,3 +63,13 @@ def change_without(masks: np.ndarray, margins: np.ndarray, full: np.ndarray, mem
                 interval = mean_interval(values)
                 found[1:3, i] = interval.low, interval.high
     return Without(*found)
+
+
+def read_without(path: Path, reference: Path, memory: np.ndarray, examples: np.ndarray) -> Without:
+    """Compare the models of two summaries on the examples at positions int64[n]."""
+    with store.open(path, summary.KIND) as file:
+        masks, margins = file["masks"][:].astype(bool), outputs.Output(file, "raw_margin")[:]
+    with store.open(reference, summary.KIND) as file:
+        full = [label.startswith("full-") for label in store.strings(file["labels"])]
+        of_full = outputs.Output(file, "raw_margin")[:][np.array(full)]
+    return change_without(masks, margins[:, examples], of_full[:, examples], memory)
