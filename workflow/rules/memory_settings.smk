@@ -35,7 +35,8 @@ def memory_transfers(study):
         return []
     if study == "pretrained" and not uses_pretrained():
         return []
-    return [pair for pair in MEMORIES + REMEDIED if pair not in ADAPTATIONS]
+    others = transfers_of(study)
+    return [pair for pair in MEMORIES + REMEDIED if pair not in others]
 
 
 def memory_rows(study):
