@@ -28,6 +28,7 @@ def plan_settings():
             ]
         },
         "memories": MEMORIES + REMEDIED,
+        "first_memories": MEMORIES,
         "outputs": config["influence"]["outputs"],
         "flags": {
             "reuse": bool(config["studies"]["reuse"]),
