@@ -162,17 +162,9 @@ def score(
     with torch.inference_mode():
         logits, _ = memory.in_parts(network, images, _IMAGES_AT_ONCE)
     classes = logits.argmax(1).cpu()
-    random = randomised(network, seed)
-    drawn, of_random = {}, {}
-    for method in job.progress(methods, "class maps", "methods"):
-        drawn[method] = [_maps(network, images, classes, method, layer)]
-        of_random[method] = [_maps(random, images, classes, method, layer)]
-    shape = drawn[methods[0]][0].shape
     rng = rng_for(seed, "random maps")
-    for of in (drawn, of_random):
-        draws = rng.random((_RANDOM_MAPS, *shape), dtype=np.float32)
-        of["random"] = list(torch.from_numpy(draws).to(images.device))
-        of["centre"] = [_centred(images)]
+    drawn = _all_maps(network, images, classes, methods, layer, rng)
+    of_random = _all_maps(randomised(network, seed), images, classes, methods, layer, rng)
     away = baselines(images)
     curves = {name: [] for name in BASELINES}
     values = {name: [] for name in MEASURES}
@@ -185,9 +177,9 @@ def score(
             areas = np.mean([c.areas() for c in found], 0)
             values[f"deletion_{name}"].append(areas[0])
             values[f"insertion_{name}"].append(areas[1])
-        both = np.mean([drops(network, images, m, classes) for m in drawn[method]], 0)
-        values["average_drop"].append(both[0])
-        values["increase"].append(both[1])
+        dropped = np.mean([drops(network, images, m, classes) for m in drawn[method]], 0)
+        values["average_drop"].append(dropped[0])
+        values["increase"].append(dropped[1])
         pairs = list(zip(drawn[method], of_random[method], strict=True))
         similar["spearman"].append(np.mean([spearman(*pair) for pair in pairs], 0))
         similar["ssim"].append(np.mean([ssim(*pair, images.shape[2:]) for pair in pairs], 0))
@@ -203,9 +195,23 @@ def score(
     )
 
 
-def _maps(network, images, classes, method, layer) -> torch.Tensor:
-    found = class_maps.class_maps(network, images, classes.tolist(), method, layer)
-    return torch.from_numpy(found.maps).to(images.device)
+def _all_maps(
+    network: Network,
+    images: torch.Tensor,
+    classes: torch.Tensor,
+    methods: list[str],
+    layer: str | None,
+    rng: np.random.Generator,
+) -> dict[str, list[torch.Tensor]]:
+    """Maps [N, h, w] of every method and control; of the random one several, of the first method's size."""
+    found = {}
+    for method in job.progress(methods, "class maps", "methods"):
+        maps = class_maps.class_maps(network, images, classes.tolist(), method, layer).maps
+        found[method] = [torch.from_numpy(maps).to(images.device)]
+    draws = rng.random((_RANDOM_MAPS, *found[methods[0]][0].shape), dtype=np.float32)
+    found["random"] = list(torch.from_numpy(draws).to(images.device))
+    found["centre"] = [_centred(images)]
+    return found
 
 
 def _centred(images: torch.Tensor) -> torch.Tensor:
