@@ -53,13 +53,13 @@ def main() -> None:
         rows.append(row(f"torchcam {method}, one forward pass", total, ours, given.calls))
     title = (
         f"Maps of {CLASSES:,} classes for {given.images} images, threads: {torch.get_num_threads()}; "
-        f"from the weights, memory grows by {grown:.0f} MB"
+        f"maps from the weights take {grown:.0f} MB beyond the forward pass"
     )
     print_table(title, ["", "CPU seconds", "classes measured", "times the first row"], rows)
 
 
 def row(name: str, total: float, ours: float, measured: int) -> tuple[str, str, str, str]:
-    return name, f"{total:.0f}", str(measured), f"{total / ours:.0f}"
+    return name, f"{total:.0f}", str(measured), f"{total / ours:.3g}"
 
 
 def forward_passes(network, images) -> None:

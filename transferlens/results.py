@@ -218,32 +218,33 @@ class Results:
     def faithfulness(self, target: str, recipe: str) -> xr.Dataset:
         """How well class maps show what predictions depend on, of every method and control.
 
-        `value` (measure, method, image); `mean` and `minus_random` (measure, method) with `_low` and `_high`,
-        and `minus_random_q`; `curve` (baseline, curve, method, image, fraction); `randomised` (likeness,
-        method, image): maps of the trained network against those of one with random weights; `zero` maps.
+        `value` (measure, map_method, image); `mean` and `minus_random` (measure, map_method) with `_low` and
+        `_high`, and `minus_random_q`; `probability` (baseline, curve, map_method, image, fraction) along the
+        curves; `randomised` (likeness, map_method, image): maps of the trained network against those of one
+        with random weights; `zero` maps.
         """
         with self._open(f"faithfulness/{target}/{recipe}.h5", faithfulness_report.KIND) as file:
-            measures, by_image = store.strings(file["measures"]), ("method", "image")
+            measures, by_image = store.strings(file["measures"]), ("map_method", "image")
             curves = [
                 [file[f"curves/{curve}_{name}"][:] for curve in ("deletion", "insertion")]
                 for name in faithfulness.BASELINES
             ]
             variables = {
                 "value": (("measure", *by_image), np.stack([file[f"values/{m}"][:] for m in measures])),
-                "curve": (("baseline", "curve", *by_image, "fraction"), np.array(curves)),
+                "probability": (("baseline", "curve", *by_image, "fraction"), np.array(curves)),
                 "randomised": (
                     ("likeness", *by_image),
                     np.stack([file[f"randomised/{name}/values"][:] for name in faithfulness.RANDOMISED]),
                 ),
                 "zero": (by_image, file["zero"][:]),
-                "minus_random_q": (("measure", "method"), file["minus_random/q"][:]),
+                "minus_random_q": (("measure", "map_method"), file["minus_random/q"][:]),
             }
             for name in ("mean", "minus_random"):
                 for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
-                    variables[name + suffix] = (("measure", "method"), file[f"{name}/{key}"][:])
+                    variables[name + suffix] = (("measure", "map_method"), file[f"{name}/{key}"][:])
             coordinates = {
                 "measure": measures,
-                "method": store.strings(file["methods"]),
+                "map_method": store.strings(file["methods"]),
                 "image": store.strings(file["example_ids"]),
                 "baseline": list(faithfulness.BASELINES),
                 "curve": ["deletion", "insertion"],

@@ -150,17 +150,18 @@ def test_heatmaps_explain_their_logits(results, smoke):
 
 def test_faithfulness_is_measured_on_the_report_half(results, smoke):
     found = results.faithfulness("optdigits", "fixed")
-    assert found.method.values.tolist() == ["CAM", "LayerCAM", "random", "centre"]
+    assert found.map_method.values.tolist() == ["CAM", "LayerCAM", "random", "centre"]
     influence = results.influence("optdigits", "fixed")
     report = influence.example.values[influence.example_half.values == "report"]
     assert len(found.image) == 20
     assert set(found.image.values) <= set(report)
-    change = found.value.sel(method="CAM") - found.value.sel(method="random")
-    np.testing.assert_allclose(change.mean("image"), found.minus_random.sel(method="CAM"), atol=1e-12)
+    change = found.value.sel(map_method="CAM") - found.value.sel(map_method="random")
+    np.testing.assert_allclose(change.mean("image"), found.minus_random.sel(map_method="CAM"), atol=1e-12)
     table = pd.read_csv(smoke / "results/faithfulness/optdigits/fixed.csv")
     row = table.query("method == 'CAM' and measure == 'insertion_blur'")
     area = np.trapezoid(
-        found.curve.sel(baseline="blur", curve="insertion", method="CAM").values.astype(float), found.fraction
+        found.probability.sel(baseline="blur", curve="insertion", map_method="CAM").values.astype(float),
+        found.fraction,
     ).mean()
     assert row["mean"].item() == pytest.approx(area, abs=1e-6)
 
