@@ -61,7 +61,8 @@ def test_a_plan_says_what_the_study_then_uses(smoke, prepared):
         "summaries": ["studies/*/summary/**/*"],
         "influences": ["influence/**/*"],
         "the rest": [
-            f"{name}/**/*" for name in ("analyses", "counterfactual", "heatmaps", "report", "scores")
+            f"{name}/**/*"
+            for name in ("analyses", "counterfactual", "faithfulness", "heatmaps", "report", "scores")
         ],
     }
     compared = 0
@@ -90,6 +91,7 @@ def test_a_plan_says_what_the_study_then_uses(smoke, prepared):
         ],
         [
             "studies={repeated: null, reuse: {architecture: {name: small_resnet, width: 16}}}",
+            "heatmaps={faithfulness: null}",
             "memories=null",
         ],
         ["memories={recipes: [fixed, full], models: 3}", "studies={reference: {shard_size: 2}}"],

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from transferlens import store
+from transferlens.explain import overlays
 from transferlens.memories import panels
 
 matplotlib.use("Agg")
@@ -134,9 +135,7 @@ def blend(image: np.ndarray, evidence: np.ndarray, limit: float, colormap: str) 
     if colormap == "jet":
         if evidence.max() <= 0:
             return picture
-        positive = enlarged(evidence.clip(min=0), image.shape[0])
-        stretched = (positive - positive.min()) / (positive.max() - positive.min() + 1e-8)
-        return 0.6 * picture + 0.4 * colours(stretched**2)[..., :3]
+        return overlays.published(image, evidence.clip(min=0)) / 255
     if evidence.max() <= 0 and colormap == "magma":
         return grey
     relative = (large / limit).clip(-1, 1)

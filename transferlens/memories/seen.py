@@ -45,9 +45,8 @@ class Seen:
         if self.network.pools:
             with torch.no_grad():
                 return evidence.class_evidence(self.activations, head, classes)
-        model = class_maps.TwoHeaded(self.network, head)
-        with torch.enable_grad():
-            found = class_maps.class_maps(model, self.images, classes.tolist(), "source", GRADIENT_METHOD)
+        headed = Network(self.network.backbone, head, self.network.class_map_layer, pools=False)
+        found = class_maps.class_maps(headed, self.images, classes.tolist(), GRADIENT_METHOD)
         return torch.from_numpy(found.maps).to(self.images.device)
 
 

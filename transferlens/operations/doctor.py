@@ -25,7 +25,7 @@ from transferlens.analyses import failures, leakage, small_targets, subpopulatio
 from transferlens.counterfactual import curves, label_mapping
 from transferlens.data import ffcv_files, index
 from transferlens.errors import ArtefactError
-from transferlens.explain import hurt_examples
+from transferlens.explain import faithfulness_report, hurt_examples
 from transferlens.influence import artefact, scores
 from transferlens.memories import composites, interference, panels, probes, ranking
 from transferlens.training import outputs, source, summary
@@ -53,6 +53,7 @@ _KINDS = {
     "memories/*/*/interference.h5": interference.KIND,
     "memories/*/*/ranking.h5": ranking.KIND,
     "memories/*/*/panels.h5": panels.KIND,
+    "faithfulness/*/*.h5": faithfulness_report.KIND,
     "analyses/subpopulations/*/*.h5": subpopulations.KIND,
     "analyses/failures/*/*.h5": failures.KIND,
     "analyses/leakage/*/*.h5": leakage.KIND,

@@ -24,7 +24,7 @@ from transferlens.training import outputs, source, summary, transfer
 
 # Pictures, tables and page of one target and recipe, as measured on configs/smoke.yaml: mostly pictures, the
 # size of which hardly depends on the study.
-_REPORT_BYTES = 1_800_000
+_REPORT_BYTES = 2_100_000
 _SAMPLE_CELLS = 250_000  # models times examples
 _SAMPLE_IMAGES = 64
 
@@ -145,6 +145,7 @@ def count_jobs(given: Mapping) -> dict[str, int]:
         "label_mapping": len({target for target, _ in given["adaptations"]}) * flags["label_mapping"],
         "example_influence": pairs * flags["examples"],
         "leakage": pairs * flags["examples"],
+        "faithfulness": pairs * flags["faithfulness"],
         "reuse": pairs * flags["reuse"],
         "small_targets": len({(given["size_of"][name], recipe) for name, recipe in given["sized"]}),
         "report": 1,
