@@ -202,7 +202,19 @@ def _check_consistency(config: dict[str, Any], schema: Mapping[str, Any]) -> Non
                 f"config: {section}.output is '{settings['output']}', which is not among "
                 f"influence.outputs {config['influence']['outputs']}; add it there"
             )
-    if config["architecture"]["name"] == "vgg16" and config["heatmaps"]["method"] == "CAM":
+    vgg = config["architecture"]["name"] == "vgg16"
+    if vgg and config["influence_maps"]:
+        raise ConfigError(
+            "config: influence_maps need a network ending in pooling and one linear layer, whose class maps "
+            "add up to its logits; architecture.name 'vgg16' does not: set influence_maps: null"
+        )
+    if config["influence_maps"] and config["influence"]["estimator"] == "lasso":
+        raise ConfigError(
+            "config: influence_maps need an estimator that is linear in the outputs, so that maps add up to "
+            "the influence on the logit; influence.estimator 'lasso' is not: use least_squares, "
+            "difference_of_means or ridge"
+        )
+    if vgg and config["heatmaps"]["method"] == "CAM":
         raise ConfigError(
             "config: heatmaps.method is 'CAM', which needs a network ending in pooling and one linear "
             "layer; vgg16 does not: use GradCAM or LayerCAM"
