@@ -45,6 +45,11 @@ def load(**changes):
         ({"studies": {"counterfactual": {"repeats": 9}}}, "studies.reference.repeats is 4"),
         ({"heatmaps": {"output": "raw_margin"}}, "not among influence.outputs"),
         ({"architecture": {"name": "vgg16"}}, "use GradCAM or LayerCAM"),
+        (
+            {"architecture": {"name": "vgg16"}, "heatmaps": {"method": "GradCAM"}, "influence_maps": {}},
+            "'vgg16' does not: set influence_maps: null",
+        ),
+        ({"influence": {"estimator": "lasso"}, "influence_maps": {}}, "'lasso' is not: use least_squares"),
         ({"source_training": {"lr_peak_epoch": 99}}, "after the last of 16 epochs"),
         ({"source_training": {"scale": [1.0, 0.5]}}, "the first must be the smaller"),
         (

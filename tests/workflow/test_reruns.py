@@ -78,6 +78,14 @@ def test_an_analysis_setting_repeats_that_analysis_only(finished):
     assert jobs == {"failures": 1, "report": 1}
 
 
+def test_another_probe_set_makes_the_influence_studys_transfers_again_and_no_others(finished):
+    assert planned(finished, "--config", "influence_maps={shown: 2}") == {"influence_maps": 1, "report": 1}
+    jobs = planned(finished, "--config", "influence_maps={examples: 10}")
+    # Influences are estimated anew, and the counterfactual masks with them.
+    assert jobs["transfer"] == 3 + 1
+    assert jobs["train_source"] == jobs["influence"] == jobs["influence_maps"] == 1
+
+
 def test_smaller_targets_train_no_source_model(finished):
     jobs = planned(finished, "--config", "targets={optdigits: {sizes: [2]}}")
     assert "train_source" not in jobs

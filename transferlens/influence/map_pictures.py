@@ -114,7 +114,7 @@ def _value(file: h5py.File, name: str, at: int, unit: int) -> str:
 
 
 def _overlay(axis: Axes, image: np.ndarray, values: np.ndarray, t: np.ndarray, limit: float):
-    """Cells over the paled grey image, red above zero and blue below; a line around cells with a large |t|."""
+    """Cells over the paled grey image, red above zero, blue below; a line around those with a large |t|."""
     height, width = image.shape[:2]
     everything = (0, width, height, 0)
     axis.imshow(image.mean(2), cmap="gray", vmin=-255, vmax=255, extent=everything)
