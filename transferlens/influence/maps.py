@@ -156,7 +156,7 @@ def _write_maps(
             effects = cell_effects(fitted, part.logit_maps)
             _fill(columns[f"{prefix}logit_map"], start, part.maps, effects)
         done += len(means.labels)
-        found += _significant(effects)
+        found += _significant(effects)  # the last ones: of the classes
         permuted += [_significant(cell_effects(fitted, means.logit_maps[order])) for order in orders]
         cells += effects.effect.size
     out.attribute("share", found / cells)

@@ -304,7 +304,9 @@ def _probed(given: Mapping, target: str, data: Mapping[str, Data]) -> tuple[int,
     """Probe examples of a target (at most its report half), and cells of each one's map."""
     architecture = tuple(sorted(given["studies"]["influence"]["architecture"].items()))
     cells = _cells(architecture, given["input"][target]["resolution"])
-    return min(given["influence_maps"]["examples"], data[target].val // 2), cells
+    select = given["datasets"][target]["settings"]["select_fraction"]
+    report = round(data[target].val * (1 - select))
+    return min(given["influence_maps"]["examples"], report), cells
 
 
 @cache
