@@ -34,15 +34,11 @@ def draw(maps_path: Path, picture: Path, classes: int) -> None:
         )
         for row, axes_of_row in zip(rows, axes, strict=True):
             influence, t = _draw_row(axes_of_row, file, row, limit)
-        figure.colorbar(
-            influence,
-            ax=axes[:, :6],
-            orientation="horizontal",
-            aspect=60,
-            shrink=0.5,
-            label="influence on the logit of the true class, by cell (the bias part spread evenly)",
-        )
-        figure.colorbar(t, ax=axes[:, 6:], orientation="horizontal", aspect=30, shrink=0.8, label="t")
+        of_cells = "influence on the logit of the true class, by cell (the bias part spread evenly)"
+        for shown, columns, label in ((influence, axes[:, :6], of_cells), (t, axes[:, 6:], "t")):
+            figure.colorbar(
+                shown, ax=columns, label=label, orientation="horizontal", fraction=0.15 / len(rows), pad=0.01
+            )
         with store.replace_file(picture) as temporary:
             figure.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
         plt.close(figure)

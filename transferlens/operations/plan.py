@@ -26,7 +26,7 @@ from transferlens.training import outputs, source, summary, transfer
 # size of which hardly depends on the study.
 _REPORT_BYTES = 1_800_000
 # A row (a target class) of the picture of influence maps, as measured there; it is also on the page, as text.
-_MAP_ROW_BYTES = 36_000 * (1 + 4 / 3)
+_MAP_ROW_BYTES = 43_000 * (1 + 4 / 3)
 _SAMPLE_CELLS = 250_000  # models times examples
 _SAMPLE_IMAGES = 64
 
