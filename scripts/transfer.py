@@ -5,7 +5,7 @@ from pathlib import Path
 from transferlens import job
 from transferlens.config import ArchitectureSettings, InputSettings, RecipeSettings
 from transferlens.data import index, pipeline
-from transferlens.training import device, transfer
+from transferlens.training import device, probe, transfer
 
 
 def main(arguments):
@@ -26,6 +26,7 @@ def main(arguments):
         RecipeSettings.of(settings["recipe"]),
         settings["keep_weights"],
         settings["metric"],
+        probe.open_probe(val, **settings["probe"]) if "probe" in settings else None,
         config=settings,
         inputs=[
             arguments.source,

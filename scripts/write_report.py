@@ -19,6 +19,7 @@ def main(arguments):
         settings["studies"],
         settings["analyses"],
         settings["reuse"],
+        settings["influence_maps"],
     )
 
 

@@ -62,6 +62,11 @@ def load(**changes):
             {"architecture": {"name": "vgg16"}, "heatmaps": {"method": "GradCAM", "faithfulness": {}}},
             "heatmaps.faithfulness.methods is 'CAM', which needs",
         ),
+        (
+            {"architecture": {"name": "vgg16"}, "heatmaps": {"method": "GradCAM"}, "influence_maps": {}},
+            "'vgg16' does not: set influence_maps: null",
+        ),
+        ({"influence": {"estimator": "lasso"}, "influence_maps": {}}, "'lasso' is not: use least_squares"),
         ({"heatmaps": {"method": "LayerCam"}}, "'heatmaps.method' is 'LayerCam' (did you mean 'LayerCAM'?)"),
         ({"source_training": {"lr_peak_epoch": 99}}, "after the last of 16 epochs"),
         ({"source_training": {"scale": [1.0, 0.5]}}, "the first must be the smaller"),

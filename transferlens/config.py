@@ -206,6 +206,7 @@ def _check_consistency(config: dict[str, Any], schema: Mapping[str, Any]) -> Non
                 f"influence.outputs {config['influence']['outputs']}; add it there"
             )
     _check_heatmaps(config)
+    _check_influence_maps(config)
 
 
 def _check_heatmaps(config: Mapping[str, Any]) -> None:
@@ -218,6 +219,22 @@ def _check_heatmaps(config: Mapping[str, Any]) -> None:
                 f"config: heatmaps.{key} is 'CAM', which needs a network ending in pooling and one linear "
                 "layer; vgg16 does not: use GradCAM or LayerCAM"
             )
+
+
+def _check_influence_maps(config: Mapping[str, Any]) -> None:
+    if config["influence_maps"] is None:
+        return
+    if config["architecture"]["name"] == "vgg16":
+        raise ConfigError(
+            "config: influence_maps need a network ending in pooling and one linear layer, whose class maps "
+            "add up to its logits; architecture.name 'vgg16' does not: set influence_maps: null"
+        )
+    if config["influence"]["estimator"] == "lasso":
+        raise ConfigError(
+            "config: influence_maps need an estimator that is linear in the outputs, so that maps add up to "
+            "the influence on the logit; influence.estimator 'lasso' is not: use least_squares, "
+            "difference_of_means or ridge"
+        )
 
 
 def _check_override(config: dict, target: str, name: str, schema: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from transferlens.data.index import HALVES
 from transferlens.errors import ArtefactError, nearest
 from transferlens.explain import faithfulness, faithfulness_report, hurt_examples
 from transferlens.influence import artefact as influences
+from transferlens.influence import maps as influence_maps
 from transferlens.influence import scores as influence_scores
 from transferlens.memories import interference, panels, probes, ranking, rows
 from transferlens.training import outputs as stored
@@ -364,6 +365,38 @@ class Results:
             }
             attributes = _attributes(file) | {"layer": file.attrs["layer"]}
             return xr.Dataset(variables, coordinates, attributes)
+
+    def influence_maps(self, target: str, recipe: str) -> xr.Dataset:
+        """Influences of source classes on the logit of the true class of probe examples, cell by cell.
+
+        `logit_map_effect`, `_se`, `_q` (example, source_class, map_y, map_x): on the evidence with the head's
+        bias in every cell; its mean over cells is `logit_effect` (example, source_class). `map_effect` and
+        `_se`: on the evidence alone; its mean plus `bias_effect` is `logit_effect`. The same with `class_` in
+        front (target_class in place of example): on each model's mean over the class's probe examples.
+        `helpful`, `harmful` (target_class): the source classes that the select half names.
+        """
+        with self._open(f"influence_maps/{target}/{recipe}.h5", influence_maps.KIND) as file:
+            cells, variables = ("map_y", "map_x"), {}
+            for group, prefix, axis in (("", "", "example"), ("class/", "class_", "target_class")):
+                for name in ("map", "logit_map", "logit", "bias"):
+                    dims = (axis, "source_class", *cells) if "map" in name else (axis, "source_class")
+                    for key, values in file[f"{group}{name}"].items():
+                        variables[f"{prefix}{name}_{key}"] = (dims, values[:])
+            units, targets = (
+                np.array(store.strings(file[name])) for name in ("unit_names", "target_class_names")
+            )
+            for name in ("helpful", "harmful"):
+                variables[name] = (("target_class",), units[file[f"chosen/{name}"][:]])
+            variables["permuted_share"] = (("permutation",), file["permuted_share"][:])
+            variables["image"] = (("example", "y", "x", "channel"), file["images"][:])
+            coordinates = {
+                "example": store.strings(file["example_ids"]),
+                "example_class": (("example",), targets[file["example_labels"][:]]),
+                "source_class": units,
+                "target_class": targets[file["classes"][:]],
+            }
+            found = {"models": int(file.attrs["models"]), "share": float(file.attrs["share"])}
+            return xr.Dataset(variables, coordinates, _attributes(file) | found)
 
     def source_models(self, study: str) -> xr.Dataset:
         """Masks, accuracies and training logs of a study's source models (not their weights)."""

@@ -13,7 +13,7 @@ from transferlens.config import RecipeSettings
 from transferlens.data.units import Units
 from transferlens.errors import ArtefactError
 from transferlens.studies import Rows
-from transferlens.training import engine, outputs, source, summary, transfer
+from transferlens.training import engine, outputs, probe, source, summary, transfer
 
 FIXED = RecipeSettings("fixed", "eval", replace(TRAINING, epochs=20, lr=0.5))
 
@@ -57,7 +57,7 @@ def shard(textures, tmp_path):
     return train_shard(path, table, train, val, replace(TRAINING, epochs=6))
 
 
-def transferred(shard, textures, path, recipe=FIXED, keep_weights=True):
+def transferred(shard, textures, path, recipe=FIXED, keep_weights=True, probed=None):
     made, train, val = textures
     transfer.transfer_shard(
         path,
@@ -69,6 +69,7 @@ def transferred(shard, textures, path, recipe=FIXED, keep_weights=True):
         recipe,
         keep_weights,
         "global",
+        probed,
         config={},
         inputs=[],
     )
@@ -192,6 +193,46 @@ def test_outputs_are_those_of_the_stored_network(shard, textures, tmp_path):
         correct, halves = file["outputs/correct"][0], made.val.halves
         assert file["accuracy"][0, 1] == correct[halves == 1].mean()
         assert file["accuracy"][0].min() > file["accuracy"][2].max() - 0.2
+
+
+@pytest.mark.parametrize("recipe", [FIXED, RecipeSettings("full", "eval", TRAINING)], ids=["fixed", "full"])
+def test_maps_of_the_probe_set_add_up_to_the_adapted_networks_logits(shard, textures, tmp_path, recipe):
+    made, _, val = textures
+    probed = probe.open_probe(val, 7, seed=3)
+    path = transferred(shard, textures, tmp_path / "t.h5", recipe, probed=probed)
+    assert (made.val.halves[probed.examples] == 1).all()
+    assert sorted(np.bincount(made.val.labels[probed.examples])) == [2, 2, 3]
+    for row in range(3):
+        network, _ = transfer.load_adapted(path, shard, row, ARCHITECTURE)
+        labels = made.val.labels[probed.examples]
+        logits = engine.evaluate(network, val).numpy()[probed.examples, labels]
+        maps, stored = (probe.read([path], f"probe/{name}")[row] for name in ("maps", "logit"))
+        assert maps.shape == (7, 7, 7)
+        bias = network.head.bias.detach().numpy()[labels]
+        np.testing.assert_allclose(stored, logits, atol=1e-4)
+        np.testing.assert_allclose(maps.mean((1, 2)) + bias, logits, atol=1e-4)
+
+
+def test_a_probe_set_has_at_most_the_report_half(textures):
+    made, _, _ = textures
+    chosen = probe.choose(made.val, 1000, seed=0)
+    assert sorted(chosen) == np.flatnonzero(made.val.halves == 1).tolist()
+    assert (np.diff(made.val.labels[chosen]) >= 0).all()
+    assert not np.array_equal(probe.choose(made.val, 6, 0), probe.choose(made.val, 6, 1))
+
+
+def test_shards_with_other_probe_sets_are_refused(shard, textures, tmp_path):
+    _, _, val = textures
+    short = replace(FIXED, training=replace(TRAINING, epochs=1))
+    probes = {n: probe.open_probe(val, n, 0) if n else None for n in (3, 4, 0)}
+    paths = [
+        transferred(shard, textures, tmp_path / f"{n}.h5", short, probed=probed)
+        for n, probed in probes.items()
+    ]
+    with pytest.raises(ArtefactError, match=r"4\.h5: another probe set than in the first shard"):
+        probe.read_examples(paths[:2])
+    with pytest.raises(ArtefactError, match=r"0\.h5: keeps no maps of a probe set"):
+        probe.read_examples(paths[2:])
 
 
 def moved(shard, path, row=0):

@@ -91,6 +91,14 @@ def test_a_smallest_cell_estimates_interference_again_only(finished):
     assert not {"composites", "probe_memories", "transfer"} & jobs.keys()
 
 
+def test_another_probe_set_makes_the_influence_studys_transfers_again_and_no_others(finished):
+    assert planned(finished, "--config", "influence_maps={shown: 2}") == {"influence_maps": 1, "report": 1}
+    jobs = planned(finished, "--config", "influence_maps={examples: 10}")
+    # Influences are estimated anew, and the counterfactual masks with them.
+    assert jobs["transfer"] == 3 + 1
+    assert jobs["train_source"] == jobs["influence"] == jobs["influence_maps"] == 1
+
+
 def test_smaller_targets_train_no_source_model(finished):
     jobs = planned(finished, "--config", "targets={optdigits: {sizes: [2]}}")
     assert "train_source" not in jobs

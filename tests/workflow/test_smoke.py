@@ -189,12 +189,40 @@ def test_faithfulness_is_measured_on_the_report_half(results, smoke):
     assert row["mean"].item() == pytest.approx(area, abs=1e-6)
 
 
+def test_influence_maps_add_up_to_the_influence_on_the_logit(results, smoke):
+    """The map's mean plus the bias part is the same estimator's influence on the networks' own logits."""
+    found = results.influence_maps("optdigits", "fixed")
+    cells = ("map_y", "map_x")
+    assert float(np.abs(found.logit_effect).max()) > 0.1
+    for prefix, axis in (("", "example"), ("class_", "target_class")):
+        logit, bias = found[f"{prefix}logit_effect"], found[f"{prefix}bias_effect"]
+        parts = found[f"{prefix}map_effect"].mean(cells) + bias
+        np.testing.assert_allclose(parts, logit, atol=1e-4)
+        np.testing.assert_allclose(found[f"{prefix}logit_map_effect"].mean(cells), logit, atol=1e-4)
+        assert found[f"{prefix}logit_map_q"].dims[0] == axis
+    shards = sorted(smoke.glob("results/studies/influence/transfer/optdigits/fixed/*.h5"))
+    logits = np.concatenate([h5py.File(path)["probe/logit"][:] for path in shards]).astype(float)
+    masks = results.summary("influence", "optdigits", "fixed", outputs=[]).mask.values
+    np.testing.assert_allclose(found.logit_effect, fitted(masks, logits).T, atol=1e-4)
+
+
+def test_influence_maps_show_what_the_select_half_chose_on_the_report_half(results):
+    found = results.influence_maps("optdigits", "fixed")
+    influence = results.influence("optdigits", "fixed", "p_true")
+    assert set(found.example.values) <= set(influence.example.values[influence.example_half == "report"])
+    assert found.example_class.to_series().value_counts().tolist() == [2] * 10
+    select = influence.sel(half="select").class_effect.sel(target_class=found.target_class.values)
+    assert (found.helpful == select.idxmax("source_class")).all()
+    assert (found.harmful == select.idxmin("source_class")).all()
+    assert 0.02 < float(found.permuted_share.mean()) < 0.1
+
+
 def test_page_is_self_contained_and_says_what_the_tables_say(smoke):
     page = (smoke / "results/report/index.html").read_text()
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", page)
     assert not re.search(r"url\((?!['\"]?(?:#|data:))", page)
     assert page.count("<svg") == 5
-    assert page.count('<img src="data:image/png;base64,') == 3
+    assert page.count('<img src="data:image/png;base64,') == 4
     checks = pd.read_csv(smoke / "results/report/optdigits/fixed/checks.csv")
     assert len(checks) == 3
     for row in checks.itertuples():

@@ -217,3 +217,9 @@ def read_overall(path: Path, output: str) -> dict[str, np.ndarray]:
     """
     with store.open(path, KIND) as file:
         return {key: values[:] for key, values in file[f"{output}/overall"].items()}
+
+
+def read_by_class(path: Path, output: str) -> np.ndarray:
+    """Influences on the mean output of each target class: float64[halves, target classes, units]."""
+    with store.open(path, KIND) as file:
+        return file[f"{output}/class/effect"][:]

@@ -26,7 +26,7 @@ from transferlens.counterfactual import curves, label_mapping
 from transferlens.data import ffcv_files, index
 from transferlens.errors import ArtefactError
 from transferlens.explain import faithfulness_report, hurt_examples
-from transferlens.influence import artefact, scores
+from transferlens.influence import artefact, maps, scores
 from transferlens.memories import composites, interference, panels, probes, ranking
 from transferlens.training import outputs, source, summary
 
@@ -54,6 +54,7 @@ _KINDS = {
     "memories/*/*/ranking.h5": ranking.KIND,
     "memories/*/*/panels.h5": panels.KIND,
     "faithfulness/*/*.h5": faithfulness_report.KIND,
+    "influence_maps/*/*.h5": maps.KIND,
     "analyses/subpopulations/*/*.h5": subpopulations.KIND,
     "analyses/failures/*/*.h5": failures.KIND,
     "analyses/leakage/*/*.h5": leakage.KIND,

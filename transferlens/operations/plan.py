@@ -18,13 +18,15 @@ from transferlens.config import ArchitectureSettings, DatasetSettings
 from transferlens.data import ffcv_files, index, sources
 from transferlens.data.catalogue import CATALOGUE, limited
 from transferlens.errors import TransferlensError
-from transferlens.models import architectures, states
+from transferlens.models import architectures, evidence, states
 from transferlens.studies import Rows
 from transferlens.training import outputs, source, summary, transfer
 
 # Pictures, tables and page of one target and recipe, as measured on configs/smoke.yaml: mostly pictures, the
 # size of which hardly depends on the study.
 _REPORT_BYTES = 2_100_000
+# A row (a target class) of the picture of influence maps, as measured there; it is also on the page, as text.
+_MAP_ROW_BYTES = 43_000 * (1 + 4 / 3)
 _SAMPLE_CELLS = 250_000  # models times examples
 _SAMPLE_IMAGES = 64
 
@@ -146,6 +148,7 @@ def count_jobs(given: Mapping) -> dict[str, int]:
         "example_influence": pairs * flags["examples"],
         "leakage": pairs * flags["examples"],
         "faithfulness": pairs * flags["faithfulness"],
+        "influence_maps": pairs * bool(given["influence_maps"]),
         "reuse": pairs * flags["reuse"],
         "small_targets": len({(given["size_of"][name], recipe) for name, recipe in given["sized"]}),
         "report": 1,
@@ -172,7 +175,8 @@ def stages(given: Mapping, data: Mapping[str, Data]) -> list[Stage]:
         Stage("transfer shards", shards, written + missing),
         Stage("summaries", summaries, written + missing),
         Stage("influences", influence_bytes(given, data), "numbers that are not compressed" + missing),
-        Stage("the rest", len(given["adaptations"]) * _REPORT_BYTES, "pictures of a small study"),
+        Stage("influence maps", map_bytes(given, data), "numbers that are not compressed" + missing),
+        Stage("the rest", rest_bytes(given, data), "pictures of a small study"),
     ]
     if temporary:
         note = "in all; each shard is deleted when its transfers are done"
@@ -295,6 +299,11 @@ def transfer_bytes(given: Mapping, data: Mapping[str, Data]) -> tuple[float | No
             shards += size * rows / models
             summaries += collected * rows / models * summarised
             shards += rows * _kept_networks(given, study, target, recipe, data)
+    probed = given["studies"]["influence"]
+    for target, _ in given["adaptations"] if given["influence_maps"] else []:
+        if data[target].countable:
+            examples, cells = _probed(given, target, data)
+            shards += probed["rows"] * examples * (cells + 1) * 4
     return shards, summaries
 
 
@@ -304,6 +313,38 @@ def transfers_of(study: Mapping) -> Iterator[tuple[str, str, int, bool]]:
         yield target, recipe, study["rows"], True
     for target, recipe in study["memory_transfers"]:
         yield target, recipe, study["memory_rows"], False
+
+
+def _probed(given: Mapping, target: str, data: Mapping[str, Data]) -> tuple[int, int]:
+    """Probe examples of a target (at most its report half), and cells of each one's map."""
+    architecture = tuple(sorted(given["studies"]["influence"]["architecture"].items()))
+    cells = _cells(architecture, given["input"][target]["resolution"])
+    select = given["datasets"][target]["settings"]["select_fraction"]
+    report = round(data[target].val * (1 - select))
+    return min(given["influence_maps"]["examples"], report), cells
+
+
+@cache
+def _cells(architecture: tuple, resolution: int) -> int:
+    """Cells of a network's class maps."""
+    import torch
+
+    with torch.device("meta"):
+        network = architectures.build(ArchitectureSettings.of(dict(architecture)), 2).eval()
+        return evidence.activations(network, torch.zeros(1, 3, resolution, resolution))[0, 0].numel()
+
+
+def map_bytes(given: Mapping, data: Mapping[str, Data]) -> float:
+    """Effects (and errors) on maps of two kinds, q-values of one, of examples and classes; the images."""
+    total = 0.0
+    for target, _ in given["adaptations"] if given["influence_maps"] else []:
+        if data[target].countable:
+            examples, cells = _probed(given, target, data)
+            rows = examples + min(examples, data[target].classes)
+            # Images compress by half or so; a small part of it all.
+            total += rows * given["units"] * (5 * cells + 4) * 4
+            total += examples * 3 * given["input"][target]["resolution"] ** 2 / 2
+    return total
 
 
 def _kept_networks(
@@ -389,6 +430,15 @@ def influence_bytes(given: Mapping, data: Mapping[str, Data]) -> float | None:
         cells = 2 * units * data[name].val * 4 + 5 * 2 * (data[name].classes + 1) * units * 8
         total += len(given["outputs"]) * cells
     return total
+
+
+def rest_bytes(given: Mapping, data: Mapping[str, Data]) -> float:
+    """Pictures, tables and page of all targets and recipes."""
+    rows = 0
+    if given["influence_maps"]:
+        shown = given["influence_maps"]["shown"]
+        rows = sum(min(shown, data[target].classes or shown) for target, _ in given["adaptations"])
+    return len(given["adaptations"]) * _REPORT_BYTES + rows * _MAP_ROW_BYTES
 
 
 def report(given: Mapping, data: Mapping[str, Data], hours: Mapping, device: str) -> Iterator[str]:

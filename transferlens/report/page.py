@@ -53,6 +53,7 @@ class Section:
     reuse: str  # what influences are reused for
     analyses: dict[str, str]  # name: data URI of its picture
     finer: list[dict]  # finer classes found by influences
+    maps: dict  # of influence maps: the picture as a data URI, and what its caption tells; empty for none
 
 
 def write_page(
@@ -66,10 +67,13 @@ def write_page(
     studies: list[str],
     analyses: dict[str, list[str]],
     reuse: str,
+    influence_maps: bool,
 ) -> None:
     """Write `index.html` from a results folder; figures are read from the `report` folder beside it."""
     sections = [
-        _section(results, path.parent, t, r, output, "pretrained" in studies, analyses[t], reuse)
+        _section(
+            results, path.parent, t, r, output, "pretrained" in studies, analyses[t], reuse, influence_maps
+        )
         for t, r in adaptations
     ]
     provenance = _provenance(results, *adaptations[0])
@@ -104,6 +108,7 @@ def _section(
     pretrained: bool,
     analyses: list[str],
     reuse: str,
+    influence_maps: bool,
 ) -> Section:
     influence = results.influence(target, recipe, output)
     counterfactual = results.counterfactual(target, recipe)
@@ -132,6 +137,7 @@ def _section(
         reuse,
         {name: _inline_png(picture) for name, picture in pictures.items()},
         _finer_classes(results, target, recipe),
+        _maps(results, target, recipe) if influence_maps else {},
     )
 
 
@@ -172,6 +178,16 @@ def _singles_text(counterfactual: xr.Dataset) -> str:
         f"{found['reliability']:.0%} of the predictions' variance is not estimation error; errors in them "
         "draw the slope towards zero."
     )
+
+
+def _maps(results: Results, target: str, recipe: str) -> dict:
+    found = results.influence_maps(target, recipe)
+    return {
+        "picture": _inline_png(results.folder / "influence_maps" / target / f"{recipe}.png"),
+        "models": found.attrs["models"],
+        "share": f"{found.attrs['share']:.1%}",
+        "permuted": f"{float(found.permuted_share.mean()):.1%}",
+    }
 
 
 def _finer_classes(results: Results, target: str, recipe: str) -> list[dict]:

@@ -17,7 +17,9 @@ from transferlens.models.architectures import Network
 from transferlens.seeding import seed_for
 from transferlens.training import device as devices
 from transferlens.training import engine, memory, outputs
+from transferlens.training import probe as probes
 from transferlens.training import source as sources
+from transferlens.training.probe import Probe
 
 
 def transfer_shard(
@@ -30,6 +32,7 @@ def transfer_shard(
     recipe: RecipeSettings,
     keep_weights: bool,
     metric: str,
+    probe: Probe | None = None,
     *,
     config: dict,
     inputs: list,
@@ -39,6 +42,7 @@ def transfer_shard(
     Args:
         keep_weights: also store the whole adapted network (when the recipe changes the backbone).
         metric: what accuracy is on this target, as in `outputs.accuracies`.
+        probe: examples whose evidence maps are kept of every model; None for none.
     """
     with (
         memory.named(train.device, recipe.training.batch_size, train.settings.resolution),
@@ -59,6 +63,8 @@ def transfer_shard(
             network.eval()
             _save_outputs(out, i, engine.evaluate(network, val), target, val.labels, metric)
             _save_network(out, i, network, len(rows), changes_backbone(recipe), keep_weights)
+            if probe:
+                probes.save(out, i, network, probe, len(rows))
 
 
 def changes_backbone(recipe: RecipeSettings) -> bool:

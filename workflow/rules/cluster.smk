@@ -13,6 +13,7 @@ TORCH_RULES = {
     "rank_examples",
     "memory_panels",
     "faithfulness",
+    "influence_maps",
 }
 
 

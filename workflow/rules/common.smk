@@ -309,10 +309,31 @@ def metric_of(dataset):
     return config["datasets"][name]["metric"] or catalogue.usual_metric(images_of(dataset)[0])
 
 
+def keeps_maps(wildcards):
+    """Whether a transfer keeps the evidence maps of the probe set."""
+    probed = config["influence_maps"] and wildcards.study == "influence"
+    return bool(probed) and (wildcards.target, wildcards.recipe) in ADAPTATIONS
+
+
+def probe_code(wildcards):
+    """What decides the maps, for those transfers that keep some."""
+    return (
+        {"probe": code("transfer.py", "models/evidence.py", "training/probe.py")[1:]}
+        if keeps_maps(wildcards)
+        else {}
+    )
+
+
+def probe_settings():
+    return {"examples": config["influence_maps"]["examples"], "seed": config["seed"]}
+
+
 def transfer_settings(wildcards):
     target = SIZES.get(wildcards.target, (wildcards.target,))[0]
     return dumps(
         {
+            # Only where it is kept: a change of the probe set makes no other transfer again.
+            **({"probe": probe_settings()} if keeps_maps(wildcards) else {}),
             "architecture": architecture_of(wildcards.study),
             "input": input_of(target),
             "recipe": configuration.recipe(config, target, wildcards.recipe),
@@ -327,6 +348,23 @@ def summary_shards(wildcards):
     pattern = "results/studies/{{study}}/transfer/{target}/{recipe}/{{shard}}.h5"
     of_target = pattern.format(target=wildcards.target, recipe=wildcards.recipe)
     return study_shards(wildcards.study, of_target)
+
+
+def influence_shards(wildcards):
+    """The influence study's transfers, with the maps of the probe set."""
+    pattern = "results/studies/{{study}}/transfer/{target}/{recipe}/{{shard}}.h5"
+    return study_shards("influence", pattern.format(**dict(wildcards.items())))
+
+
+def influence_maps_settings(wildcards):
+    return dumps(
+        {
+            "estimator": config["influence"]["estimator"],
+            "output": config["report"]["output"],
+            "shown": config["influence_maps"]["shown"],
+            "input": input_of(wildcards.target),
+        }
+    )
 
 
 def influence_settings(wildcards):
@@ -477,6 +515,7 @@ def report_settings():
             "analyses": {target: analyses_of(target) for target, _ in ADAPTATIONS},
             "studies": list(STUDIES),
             "reuse": reuse_text(),
+            "influence_maps": config["influence_maps"] is not None,
         }
     )
 
@@ -500,6 +539,11 @@ def per_adaptation(*patterns):
 def pretrained_summaries(wildcards):
     pattern = "results/studies/pretrained/summary/{target}/{recipe}.h5"
     return per_adaptation(pattern) if config["studies"]["pretrained"] else []
+
+
+def influence_map_pictures(wildcards):
+    pattern = "results/influence_maps/{target}/{recipe}.png"
+    return per_adaptation(pattern) if config["influence_maps"] else []
 
 
 def date_back():

@@ -37,6 +37,7 @@ def plan_settings():
             "label_mapping": "label_mapping" in config["studies"]["counterfactual"]["orders"],
         },
         "studies": {name: planned_study(name) for name in STUDIES},
+        "influence_maps": config["influence_maps"],
     }
     return dumps(settings)
 

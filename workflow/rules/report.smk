@@ -92,6 +92,7 @@ rule report:
         figures=per_adaptation("results/report/{target}/{recipe}/influence_matrix.svg"),
         heatmaps=per_adaptation("results/heatmaps/{target}/{recipe}.png"),
         faithfulness=faithfulness_pictures,
+        maps=influence_map_pictures,
         analyses=analysis_pictures,
         pretrained=pretrained_summaries,
         memories=memory_results,

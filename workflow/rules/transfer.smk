@@ -3,6 +3,7 @@
 
 rule transfer:
     input:
+        unpack(probe_code),
         # Most jobs of a large run are transfers, and planning takes as long as their inputs are many. The
         # manifests of FFCV files come with these; a change of code shared with train_source, with the models.
         index="results/data/{target}/index.h5",
