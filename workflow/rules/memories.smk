@@ -27,7 +27,7 @@ rule probe_memories:
     resources:
         gpu=1,
     params:
-        settings=probe_settings,
+        settings=memory_probe_settings,
         models=pair_arguments,
         overlap=lambda wildcards, input: (
             f"--overlap {input.overlap}" if "overlap" in input.keys() else ""

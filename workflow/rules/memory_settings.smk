@@ -104,7 +104,7 @@ def network_settings(wildcards):
     }
 
 
-def probe_settings(wildcards):
+def memory_probe_settings(wildcards):
     given = config["memories"]
     overlap = given["overlap"]
     recipe = configuration.recipe(config, wildcards.target, wildcards.recipe)
