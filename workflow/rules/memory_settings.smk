@@ -126,7 +126,7 @@ def compared_influences(wildcards):
 
 def without_summaries(wildcards):
     """Summaries of the models without a memory and of those to compare them with, where there are any."""
-    study = f"without-{wildcards.target}-{wildcards.recipe}"
+    study = f"without-memories-{wildcards.target}-{wildcards.recipe}"
     if study not in STUDIES:
         return {}
     where = f"summary/{wildcards.target}/{wildcards.recipe}.h5"
