@@ -19,8 +19,16 @@ def plan_settings():
             f"{target}/{recipe}": configuration.recipe(
                 config, SIZES.get(target, (target,))[0], recipe
             )
-            for target, recipe in [*ADAPTATIONS, *sized_adaptations(), *reused_adaptations()]
+            for target, recipe in [
+                *ADAPTATIONS,
+                *sized_adaptations(),
+                *reused_adaptations(),
+                *MEMORIES,
+                *REMEDIED,
+            ]
         },
+        "memories": MEMORIES + REMEDIED,
+        "compared_memories": MEMORIES,
         "outputs": config["influence"]["outputs"],
         "flags": {
             "reuse": bool(config["studies"]["reuse"]),
@@ -59,7 +67,9 @@ def planned_study(name):
         "share": share_seen(name),
         "temporary": name in TEMPORARY_WEIGHTS,
         "keeps_networks": keeps_networks(name),
-        "transfers": list(dict.fromkeys(transfers_of(name))),
+        "transfers": list(dict.fromkeys(transfers_of(name) + summarised_memories(name))),
+        "memory_transfers": memory_transfers(name),
+        "memory_rows": memory_rows(name),
     }
 
 
