@@ -45,6 +45,22 @@ def test_a_counterfactual_setting_never_retrains_the_influence_study(finished):
     assert jobs["counterfactual"] == jobs["figures"] == jobs["report"] == 1
 
 
+def test_another_memory_left_out_trains_its_models_alone(finished):
+    jobs = planned(finished, "--config", "memories={without: 2}")
+    assert jobs["draw_masks"] == jobs["train_source"] == jobs["transfer"] == 2  # eight models, six a shard
+    assert jobs["summary"] == jobs["rank_examples"] == jobs["agreement"] == jobs["report"] == 1
+    assert not {"influence", "probe_memories", "composites", "interference"} & jobs.keys()
+
+
+@pytest.mark.parametrize("setting", ["models: 3", "strongest: 4", "permutations: 300", "repeats: 1"])
+def test_a_memory_setting_never_retrains_the_influence_study(finished, setting):
+    jobs = planned(finished, "--config", f"memories={{{setting}}}")
+    assert jobs["agreement"] == 1
+    # At most the models without a memory, of which other ones may now be the most distracting.
+    assert jobs["train_source"] == jobs["draw_masks"] == 1
+    assert not {"influence", "score", "counterfactual"} & jobs.keys()
+
+
 def test_more_models_train_only_the_new_shards(finished):
     jobs = planned(finished, "--config", "studies={influence: {models: 64}}")
     new_influence, removal = 1, 1  # a changed ranking changes the counterfactual masks
