@@ -11,7 +11,8 @@ def memory_file(name, pairs=MEMORIES):
 
 def memory_results(wildcards):
     """The last files of the study of memories; none without one."""
-    return memory_file("interference.h5", MEMORIES + REMEDIED)
+    last = [path for name in ("panels.h5", "agreement.h5") for path in memory_file(name)]
+    return memory_file("interference.h5", MEMORIES + REMEDIED) + last
 
 
 def uses_pretrained():
@@ -138,6 +139,35 @@ def interference_settings(wildcards):
     return dumps({"seed": config["seed"], **{key: given[key] for key in keys}})
 
 
+def without_files(wildcards):
+    """Summaries of models whose source lacks one class, and of the full-source ones, where there are such."""
+    of_run = (wildcards.target, wildcards.recipe)
+    study = "without-memories-{}-{}".format(*of_run)
+    if study not in STUDIES:
+        return {}
+    summary = "results/studies/{}/summary/{}/{}.h5"
+    return {
+        "without": summary.format(study, *of_run),
+        "reference": summary.format("reference", *of_run),
+    }
+
+
+def without_arguments(wildcards, input):
+    """The same as arguments of a script."""
+    return " ".join(f"--{name} {input[name]}" for name in without_files(wildcards))
+
+
+def ranking_settings(wildcards):
+    keys = ("removal", "bootstrap", "permutations")
+    given = {key: config["memories"][key] for key in keys}
+    return dumps({**network_settings(wildcards), **given})
+
+
+def panel_settings(wildcards):
+    given = {key: config["memories"][key] for key in ("examples", "colormap")}
+    return dumps({**network_settings(wildcards), **given})
+
+
 def influence_recipe(target, recipe):
     """The recipe whose influences memories are compared with: their own, or the target's first."""
     recipes = config["targets"][target]["recipes"]
@@ -147,16 +177,6 @@ def influence_recipe(target, recipe):
 def compared_influences(wildcards):
     recipe = influence_recipe(wildcards.target, wildcards.recipe)
     return {"influence": f"results/influence/{wildcards.target}/{recipe}.h5"}
-
-
-def without_summaries(wildcards):
-    """Summaries of the models without a memory and of those to compare them with, where there are any."""
-    study = f"without-memories-{wildcards.target}-{wildcards.recipe}"
-    if study not in STUDIES:
-        return {}
-    where = f"summary/{wildcards.target}/{wildcards.recipe}.h5"
-    names = {"without": study, "reference": "reference"}
-    return {key: f"results/studies/{name}/{where}" for key, name in names.items()}
 
 
 def agreement_settings(wildcards):
