@@ -95,6 +95,19 @@ def test_an_analysis_setting_repeats_that_analysis_only(finished):
     assert jobs == {"failures": 1, "report": 1}
 
 
+def test_other_composites_probe_nothing_again_and_may_leave_out_another_class(finished):
+    jobs = planned(finished, "--config", "memories={composites: {per_cell: 8}}")
+    assert jobs["composites"] == jobs["interference"] == jobs["report"] == 1
+    assert "probe_memories" not in jobs
+    assert jobs["transfer"] == jobs["train_source"] == 1  # models without a memory
+
+
+def test_a_smallest_cell_makes_no_composites_again(finished):
+    jobs = planned(finished, "--config", "memories={smallest_cell: 4}")
+    assert jobs["interference"] == 1
+    assert not {"composites", "probe_memories"} & jobs.keys()
+
+
 def test_smaller_targets_train_no_source_model(finished):
     jobs = planned(finished, "--config", "targets={optdigits: {sizes: [2]}}")
     assert "train_source" not in jobs
