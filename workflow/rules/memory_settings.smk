@@ -11,7 +11,8 @@ def memory_file(name, pairs=MEMORIES):
 
 def memory_results(wildcards):
     """The last files of the study of memories; none without one."""
-    return memory_file("interference.h5", MEMORIES + REMEDIED) + memory_file("panels.h5")
+    last = [path for name in ("panels.h5", "agreement.h5") for path in memory_file(name)]
+    return memory_file("interference.h5", MEMORIES + REMEDIED) + last
 
 
 def uses_pretrained():
@@ -35,8 +36,14 @@ def memory_transfers(study):
         return []
     if study == "pretrained" and not uses_pretrained():
         return []
-    others = transfers_of(study)
+    others = transfers_of(study) + summarised_memories(study)
     return [pair for pair in MEMORIES + REMEDIED if pair not in others]
+
+
+def summarised_memories(study):
+    """(target, recipe) by which all models of a study are transferred, to be compared with others."""
+    retrained = study == "reference" and any(STUDIES[name].memories_of for name in STUDIES)
+    return MEMORIES if retrained else []
 
 
 def memory_rows(study):
@@ -159,3 +166,27 @@ def ranking_settings(wildcards):
 def panel_settings(wildcards):
     given = {key: config["memories"][key] for key in ("examples", "colormap")}
     return dumps({**network_settings(wildcards), **given})
+
+
+def influence_recipe(target, recipe):
+    """The recipe whose influences memories are compared with: their own, or the target's first."""
+    recipes = config["targets"][target]["recipes"]
+    return recipe if recipe in recipes else recipes[0]
+
+
+def compared_influences(wildcards):
+    recipe = influence_recipe(wildcards.target, wildcards.recipe)
+    return {"influence": f"results/influence/{wildcards.target}/{recipe}.h5"}
+
+
+def agreement_settings(wildcards):
+    given = config["memories"]
+    return dumps(
+        {
+            **dict(wildcards.items()),
+            "influence_recipe": influence_recipe(wildcards.target, wildcards.recipe),
+            "output": config["report"]["output"],
+            "seed": config["seed"],
+            **{key: given[key] for key in ("bootstrap", "permutations")},
+        }
+    )
