@@ -5,24 +5,21 @@ import torch
 from torch.nn import functional
 
 
-def box_side(share: float, resolution: int) -> int:
-    """Side of the pasted image in pixels, for a share of the network input's side."""
-    return max(1, round(share * resolution))
+def pasted_side(resolution: int, share: float) -> int:
+    """Side of the pasted image in pixels."""
+    return round(share * resolution)
 
 
-def places(
-    count: int, box: int, resolution: int, placement: str, rng: np.random.Generator, first: int = 0
-) -> np.ndarray:
-    """Left and top edge int64[count, 2] of each pasted image, always whole inside the background.
+def places(count: int, room: int, placement: str, rng: np.random.Generator, first: int = 0) -> np.ndarray:
+    """Left and upper edge of each pasted image, int64[count, 2], from 0 to `room`: always whole.
 
     Args:
-        placement: `random`, or `grid`: the nine places of a 3 x 3 grid in turn, from number `first` on.
+        placement: `random`, or `grid`: nine places in turn, beginning with number `first`.
     """
-    free = resolution - box
     if placement == "random":
-        return rng.integers(0, free + 1, (count, 2))
-    turn = np.arange(first, first + count) % 9
-    return np.rint(np.stack([turn % 3, turn // 3], axis=1) * free / 2).astype(np.int64)
+        return np.stack([rng.integers(0, room + 1, count), rng.integers(0, room + 1, count)], axis=1)
+    thirds, turn = np.array([0, room // 2, room]), np.arange(first, first + count)
+    return np.stack([thirds[turn % 3], thirds[turn // 3 % 3]], axis=1)
 
 
 def resized(images: torch.Tensor, side: int) -> torch.Tensor:
@@ -32,15 +29,18 @@ def resized(images: torch.Tensor, side: int) -> torch.Tensor:
     return functional.interpolate(images, (side, side), mode="bilinear", antialias=True, align_corners=False)
 
 
-def paste(backgrounds: torch.Tensor, overlays: torch.Tensor, corners: np.ndarray, box: int) -> torch.Tensor:
-    """Overlays [N, 3, h, w], shrunk to `box` pixels a side, on backgrounds [N, 3, H, W] at int64[N, 2]."""
+def paste(backgrounds: torch.Tensor, overlays: torch.Tensor, corners: np.ndarray, side: int) -> torch.Tensor:
+    """Overlays [N, 3, h, w], shrunk to `side` pixels a side, on backgrounds [N, 3, H, W] at int64[N, 2]."""
     composites = backgrounds.clone()
-    for i, (overlay, (x, y)) in enumerate(zip(resized(overlays, box), corners, strict=True)):
-        composites[i, :, y : y + box, x : x + box] = overlay
+    x, y = torch.from_numpy(corners).to(backgrounds.device).unbind(1)
+    offsets = torch.arange(side, device=backgrounds.device)
+    images = torch.arange(len(backgrounds), device=backgrounds.device)[:, None, None]
+    rows, columns = (y[:, None] + offsets)[:, :, None], (x[:, None] + offsets)[:, None, :]
+    composites.permute(0, 2, 3, 1)[images, rows, columns] = resized(overlays, side).permute(0, 2, 3, 1)
     return composites
 
 
-def box_cover(corners: np.ndarray, box: int, resolution: int, cells: tuple[int, int]) -> torch.Tensor:
+def box_cover(corners: np.ndarray, side: int, resolution: int, cells: tuple[int, int]) -> torch.Tensor:
     """Share of each cell of a map that lies inside the pasted image, float32[N, h, w].
 
     A map drawn over the image by nearest neighbours would have that share of the cell's pixels in the box.
@@ -49,7 +49,7 @@ def box_cover(corners: np.ndarray, box: int, resolution: int, cells: tuple[int, 
     for axis, count in ((1, cells[0]), (0, cells[1])):
         edges = np.linspace(0, resolution, count + 1)
         start = corners[:, axis, None]
-        overlap = np.minimum(edges[1:], start + box) - np.maximum(edges[:-1], start)
+        overlap = np.minimum(edges[1:], start + side) - np.maximum(edges[:-1], start)
         inside.append(np.clip(overlap, 0, None) / np.diff(edges))
     return torch.from_numpy(inside[0][:, :, None] * inside[1][:, None, :]).float()
 

@@ -18,12 +18,17 @@ def activations(network: Network, images: torch.Tensor) -> torch.Tensor:
     Raises:
         ConfigError: the network's class maps do not add up to its logits.
     """
+    require_pooling(network)
+    return with_activations(network, images)[0]
+
+
+def require_pooling(network: Network) -> None:
+    """Refuse a network whose class maps do not add up to its logits."""
     if not network.pools:
         raise ConfigError(
             "architecture: class maps that add up to logits need a network ending in global average pooling "
             "and one linear layer; this one does not (vgg16): use a gradient method"
         )
-    return with_activations(network, images)[0]
 
 
 def with_activations(network: Network, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
