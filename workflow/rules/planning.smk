@@ -58,7 +58,7 @@ def planned_study(name):
         "step_matched": study.step_matched,
         "share": share_seen(name),
         "temporary": name in TEMPORARY_WEIGHTS,
-        "keeps_networks": name in ("reference", "pretrained"),
+        "keeps_networks": keeps_networks(name),
         "transfers": list(dict.fromkeys(transfers_of(name))),
     }
 
@@ -70,6 +70,8 @@ def share_seen(name):
         return None
     if "keep" in masks:
         return masks["keep"]
+    if "without" in masks:
+        return 1 - 1 / units
     if "ks" not in masks:
         return 0.5  # the whole source and nothing by turns
     picked = len(masks["handpicked"] or [])
@@ -89,6 +91,8 @@ def transfers_of(name):
     pairs = of_study.get(name, ADAPTATIONS)
     if ranked := STUDIES[name].ranked_by:
         pairs = [ranked]
+    if pair := STUDIES[name].memories_of:
+        return [pair]
     if name in ("repeated", "influence", "examples", "pretrained"):
         return pairs
     # Another recipe only: influences are reused with the same source models.
