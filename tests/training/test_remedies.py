@@ -176,15 +176,23 @@ def test_divergence_from_the_clean_prediction():
     torch.testing.assert_close(composite.grad, (q - p) / 2)
 
 
-def test_evidence_outside_the_box():
-    """A map of 2 x 2 cells of 4 pixels; the box covers one cell, and half of its right neighbour."""
-    cover = composites.box_cover(np.array([[0, 0]]), 4, 8, (2, 2))
-    assert cover.tolist() == [[[1, 0], [0, 0]]]
-    cover = composites.box_cover(np.array([[2, 0], [2, 3]]), 4, 8, (2, 2))
-    assert cover.tolist() == [[[0.5, 0.5], [0, 0]], [[0.125, 0.125], [0.375, 0.375]]]
-    evidence = torch.tensor([[[6.0, 2.0], [-9.0, 0.0]]])
-    assert float(remedies.outside(evidence, cover[:1])) == 0.5
-    assert float(remedies.outside(-evidence.abs(), cover[:1])) == 1
+def test_evidence_outside_the_square():
+    """Maps enlarged to 8 pixels a side, by hand: the share of what torch makes of them."""
+    evidence = torch.tensor(
+        [[[6.0, 2.0], [-9.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], [[-1.0, -1.0], [-2.0, 0.0]]]
+    )
+    corners, expected = torch.tensor([[0, 0], [3, 2], [4, 4]]), []
+    for cells, (x, y) in zip(evidence, corners, strict=True):
+        whole = torch.nn.functional.interpolate(cells.relu()[None, None] + 1e-6, (8, 8), mode="bilinear")[
+            0, 0
+        ]
+        expected.append(1 - whole[y : y + 4, x : x + 4].sum() / whole.sum())
+    assert expected[1] == expected[2] == 0.75
+    found = remedies.outside(evidence.requires_grad_(), corners, 4, 8)
+    assert float(found.detach()) == pytest.approx(float(sum(expected)) / 3, rel=1e-5)
+    found.backward()
+    assert evidence.grad[0, 0, 0] < 0 < evidence.grad[0, 0, 1]
+    assert (evidence.grad[2] == 0).all()
 
 
 @pytest.mark.parametrize("kind", ["consistency", "inside"])

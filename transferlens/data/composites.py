@@ -40,22 +40,30 @@ def paste(backgrounds: torch.Tensor, overlays: torch.Tensor, corners: np.ndarray
     return composites
 
 
-def box_cover(corners: np.ndarray, side: int, resolution: int, cells: tuple[int, int]) -> torch.Tensor:
-    """Share of each cell of a map that lies inside the pasted image, float32[N, h, w].
+def inside_share(
+    positive: torch.Tensor, x: torch.Tensor, y: torch.Tensor, side: torch.Tensor | int, resolution: int
+) -> torch.Tensor:
+    """Share [n] of maps' sums that lies inside squares, the maps enlarged to the input's resolution.
 
-    A map drawn over the image by nearest neighbours would have that share of the cell's pixels in the box.
+    Enlarging is linear: how much of each cell's value ends in a range of pixels is known for rows and columns
+    beforehand, and no enlarged map is made. NaN for a map of zeros.
+
+    Args:
+        positive: [n, h, w], maps without negative values.
+        x, y, side: int64[n], the squares in pixels of the input.
     """
-    inside = []
-    for axis, count in ((1, cells[0]), (0, cells[1])):
-        edges = np.linspace(0, resolution, count + 1)
-        start = corners[:, axis, None]
-        overlap = np.minimum(edges[1:], start + side) - np.maximum(edges[:-1], start)
-        inside.append(np.clip(overlap, 0, None) / np.diff(edges))
-    return torch.from_numpy(inside[0][:, :, None] * inside[1][:, None, :]).float()
+    sums = []
+    for starts, cells in ((y, positive.shape[1]), (x, positive.shape[2])):
+        spread = _enlarged(cells, resolution).to(positive)
+        pixels = torch.arange(resolution, device=starts.device)
+        inside = (pixels >= starts[:, None]) & (pixels < (starts + side)[:, None])
+        sums.append((inside.to(positive) @ spread, spread.sum(0)))
+    (rows, all_rows), (columns, all_columns) = sums
+    within = torch.einsum("nhw,nh,nw->n", positive, rows, columns)
+    return within / torch.einsum("nhw,h,w->n", positive, all_rows, all_columns)
 
 
-def inside_share(evidence: torch.Tensor, cover: torch.Tensor) -> torch.Tensor:
-    """Share [N] of the positive evidence [N, h, w] that lies inside the box; 0 where there is none."""
-    positive = evidence.clamp(min=0)
-    whole = positive.sum((1, 2))
-    return (positive * cover).sum((1, 2)) / whole.clamp(min=torch.finfo(whole.dtype).tiny)
+def _enlarged(cells: int, pixels: int) -> torch.Tensor:
+    """float32[pixels, cells]: a line of cells, bilinearly enlarged, is this times it."""
+    lines = torch.eye(cells)[:, None]
+    return functional.interpolate(lines, size=pixels, mode="linear", align_corners=False)[:, 0].T

@@ -20,6 +20,8 @@ from transferlens.models.architectures import Network
 from transferlens.seeding import rng_for, seed_for
 from transferlens.training import engine
 
+_EVEN = 1e-6  # logits
+
 
 @dataclass(frozen=True)
 class Material:
@@ -147,8 +149,8 @@ class _Inside(Remedy):
     def penalty(self, logits, beside, labels, own):
         cells = self._cells[len(logits) :].float()
         found = evidence.class_evidence(cells, self.network.head, labels)
-        cover = composites.box_cover(self.corners, self.side, self.resolution, found.shape[1:])
-        return outside(found, cover.to(found.device))
+        corners = torch.from_numpy(self.corners).to(found.device)
+        return outside(found, corners, self.side, self.resolution)
 
 
 def from_uniform(logits: torch.Tensor) -> torch.Tensor:
@@ -163,9 +165,13 @@ def from_clean(clean: torch.Tensor, composite: torch.Tensor) -> torch.Tensor:
     )
 
 
-def outside(found: torch.Tensor, cover: torch.Tensor) -> torch.Tensor:
-    """Mean share of the positive evidence [N, h, w] that lies outside the box, given its cover [N, h, w]."""
-    return 1 - composites.inside_share(found, cover).mean()
+def outside(found: torch.Tensor, corners: torch.Tensor, side: int, resolution: int) -> torch.Tensor:
+    """Mean share of the positive evidence [N, h, w] that lies outside squares at int64[N, 2].
+
+    A map without positive evidence counts as an even one, and gives no gradient.
+    """
+    positive = found.relu() + _EVEN
+    return 1 - composites.inside_share(positive, *corners.T, side, resolution).mean()
 
 
 _KINDS = {"composites": Remedy, "uniform": _Uniform, "consistency": _Consistency, "inside": _Inside}
