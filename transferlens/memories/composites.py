@@ -132,6 +132,18 @@ def choose(probes: Probes, strongest: int, random: int, seed: int) -> Shortlist:
     return Shortlist(classes, np.isin(classes, drawn))
 
 
+def too_small(resolution: int, settings: Mapping) -> str:
+    """Why no composites are made at this resolution, by schema `memories.composites`; '' if they are."""
+    side = pasted_side(resolution, settings["side"])
+    if side >= settings["smallest_side"]:
+        return ""
+    return (
+        f"at {resolution} px the pasted image has {side} px a side, fewer than "
+        f"memories.composites.smallest_side {settings['smallest_side']}: raise input.resolution or "
+        "memories.composites.side, or lower smallest_side"
+    )
+
+
 def draw(
     shortlist: np.ndarray,
     overlap: np.ndarray,
