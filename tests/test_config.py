@@ -68,6 +68,15 @@ def memories(recipe, remedies, **changes):
             ),
             "recipes.full-uniform: made by memories.remedies",
         ),
+        ({"memories": {"recipes": ["fixde"]}}, "names 'fixde', which is no recipe (did you mean 'fixed'?)"),
+        (
+            {"memories": {"recipes": ["fixed"], "models": 5}},
+            "studies.reference.repeats is 4; raise the latter",
+        ),
+        (
+            {"memories": {"recipes": ["fixed"], "source": "pretrained"}},
+            "name its weights in studies.pretrained",
+        ),
         ({"source_training": {"lr_peak_epoch": 99}}, "after the last of 16 epochs"),
         ({"source_training": {"scale": [1.0, 0.5]}}, "the first must be the smaller"),
         (
