@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transferlens import store
+from transferlens import open_results, store
 from transferlens.memories import agreement, quadrant_figure
 from transferlens.memories.agreement import Cells, Resampling
+from transferlens.memories.retrained import OUTPUTS, Changes, write_without
 
 C, K = 12, 4
 
@@ -215,3 +216,28 @@ def test_examples_whose_memory_harms_them_are_found_in_both_directions():
     effect = np.where(np.arange(C) == strongest[:, None], -1.0, 0)
     pulled = agreement.compare_examples(cells, memory, labels, effect, se, resampling())
     assert pulled["pull_of_harmful"].value == 1
+
+
+def test_the_read_api_labels_the_artefact(cells, tmp_path):
+    path = tmp_path / "memories/t/full/agreement.h5"
+    with store.create(path, agreement.KIND, config=SETTINGS) as out:
+        agreement.write_cells(out, cells)
+        agreement.write_comparisons(out, cells, resampling())
+        agreement.write_examples(out, {"match": agreement.Agreement(0.5, 0.4, 0.6, 0.1, 0.01, 20)})
+        changes = Changes(
+            ["distracting", "random"],
+            np.array([1, 3]),
+            np.arange(6),
+            np.zeros(6, int),
+            {output: np.ones((2, 2, 6)) * [[[2.0]], [[1]]] for output in OUTPUTS},
+        )
+        rng = np.random.default_rng(0)
+        write_without(out, changes, np.array([1, 1, 1, 0, 0, 0]), cells.overlap, 100, rng)
+    found = open_results(tmp_path).memory_agreement("t", "full")
+    assert found.quadrant.sel(source_class="c1", target_class="y") == "hurts, distracts"
+    assert found.influence_q.sel(source_class="c2", target_class="y") == 0.2
+    assert found.correlation_p.sel(pair="binding, coupling") == pytest.approx(2 / 200)
+    assert found.agreement_null_mean.sel(statistic="match") == 0.1
+    assert found.margin_change.sel(left_out="c3") == 1
+    assert found.margin_more.sel(memory="all") == found.p_true_more_low.sel(memory="c1") == 1
+    assert found.memory_examples.sel(memory="c1") == 3

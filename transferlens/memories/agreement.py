@@ -16,7 +16,7 @@ import scipy
 
 from transferlens import store
 from transferlens.data.index import HALVES
-from transferlens.statistics import Interval, mean_interval
+from transferlens.statistics import Interval, mean_interval, permutation_p
 
 KIND = "memory agreement"
 MEASURES = {
@@ -193,9 +193,8 @@ def _tested(value: float, low: float, high: float, null: np.ndarray, n: int) -> 
     null = null[np.isfinite(null)]
     if not np.isfinite(value) or not len(null):
         return NOTHING
-    near = 1e-12 * max(1.0, abs(value))  # sums in another order
-    tail = min((null >= value - near).sum(), (null <= value + near).sum())
-    return Agreement(value, low, high, null.mean(), min(1.0, 2 * (1 + tail) / (1 + len(null))), n)
+    tail = min(permutation_p(value, null), permutation_p(-value, -null))
+    return Agreement(value, low, high, null.mean(), min(1.0, 2 * float(tail)), n)
 
 
 def precision_at(k: int, a: np.ndarray, b: np.ndarray, resampling: Resampling) -> Agreement:

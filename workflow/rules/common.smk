@@ -72,7 +72,7 @@ def study_table():
             )
     for target, recipe in MEMORIES:
         if config["memories"]["without"]:
-            studies[f"without-{target}-{recipe}"] = without_study(target, recipe)
+            studies[f"without-memories-{target}-{recipe}"] = without_study(target, recipe)
     return studies
 
 

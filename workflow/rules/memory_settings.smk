@@ -183,3 +183,37 @@ def comparison_settings(wildcards):
             "bootstrap": config["memories"]["bootstrap"],
         }
     )
+
+
+def influence_recipe(target, recipe):
+    """The recipe whose influences memories are compared with: their own, or the target's first."""
+    recipes = config["targets"][target]["recipes"]
+    return recipe if recipe in recipes else recipes[0]
+
+
+def compared_influences(wildcards):
+    recipe = influence_recipe(wildcards.target, wildcards.recipe)
+    return {"influence": f"results/influence/{wildcards.target}/{recipe}.h5"}
+
+
+def without_summaries(wildcards):
+    """Summaries of the models without a memory and of those to compare them with, where there are any."""
+    study = f"without-memories-{wildcards.target}-{wildcards.recipe}"
+    if study not in STUDIES:
+        return {}
+    where = f"summary/{wildcards.target}/{wildcards.recipe}.h5"
+    names = {"without": study, "reference": "reference"}
+    return {key: f"results/studies/{name}/{where}" for key, name in names.items()}
+
+
+def agreement_settings(wildcards):
+    given = config["memories"]
+    return dumps(
+        {
+            **dict(wildcards.items()),
+            "influence_recipe": influence_recipe(wildcards.target, wildcards.recipe),
+            "output": config["report"]["output"],
+            "seed": config["seed"],
+            **{key: given[key] for key in ("bootstrap", "permutations")},
+        }
+    )
