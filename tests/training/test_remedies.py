@@ -86,7 +86,7 @@ def p_composites(network):
     """Mean p(vertical) of vertical images pasted on images of source class 1."""
     overlays = stripes(torch.zeros(64, dtype=torch.int64), 0.8, seed=5)
     corners = composites.places(64, 15, "random", np.random.default_rng(0))
-    pasted = composites.paste(stripes(torch.ones(64, dtype=torch.int64), 2.0, seed=6), overlays, corners, 13)
+    pasted = remedies.paste(stripes(torch.ones(64, dtype=torch.int64), 2.0, seed=6), overlays, corners, 13)
     with torch.inference_mode():
         return float(network(pasted).softmax(1)[:, 0].mean())
 
@@ -139,7 +139,7 @@ def test_what_joins_a_batch(planted, kind):
     if kind == "uniform":
         assert all((distracting == image).all((1, 2, 3)).any() for image in joined)
         return
-    small = composites.resized(batch, 13)
+    small = remedies.resized(batch, 13)
     for i, (x, y) in enumerate(remedy.corners):
         torch.testing.assert_close(joined[i, :, y : y + 13, x : x + 13], small[i])
         outside = torch.ones(28, 28, dtype=bool)

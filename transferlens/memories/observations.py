@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from transferlens import job
-from transferlens.data.composites import inside_share
 from transferlens.data.pipeline import Images
 from transferlens.memories import composites
 from transferlens.memories.binding import coupling
@@ -16,6 +15,7 @@ from transferlens.memories.probes import Observation, Probes
 from transferlens.memories.retention import recall
 from transferlens.models import evidence
 from transferlens.models.architectures import Network
+from transferlens.models.evidence import inside_share
 from transferlens.training import engine, memory
 
 _BATCH = 256

@@ -99,12 +99,12 @@ class Remedy:
             len(batch), self.resolution - self.side, self.material.placement, self._rng, self._made
         )
         self._made += len(batch)
-        return composites.paste(self._backgrounds(batch), batch, self.corners, self.side)
+        return paste(self._backgrounds(batch), batch, self.corners, self.side)
 
     def _backgrounds(self, batch: torch.Tensor) -> torch.Tensor:
         """As many source images as the batch has, at its resolution."""
         found, _ = next(self._sources)
-        found = composites.resized(found, batch.shape[-1])
+        found = resized(found, batch.shape[-1])
         return found[torch.arange(len(batch), device=found.device) % len(found)]
 
     def loss(self, logits, beside, labels, own) -> torch.Tensor:
@@ -153,6 +153,41 @@ class _Inside(Remedy):
         return outside(found, corners, self.side, self.resolution)
 
 
+def pasted_side(resolution: int, share: float) -> int:
+    """Side of the pasted image in pixels."""
+    return round(share * resolution)
+
+
+def places(count: int, room: int, placement: str, rng: np.random.Generator, first: int = 0) -> np.ndarray:
+    """Left and upper edge of each pasted image, int64[count, 2], from 0 to `room`: always whole.
+
+    Args:
+        placement: `random`, or `grid`: nine places in turn, beginning with number `first`.
+    """
+    if placement == "random":
+        return np.stack([rng.integers(0, room + 1, count), rng.integers(0, room + 1, count)], axis=1)
+    thirds, turn = np.array([0, room // 2, room]), np.arange(first, first + count)
+    return np.stack([thirds[turn % 3], thirds[turn // 3 % 3]], axis=1)
+
+
+def resized(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Images [N, 3, H, W] at another side, bilinear with anti-aliasing; the same if they have it."""
+    if images.shape[-1] == side and images.shape[-2] == side:
+        return images
+    return functional.interpolate(images, (side, side), mode="bilinear", antialias=True, align_corners=False)
+
+
+def paste(backgrounds: torch.Tensor, overlays: torch.Tensor, corners: np.ndarray, side: int) -> torch.Tensor:
+    """Overlays [N, 3, h, w], shrunk to `side` pixels a side, on backgrounds [N, 3, H, W] at int64[N, 2]."""
+    composites = backgrounds.clone()
+    x, y = torch.from_numpy(corners).to(backgrounds.device).unbind(1)
+    offsets = torch.arange(side, device=backgrounds.device)
+    images = torch.arange(len(backgrounds), device=backgrounds.device)[:, None, None]
+    rows, columns = (y[:, None] + offsets)[:, :, None], (x[:, None] + offsets)[:, None, :]
+    composites.permute(0, 2, 3, 1)[images, rows, columns] = resized(overlays, side).permute(0, 2, 3, 1)
+    return composites
+
+
 def from_uniform(logits: torch.Tensor) -> torch.Tensor:
     """Mean divergence KL(uniform || p) of logits [N, C]; 0 where all classes are equally likely."""
     return -logits.log_softmax(1).mean() - np.log(logits.shape[1])
@@ -171,7 +206,7 @@ def outside(found: torch.Tensor, corners: torch.Tensor, side: int, resolution: i
     A map without positive evidence counts as an even one, and gives no gradient.
     """
     positive = found.relu() + _EVEN
-    return 1 - composites.inside_share(positive, *corners.T, side, resolution).mean()
+    return 1 - evidence.inside_share(positive, *corners.T, side, resolution).mean()
 
 
 _KINDS = {"composites": Remedy, "uniform": _Uniform, "consistency": _Consistency, "inside": _Inside}

@@ -11,7 +11,8 @@ def memory_file(name, pairs=MEMORIES):
 
 def memory_results(wildcards):
     """The last files of the study of memories; none without one."""
-    return memory_file("interference.h5", MEMORIES + REMEDIED)
+    compared = memory_file("remedies.h5") if REMEDIES else []
+    return memory_file("interference.h5", MEMORIES + REMEDIED) + compared
 
 
 def uses_pretrained():
