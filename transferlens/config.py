@@ -208,7 +208,6 @@ def _check_consistency(config: dict[str, Any], schema: Mapping[str, Any]) -> Non
         )
     _check_training("source_training", config["source_training"])
     _check_studies(config["studies"])
-    _check_without(config["memories"], config["studies"])
     if config["memories"]:
         _check_memories(config["memories"], config["studies"])
     for section in ("heatmaps", "report", "counterfactual"):
@@ -274,23 +273,6 @@ def _check_studies(studies: Mapping[str, Any]) -> None:
         )
 
 
-def _check_without(memories: Mapping[str, Any] | None, studies: Mapping[str, Any]) -> None:
-    """Retraining without a memory needs a source that is trained here, and full-source models beside it."""
-    if memories is None or not memories["without"]:
-        return
-    if memories["source"] == "pretrained":
-        raise ConfigError(
-            "config: memories.without leaves classes out of the source, but memories.source is pretrained, "
-            "which is not trained here; set memories.without: 0 or memories.source: trained"
-        )
-    repeats, reference = memories["repeats"], studies["reference"]["repeats"]
-    if repeats > reference:
-        raise ConfigError(
-            f"config: memories.repeats is {repeats}, but each repeat is paired with a full-source model and "
-            f"studies.reference.repeats is {reference}; raise the latter"
-        )
-
-
 def _check_memories(memories: Mapping[str, Any], studies: Mapping[str, Any]) -> None:
     models, repeats = memories["models"], studies["reference"]["repeats"]
     if models > repeats:
@@ -302,6 +284,16 @@ def _check_memories(memories: Mapping[str, Any], studies: Mapping[str, Any]) -> 
         raise ConfigError(
             "config: memories.source is 'pretrained', but there is no such model; name its weights in "
             "studies.pretrained.weights"
+        )
+    if memories["source"] == "pretrained" and memories["without"]:
+        raise ConfigError(
+            "config: memories.without leaves classes out of the source, but memories.source is 'pretrained', "
+            "which is not trained here; set memories.without: 0 or memories.source: trained"
+        )
+    if memories["without"] and memories["repeats"] > repeats:
+        raise ConfigError(
+            f"config: memories.repeats is {memories['repeats']}, but each repeat is paired with a "
+            f"full-source model and studies.reference.repeats is {repeats}; raise the latter"
         )
 
 

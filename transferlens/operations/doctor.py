@@ -27,7 +27,7 @@ from transferlens.data import ffcv_files, index
 from transferlens.errors import ArtefactError
 from transferlens.explain import hurt_examples
 from transferlens.influence import artefact, scores
-from transferlens.memories import agreement, composites, interference, probes, remedies
+from transferlens.memories import agreement, composites, interference, panels, probes, ranking, remedies
 from transferlens.training import outputs, source, summary
 
 # Folders with messages and timings, which are no artefacts.
@@ -51,6 +51,8 @@ _KINDS = {
     "memories/*/*/probes.h5": probes.KIND,
     "memories/*/*/composites.h5": composites.KIND,
     "memories/*/*/interference.h5": interference.KIND,
+    "memories/*/*/ranking.h5": ranking.KIND,
+    "memories/*/*/panels.h5": panels.KIND,
     "memories/*/*/agreement.h5": agreement.KIND,
     "memories/*/*/remedies.h5": remedies.KIND,
     "analyses/subpopulations/*/*.h5": subpopulations.KIND,

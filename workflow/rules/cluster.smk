@@ -11,6 +11,8 @@ TORCH_RULES = {
     "heatmaps",
     "probe_memories",
     "composites",
+    "rank_examples",
+    "memory_panels",
 }
 
 

@@ -109,89 +109,100 @@ rule interference:
         " --picture {output.picture} --log {log}"
 
 
-# A transfer beside images of the source: its own rule, as planning takes as long as inputs of transfers are many.
-rule transfer_remedied:
+rule rank_examples:
     input:
-        unpack(remedy_files),
-        index="results/data/{target}/index.h5",
-        train="results/data/{target}/train.beton",
-        val="results/data/{target}/val.beton",
+        unpack(pair_files),
+        unpack(target_val_files),
+        unpack(without_files),
+        script=code("rank_examples.py"),
         code=code(
-            "transfer.py",
-            "data/composites.py",
-            "memories/left_out.py",
-            "training/outputs.py",
-            "training/remedies.py",
-            "training/transfer.py",
+            "rank_examples.py",
+            "statistics.py",
+            "memories/ablation.py",
+            "memories/pairs.py",
+            "memories/ranking.py",
+            "memories/removal.py",
+            "memories/seen.py",
+            "memories/without.py",
         ),
-        source="results/studies/{study}/source/{shard}.h5",
+        probes="results/memories/{target}/{recipe}/probes.h5",
     output:
-        runs="results/studies/{study}/transfer/{target}/{recipe}/{shard}.h5",
+        ranking="results/memories/{target}/{recipe}/ranking.h5",
+        table="results/memories/{target}/{recipe}/ranking.csv",
     log:
-        "results/logs/transfer/{study}-{target}-{recipe}-{shard}.log",
-    benchmark:
-        "results/benchmarks/transfer/{study}-{target}-{recipe}-{shard}.tsv"
-    wildcard_constraints:
-        recipe="|".join(BASE_RECIPES) or "none",
+        "results/logs/rank_examples/{target}-{recipe}.log",
     conda:
         "../../envs/transferlens.yaml"
     resources:
         gpu=1,
     params:
-        settings=remedied_settings,
+        settings=ranking_settings,
+        models=pair_arguments,
+        without=without_arguments,
     message:
-        "Transfer {wildcards.study}, shard {wildcards.shard}, to {wildcards.target} ({wildcards.recipe})"
+        "Rank examples of {wildcards.target} by distraction ({wildcards.recipe})"
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --source {input.source}"
-        " --index {input.index} --train {input.train} --val {input.val}"
-        " --source-index {input.source_index} --source-train {input.source_train}"
-        " --interference {input.interference} --probes {input.probes}"
-        " --out {output.runs} --log {log}"
+        "python {input.script} --settings {params.settings:q} {params.models} {params.without}"
+        " --probes {input.probes} --index {input.index} --val {input.val}"
+        " --out {output.ranking} --table {output.table} --log {log}"
 
 
-ruleorder: transfer_remedied > transfer
-
-
-rule remedies:
+rule memory_panels:
     input:
-        unpack(remedied_results),
-        script=code("compare_remedies.py"),
+        unpack(pair_files),
+        unpack(target_val_files),
+        **source_val_files(),
+        script=code("draw_memories.py"),
         code=code(
-            "compare_remedies.py",
-            "statistics.py",
+            "draw_memories.py",
             "memories/composites.py",
-            "memories/interference.py",
-            "memories/probes.py",
-            "memories/remedies.py",
-            "memories/remedy_figure.py",
+            "memories/drawing.py",
+            "memories/pairs.py",
+            "memories/panels.py",
+            "memories/rows.py",
+            "memories/seen.py",
         ),
+        probes="results/memories/{target}/{recipe}/probes.h5",
+        composites="results/memories/{target}/{recipe}/composites.h5",
+        interference="results/memories/{target}/{recipe}/interference.h5",
+        ranking="results/memories/{target}/{recipe}/ranking.h5",
     output:
-        remedies="results/memories/{target}/{recipe}/remedies.h5",
-        table="results/memories/{target}/{recipe}/remedies.csv",
-        picture=report(
-            "results/memories/{target}/{recipe}/remedies.png",
-            caption="../report/remedies.rst",
+        panels="results/memories/{target}/{recipe}/panels.h5",
+        figure=report(
+            "results/memories/{target}/{recipe}/figure.png",
+            caption="../report/memory_figure.rst",
             category="Memories",
-            labels={"target": "{target}", "recipe": "{recipe}", "figure": "remedies"},
+            labels={"target": "{target}", "recipe": "{recipe}", "figure": "composites"},
+        ),
+        examples=report(
+            "results/memories/{target}/{recipe}/examples.png",
+            caption="../report/memory_examples.rst",
+            category="Memories",
+            labels={"target": "{target}", "recipe": "{recipe}", "figure": "examples"},
         ),
     log:
-        "results/logs/remedies/{target}-{recipe}.log",
+        "results/logs/memory_panels/{target}-{recipe}.log",
     conda:
         "../../envs/transferlens.yaml"
+    resources:
+        gpu=1,
     params:
-        settings=comparison_settings,
+        settings=panel_settings,
+        models=pair_arguments,
     message:
-        "Compare remedies on {wildcards.target} ({wildcards.recipe})"
+        "Draw what distracts on {wildcards.target} ({wildcards.recipe})"
     shell:
-        "python {input.script} --settings {params.settings:q}"
-        " --composites {input.composites} --probes {input.probes}"
-        " --interference {input.interference} --transfers {input.transfers}"
-        " --out {output.remedies} --table {output.table} --picture {output.picture} --log {log}"
+        "python {input.script} --settings {params.settings:q} {params.models}"
+        " --probes {input.probes} --composites {input.composites}"
+        " --interference {input.interference} --ranking {input.ranking}"
+        " --source-index {input.source_index} --source-val {input.source_val}"
+        " --index {input.index} --val {input.val} --out {output.panels}"
+        " --figure {output.figure} --examples {output.examples} --log {log}"
 
 
 rule agreement:
     input:
-        unpack(without_summaries),
+        unpack(without_files),
         unpack(compared_influences),
         script=code("compare_memories.py"),
         code=code(
@@ -219,15 +230,13 @@ rule agreement:
         "../../envs/transferlens.yaml"
     params:
         settings=agreement_settings,
-        retrained=lambda wildcards, input: " ".join(
-            f"--{name} {input[name]}" for name in without_summaries(wildcards)
-        ),
+        without=without_arguments,
     message:
         "Compare memories and influences on {wildcards.target} ({wildcards.recipe})"
     shell:
         "python {input.script} --settings {params.settings:q} --results results"
         " --probes {input.probes} --interference {input.interference} --ranking {input.ranking}"
-        " {params.retrained} --out {output.agreement} --table {output.table}"
+        " {params.without} --out {output.agreement} --table {output.table}"
         " --picture {output.picture} --log {log}"
 
 

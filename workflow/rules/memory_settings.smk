@@ -11,8 +11,9 @@ def memory_file(name, pairs=MEMORIES):
 
 def memory_results(wildcards):
     """The last files of the study of memories; none without one."""
-    compared = memory_file("remedies.h5") if REMEDIES else []
-    return memory_file("interference.h5", MEMORIES + REMEDIED) + compared
+    last = [path for name in ("panels.h5", "agreement.h5") for path in memory_file(name)]
+    last += memory_file("remedies.h5") if REMEDIES else []
+    return memory_file("interference.h5", MEMORIES + REMEDIED) + last
 
 
 def uses_pretrained():
@@ -36,7 +37,14 @@ def memory_transfers(study):
         return []
     if study == "pretrained" and not uses_pretrained():
         return []
-    return [pair for pair in MEMORIES + REMEDIED if pair not in ADAPTATIONS]
+    others = ADAPTATIONS + summarised_memories(study)
+    return [pair for pair in MEMORIES + REMEDIED if pair not in others]
+
+
+def summarised_memories(study):
+    """(target, recipe) by which all models of a study are transferred, to be compared with others."""
+    retrained = study == "reference" and any(STUDIES[name].memories_of for name in STUDIES)
+    return MEMORIES if retrained else []
 
 
 def memory_rows(study):
@@ -132,58 +140,33 @@ def interference_settings(wildcards):
     return dumps({"seed": config["seed"], **{key: given[key] for key in keys}})
 
 
-def remedy_files(wildcards):
-    """What a remedy is made of: the source's training images, and what distracts without the remedy."""
-    files = betons(SOURCE)
-    folder = f"results/memories/{wildcards.target}/{BASE_RECIPES[wildcards.recipe]}"
+def without_files(wildcards):
+    """Summaries of models whose source lacks one class, and of the full-source ones, where there are such."""
+    of_run = (wildcards.target, wildcards.recipe)
+    study = "without-memories-{}-{}".format(*of_run)
+    if study not in STUDIES:
+        return {}
+    summary = "results/studies/{}/summary/{}/{}.h5"
     return {
-        **{f"source_{key}": files[key] for key in ("index", "train")},
-        **{name: f"{folder}/{name}.h5" for name in ("interference", "probes")},
+        "without": summary.format(study, *of_run),
+        "reference": summary.format("reference", *of_run),
     }
 
 
-def remedied_settings(wildcards):
-    """The settings of any transfer, and those of what its remedy is made of."""
-    given = config["memories"]["composites"]
-    return dumps(
-        {
-            **json.loads(transfer_settings(wildcards)),
-            "source_input": input_of(SOURCE),
-            "composites": {key: given[key] for key in ("side", "placement")},
-        }
-    )
+def without_arguments(wildcards, input):
+    """The same as arguments of a script."""
+    return " ".join(f"--{name} {input[name]}" for name in without_files(wildcards))
 
 
-def remedied_recipes(recipe):
-    """A recipe, and those that remedies make of it."""
-    return [recipe, *(f"{recipe}-{remedy}" for remedy in REMEDIES)]
+def ranking_settings(wildcards):
+    keys = ("removal", "bootstrap", "permutations")
+    given = {key: config["memories"][key] for key in keys}
+    return dumps({**network_settings(wildcards), **given})
 
 
-def remedied_results(wildcards):
-    """Of a recipe without and with each remedy: composites, probes, and clean outputs."""
-    recipes = [(wildcards.target, recipe) for recipe in remedied_recipes(wildcards.recipe)]
-    transfers = "results/studies/{}/transfer/{}/{}/{}.h5"
-    models = [("reference", shard) for shard in memory_shards()] + [
-        ("pretrained", "0000")
-    ] * uses_pretrained()
-    return {
-        **{key: memory_file(f"{key}.h5", recipes) for key in ("composites", "probes")},
-        "interference": memory_file("interference.h5", recipes[:1]),
-        "transfers": [
-            transfers.format(study, *pair, shard) for pair in recipes for study, shard in models
-        ],
-    }
-
-
-def comparison_settings(wildcards):
-    return dumps(
-        {
-            **dict(wildcards.items()),
-            "remedies": REMEDIES,
-            "seed": config["seed"],
-            "bootstrap": config["memories"]["bootstrap"],
-        }
-    )
+def panel_settings(wildcards):
+    given = {key: config["memories"][key] for key in ("examples", "colormap")}
+    return dumps({**network_settings(wildcards), **given})
 
 
 def influence_recipe(target, recipe):
@@ -195,16 +178,6 @@ def influence_recipe(target, recipe):
 def compared_influences(wildcards):
     recipe = influence_recipe(wildcards.target, wildcards.recipe)
     return {"influence": f"results/influence/{wildcards.target}/{recipe}.h5"}
-
-
-def without_summaries(wildcards):
-    """Summaries of the models without a memory and of those to compare them with, where there are any."""
-    study = f"without-memories-{wildcards.target}-{wildcards.recipe}"
-    if study not in STUDIES:
-        return {}
-    where = f"summary/{wildcards.target}/{wildcards.recipe}.h5"
-    names = {"without": study, "reference": "reference"}
-    return {key: f"results/studies/{name}/{where}" for key, name in names.items()}
 
 
 def agreement_settings(wildcards):

@@ -28,6 +28,7 @@ def plan_settings():
             ]
         },
         "memories": MEMORIES + REMEDIED,
+        "first_memories": MEMORIES,
         "outputs": config["influence"]["outputs"],
         "flags": {
             "reuse": bool(config["studies"]["reuse"]),
@@ -66,7 +67,7 @@ def planned_study(name):
         "share": share_seen(name),
         "temporary": name in TEMPORARY_WEIGHTS,
         "keeps_networks": keeps_networks(name),
-        "transfers": list(dict.fromkeys(transfers_of(name))),
+        "transfers": list(dict.fromkeys(transfers_of(name) + summarised_memories(name))),
         "memory_transfers": memory_transfers(name),
         "memory_rows": memory_rows(name),
     }
