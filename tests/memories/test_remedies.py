@@ -15,6 +15,7 @@ from transferlens.memories import probes as probing
 from transferlens.memories.binding import Binding
 from transferlens.memories.composites import Composites, Responses, Shortlist, Table
 from transferlens.memories.retention import Retention
+from transferlens.memories.retrained import Changes
 from transferlens.statistics import Interval
 
 SOURCES, TARGETS, PER_CELL, MODELS, EXAMPLES = ["a", "b", "c", "d"], ["y", "z"], 12, 3, 200
@@ -116,6 +117,19 @@ def test_accuracy_and_retention(found):
     for pairs in ("all", "trained", "held out"):
         row = good.loc["retention", pairs]
         assert (row.before, row.after) == (pytest.approx(0.75), pytest.approx(0.375))
+
+
+def test_retraining_without_a_class_is_compared_by_its_accuracy():
+    base = run(0, [0.6] * 4)
+    before = base.clean.correct["fine_tuned"][:2].astype(float)
+    change = np.stack([before * 0, 1 - before])  # leaving out b rights every image
+    left_out = Changes(
+        ["random", "distracting"], np.array([3, 1]), np.arange(EXAMPLES), None, {"correct": change}
+    )
+    found = remedies.compare(base, {}, SIGNIFICANT, 100, 0, left_out)
+    assert found.remedy.tolist() == ["without b"]
+    assert found.after.tolist() == [1.0]
+    assert found.change[0] == pytest.approx(1 - before.mean())
 
 
 def test_a_remedy_that_does_nothing_changes_nothing(found):

@@ -17,6 +17,7 @@ from transferlens.errors import ArtefactError
 from transferlens.memories import composites, interference, probes
 from transferlens.memories.composites import MODELS, Composites
 from transferlens.memories.probes import Probes
+from transferlens.memories.retrained import Changes
 from transferlens.seeding import rng_for
 from transferlens.statistics import pigeonhole_weights, q_values
 from transferlens.training import outputs
@@ -94,7 +95,12 @@ def _repeats(labels: Mapping, kind: str) -> list[str]:
 
 
 def compare(
-    base: Run, remedied: Mapping[str, Run], significant: np.ndarray, bootstrap: int, seed: int
+    base: Run,
+    remedied: Mapping[str, Run],
+    significant: np.ndarray,
+    bootstrap: int,
+    seed: int,
+    left_out: Changes | None = None,
 ) -> pd.DataFrame:
     """One row a remedy, measure and set of pairs of classes.
 
@@ -103,6 +109,8 @@ def compare(
             select half.
         bootstrap: replicates, over models and over images (backgrounds and pasted ones; of retention, source
             classes), the same before and after.
+        left_out: models trained again without a class, the remedy `without <class>`; their accuracy is
+            compared.
 
     Returns:
         remedy, measure, pairs, n (composites, images or source classes), `before`, `after` and `change` each
@@ -115,6 +123,10 @@ def compare(
             rng = rng_for(seed, "remedies", remedy, pairs, *measures)
             for name, row in _paired(measures, factors, bootstrap, rng).items():
                 rows.append({"remedy": remedy, "measure": name, "pairs": pairs, "n": len(factors[0]), **row})
+    for remedy, measures in _of_retrained(base, left_out):
+        factors = [np.arange(len(base.clean.weights))]
+        for name, row in _paired(measures, factors, bootstrap, rng_for(seed, "remedies", remedy)).items():
+            rows.append({"remedy": remedy, "measure": name, "pairs": "all", "n": len(factors[0]), **row})
     table = pd.DataFrame(rows)
     groups = table.groupby(["measure", "pairs"])["p"]
     table["q"] = groups.transform(lambda p: q_values(p.to_numpy()))
@@ -155,6 +167,17 @@ def _comparisons(
         if recognised[0][:, members].any():
             parts = tuple(part[:, members] for part in recognised)
             yield {"retention": parts}, pairs, [np.flatnonzero(members)]
+
+
+def _of_retrained(base: Run, left_out: Changes | None) -> Iterator[tuple[str, dict[str, Measure]]]:
+    """Accuracy of the models without each class that distracts, paired with the full-source ones."""
+    for j in left_out.only("distracting") if left_out else ():
+        name = base.composites.source_names[left_out.classes[j]]
+        repeats = min(len(left_out.change["correct"][j]), len(base.clean.correct["fine_tuned"]))
+        before = base.clean.correct["fine_tuned"][:repeats].astype(np.float64)
+        after = before + left_out.change["correct"][j][:repeats]
+        totals = tuple(base.clean.weights * correct for correct in (np.ones(before.shape), before, after))
+        yield f"without {name}", {"accuracy, fine-tuned": totals}
 
 
 def _in_words(model: str) -> str:

@@ -47,6 +47,7 @@ ruleorder: transfer_remedied > transfer
 rule remedies:
     input:
         unpack(remedied_results),
+        unpack(without_files),
         script=code("compare_remedies.py"),
         code=code(
             "compare_remedies.py",
@@ -56,6 +57,7 @@ rule remedies:
             "memories/probes.py",
             "memories/remedies.py",
             "memories/remedy_figure.py",
+            "memories/retrained.py",
         ),
     output:
         remedies="results/memories/{target}/{recipe}/remedies.h5",
@@ -72,10 +74,11 @@ rule remedies:
         "../../envs/transferlens.yaml"
     params:
         settings=comparison_settings,
+        without=without_arguments,
     message:
         "Compare remedies on {wildcards.target} ({wildcards.recipe})"
     shell:
         "python {input.script} --settings {params.settings:q}"
         " --composites {input.composites} --probes {input.probes}"
-        " --interference {input.interference} --transfers {input.transfers}"
+        " --interference {input.interference} --transfers {input.transfers} {params.without}"
         " --out {output.remedies} --table {output.table} --picture {output.picture} --log {log}"
