@@ -8,21 +8,27 @@ import pandas as pd
 from transferlens import store
 
 # Colours that the colour-blind tell apart (Okabe and Ito), and markers besides.
-_STYLES = {
-    "significant": ("#D55E00", "D", "significant before"),
-    "trained": ("#0072B2", "o", "classes the remedy used"),
-    "held out": ("#56B4E9", "s", "other classes"),
-    "fine-tuned": ("#0072B2", "o", "fine-tuned"),
-    "scratch": ("#999999", "X", "from scratch"),
-    "all": ("#0072B2", "o", "all source classes"),
-}
+_USED, _OTHER, _SCRATCH = ("#0072B2", "o"), ("#56B4E9", "s"), ("#999999", "X")
+# By title, each line's measure, pairs, style and name.
 _PANELS = {
-    "Interference": [("interference", pairs) for pairs in ("significant", "trained", "held out")],
-    "Drop on composites\n(classes the remedy used)": [
-        (f"drop, {model}", "trained") for model in ("fine-tuned", "scratch")
+    "Interference (net of scratch)": [
+        ("interference", "significant", ("#D55E00", "D"), "significant before"),
+        ("interference", "trained", _USED, "classes the remedy used"),
+        ("interference", "held out", _OTHER, "other classes"),
     ],
-    "Accuracy on clean images": [(f"accuracy, {model}", "all") for model in ("fine-tuned", "scratch")],
-    "Retention of the source": [("retention", pairs) for pairs in ("all", "trained")],
+    "Drop on composites": [
+        ("drop, fine-tuned", "trained", _USED, "classes the remedy used"),
+        ("drop, fine-tuned", "held out", _OTHER, "other classes"),
+        ("drop, scratch", "trained", _SCRATCH, "from scratch, classes used"),
+    ],
+    "Accuracy on clean images": [
+        ("accuracy, fine-tuned", "all", _USED, "fine-tuned"),
+        ("accuracy, scratch", "all", _SCRATCH, "from scratch"),
+    ],
+    "Retention of source classes": [
+        ("retention", "trained", _USED, "classes the remedy used"),
+        ("retention", "held out", _OTHER, "other classes"),
+    ],
 }
 _SIGNIFICANT = 0.05
 
@@ -49,14 +55,12 @@ def draw(path: Path, table: pd.DataFrame) -> None:
     plt.close(figure)
 
 
-def _panel(axis, table: pd.DataFrame, remedies: list[str], title: str, shown: list[tuple[str, str]]) -> None:
+def _panel(axis, table: pd.DataFrame, remedies: list[str], title: str, shown: list[tuple]) -> None:
     offsets = np.linspace(-0.22, 0.22, len(shown))
-    for (measure, pairs), offset in zip(shown, offsets, strict=True):
+    for (measure, pairs, (colour, marker), label), offset in zip(shown, offsets, strict=True):
         rows = table[(table["measure"] == measure) & (table["pairs"] == pairs)].set_index("remedy")
-        model = measure.partition(", ")[2]
-        colour, marker, label = _STYLES[model or pairs]
         if len(rows):
-            label += f" (without: {rows['before'].iloc[0]:.2g})"
+            label += f" (before: {rows['before'].iloc[0]:.2f})"
         for remedy, row in rows.iterrows():
             y = remedies.index(remedy) + offset
             axis.plot([row.change_low, row.change_high], [y, y], color=colour, linewidth=1.2)
