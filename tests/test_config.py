@@ -77,6 +77,17 @@ def memories(recipe, remedies, **changes):
             {"memories": {"recipes": ["fixed"], "source": "pretrained"}},
             "name its weights in studies.pretrained",
         ),
+        (
+            {
+                "memories": {"recipes": ["fixed"], "source": "pretrained", "without": 1},
+                "studies": {"pretrained": {"weights": "IMAGENET1K_V1"}},
+            },
+            "which is not trained here; set memories.without: 0",
+        ),
+        (
+            {"memories": {"recipes": ["fixed"], "without": 1, "repeats": 5}},
+            "memories.repeats is 5, but each repeat is paired",
+        ),
         ({"source_training": {"lr_peak_epoch": 99}}, "after the last of 16 epochs"),
         ({"source_training": {"scale": [1.0, 0.5]}}, "the first must be the smaller"),
         (

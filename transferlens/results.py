@@ -215,7 +215,7 @@ class Results:
         """What models adapted by a recipe still see of source classes, and what that does to them.
 
         Retention (source_class): `retained`, accuracy after over accuracy before, with `_low`, `_high`.
-        Binding and coupling (half, source_class, target_class): `binding`, `_se`, `_low`, `_high`, `_p`, `_q`;
+        Binding (half, source_class, target_class): `binding`, `_se`, `_low`, `_high`, `_p`, `_q`; and
         `coupling` (model, source_class, target_class). Interference (half, source_class, target_class), NaN
         where it was not estimated: `interference`, `_low`, `_high`, `_p`, `_q`, `_n`; `gross`, `drop_*`,
         `flips_*`; `congruent` and `overlap` (source_class, target_class). Attributes `note` and `skipped` say

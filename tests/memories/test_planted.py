@@ -112,7 +112,7 @@ def network(features, weights):
 
 
 def pairs(seed, memory, bound):
-    """Pairs of models; only the fine-tuned ones have the row of one source class in that of a target class."""
+    """Pairs of models; only the fine-tuned ones have a source class's row in that of a target class."""
     for model in range(MODELS):
         rng = np.random.default_rng([seed, model])
         features = backbone(rng, range(HUES))

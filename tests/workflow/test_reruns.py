@@ -82,8 +82,8 @@ def test_a_new_recipe_runs_its_transfers_and_below(finished):
     jobs = planned(
         finished,
         "--config",
-        "recipes={wide: {kind: full}}",
-        "targets={optdigits: {recipes: [fixed, wide]}}",
+        "recipes={other: {kind: full}}",
+        "targets={optdigits: {recipes: [fixed, other]}}",
     )
     assert jobs["transfer"] == 1 + 3 + 1 + 1
     assert jobs["train_source"] == 1
