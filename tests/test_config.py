@@ -88,6 +88,10 @@ def memories(recipe, remedies, **changes):
             {"memories": {"recipes": ["fixed"], "without": 1, "repeats": 5}},
             "memories.repeats is 5, but each repeat is paired",
         ),
+        (
+            {"memories": {"recipes": ["fixed"], "composites": {"per_cell": 10}}},
+            "memories.smallest_cell is 20, but a pair of classes gets 10 composites",
+        ),
         ({"source_training": {"lr_peak_epoch": 99}}, "after the last of 16 epochs"),
         ({"source_training": {"scale": [1.0, 0.5]}}, "the first must be the smaller"),
         (

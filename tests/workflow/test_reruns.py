@@ -95,6 +95,20 @@ def test_an_analysis_setting_repeats_that_analysis_only(finished):
     assert jobs == {"failures": 1, "report": 1}
 
 
+def test_other_composites_retrain_only_what_they_choose(finished):
+    """Other classes may now distract most: they are left out of the source, and used by the remedy."""
+    jobs = planned(finished, "--config", "memories={composites: {per_cell: 8}}")
+    assert jobs["composites"] == jobs["interference"] == 2  # without the remedy and with it
+    assert jobs["transfer_remedied"] == jobs["probe_memories"] == jobs["remedies"] == 1
+    assert jobs["train_source"] == jobs["transfer"] == 1
+
+
+def test_a_smallest_cell_estimates_interference_again(finished):
+    jobs = planned(finished, "--config", "memories={smallest_cell: 4}")
+    assert jobs["interference"] == 2
+    assert jobs["composites"] == jobs["probe_memories"] == jobs["train_source"] == 1  # as above
+
+
 def test_smaller_targets_train_no_source_model(finished):
     jobs = planned(finished, "--config", "targets={optdigits: {sizes: [2]}}")
     assert "train_source" not in jobs

@@ -83,6 +83,40 @@ def test_handpicked_models_see_the_classes_picked(results):
     assert set(models.source_class.values[mask]) == {f"digit {d}" for d in range(10)}
 
 
+def test_target_images_alone_are_to_memory_studies_what_they_are_to_transfers(smoke):
+    runs = h5py.File(smoke / "results/studies/reference/transfer/optdigits/full/0000.h5")
+    tried = h5py.File(smoke / "results/memories/optdigits/full/composites.h5")
+    labels, overlays = runs["labels"].asstr()[:].tolist(), tried["overlay"][:]
+    for model, kind in (("fine_tuned", "full"), ("scratch", "scratch")):
+        rows = [labels.index(f"{kind}-{repeat}") for repeat in range(2)]
+        expected = runs["outputs/p_true"][:][rows][:, overlays]
+        np.testing.assert_allclose(tried[f"alone/p_true/{model}"][:], expected, atol=1e-5)
+
+
+def test_memories_count_only_pairs_that_do_not_overlap(results):
+    found = results.memories("optdigits", "full")
+    assert int(found.overlap.sum()) == 10
+    assert found.interference.where(found.overlap).isnull().all()
+    assert int(found.interference_n.where(found.overlap).sum()) == 0
+    assert int(found.interference_n.max()) <= 10
+    estimated = found.interference.notnull()
+    assert ((found.interference_n >= 5) == estimated).all()
+    assert int(estimated.any(["half", "target_class"]).sum()) == 10
+    right = found.accuracy_after.sel(half="report").mean("model") > 0
+    assert (found.retained[right] > 0).all()
+
+
+def test_a_remedy_is_compared_with_models_without_it(results):
+    found = results.memory_remedies("optdigits", "full")
+    np.testing.assert_allclose(found.change, found.after - found.before, atol=1e-12)
+    assert ((found.change_low <= found.change_high) & (found.p > 0)).all()
+    (used,) = found.attrs["classes"].values()
+    assert len(used) == 3
+    assert not any(name.startswith("digit") for name in used)  # these mean the same as target classes
+    assert {"inside", "interference", "retention"} <= {*found.remedy.values, *found.measure.values}
+    assert sum(name.startswith("without ") for name in found.remedy.values) == 1
+
+
 def test_outputs_agree_with_each_other(results):
     summary = results.summary("reference", "optdigits", "fixed")
     probability, margin = summary.p_true.values, summary.margin.values
