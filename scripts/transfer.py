@@ -5,7 +5,8 @@ from pathlib import Path
 from transferlens import job
 from transferlens.config import ArchitectureSettings, InputSettings, RecipeSettings
 from transferlens.data import index, pipeline
-from transferlens.training import device, probe, transfer
+from transferlens.memories import left_out
+from transferlens.training import device, probe, remedies, transfer
 
 
 def main(arguments):
@@ -27,12 +28,31 @@ def main(arguments):
         settings["keep_weights"],
         settings["metric"],
         probe.open_probe(val, **settings["probe"]) if "probe" in settings else None,
+        material_of(arguments, settings, place) if settings["recipe"].get("remedy") else None,
         config=settings,
         inputs=[
             arguments.source,
             arguments.index,
             *(beton.with_suffix(".h5") for beton in (arguments.train, arguments.val)),
+            *(path for path in (arguments.source_index, arguments.interference, arguments.probes) if path),
         ],
+    )
+
+
+def material_of(arguments, settings, place):
+    """What the remedy is made of: training images of the source classes that distract most."""
+    found, given = index.read_index(arguments.source_index), settings["composites"]
+    classes = left_out.remedied_classes(
+        arguments.interference, arguments.probes, settings["recipe"]["remedy"]["classes"]
+    )
+    return remedies.Material(
+        pipeline.open_images(
+            arguments.source_train, found.train, InputSettings.of(settings["source_input"]), place
+        ),
+        classes,
+        [found.class_names[c] for c in classes],
+        given["side"],
+        given["placement"],
     )
 
 
@@ -42,5 +62,10 @@ if __name__ == "__main__":
     parser.add_argument("--index", type=Path, required=True, help="of the target data set")
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--val", type=Path, required=True)
+    remedy = parser.add_argument_group("for a recipe with a remedy")
+    remedy.add_argument("--source-index", type=Path)
+    remedy.add_argument("--source-train", type=Path)
+    remedy.add_argument("--interference", type=Path, help="of the recipe without the remedy")
+    remedy.add_argument("--probes", type=Path, help="of the recipe without the remedy")
     parser.add_argument("--out", type=Path, required=True)
     job.run(main, parser)

@@ -19,6 +19,12 @@ def load(**changes):
     return config.load({**MINIMAL, **changes}, SCHEMA)
 
 
+def memories(recipe, remedies, **changes):
+    """A study of memories with remedies of a recipe."""
+    recipes = {"fixed": {}, "full": {"kind": "full"}}
+    return {"recipes": recipes, "memories": {"recipes": [recipe], "remedies": remedies}, **changes}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -44,6 +50,23 @@ def load(**changes):
         ({"source_training": {"lr": float("inf")}}, "'source_training.lr' is inf (float)"),
         ({"studies": {"counterfactual": {"repeats": 9}}}, "studies.reference.repeats is 4"),
         ({"heatmaps": {"output": "raw_margin"}}, "not among influence.outputs"),
+        (memories("fixed", ["uniform"]), "recipe 'fixed' keeps the source's features; remedies change them"),
+        (
+            memories("ful", ["uniform"]),
+            "memories.recipes names 'ful', which is no recipe (did you mean 'full'?)",
+        ),
+        (memories("full", ["uniforn"]), "'memories.remedies.0' is 'uniforn' (did you mean 'uniform'?)"),
+        (memories("full", ["inside"], architecture={"name": "vgg16"}), "'inside' needs a network ending in"),
+        (
+            memories("full", ["uniform"], targets={"optdigits": {"recipes": ["full-uniform"]}}),
+            "targets.optdigits.recipes names 'full-uniform', which memories.remedies makes",
+        ),
+        (
+            memories(
+                "full", ["uniform"], recipes={"fixed": {}, "full": {"kind": "full"}, "full-uniform": {}}
+            ),
+            "recipes.full-uniform: made by memories.remedies",
+        ),
         ({"memories": {"recipes": ["fixde"]}}, "names 'fixde', which is no recipe (did you mean 'fixed'?)"),
         (
             {"memories": {"recipes": ["fixed"], "models": 5}},

@@ -60,6 +60,13 @@ def _add_remedies(config: dict[str, Any]) -> None:
                     f"config: memories.remedies: recipe '{name}' keeps the source's features; remedies "
                     "change them: name recipes of kind `full` in memories.recipes"
                 )
+            if f"{name}-{remedy}" in known:
+                raise ConfigError(f"config: recipes.{name}-{remedy}: made by memories.remedies; rename it")
+            if remedy == "inside" and config["architecture"]["name"] == "vgg16":
+                raise ConfigError(
+                    "config: memories.remedies: 'inside' needs a network ending in pooling and one linear "
+                    "layer; vgg16 does not: leave it out, or choose another architecture"
+                )
             settings = {"kind": remedy, **config["memories"]["remedy"]}
             config["recipes"][f"{name}-{remedy}"] = {**config["recipes"][name], "remedy": settings}
 
@@ -184,6 +191,11 @@ def _check_consistency(config: dict[str, Any], schema: Mapping[str, Any]) -> Non
                 raise ConfigError(
                     f"config: targets.{target}.recipes names '{name}', which is no recipe"
                     + nearest(name, list(config["recipes"]))
+                )
+            if "remedy" in config["recipes"][name]:
+                raise ConfigError(
+                    f"config: targets.{target}.recipes names '{name}', which memories.remedies makes and "
+                    "compares for itself; leave it out"
                 )
         for name in dict.fromkeys([*use["recipes"], *(config["memories"] or {"recipes": []})["recipes"]]):
             _check_override(config, target, name, schema)

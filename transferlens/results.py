@@ -22,7 +22,7 @@ from transferlens.explain import faithfulness, faithfulness_report, hurt_example
 from transferlens.influence import artefact as influences
 from transferlens.influence import maps as influence_maps
 from transferlens.influence import scores as influence_scores
-from transferlens.memories import agreement, interference, panels, probes, ranking, retrained, rows
+from transferlens.memories import agreement, interference, panels, probes, ranking, remedies, retrained, rows
 from transferlens.training import outputs as stored
 from transferlens.training import source as sources
 from transferlens.training import summary as summaries
@@ -397,6 +397,19 @@ class Results:
             }
             found = {"models": int(file.attrs["models"]), "share": float(file.attrs["share"])}
             return xr.Dataset(variables, coordinates, _attributes(file) | found)
+
+    def memory_remedies(self, target: str, recipe: str) -> xr.Dataset:
+        """What remedies change on the report half; a comparison has a `remedy`, a `measure` and `pairs`.
+
+        `before`, `after` and `change` (comparison), with `_low` and `_high`; `n`, `p`, `q`. The
+        attribute `classes` has the source classes that each remedy used.
+        """
+        with self._open(f"memories/{target}/{recipe}/remedies.h5", remedies.KIND) as file:
+            names = ("remedy", "measure", "pairs")
+            variables = {key: (("comparison",), file[key][:]) for key in file if key not in names}
+            coordinates = {key: (("comparison",), store.strings(file[key])) for key in names}
+            used = {"classes": json.loads(file.attrs["classes"])}
+            return xr.Dataset(variables, coordinates, _attributes(file) | used)
 
     def memory_agreement(self, target: str, recipe: str) -> xr.Dataset:
         """How influence, interference, bindings and weights agree, and what leaving out a memory changes.

@@ -98,7 +98,10 @@ def test_a_plan_says_what_the_study_then_uses(smoke, prepared):
             "heatmaps={faithfulness: null}",
             "memories=null",
         ],
-        ["memories={recipes: [fixed, full], models: 3}", "studies={reference: {shard_size: 2}}"],
+        [
+            "memories={recipes: [fixed, full], models: 3, remedies: []}",
+            "studies={reference: {shard_size: 2}}",
+        ],
     ],
     ids=["smoke", "sizes-blocks-temporary", "reuse-recipe", "reuse-architecture", "memories"],
 )

@@ -95,17 +95,18 @@ def test_an_analysis_setting_repeats_that_analysis_only(finished):
     assert jobs == {"failures": 1, "report": 1}
 
 
-def test_other_composites_probe_nothing_again_and_may_leave_out_another_class(finished):
+def test_other_composites_retrain_only_what_they_choose(finished):
+    """Other classes may now distract most: they are left out of the source, and used by the remedy."""
     jobs = planned(finished, "--config", "memories={composites: {per_cell: 8}}")
-    assert jobs["composites"] == jobs["interference"] == jobs["report"] == 1
-    assert "probe_memories" not in jobs
-    assert jobs["transfer"] == jobs["train_source"] == 1  # models without a memory
+    assert jobs["composites"] == jobs["interference"] == 2  # without the remedy and with it
+    assert jobs["transfer_remedied"] == jobs["probe_memories"] == jobs["remedies"] == 1
+    assert jobs["train_source"] == jobs["transfer"] == 1
 
 
-def test_a_smallest_cell_makes_no_composites_again(finished):
+def test_a_smallest_cell_estimates_interference_again(finished):
     jobs = planned(finished, "--config", "memories={smallest_cell: 4}")
-    assert jobs["interference"] == 1
-    assert not {"composites", "probe_memories"} & jobs.keys()
+    assert jobs["interference"] == 2
+    assert jobs["composites"] == jobs["probe_memories"] == jobs["train_source"] == 1  # as above
 
 
 def test_another_probe_set_makes_the_influence_studys_transfers_again_and_no_others(finished):

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from transferlens import store
+from transferlens.data.composites import pasted_side, places
 from transferlens.data.index import HALVES, Examples
 from transferlens.memories.probes import Probes
 from transferlens.seeding import rng_for
@@ -131,11 +132,6 @@ def choose(probes: Probes, strongest: int, random: int, seed: int) -> Shortlist:
     return Shortlist(classes, np.isin(classes, drawn))
 
 
-def pasted_side(resolution: int, fraction: float) -> int:
-    """Side of the pasted image in pixels."""
-    return round(fraction * resolution)
-
-
 def too_small(resolution: int, settings: Mapping) -> str:
     """Why no composites are made at this resolution, by schema `memories.composites`; '' if they are."""
     side = pasted_side(resolution, settings["side"])
@@ -174,7 +170,7 @@ def draw(
                 rng = rng_for(seed, "composites", half, int(c), int(j))
                 pairs = _pairs(of_source[int(c)], of_target[int(j)], settings["per_cell"], rng)
                 n = len(pairs)
-                x, y = _places(n, resolution - side, settings["placement"], rng)
+                x, y = places(n, resolution - side, settings["placement"], rng).T
                 constant = [np.full(n, value) for value in (c, j)]
                 parts.append([*constant, pairs[:, 0], pairs[:, 1], np.full(n, half), x, y, np.full(n, side)])
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
@@ -193,14 +189,6 @@ def _pairs(first: np.ndarray, second: np.ndarray, count: int, rng: np.random.Gen
     shift = numbers // math.lcm(len(first), len(second))
     i, j = numbers % len(first), (numbers + shift) % len(second)
     return np.stack([rng.permutation(first)[i], rng.permutation(second)[j]], axis=1)
-
-
-def _places(n: int, room: int, placement: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Left and upper edges int64[n], from 0 to `room`."""
-    if placement == "random":
-        return rng.integers(0, room + 1, n), rng.integers(0, room + 1, n)
-    thirds = np.array([0, room // 2, room])
-    return thirds[np.arange(n) % 3], thirds[np.arange(n) // 3 % 3]
 
 
 def shrink(images: np.ndarray, side: int) -> np.ndarray:

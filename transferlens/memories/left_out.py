@@ -42,6 +42,28 @@ def _without_nan(summary, values: np.ndarray) -> np.ndarray:
     return found
 
 
+def remedied_classes(interference: Path, probes: Path, count: int) -> np.ndarray:
+    """The source classes that a remedy uses, int64[classes]: the `count` most distracting, or all there are.
+
+    A class that means the same as a target class is none of them: its images show what the remedy would call
+    uninformative.
+
+    Raises:
+        ConfigError: of no other class it is known how much it distracts.
+    """
+    with store.open(probes, "memory probes") as file:
+        overlapping = file["overlap"][:].any(1)
+    distraction = np.where(overlapping, np.nan, distraction_of_classes(interference, probes))
+    ranked = np.argsort(-np.nan_to_num(distraction, nan=-np.inf), kind="stable")
+    ranked = ranked[: min(count, int(np.isfinite(distraction).sum()))]
+    if not len(ranked):
+        raise ConfigError(
+            "config: memories.remedies: no source class to use: all of which it is known how much they "
+            "distract mean the same as a target class; leave remedies out, or see memories.overlap"
+        )
+    return np.sort(ranked)
+
+
 def check_count(count: int, classes: int) -> None:
     """Refuse to leave out more classes than the source has, half of them as a control.
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from transferlens import job
 from transferlens.data.pipeline import Images
@@ -16,6 +15,7 @@ from transferlens.memories.probes import Observation, Probes
 from transferlens.memories.retention import recall
 from transferlens.models import evidence
 from transferlens.models.architectures import Network
+from transferlens.models.evidence import inside_share
 from transferlens.training import engine, memory
 
 _BATCH = 256
@@ -172,32 +172,3 @@ def _with_evidence(
         memory_probability = remembered.gather(1, classes[:, None])[:, 0]
     probabilities = network.head(features).softmax(1)
     return torch.cat([share[:, None], memory_probability[:, None], probabilities], dim=1)
-
-
-def inside_share(
-    positive: torch.Tensor, x: torch.Tensor, y: torch.Tensor, side: torch.Tensor, resolution: int
-) -> torch.Tensor:
-    """Share [n] of maps' sums that lies inside squares, the maps enlarged to the input's resolution.
-
-    Enlarging is linear: how much of each cell's value ends in a range of pixels is known for rows and columns
-    beforehand, and no enlarged map is made. NaN for a map of zeros.
-
-    Args:
-        positive: [n, h, w], maps without negative values.
-        x, y, side: int64[n], the squares in pixels of the input.
-    """
-    sums = []
-    for starts, cells in ((y, positive.shape[1]), (x, positive.shape[2])):
-        spread = _enlarged(cells, resolution).to(positive)
-        pixels = torch.arange(resolution)
-        inside = (pixels >= starts[:, None]) & (pixels < (starts + side)[:, None])
-        sums.append((inside.to(positive) @ spread, spread.sum(0)))
-    (rows, all_rows), (columns, all_columns) = sums
-    within = torch.einsum("nhw,nh,nw->n", positive, rows, columns)
-    return within / torch.einsum("nhw,h,w->n", positive, all_rows, all_columns)
-
-
-def _enlarged(cells: int, pixels: int) -> torch.Tensor:
-    """float32[pixels, cells]: a line of cells, bilinearly enlarged, is this times it."""
-    lines = torch.eye(cells)[:, None]
-    return functional.interpolate(lines, size=pixels, mode="linear", align_corners=False)[:, 0].T

@@ -7,6 +7,7 @@ logit (Zhou et al. 2016, CAM). One product of matrices gives the maps of all cla
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from transferlens.errors import ConfigError
 from transferlens.models.architectures import Network
@@ -18,12 +19,17 @@ def activations(network: Network, images: torch.Tensor) -> torch.Tensor:
     Raises:
         ConfigError: the network's class maps do not add up to its logits.
     """
+    require_pooling(network)
+    return with_activations(network, images)[0]
+
+
+def require_pooling(network: Network) -> None:
+    """Refuse a network whose class maps do not add up to its logits."""
     if not network.pools:
         raise ConfigError(
             "architecture: class maps that add up to logits need a network ending in global average pooling "
             "and one linear layer; this one does not (vgg16): use a gradient method"
         )
-    return with_activations(network, images)[0]
 
 
 def with_activations(network: Network, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -53,3 +59,32 @@ def class_evidence(
     if classes is None:
         return torch.einsum("cd,ndhw->nchw", head.weight, activations)
     return torch.einsum("nd,ndhw->nhw", head.weight[classes], activations)
+
+
+def inside_share(
+    positive: torch.Tensor, x: torch.Tensor, y: torch.Tensor, side: torch.Tensor | int, resolution: int
+) -> torch.Tensor:
+    """Share [n] of maps' sums that lies inside squares, the maps enlarged to the input's resolution.
+
+    Enlarging is linear: how much of each cell's value ends in a range of pixels is known for rows and columns
+    beforehand, and no enlarged map is made. NaN for a map of zeros.
+
+    Args:
+        positive: [n, h, w], maps without negative values.
+        x, y, side: int64[n], the squares in pixels of the input.
+    """
+    sums = []
+    for starts, cells in ((y, positive.shape[1]), (x, positive.shape[2])):
+        spread = _enlarged(cells, resolution).to(positive)
+        pixels = torch.arange(resolution, device=starts.device)
+        inside = (pixels >= starts[:, None]) & (pixels < (starts + side)[:, None])
+        sums.append((inside.to(positive) @ spread, spread.sum(0)))
+    (rows, all_rows), (columns, all_columns) = sums
+    within = torch.einsum("nhw,nh,nw->n", positive, rows, columns)
+    return within / torch.einsum("nhw,h,w->n", positive, all_rows, all_columns)
+
+
+def _enlarged(cells: int, pixels: int) -> torch.Tensor:
+    """float32[pixels, cells]: a line of cells, bilinearly enlarged, is this times it."""
+    lines = torch.eye(cells)[:, None]
+    return functional.interpolate(lines, size=pixels, mode="linear", align_corners=False)[:, 0].T

@@ -27,7 +27,7 @@ from transferlens.data import ffcv_files, index
 from transferlens.errors import ArtefactError
 from transferlens.explain import faithfulness_report, hurt_examples
 from transferlens.influence import artefact, maps, scores
-from transferlens.memories import agreement, composites, interference, panels, probes, ranking
+from transferlens.memories import agreement, composites, interference, panels, probes, ranking, remedies
 from transferlens.training import outputs, source, summary
 
 # Folders with messages and timings, which are no artefacts.
@@ -56,6 +56,7 @@ _KINDS = {
     "faithfulness/*/*.h5": faithfulness_report.KIND,
     "influence_maps/*/*.h5": maps.KIND,
     "memories/*/*/agreement.h5": agreement.KIND,
+    "memories/*/*/remedies.h5": remedies.KIND,
     "analyses/subpopulations/*/*.h5": subpopulations.KIND,
     "analyses/failures/*/*.h5": failures.KIND,
     "analyses/leakage/*/*.h5": leakage.KIND,

@@ -130,10 +130,13 @@ def count_jobs(given: Mapping) -> dict[str, int]:
     shards = {name: -(-study["rows"] // study["shard_size"]) for name, study in given["studies"].items()}
     temporary = sum(n for name, n in shards.items() if given["studies"][name]["temporary"])
     transfers = {name: len(study["transfers"]) for name, study in given["studies"].items()}
-    for_memories = sum(
-        -(-study["memory_rows"] // study["shard_size"]) * len(study["memory_transfers"])
+    for_memories = [
+        is_remedied(given, *pair)
         for study in given["studies"].values()
-    )
+        for pair in study["memory_transfers"]
+        for _ in range(-(-study["memory_rows"] // study["shard_size"]))
+    ]
+    remedied = sum(is_remedied(given, *pair) for pair in given["memories"])
     pairs, sized, flags = len(given["adaptations"]), len(given["sized"]), given["flags"]
     counts = {
         "dataset": len(given["datasets"]),
@@ -141,7 +144,8 @@ def count_jobs(given: Mapping) -> dict[str, int]:
         "draw_masks": sum(shards.values()),
         "train_source": sum(shards.values()) - temporary,
         "train_temporary_source": temporary,
-        "transfer": sum(shards[name] * n for name, n in transfers.items()) + for_memories,
+        "transfer": sum(shards[name] * n for name, n in transfers.items()) + for_memories.count(False),
+        "transfer_remedied": for_memories.count(True),
         "summary": sum(transfers.values()),
         "influence": pairs + sized,
         "label_mapping": len({target for target, _ in given["adaptations"]}) * flags["label_mapping"],
@@ -151,6 +155,7 @@ def count_jobs(given: Mapping) -> dict[str, int]:
         "influence_maps": pairs * bool(given["influence_maps"]),
         "reuse": pairs * flags["reuse"],
         "small_targets": len({(given["size_of"][name], recipe) for name, recipe in given["sized"]}),
+        "remedies": (len(given["memories"]) - remedied) * bool(remedied),
         "report": 1,
     }
     each = ("score", "counterfactual", "heatmaps", "subpopulations", "failures", "figures")
@@ -159,6 +164,11 @@ def count_jobs(given: Mapping) -> dict[str, int]:
     first = ("rank_examples", "memory_panels", "agreement")
     counts |= dict.fromkeys(first, len(given["first_memories"]))
     return {rule: n for rule, n in counts.items() if n}
+
+
+def is_remedied(given: Mapping, target: str, recipe: str) -> bool:
+    """Whether a recipe is one that remedies make."""
+    return given["recipes"][f"{target}/{recipe}"].get("remedy") is not None
 
 
 def stages(given: Mapping, data: Mapping[str, Data]) -> list[Stage]:

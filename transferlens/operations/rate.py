@@ -58,10 +58,14 @@ def source_work(training: TrainingSettings, images: int, share: float, step_matc
 
 
 def transfer_work(recipe: RecipeSettings, train: int, val: int) -> Work:
-    """Adapting one model to a target, and evaluating it; cached features are computed once."""
+    """Adapting one model to a target, and evaluating it; cached features are computed once.
+
+    Beside a remedy there are as many images in a step again.
+    """
     cached = recipe.kind == "fixed" and recipe.batchnorm == "eval"
     steps = engine.steps_per_epoch(train, recipe.training) * recipe.training.epochs
-    return Work(steps, min(recipe.training.batch_size, train), val + train * cached)
+    batch = min(recipe.training.batch_size, train) * (1 if recipe.remedy is None else 2)
+    return Work(steps, batch, val + train * cached)
 
 
 def mean_scale(training: TrainingSettings, resolution: int) -> float:
@@ -119,7 +123,7 @@ class Probe:
 
         def steps(images: _RandomImages, batch: int, number: int) -> None:
             training = replace(recipe.training, epochs=number, batch_size=batch, resize=None)
-            transfer.adapt(self.network, images, replace(recipe, training=training), 0)
+            transfer.adapt(self.network, images, replace(recipe, training=training, remedy=None), 0)
 
         if recipe.kind == "fixed" and recipe.batchnorm == "eval":
             images = _RandomImages(8, self.images, self.place)
@@ -292,7 +296,11 @@ class _Measured:
     def _once(self, what: str, settings: Mapping, keys: Sequence[str], measure):
         """A measurement, made once for all settings that agree in what costs time."""
         training = settings.get("training") or settings["recipe"]["training"]
-        kind = {k: v for k, v in settings.get("recipe", {}).items() if k != "training"} if keys else {}
+        kind = (
+            {k: v for k, v in settings.get("recipe", {}).items() if k not in ("training", "remedy")}
+            if keys
+            else {}
+        )
         costly = [what, settings["architecture"], settings["input"]["resolution"], kind]
         key = json.dumps([*costly, [training[k] for k in keys]], sort_keys=True)
         if key not in self.known:

@@ -1,7 +1,8 @@
 """The one training loop: SGD on the images of some classes, for source models and full fine-tuning alike."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,6 +15,18 @@ from transferlens.training import device as devices
 from transferlens.training import memory, schedule
 
 
+class Beside(Protocol):
+    """What a network learns beside its images, in the same batches."""
+
+    def images(self, batch: torch.Tensor) -> torch.Tensor:
+        """Images [M, 3, H, W] that join the batch [N, 3, H, W]; called once a step."""
+
+    def loss(
+        self, logits: torch.Tensor, beside: torch.Tensor, labels: torch.Tensor, own: memory.Loss
+    ) -> torch.Tensor:
+        """What is added to the batch's loss `own`, by its logits [N, C], its labels, and those beside it."""
+
+
 def train(
     network: nn.Module,
     parameters: Iterable[nn.Parameter],
@@ -22,6 +35,7 @@ def train(
     training: TrainingSettings,
     seed: int,
     steps: int | None = None,
+    beside: Beside | None = None,
 ) -> np.ndarray:
     """Minimise the cross-entropy of `network` on the images at `positions`, in place.
 
@@ -31,6 +45,7 @@ def train(
     Args:
         steps: optimiser steps an epoch; by default those that one pass over the images makes. More make
             further passes, which the next epoch goes on with.
+        beside: more images and more loss. Batches are then not cut when memory runs out.
 
     Returns:
         float64[epochs, 3]: mean loss, accuracy and last learning rate of every epoch.
@@ -49,25 +64,36 @@ def train(
     weights = None
     if training.class_weighted:
         weights = class_weights(images.labels[torch.from_numpy(positions).to(device)])
+
+    def own(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return _loss(logits, labels, training.label_smoothing, weights)
+
+    def both(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        first, rest = logits[: len(labels)], logits[len(labels) :]
+        return own(first, labels) + beside.loss(first, rest, labels, own)
+
     step = memory.Step(
         network,
-        lambda logits, labels: _loss(logits, labels, training.label_smoothing, weights),
+        both if beside else own,
         lambda labels: len(labels) if weights is None else weights[labels].sum(),
         scaler,
         lambda: devices.autocast(dtype, device),
+        divisible=beside is None,
     )
-    batches = _endless_batches(images, positions, training, seed, steps)
+    batches = endless_batches(images, positions, training, seed, steps)
     log = np.zeros((training.epochs, 3))
     for epoch in range(training.epochs):
         loss_sum = correct = torch.zeros((), device=device)
         for i, (batch, labels) in enumerate(islice(batches, steps)):
             lr = schedule.learning_rate(training, epoch * steps + i, steps)
             optimiser.param_groups[0]["lr"] = lr
+            if beside:
+                batch = torch.cat([batch, beside.images(batch)])
             loss, logits = step(batch, labels)
             scaler.step(optimiser)
             scaler.update()
             loss_sum = loss_sum + loss
-            correct = correct + (logits.argmax(1) == labels).float().mean()
+            correct = correct + (logits[: len(labels)].argmax(1) == labels).float().mean()
         log[epoch] = float(loss_sum) / steps, float(correct) / steps, lr
     return log
 
@@ -91,7 +117,9 @@ def steps_per_epoch(images: int, training: TrainingSettings) -> int:
     return images // min(training.batch_size, images)
 
 
-def _endless_batches(images: Images, positions, training: TrainingSettings, seed: int, steps: int):
+def endless_batches(
+    images: Images, positions: np.ndarray, training: TrainingSettings, seed: int, steps: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Passes over the images one after the other, at the resolution of the epoch each begins in."""
     batch_size, done = min(training.batch_size, len(positions)), 0
     for number in count():

@@ -33,6 +33,7 @@ class Step:
         mass: what the images of labels [N] weigh together in that mean.
         scaler: multiplies the loss where gradients of half precision would vanish.
         autocast: makes the context of the network's forward pass.
+        divisible: whether a batch may be cut: its images are labelled one by one.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class Step:
         mass: Callable[[torch.Tensor], torch.Tensor | int],
         scaler: torch.amp.GradScaler,
         autocast: Callable[[], AbstractContextManager],
+        divisible: bool = True,
     ):
         self.network, self.loss, self.mass = network, loss, mass
-        self.scaler, self.autocast = scaler, autocast
+        self.scaler, self.autocast, self.divisible = scaler, autocast, divisible
         self.parts, self.recompute = 1, False
         modules = list(network.modules())
         norms = [m for m in modules if isinstance(m, _BatchNorm) and m.training]
@@ -86,7 +88,9 @@ class Step:
         return loss, torch.cat(logits) if self.parts > 1 else logits[0]
 
     def _can_use_less(self, batch) -> bool:
-        return not self.recompute if self._running else self.parts < len(batch)
+        if self._running:
+            return not self.recompute
+        return self.divisible and self.parts < len(batch)
 
     def _use_less(self, batch, found: str) -> None:
         if self._running:

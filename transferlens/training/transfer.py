@@ -16,7 +16,7 @@ from transferlens.models import states
 from transferlens.models.architectures import Network
 from transferlens.seeding import seed_for
 from transferlens.training import device as devices
-from transferlens.training import engine, memory, outputs
+from transferlens.training import engine, memory, outputs, remedies
 from transferlens.training import probe as probes
 from transferlens.training import source as sources
 from transferlens.training.probe import Probe
@@ -33,6 +33,7 @@ def transfer_shard(
     keep_weights: bool,
     metric: str,
     probe: Probe | None = None,
+    material: remedies.Material | None = None,
     *,
     config: dict,
     inputs: list,
@@ -43,6 +44,7 @@ def transfer_shard(
         keep_weights: also store the whole adapted network (when the recipe changes the backbone).
         metric: what accuracy is on this target, as in `outputs.accuracies`.
         probe: examples whose evidence maps are kept of every model; None for none.
+        material: what the recipe's remedy is made of, if it has one.
     """
     with (
         memory.named(train.device, recipe.training.batch_size, train.settings.resolution),
@@ -54,12 +56,16 @@ def transfer_shard(
         rows = studies.read_row_table(source)
         reserve(out, rows, target, recipe.training.epochs, source)
         out.attribute("metric", metric)
+        if material:
+            out.strings(
+                "remedy_classes", material.class_names, ["remedied"], "source class used by the remedy"
+            )
         for i in job.progress(range(len(rows)), f"transfer {path.stem}", "models"):
             network = sources.load_network(source, i, architecture, train.device)
             seed = seed_for(int(rows.training_seeds[i]), "transfer")
             network.head = _new_head(network.head.in_features, len(target.class_names), seed)
             network.to(train.device)
-            out.file["log"][i] = adapt(network, train, recipe, seed)
+            out.file["log"][i] = adapt(network, train, recipe, seed, material)
             network.eval()
             _save_outputs(out, i, engine.evaluate(network, val), target, val.labels, metric)
             _save_network(out, i, network, len(rows), changes_backbone(recipe), keep_weights)
@@ -72,10 +78,16 @@ def changes_backbone(recipe: RecipeSettings) -> bool:
     return recipe.kind == "full" or recipe.batchnorm == "train"
 
 
-def adapt(network: Network, train: Images, recipe: RecipeSettings, seed: int) -> np.ndarray:
+def adapt(
+    network: Network,
+    train: Images,
+    recipe: RecipeSettings,
+    seed: int,
+    material: remedies.Material | None = None,
+) -> np.ndarray:
     """Train a network with a fresh head on the target's training images, in place.
 
-    * `full`: every parameter is trained.
+    * `full`: every parameter is trained; with a remedy, beside images made of its `material`.
     * `fixed`, batchnorm `eval`: the features of the evaluation crop are computed once, and the head is
       trained on them, standardised (then folded back): the features of source models differ in scale by
       orders of magnitude, and one learning rate must be fair to all, to random weights above all.
@@ -88,7 +100,11 @@ def adapt(network: Network, train: Images, recipe: RecipeSettings, seed: int) ->
     positions, training = np.arange(len(train)), recipe.training
     if recipe.kind == "full":
         network.train()
-        return engine.train(network, network.parameters(), train, positions, training, seed)
+        parameters = network.parameters()
+        if recipe.remedy is None:
+            return engine.train(network, parameters, train, positions, training, seed)
+        with remedies.applied(recipe.remedy, material, network, training, seed) as remedy:
+            return engine.train(network, parameters, train, positions, training, seed, beside=remedy)
     if recipe.batchnorm == "train":
         network.train()
         frozen = _FrozenBackbone(network)

@@ -6,6 +6,7 @@ TORCH_RULES = {
     "train_source",
     "train_temporary_source",
     "transfer",
+    "transfer_remedied",
     "label_mapping",
     "heatmaps",
     "probe_memories",

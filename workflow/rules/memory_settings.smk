@@ -12,6 +12,7 @@ def memory_file(name, pairs=MEMORIES):
 def memory_results(wildcards):
     """The last files of the study of memories; none without one."""
     last = [path for name in ("panels.h5", "agreement.h5") for path in memory_file(name)]
+    last += memory_file("remedies.h5") if REMEDIES else []
     return memory_file("interference.h5", MEMORIES + REMEDIED) + last
 
 

@@ -1,0 +1,236 @@
+"""Comparison of remedies: planted changes are found where they are, and nothing else is."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from transferlens import open_results, store
+from transferlens.data.index import HALVES
+from transferlens.errors import ArtefactError, ConfigError
+from transferlens.memories import interference, left_out, remedies, remedy_figure
+from transferlens.memories import probes as probing
+from transferlens.memories.binding import Binding
+from transferlens.memories.composites import Composites, Responses, Shortlist, Table
+from transferlens.memories.retention import Retention
+from transferlens.memories.retrained import Changes
+from transferlens.statistics import Interval
+
+SOURCES, TARGETS, PER_CELL, MODELS, EXAMPLES = ["a", "b", "c", "d"], ["y", "z"], 12, 3, 200
+BOUND = np.array([0, 0, 1, 1])
+
+
+def table():
+    columns = []
+    cells = itertools.product((0, 1), range(4), range(2), range(PER_CELL))
+    for half, c, k, i in cells:
+        columns.append([c, k, 100 * c + 50 * half + i, 100 * k + 50 * half + i % 5, half, i, i, 9])
+    return Table(*np.array(columns).T)
+
+
+TABLE = table()
+
+
+def composites(rng, drop):
+    """Composites on which fine-tuned models lose `drop`[source class], from scratch .05, with noise."""
+    shape = (MODELS, len(TABLE))
+
+    def responses(lost):
+        alone = np.full(shape, 0.9)
+        seen = alone - lost + 0.02 * rng.normal(size=shape)
+        p = np.stack([seen, alone, alone], 2)
+        wrong = (p < 0.5).astype(np.int32)
+        prediction = np.where(wrong, 1 - TABLE.target_class[:, None], TABLE.target_class[:, None])
+        right = np.broadcast_to(TABLE.target_class, shape)
+        return Responses(p, prediction, alone, right.copy(), np.full(shape, np.nan))
+
+    lost = np.where(BOUND[TABLE.source_class] == TABLE.target_class, 0.0, np.array(drop)[TABLE.source_class])
+    found = {"fine_tuned": responses(lost), "scratch": responses(0.05)}
+    listed = Shortlist(np.arange(4), np.zeros(4, bool))
+    return Composites(TABLE, listed, SOURCES, TARGETS, found, np.zeros(shape), "")
+
+
+def probes(after):
+    shape = (MODELS, 2, 4)
+    before = np.full(shape, 0.8)
+    ones = np.ones(shape)
+    retained = Interval(*np.ones((3, 4)))
+    kept = Retention(before, np.broadcast_to(after, shape), ones, ones, np.full((2, 4), 10), retained)
+    effect = np.broadcast_to(np.eye(2)[BOUND], (2, 4, 2))
+    nothing = np.zeros((2, 4, 2))
+    of_models = np.zeros((MODELS, 2, 4, 2))
+    bound = Binding(of_models, of_models, effect, *[nothing] * 5)
+    coupling = np.zeros((MODELS, 4, 2))
+    return probing.Probes(SOURCES, TARGETS, kept, bound, np.ones(MODELS), coupling, np.zeros((4, 2), bool))
+
+
+def clean(rng, accuracy, used=()):
+    correct = {m: rng.random((MODELS, EXAMPLES)) < accuracy for m in ("fine_tuned", "scratch")}
+    return remedies.Clean(correct, np.ones(EXAMPLES), list(used))
+
+
+def run(seed, drop, after=0.6, accuracy=0.8, used=()):
+    rng = np.random.default_rng(seed)
+    return remedies.Run(composites(rng, drop), probes(after), clean(rng, accuracy, used))
+
+
+SIGNIFICANT = np.array([[0, 1], [0, 1], [0, 0], [0, 0]], bool)
+
+
+def compared(base, runs, bootstrap=400, seed=0):
+    found = remedies.compare(base, runs, SIGNIFICANT, bootstrap, seed)
+    return found.set_index(["remedy", "measure", "pairs"])
+
+
+@pytest.fixture(scope="module")
+def found():
+    """A remedy that uses classes a and c: halves what these lose, and costs accuracy and memory."""
+    base = run(0, [0.6, 0.6, 0.6, 0.6])
+    good = run(1, [0.3, 0.6, 0.3, 0.6], after=0.3, accuracy=0.5, used=["a", "c"])
+    return compared(
+        base, {"good": good, "idle": replace(base, clean=replace(base.clean, remedy_classes=["a"]))}
+    )
+
+
+def test_what_a_remedy_changes_is_found_where_it_does(found):
+    good = found.loc["good"]
+    for measure in ("interference", "drop, fine-tuned"):
+        for pairs, change in (("trained", -0.3), ("held out", 0.0), ("significant", -0.15)):
+            row = good.loc[measure, pairs]
+            assert row.change == pytest.approx(change, abs=0.01), (measure, pairs)
+            assert row.change_low < row.change < row.change_high
+            assert row.change == pytest.approx(row.after - row.before)
+        assert good.loc[measure, "trained"].q < 0.02
+        assert good.loc[measure, "trained"].n == 2 * PER_CELL  # two classes, one pair each that is not bound
+    assert abs(good.loc["drop, scratch", "trained"].change) < 0.01
+    assert good.loc["flips, fine-tuned", "trained"].before == 1
+    assert good.loc["flips, fine-tuned", "trained"].after == 0
+    assert good.loc["flips, fine-tuned", "held out"].change == 0
+
+
+def test_accuracy_and_retention(found):
+    good = found.loc["good"]
+    assert good.loc["accuracy, fine-tuned", "all"].change == pytest.approx(-0.3, abs=0.06)
+    assert good.loc["accuracy, fine-tuned", "all"].q < 0.02
+    for pairs in ("all", "trained", "held out"):
+        row = good.loc["retention", pairs]
+        assert (row.before, row.after) == (pytest.approx(0.75), pytest.approx(0.375))
+
+
+def test_retraining_without_a_class_is_compared_by_its_accuracy():
+    base = run(0, [0.6] * 4)
+    before = base.clean.correct["fine_tuned"][:2].astype(float)
+    change = np.stack([before * 0, 1 - before])  # leaving out b rights every image
+    left_out = Changes(
+        ["random", "distracting"], np.array([3, 1]), np.arange(EXAMPLES), None, {"correct": change}
+    )
+    found = remedies.compare(base, {}, SIGNIFICANT, 100, 0, left_out)
+    assert found.remedy.tolist() == ["without b"]
+    assert found.after.tolist() == [1.0]
+    assert found.change[0] == pytest.approx(1 - before.mean())
+
+
+def test_a_remedy_that_does_nothing_changes_nothing(found):
+    idle = found.loc["idle"]
+    assert (idle.change == 0).all()
+    assert (idle.p == 1).all()
+
+
+def test_significance_is_corrected_over_the_remedies(found):
+    of_remedies = found.xs(("interference", "trained"), level=(1, 2))
+    expected = stats.false_discovery_control(of_remedies.p.to_numpy())
+    np.testing.assert_allclose(of_remedies.q, expected)
+
+
+def without_composites(run):
+    none = Table(*np.zeros((8, 0), np.int64))
+    return replace(run, composites=replace(run.composites, table=none))
+
+
+def test_p_values_without_a_change_are_not_too_small():
+    """Other draws of the same accuracy, of images and models."""
+    base, p = without_composites(run(0, [0.6] * 4)), []
+    for seed in range(80):
+        rng = np.random.default_rng(seed)
+        base, other = (replace(base, clean=clean(rng, 0.8)) for _ in range(2))
+        rows = compared(base, {"other": other}, bootstrap=199, seed=seed).loc["other"]
+        p.append(rows.loc["accuracy, fine-tuned", "all"].p)
+    assert np.mean(np.array(p) < 0.05) <= 0.12
+    assert 0.3 < np.mean(p) < 0.7
+
+
+def test_only_images_right_without_and_with_the_remedy_count():
+    base, other = run(0, [0.6] * 4), run(1, [0.6] * 4, used=["a"])
+    wrong = np.flatnonzero((TABLE.source_class == 0) & (TABLE.half == 1))[: PER_CELL + 3]
+    other.composites.responses["scratch"].alone_prediction[:, wrong] = -1
+    rows = compared(base, {"other": other}).loc["other"]
+    assert rows.loc["interference", "trained"].n == PER_CELL - 3
+
+
+def test_other_composites_are_refused():
+    base, other = run(0, [0.6] * 4), run(1, [0.6] * 4)
+    moved = replace(other, composites=replace(other.composites, table=replace(TABLE, x=TABLE.x + 1)))
+    with pytest.raises(ArtefactError, match="remedy 'moved': its composites are not those"):
+        compared(base, {"moved": moved})
+
+
+def test_without_composites_the_rest_is_compared(tmp_path):
+    base, other = (without_composites(run(seed, [0] * 4)) for seed in (0, 1))
+    found = remedies.compare(base, {"other": other}, SIGNIFICANT, 100, 0)
+    assert set(found.measure) == {"accuracy, fine-tuned", "accuracy, scratch", "retention"}
+    remedy_figure.draw(tmp_path / "r.png", found)
+    assert (tmp_path / "r.png").stat().st_size > 5000
+
+
+def test_the_artefact_and_the_picture(found, tmp_path):
+    written = found.reset_index()
+    config = {"seed": 0, "bootstrap": 400}
+    path = tmp_path / "memories" / "t" / "full" / "remedies.h5"
+    remedies.write_comparison(path, written, {"good": ["a"]}, "", config=config, inputs=[])
+    read = open_results(tmp_path).memory_remedies("t", "full")
+    assert read.measure.values.tolist() == written.measure.tolist()
+    np.testing.assert_array_equal(read.change_low, written.change_low)
+    assert read.attrs["classes"] == {"good": ["a"]}
+    remedy_figure.draw(tmp_path / "r.png", written)
+    assert (tmp_path / "r.png").stat().st_size > 20_000
+
+
+def test_pairs_are_significant_by_the_select_half(tmp_path):
+    path, cells = tmp_path / "i.h5", np.full((2, 3, 2), np.nan)
+    effect, q = cells.copy(), cells.copy()
+    effect[0], q[0] = [[0.2, -0.2], [0.1, 0.1], [0.3, np.nan]], [[0.01, 0.01], [0.2, 0.04], [0.06, np.nan]]
+    effect[1], q[1] = 0.5, 0.001
+    with store.create(path, interference.KIND, config={}) as out:
+        out.strings("source_class_names", SOURCES, ["source classes"], "name")
+        out.strings("target_class_names", TARGETS, ["target classes"], "name")
+        out.array("source_class", np.array([0, 2, 3]), ["shortlist"], "index")
+        for name, values in (("effect", effect), ("q", q)):
+            out.array(name, values, ["halves", "shortlist", "target classes"], "test")
+    assert HALVES[0] == "select"
+    found = remedies.significant_pairs(path)
+    assert np.argwhere(found).tolist() == [[0, 0], [2, 1]]
+
+
+def test_a_remedy_uses_the_most_distracting_classes_that_mean_no_target_class(tmp_path):
+    probed, interfered = tmp_path / "p.h5", tmp_path / "i.h5"
+    overlap = np.zeros((4, 2), bool)
+    overlap[1, 0] = True
+    effect = np.zeros((2, 4, 2))
+    effect[0] = [[0.1, 0.1], [0.9, 0.9], [0.5, 0.3], [0.2, 0.2]]
+    axes = ["halves", "source classes", "target classes"]
+    for path, kind in ((probed, "memory probes"), (interfered, "interference")):
+        with store.create(path, kind, config={}) as out:
+            out.array("overlap", overlap, axes[1:], "test")
+            out.array("binding/effect", effect, axes, "test")
+            out.array("effect", effect, axes, "test")
+            out.array("congruent", np.zeros((4, 2), bool), axes[1:], "test")
+            out.array("source_class", np.arange(4), axes[1:2], "test")
+    assert left_out.remedied_classes(interfered, probed, 2).tolist() == [2, 3]
+    assert left_out.remedied_classes(interfered, probed, 9).tolist() == [0, 2, 3]
+    with store.create(probed, "memory probes", config={}) as out:
+        out.array("overlap", overlap | True, axes[1:], "test")
+        out.array("binding/effect", effect, axes, "test")
+    with pytest.raises(ConfigError, match="no source class to use"):
+        left_out.remedied_classes(interfered, probed, 2)
