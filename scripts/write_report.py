@@ -19,6 +19,7 @@ def main(arguments):
         settings["studies"],
         settings["analyses"],
         settings["reuse"],
+        [tuple(pair) for pair in settings["memories"]],
     )
 
 

@@ -1,4 +1,4 @@
-"""Artefacts of a study of memories, drawn at random with one planted memory: for tests and benchmarks of pages.
+"""Artefacts of a study of memories, at random with one planted memory: for tests and benchmarks of pages.
 
 The first source class distracts from the first target class and is bound to the second; nothing else is.
 """

@@ -66,7 +66,7 @@ class Page:
     def open(self, address=""):
         self.driver.get("about:blank")
         self.driver.get(f"{self.path.as_uri()}{address}")
-        self.wait("return document.documentElement.dataset.ready === '1'")
+        self.wait("return performance.getEntriesByName('complete').length")
 
     def run(self, code, *arguments):
         return self.driver.execute_script(code, *arguments)
@@ -180,7 +180,8 @@ def test_a_view_can_be_linked_and_thousands_of_rows_cost_only_those_on_screen(pa
 def test_maps_are_drawn_in_every_colour_and_zero_ones_are_told(page):
     def pixels(role):
         return page.run(
-            "const c = document.querySelector('[data-example=\"1\"]').querySelectorAll('canvas')[arguments[0]];"
+            "const row = document.querySelector('[data-example=\"1\"]');"
+            "const c = row.querySelectorAll('canvas')[arguments[0]];"
             "return c.hidden ? [] : [...c.getContext('2d').getImageData(0, 0, 64, 64).data]",
             role,
         )

@@ -627,7 +627,7 @@ function listen() {
   addEventListener("DOMContentLoaded", () => {
     // All examples have arrived: fill the rows that waited for them.
     for (const [position, node] of onScreen) if (!node.maps) fillRow(node, order[position]);
-    document.documentElement.dataset.ready = "1";
+    performance.mark("complete");
   });
 }
 
@@ -645,4 +645,5 @@ listen();
 showList();
 repaint();
 if (location.hash.includes("=")) $("examples").scrollIntoView();
+performance.mark("interactive");
 })();

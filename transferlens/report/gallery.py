@@ -76,6 +76,7 @@ _REPORT = 1
 _SMALL = 96  # pixels a side up to which images are stored without loss
 _JPEG_QUALITY = 82
 _COLOURS = 33  # stops of a colour map; the page interpolates
+_BLOCK = 64  # examples that are read at once
 _BINS = 22
 
 
@@ -167,9 +168,11 @@ def _blobs(panels: h5py.File) -> Iterator[tuple[int, str]]:
     """Of every example its image and its maps, each base64, with a blank between them."""
     side = panels["image"].shape[1]
     maps = [panels[f"maps/{role}/map"] for role in ROLES]
-    for i in range(len(panels["image"])):
-        quantised = b"".join(_quantise(role[i]) for role in maps)
-        yield i, f"{_base64(_encode(panels['image'][i], side))} {_base64(quantised)}"
+    for start in range(0, len(panels["image"]), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        for i, (pixels, *own) in enumerate(zip(*(a[block] for a in (panels["image"], *maps)), strict=True)):
+            quantised = b"".join(_quantise(values) for values in own)
+            yield start + i, f"{_base64(_encode(pixels, side))} {_base64(quantised)}"
 
 
 def _quantise(values: np.ndarray) -> bytes:

@@ -20,7 +20,7 @@ def headline(folder: Path) -> list[tuple[str, str, str]]:
     with store.open(folder / "probes.h5", "memory probes") as probes:
         cards = [*_retained(probes), _bound(probes)]
     with store.open(folder / "interference.h5", "interference") as interference:
-        return cards + [*_distracting(interference)]
+        return [*cards, *_distracting(interference)]
 
 
 def _retained(probes: h5py.File) -> Iterator[tuple[str, str, str]]:
@@ -54,7 +54,7 @@ def _bound(probes: h5py.File) -> tuple[str, str, str]:
 
 
 def _distracting(interference: h5py.File) -> Iterator[tuple[str, str, str]]:
-    """How many pairs distract, and the strongest one: chosen on the select half, measured on the report half."""
+    """How many pairs distract, and the strongest of the select half as the report half measures it."""
     values = {key: interference[key][:] for key in ("effect", "low", "high", "q")}
     if not np.isfinite(values["effect"][_REPORT]).any():
         return
@@ -112,7 +112,7 @@ def _of_probes(probes: h5py.File) -> Iterator[str]:
 
 
 def binding_table(folder: Path) -> pd.DataFrame:
-    """One row a source class: the target class it is bound to by the select half, and what the report half says."""
+    """One row a source class: the class it is bound to on the select half, numbers of the report half."""
     with store.open(folder / "probes.h5", "memory probes") as probes:
         binding = {key: probes[f"binding/{key}"][:] for key in ("effect", "low", "high", "q")}
         bound = np.nan_to_num(binding["effect"][0], nan=-np.inf).argmax(1)

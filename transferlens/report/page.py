@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from transferlens import store
-from transferlens.report import checks, tables
+from transferlens.report import checks, memories, tables
 from transferlens.report.checks import Check
 from transferlens.report.figures import MATRIX_CLASSES
 from transferlens.results import Results
@@ -55,6 +55,21 @@ class Section:
     finer: list[dict]  # finer classes found by influences
 
 
+@dataclass(frozen=True)
+class MemorySection:
+    """What the page says of a study of memories."""
+
+    target: str
+    recipe: str
+    headline: list[tuple[str, str, str]]  # what, value, explanation
+    warnings: list[str]
+    pictures: dict[str, str]  # name: data URI
+    gallery: str  # address of its page, relative
+
+
+_MEMORY_PICTURES = ("interference", "figure", "agreement", "remedies")
+
+
 def write_page(
     path: Path,
     results: Results,
@@ -66,6 +81,7 @@ def write_page(
     studies: list[str],
     analyses: dict[str, list[str]],
     reuse: str,
+    memory_studies: list[tuple[str, str]],
 ) -> None:
     """Write `index.html` from a results folder; figures are read from the `report` folder beside it."""
     sections = [
@@ -85,6 +101,7 @@ def write_page(
         title=title,
         source=source,
         sections=sections,
+        memories=[_memory_section(results, path.parent, t, r) for t, r in memory_studies],
         datasets=[_dataset_row(results, name) for name in dataset_names],
         studies=_study_rows(results, adaptations, studies),
         warnings=_warnings(results, sections, dataset_names, adaptations),
@@ -132,6 +149,21 @@ def _section(
         reuse,
         {name: _inline_png(picture) for name, picture in pictures.items()},
         _finer_classes(results, target, recipe),
+    )
+
+
+def _memory_section(results: Results, folder: Path, target: str, recipe: str) -> MemorySection:
+    """Of the pictures, those that were made."""
+    study = results.folder / "memories" / target / recipe
+    pictures = {name: study / f"{name}.png" for name in _MEMORY_PICTURES}
+    gallery = folder / target / recipe / "memories.html"
+    return MemorySection(
+        target,
+        recipe,
+        memories.headline(study),
+        memories.warnings(study),
+        {name: _inline_png(picture) for name, picture in pictures.items() if picture.exists()},
+        gallery.relative_to(folder).as_posix(),
     )
 
 

@@ -459,6 +459,7 @@ def report_settings():
             "analyses": {target: analyses_of(target) for target, _ in ADAPTATIONS},
             "studies": list(STUDIES),
             "reuse": reuse_text(),
+            "memories": MEMORIES,
         }
     )
 
