@@ -8,7 +8,7 @@ const { rows, roles, scores, sources, targets, matrix, binding } = data;
 const COUNT = rows.id.length;
 const SIGNIFICANT = 0.05;
 
-// ---- words and numbers -------------------------------------------------------------------------------------
+// ---- words and numbers --------------------------------------------------------------------------
 const known = (value) => value !== null && value !== undefined;
 const signed = (value) => (known(value) ? (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2) : "–");
 const plain = (value) => (known(value) ? String(+value.toPrecision(3)).replace("-", "−") : "–");
@@ -22,13 +22,16 @@ function make(tag, properties = {}, ...children) {
   return node;
 }
 
+const say = (tag, textContent, properties = {}) => make(tag, { textContent, ...properties });
+const option = (value, textContent, title = "") => make("option", { value, textContent, title });
+
 // A definition list: [term, value, explanation of the term].
 function define(list, pairs) {
   list.replaceChildren(...pairs.flatMap(([term, value, title = ""]) =>
     [make("dt", { textContent: term, title }), make("dd", { textContent: value, title: value })]));
 }
 
-// ---- the view: what is filtered, sorted and drawn; kept in the address ---------------------------------------
+// ---- the view: what is filtered, sorted and drawn; kept in the address --------------------------
 const OPACITY = { RdBu_r: "0.9", magma: "0.6", jet: "0.4" };
 const DEFAULTS = {
   memory: "", target: "", match: "either", kind: "", wrong: "", significant: "",
@@ -57,7 +60,7 @@ function writeAddress() {
   if (changed.length || location.hash.includes("=")) history.replaceState(null, "", hash);
 }
 
-// ---- which examples, in which order ------------------------------------------------------------------------
+// ---- which examples, in which order -------------------------------------------------------------
 const panelOf = Object.fromEntries(roles.map((role) => [role.name, role]));
 const SORTS = Object.fromEntries(scores.map((score) => [score.name, { ...score, values: rows[score.name] }]));
 for (const [role, heading, down] of [["predicted", "probability of the prediction", true],
@@ -109,7 +112,7 @@ function sorted(indices, values, down) {
 
 const isDown = () => (view.direction ? view.direction === "down" : SORTS[view.sort].down);
 
-// ---- the list: only rows near the screen exist ---------------------------------------------------------------
+// ---- the list: only rows near the screen exist --------------------------------------------------
 const list = $("list");
 const SPARE = 2; // rows kept above and below the screen
 let order = []; // indices of the examples shown
@@ -187,9 +190,10 @@ function makeRow(i, position) {
   define(part(".classes"), [["true", targets[rows.true[i]]], ["predicted", targets[rows.predicted[i]]],
     ["memory", sources[rows.memory[i]] ?? "none"]]);
   const values = scores.filter(({ name }) => known(rows[name][i]) && !name.endsWith("_p"));
-  define(part(".scores"), values.map(({ name, heading, explanation }) => [heading, scoreText(name, i), explanation]));
+  define(part(".scores"), values.map((score) => [score.heading, scoreText(score.name, i), score.explanation]));
   part(".panels").ariaLabel = `Panels of ${rows.id[i]}`;
-  part(".panels").append(makePanel("input", rows.id[i]), ...roles.map((role) => makePanel(role.heading, role.explanation)));
+  const panels = roles.map((role) => makePanel(role.heading, role.explanation));
+  part(".panels").append(makePanel("input", rows.id[i]), ...panels);
   return node;
 }
 
@@ -217,7 +221,8 @@ function fillRow(node, i) {
   const panels = [...node.querySelectorAll(".panel")];
   for (const image of node.querySelectorAll("img")) image.src = node.address;
   const truth = targets[rows.true[i]];
-  caption(panels[0], rows.composite[i] ? `${truth} on ${sources[rows.memory[i]]}` : truth, "as the network sees it");
+  const subject = rows.composite[i] ? `${truth} on ${sources[rows.memory[i]]}` : truth;
+  caption(panels[0], subject, "as the network sees it");
   panels[0].querySelector("img").alt = `${rows.id[i]}, true class ${truth}`;
   roles.forEach((role, r) => {
     const name = (role.head === "source" ? sources : targets)[role.class[i]];
@@ -241,11 +246,12 @@ function caption(panel, name, numbers) {
   panel.querySelector("figcaption span").textContent = numbers;
 }
 
-// ---- maps ----------------------------------------------------------------------------------------------------
+// ---- maps ---------------------------------------------------------------------------------------
 const PIXELS = 64; // side of a painted map; the browser scales it to the panel
 const size = (role, i) => Math.max(Math.abs(role.raw_max[i] ?? 0), Math.abs(role.raw_min[i] ?? 0));
 const strength = (role, i) => (view.colours === "RdBu_r" ? size(role, i) : Math.max(role.raw_max[i] ?? 0, 0));
-const offsets = roles.map((role, r) => roles.slice(0, r).reduce((sum, { cells }) => sum + cells[0] * cells[1], 0));
+const cellsOf = ({ cells }) => cells[0] * cells[1];
+const offsets = roles.map((_, r) => roles.slice(0, r).reduce((sum, role) => sum + cellsOf(role), 0));
 
 // One scale for each head: nearly the largest value of all maps (a single outlier must not pale the rest).
 const shared = {};
@@ -275,7 +281,8 @@ function paintRow(node, i) {
     const canvas = panel.querySelector("canvas");
     canvas.hidden = isEmpty;
     canvas.setAttribute("role", "img");
-    canvas.ariaLabel = `${role.heading}: ${panel.querySelector("b").textContent}, ${panel.querySelector("figcaption span").textContent}`;
+    const [name, numbers] = panel.querySelectorAll("figcaption *");
+    canvas.ariaLabel = `${role.heading}: ${name.textContent}, ${numbers.textContent}`;
     if (isEmpty) return;
     const [h, w] = role.cells;
     const cells = node.maps.subarray(offsets[r], offsets[r] + h * w);
@@ -300,8 +307,9 @@ function weights(n) {
       const place = ((pixel + 0.5) * n) / PIXELS - 0.5;
       const start = Math.floor(place);
       const t = place - start;
-      const factors = [-t * (1 - t) ** 2, 2 - 5 * t * t + 3 * t ** 3, t * (1 + 4 * t - 3 * t * t), -t * t * (1 - t)];
-      return factors.map((f, k) => [Math.min(Math.max(start - 1 + k, 0), n - 1), f / 2]);
+      const [square, cube] = [t * t, t * t * t];
+      const twice = [2 * square - cube - t, 2 - 5 * square + 3 * cube, t + 4 * square - 3 * cube, cube - square];
+      return twice.map((f, k) => [Math.min(Math.max(start - 1 + k, 0), n - 1), f / 2]);
     }));
   }
   return tables.get(n);
@@ -365,36 +373,40 @@ function showMapLegend() {
   const ends = view.colours === "jet" || view.scale === "own" ? "largest of the panel"
     : view.scale === "row" ? "largest of the example and head"
       : Object.entries(shared).map(([head, value]) => `${plain(value)} (${head} head)`).join(", ");
-  $("map-legend").replaceChildren(isSigned ? "against" : view.colours === "jet" ? "least" : "0", bar, isSigned ? "for" : "most",
+  const [least, most] = { RdBu_r: ["against", "for"], magma: ["0", "most"], jet: ["least", "most"] }[view.colours];
+  $("map-legend").replaceChildren(least, bar, most,
     make("span", { className: "soft", textContent: `ends at ${isSigned ? "±" : ""}${ends}` }));
 }
 
-// ---- matrix ------------------------------------------------------------------------------------------------
+// ---- matrix -------------------------------------------------------------------------------------
 const frame = $("matrix-frame");
 let quantity = net;
 let rowOrder = [];
+
+const sourceOf = (row) => sources[matrix.source[row]];
 
 function showMatrix() {
   const values = quantity.value;
   const strongest = values.map((row) => Math.max(...row.map((v) => (known(v) ? Math.abs(v) : -1))));
   const end = Math.max(...strongest, 0) || 1;
   rowOrder = matrix.source.map((_, i) => i);
-  if ($("row-order").value === "name") rowOrder.sort((a, b) => sources[matrix.source[a]].localeCompare(sources[matrix.source[b]]));
+  if ($("row-order").value === "name") rowOrder.sort((a, b) => sourceOf(a).localeCompare(sourceOf(b)));
   else rowOrder.sort((a, b) => strongest[b] - strongest[a]);
   const isWide = frame.parentNode.clientWidth - $("cell").clientWidth > 200 + 47 * targets.length;
   const head = make("tr", {}, make("th", { className: "corner", textContent: "source ↓ target →" }),
     ...targets.map((name) => make("th", { scope: "col", title: name }, make("span", { textContent: name }))));
   const body = rowOrder.map((row, at) => {
-    const name = sources[matrix.source[row]];
+    const name = sourceOf(row);
     const isRandom = Boolean(matrix.random[row]);
     const heading = make("th", { scope: "row", textContent: name, className: isRandom ? "random" : "",
       title: isRandom ? `${name} (drawn at random, as a control)` : name });
     return make("tr", {}, heading, ...targets.map((_, column) => matrixCell(row, column, at, end, isWide)));
   });
-  const table = make("table", { className: isWide ? "matrix wide" : "matrix" }, make("thead", {}, head), make("tbody", {}, ...body));
+  const parts = [make("thead", {}, head), make("tbody", {}, ...body)];
+  const table = make("table", { className: isWide ? "matrix wide" : "matrix" }, ...parts);
   table.setAttribute("role", "grid");
   table.setAttribute("aria-label", `${quantity.heading}: source classes by target classes`);
-  frame.replaceChildren(body.length ? table : make("p", { className: "soft", textContent: "No composites were made." }));
+  frame.replaceChildren(body.length ? table : say("p", "No composites were made.", { className: "soft" }));
   const legend = make("i", { className: "bar signed" });
   $("matrix-legend").replaceChildren(signed(-end), legend, signed(end),
     make("span", { className: "soft" }, "● q < 0.05 ", make("i", { className: "key empty" }), " no estimate ",
@@ -413,15 +425,17 @@ function matrixCell(row, column, at, end, isWide) {
     cell.style.setProperty("--part", `${Math.round(100 * part)}%`);
     if (isWide) cell.textContent = signed(value).replace("0.", ".");
     cell.classList.toggle("strong", part > 0.55);
-    cell.classList.toggle("significant", Boolean(quantity.q) && known(quantity.q[row][column]) && quantity.q[row][column] < SIGNIFICANT);
+    const q = quantity.q ? quantity.q[row][column] : null;
+    cell.classList.toggle("significant", known(q) && q < SIGNIFICANT);
   }
   cell.classList.toggle("congruent", Boolean(matrix.congruent[row][column]));
-  cell.setAttribute("aria-label", `${cellName(row, column)}: ${known(value) ? valueWithInterval(quantity, row, column) : "no estimate"}, n ${matrix.n[row][column]}`);
+  const words = known(value) ? valueWithInterval(quantity, row, column) : "no estimate";
+  cell.setAttribute("aria-label", `${cellName(row, column)}: ${words}, n ${matrix.n[row][column]}`);
   return cell;
 }
 
-const cellName = (row, column) => `${sources[matrix.source[row]]} × ${targets[column]}`;
-const pairView = (row, column) => ({ ...DEFAULTS, memory: sources[matrix.source[row]], target: targets[column] });
+const cellName = (row, column) => `${sourceOf(row)} × ${targets[column]}`;
+const pairView = (row, column) => ({ ...DEFAULTS, memory: sourceOf(row), target: targets[column] });
 
 function valueWithInterval({ value, low, high, q }, row, column) {
   const text = signed(value[row][column]);
@@ -436,12 +450,13 @@ function describeCell(row, column) {
   const notes = [`${matrix.n[row][column]} usable composites.`];
   if (matrix.same[row][column]) notes.push("The two classes mean the same: not counted as distraction.");
   else if (!known(net.value[row][column])) notes.push("Too few for an estimate.");
-  if (matrix.congruent[row][column]) notes.push("The source class is bound to this target class: no drop is expected.");
+  if (matrix.congruent[row][column]) notes.push("The source class is bound to this class: no drop is expected.");
   if (matrix.random[row]) notes.push("The source class was drawn at random, as a control.");
   const examples = found(pairView(row, column)).length;
-  $("cell").replaceChildren(make("h3", { textContent: cellName(row, column) }), ...intervalPicture(row, column), about,
-    make("p", { className: "soft", textContent: notes.join(" ") }),
-    make("p", { textContent: `${examples} example${examples === 1 ? "" : "s"} in the gallery${examples ? ": select the cell to see them" : ""}.` }));
+  const inGallery = `${examples} example${examples === 1 ? "" : "s"} in the gallery`;
+  $("cell").replaceChildren(say("h3", cellName(row, column)), ...intervalPicture(row, column), about,
+    say("p", notes.join(" "), { className: "soft" }),
+    say("p", examples ? `${inGallery}: select the cell to see them.` : `${inGallery}.`));
 }
 
 // The net effect and its interval on a line; the bold tick is zero.
@@ -456,8 +471,9 @@ function intervalPicture(row, column) {
   line.style.left = at(low);
   line.style.right = `calc(100% - ${at(high)})`;
   dot.style.left = at(value);
-  const picture = make("div", { className: "interval", title: "net interference with its 95 % interval" }, line, dot);
-  return [picture, make("div", { className: "axis" }, make("span", { textContent: signed(-end) }), make("span", { textContent: "0" }), make("span", { textContent: signed(end) }))];
+  const title = "net interference with its 95 % interval";
+  const labels = [signed(-end), "0", signed(end)].map((label) => say("span", label));
+  return [make("div", { className: "interval", title }, line, dot), make("div", { className: "axis" }, ...labels)];
 }
 
 function cellOf(event) {
@@ -479,13 +495,14 @@ function moveInMatrix(event) {
     event.preventDefault();
     return selectCell(row, column);
   }
-  const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], Home: [0, -column], End: [0, targets.length] };
+  const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+  Object.assign(steps, { Home: [0, -column], End: [0, targets.length] });
   if (!(event.key in steps)) return;
   event.preventDefault();
   const clamp = (v, n) => Math.min(Math.max(v, 0), n - 1);
-  const at = clamp(rowOrder.indexOf(row) + steps[event.key][0], rowOrder.length);
-  const next = frame.querySelectorAll("tbody tr")[at].querySelectorAll("td")[clamp(column + steps[event.key][1], targets.length)];
-  focusCell(next);
+  const [down, right] = steps[event.key];
+  const line = frame.querySelectorAll("tbody tr")[clamp(rowOrder.indexOf(row) + down, rowOrder.length)];
+  focusCell(line.querySelectorAll("td")[clamp(column + right, targets.length)]);
 }
 
 function focusCell(cell) {
@@ -494,18 +511,19 @@ function focusCell(cell) {
   cell.focus();
 }
 
-// ---- binding -------------------------------------------------------------------------------------------------
+// ---- binding ------------------------------------------------------------------------------------
 const interval = (low, high) => `${signed(low)} to ${signed(high)}`;
+const keptBetween = (i) => `${share(binding.retained_low[i])} to ${share(binding.retained_high[i])}`;
 const BINDING = [
-  { key: "source_class", heading: "source class", text: (i) => sources[binding.source_class[i]], names: sources },
+  { key: "source_class", heading: "source", text: (i) => sources[binding.source_class[i]], names: sources },
   { key: "target_class", heading: "bound to", text: (i) => targets[binding.target_class[i]], names: targets },
   { key: "effect", heading: "binding", text: (i) => signed(binding.effect[i]), down: true },
   { key: "low", heading: "95 %", text: (i) => interval(binding.low[i], binding.high[i]), down: true },
   { key: "q", heading: "q", text: (i) => small(binding.q[i]) },
-  { key: "accuracy_before", heading: "accuracy before", text: (i) => share(binding.accuracy_before[i]), down: true },
+  { key: "accuracy_before", heading: "accuracy", text: (i) => share(binding.accuracy_before[i]), down: true },
   { key: "accuracy_after", heading: "after", text: (i) => share(binding.accuracy_after[i]), down: true },
   { key: "retained", heading: "kept", text: (i) => share(binding.retained[i]), down: true },
-  { key: "retained_low", heading: "95 %", text: (i) => `${share(binding.retained_low[i])} to ${share(binding.retained_high[i])}`, down: true },
+  { key: "retained_low", heading: "95 %", text: (i) => keptBetween(i), down: true },
   { key: "rank_after", heading: "rank after", text: (i) => plain(binding.rank_after[i]) },
 ].filter(({ key }) => key in binding);
 const BINDING_ROWS = 200; // drawn at once; a search finds the others
@@ -520,20 +538,22 @@ function showBinding() {
   if (column.names) all.sort((a, b) => (down ? -1 : 1) * column.text(a).localeCompare(column.text(b)));
   else all = sorted(all, values, down);
   const head = make("tr", {}, ...BINDING.map((item) => {
-    const heading = make("th", { scope: "col", className: item.names ? "" : "number" }, make("button", { type: "button", textContent: item.heading }));
+    const button = say("button", item.heading, { type: "button" });
+    const heading = make("th", { scope: "col", className: item.names ? "" : "number" }, button);
     if (item === column) heading.ariaSort = down ? "descending" : "ascending";
     return heading;
   }));
   const body = all.slice(0, BINDING_ROWS).map((i) => {
     const isBound = known(binding.q[i]) && binding.q[i] < SIGNIFICANT && binding.effect[i] > 0;
-    return make("tr", { className: isBound ? "bound" : "" }, ...BINDING.map((item, k) => {
-      if (k) return make("td", { className: item.names ? "" : "number", textContent: item.text(i) });
-      return make("td", {}, make("a", { href: `#${new URLSearchParams({ memory: item.text(i) })}`, textContent: item.text(i), title: "show its examples" }));
-    }));
+    const cells = BINDING.map((item) => say("td", item.text(i), { className: item.names ? "" : "number" }));
+    const href = `#${new URLSearchParams({ memory: BINDING[0].text(i) })}`;
+    cells[0].replaceChildren(say("a", BINDING[0].text(i), { href, title: "show its examples" }));
+    return make("tr", { className: isBound ? "bound" : "" }, ...cells);
   });
   $("binding-table").replaceChildren(make("thead", {}, head), make("tbody", {}, ...body));
   const more = all.length > BINDING_ROWS ? `first ${BINDING_ROWS} of ` : "";
-  $("binding-count").textContent = `${more}${thousands(all.length)} source class${all.length === 1 ? "" : "es"}; bold: bound with q < 0.05`;
+  const classes = `source class${all.length === 1 ? "" : "es"}`;
+  $("binding-count").textContent = `${more}${thousands(all.length)} ${classes}; bold: bound with q < 0.05`;
 }
 
 function sortBinding(event) {
@@ -546,7 +566,7 @@ function sortBinding(event) {
   $("binding-table").querySelectorAll("th button")[at].focus();
 }
 
-// ---- events --------------------------------------------------------------------------------------------------
+// ---- events -------------------------------------------------------------------------------------
 function change(changes) {
   view = { ...view, ...changes };
   writeAddress();
@@ -568,10 +588,11 @@ function fieldChanged(event) {
 }
 
 function fillChoices() {
-  $("source-classes").append(...sources.map((value) => make("option", { value })));
-  $("filters").elements.target.append(...targets.map((value) => make("option", { value, textContent: value })));
-  $("filters").elements.sort.append(...Object.entries(SORTS).map(([value, { heading }]) => make("option", { value, textContent: heading })));
-  $("quantity").append(...matrix.quantities.map(({ name, heading, explanation }) => make("option", { value: name, textContent: heading, title: explanation })));
+  const { target, sort } = $("filters").elements;
+  $("source-classes").append(...sources.map((name) => option(name, "")));
+  target.append(...targets.map((name) => option(name, name)));
+  sort.append(...Object.entries(SORTS).map(([name, { heading }]) => option(name, heading)));
+  $("quantity").append(...matrix.quantities.map((item) => option(item.name, item.heading, item.explanation)));
 }
 
 function listen() {
