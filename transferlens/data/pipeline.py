@@ -32,7 +32,7 @@ class Images(ABC):
     def evaluation_batches(self, batch_size: int) -> Iterator[torch.Tensor]:
         """All images in order, centre-cropped: float32[batch, 3, resolution, resolution]."""
         for images in self._evaluation_bytes(batch_size):
-            yield self._normalise(images)
+            yield self.normalise(images)
 
     def training_batches(
         self,
@@ -55,16 +55,22 @@ class Images(ABC):
 
     def pick(self, positions: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
         """A few evaluation images float32[n, 3, side, side], and their bytes uint8[n, side, side, 3]."""
-        wanted, found = {int(p) for p in positions}, {}
-        start = 0
-        for images in self._evaluation_bytes(512):
-            for p in wanted.intersection(range(start, start + len(images))):
-                found[p] = images[p - start].cpu().clone()
-            start += len(images)
-        pixels = torch.stack([found[int(p)] for p in positions])
-        return self._normalise(pixels), pixels.numpy()
+        pixels = self.bytes_of(positions)
+        return self.normalise(torch.from_numpy(pixels)), pixels
 
-    def _normalise(self, images: torch.Tensor) -> torch.Tensor:
+    def bytes_of(self, positions: np.ndarray) -> np.ndarray:
+        """Evaluation images as bytes uint8[n, side, side, 3]."""
+        side = self.settings.resolution
+        pixels, start = np.empty((len(positions), side, side, 3), np.uint8), 0
+        for images in self._evaluation_bytes(512):
+            (here,) = np.nonzero((positions >= start) & (positions < start + len(images)))
+            if len(here):
+                pixels[here] = images[torch.from_numpy(positions[here] - start)].cpu().numpy()
+            start += len(images)
+        return pixels
+
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+        """Bytes uint8[n, side, side, 3] as networks take them: float32[n, 3, side, side] on the device."""
         return augmentation.normalise(images.to(self.device), self._mean, self._std)
 
     @abstractmethod
@@ -108,12 +114,12 @@ class ResidentImages(Images):
             images = source[batch]
             if training.crop == "random_resized":
                 images = augmentation.random_resized_crop(
-                    self._normalise(images), resolution, training.scale, generator
+                    self.normalise(images), resolution, training.scale, generator
                 )
             elif training.crop == "translate":
-                images = self._normalise(augmentation.translate(images, training.padding, generator))
+                images = self.normalise(augmentation.translate(images, training.padding, generator))
             else:
-                images = self._normalise(images)
+                images = self.normalise(images)
             yield images, self.labels[batch]
 
 
@@ -149,7 +155,7 @@ class StreamingImages(Images):
         for images, labels in loader:
             if training.crop == "translate":
                 images = augmentation.translate(images, training.padding, generator)
-            yield self._normalise(images), labels[:, 0].long().to(self.device)
+            yield self.normalise(images), labels[:, 0].long().to(self.device)
 
 
 def shuffled_batches(positions: np.ndarray, batch_size: int, epoch: int, seed: int) -> Iterator[torch.Tensor]:

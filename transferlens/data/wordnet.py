@@ -35,7 +35,7 @@ def classes_below(root: str, class_names: list[str], database: Path = _DATABASE)
     synsets = _synsets(database)
     if root not in synsets:
         raise ConfigError(f"wordnet: '{root}' is no noun of WordNet 3.0; ids look like n02084071 (dog)")
-    found = [name for name in class_names if root in _ancestors(_wnid(name), database)]
+    found = [name for name in class_names if root in ancestors(_wnid(name), database)]
     if not found:
         raise ConfigError(f"wordnet: no source class lies below {label(root, database)}")
     return found
@@ -54,7 +54,27 @@ def label(wnid: str, database: Path = _DATABASE) -> str:
     return f"{_synsets(database)[wnid][0]} ({wnid})"
 
 
-def _ancestors(wnid: str, database: Path) -> set[str]:
+def has_id(class_name: str) -> bool:
+    """Whether a class name holds a WordNet id."""
+    return _WNID.search(class_name) is not None
+
+
+def senses(class_name: str, database: Path = _DATABASE) -> set[str]:
+    """The WordNet id in a class name; without one, the ids of all synsets whose first word it is."""
+    if has_id(class_name):
+        return {_wnid(class_name)}
+    word = " ".join(class_name.casefold().replace("_", " ").split())
+    return {wnid for wnid, (first, _) in _synsets(database).items() if first.casefold() == word}
+
+
+def ancestors(wnid: str, database: Path = _DATABASE) -> set[str]:
+    """A synset and all that lie above it, by any of their parents.
+
+    Raises:
+        ConfigError: an id that WordNet does not have.
+    """
+    if wnid not in _synsets(database):
+        raise ConfigError(f"wordnet: '{wnid}' is no noun of WordNet 3.0; ids look like n02084071 (dog)")
     found, waiting = set(), [wnid]
     while waiting:
         synset = waiting.pop()

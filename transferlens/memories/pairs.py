@@ -1,6 +1,7 @@
 """The models that are compared: fine-tuned from the full source, and trained on the target from scratch."""
 
-from collections.abc import Iterator
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,3 +78,29 @@ def _adapted(source: Path, transfers: Path, row: int, architecture, device) -> t
     with store.open(source, sources.KIND) as file:
         network = sources.load_network(file, row, architecture, device)
     return adapted.to(device, memory_format=torch.channels_last), network.eval()
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The files of the pairs, as arguments of a script."""
+    parser.add_argument("--sources", type=Path, nargs="+", required=True, help="reference shards, in order")
+    parser.add_argument("--transfers", type=Path, nargs="+", required=True, help="their transfer runs")
+    parser.add_argument("--pretrained-source", type=Path, help="takes the place of the full-source models")
+    parser.add_argument("--pretrained-transfer", type=Path, help="its transfer run")
+
+
+def files_of(arguments: Namespace) -> list[Path]:
+    """The files that a script was given by these arguments."""
+    pretrained = (arguments.pretrained_source, arguments.pretrained_transfer)
+    return [*arguments.sources, *arguments.transfers, *(path for path in pretrained if path)]
+
+
+def pairs_of(arguments: Namespace, settings: Mapping, device: torch.device) -> Iterator[Pair]:
+    """The pairs of a script, by its arguments and its settings `architecture` and `models`."""
+    pretrained = (arguments.pretrained_source, arguments.pretrained_transfer)
+    return read_pairs(
+        list(zip(arguments.sources, arguments.transfers, strict=True)),
+        pretrained if arguments.pretrained_source else None,
+        ArchitectureSettings.of(settings["architecture"]),
+        settings["models"],
+        device,
+    )

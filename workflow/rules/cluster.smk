@@ -8,6 +8,8 @@ TORCH_RULES = {
     "transfer",
     "label_mapping",
     "heatmaps",
+    "probe_memories",
+    "composites",
 }
 
 

@@ -93,6 +93,7 @@ rule report:
         heatmaps=per_adaptation("results/heatmaps/{target}/{recipe}.png"),
         analyses=analysis_pictures,
         pretrained=pretrained_summaries,
+        memories=memory_results,
     output:
         page="results/report/index.html",
     log:

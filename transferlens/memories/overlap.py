@@ -1,0 +1,118 @@
+"""Source and target classes that mean the same: seeing one of them is no distraction.
+
+Given by equal names, by a table that the user has confirmed, or as none. `propose` drafts the table.
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from transferlens.data import wordnet
+from transferlens.data.classnames import readable
+from transferlens.errors import ConfigError, nearest
+
+COLUMNS = ("source_class", "target_class", "confirmed")
+_ANSWERS = {"yes": True, "no": False}
+_CURE = "`snakemake propose_overlap` drafts a table; where nothing overlaps, set memories.overlap: none"
+
+
+def read_overlap(
+    given: str, table: Path | None, source_names: list[str], target_names: list[str]
+) -> np.ndarray:
+    """Pairs that mean the same, bool[source classes, target classes], by `names`, `none` or a `table`."""
+    if given == "table":
+        return read_table(table, source_names, target_names)
+    if given == "names":
+        return same_names(source_names, target_names)
+    return np.zeros((len(source_names), len(target_names)), bool)
+
+
+def same_names(source_names: list[str], target_names: list[str]) -> np.ndarray:
+    """bool[source classes, target classes]: equal but for case, spaces and underscores."""
+    source, target = (np.array([_plain(name) for name in names]) for names in (source_names, target_names))
+    return source[:, None] == target[None, :]
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().replace("_", " ").split())
+
+
+def read_table(path: Path, source_names: list[str], target_names: list[str]) -> np.ndarray:
+    """The confirmed pairs of a table, bool[source classes, target classes].
+
+    Raises:
+        ConfigError: a table that cannot be read or is empty, a missing column, an unknown class, or a pair
+            that nobody has confirmed or denied.
+    """
+    overlap, empty = np.zeros((len(source_names), len(target_names)), bool), True
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file)
+            missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
+            if missing and table.fieldnames:
+                raise ConfigError(
+                    f"{path}: column '{missing[0]}' is missing; needs {', '.join(COLUMNS)}, has "
+                    f"{', '.join(table.fieldnames)}"
+                )
+            for row in table:
+                empty = False
+                where = f"{path}, line {table.line_num}"
+                cell = (
+                    _place(where, "source", row["source_class"], source_names),
+                    _place(where, "target", row["target_class"], target_names),
+                )
+                overlap[cell] = _answer(where, row)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{path}: cannot be read as a table of overlapping classes ({error})") from error
+    if empty:
+        raise ConfigError(f"{path}: no pair of classes in it; {_CURE}")
+    return overlap
+
+
+def _place(where: str, kind: str, name: str | None, names: list[str]) -> int:
+    found = readable(name or "")
+    if found not in names:
+        raise ConfigError(f"{where}: unknown {kind} class '{name or ''}'" + nearest(found, names))
+    return names.index(found)
+
+
+def _answer(where: str, row: dict[str, str]) -> bool:
+    given = (row["confirmed"] or "").strip().casefold()
+    if given not in _ANSWERS:
+        raise ConfigError(
+            f"{where}: '{row['source_class']}' and '{row['target_class']}' are not confirmed (found "
+            f"'{given}'); write yes if they mean the same, else no"
+        )
+    return _ANSWERS[given]
+
+
+def propose(source_names: list[str], target_names: list[str]) -> pd.DataFrame:
+    """Pairs to confirm: equal names, and, if any class has a WordNet id, one synset that is below the other.
+
+    Names without an id stand for all synsets of that word.
+
+    Returns:
+        The columns of a table of overlaps, `confirmed` empty, and `why`.
+
+    Raises:
+        DataError: there are WordNet ids, but WordNet is not on this machine.
+    """
+    equal = same_names(source_names, target_names)
+    known = any(map(wordnet.has_id, [*source_names, *target_names]))
+    senses = {name: wordnet.senses(name) if known else set() for name in {*source_names, *target_names}}
+    above = {name: set().union(*map(wordnet.ancestors, ids)) for name, ids in senses.items()}
+    rows = []
+    for c, source in enumerate(source_names):
+        for j, target in enumerate(target_names):
+            reasons = {
+                "same name": equal[c, j],
+                "same synset": senses[source] & senses[target],
+                "the source class is a kind of the target class": above[source] & senses[target],
+                "the target class is a kind of the source class": above[target] & senses[source],
+            }
+            why = next((reason for reason, found in reasons.items() if found), None)
+            if why:
+                rows.append((source, target, "", why))
+    return pd.DataFrame(rows, columns=[*COLUMNS, "why"])

@@ -1,0 +1,130 @@
+# What fine-tuned models still see of their source classes, and what it does to their predictions.
+
+
+rule probe_memories:
+    input:
+        unpack(pair_files),
+        unpack(overlap_file),
+        **source_val_files(),
+        script=code("probe_memories.py"),
+        code=code(
+            "probe_memories.py",
+            "statistics.py",
+            "memories/binding.py",
+            "memories/observations.py",
+            "memories/overlap.py",
+            "memories/pairs.py",
+            "memories/probes.py",
+            "memories/retention.py",
+        ),
+        index="results/data/{target}/index.h5",
+    output:
+        probes="results/memories/{target}/{recipe}/probes.h5",
+    log:
+        "results/logs/probe_memories/{target}-{recipe}.log",
+    conda:
+        "../../envs/transferlens.yaml"
+    resources:
+        gpu=1,
+    params:
+        settings=probe_settings,
+        models=pair_arguments,
+        overlap=lambda wildcards, input: (
+            f"--overlap {input.overlap}" if "overlap" in input.keys() else ""
+        ),
+    message:
+        "Probe memories of models on {wildcards.target} ({wildcards.recipe})"
+    shell:
+        "python {input.script} --settings {params.settings:q} {params.models} {params.overlap}"
+        " --source-index {input.source_index} --source-val {input.source_val}"
+        " --index {input.index} --out {output.probes} --log {log}"
+
+
+rule composites:
+    input:
+        unpack(pair_files),
+        unpack(target_val_files),
+        **source_val_files(),
+        script=code("make_composites.py"),
+        code=code(
+            "make_composites.py",
+            "memories/composites.py",
+            "memories/observations.py",
+            "memories/pairs.py",
+        ),
+        probes="results/memories/{target}/{recipe}/probes.h5",
+        # A remedy is tried on the composites of the recipe that it is made of.
+        first_probes=first_probes,
+    output:
+        composites="results/memories/{target}/{recipe}/composites.h5",
+    log:
+        "results/logs/composites/{target}-{recipe}.log",
+    conda:
+        "../../envs/transferlens.yaml"
+    resources:
+        gpu=1,
+    params:
+        settings=composite_settings,
+        models=pair_arguments,
+    message:
+        "Try composites on {wildcards.target} ({wildcards.recipe})"
+    shell:
+        "python {input.script} --settings {params.settings:q} {params.models}"
+        " --probes {input.probes} --first-probes {input.first_probes}"
+        " --source-index {input.source_index} --source-val {input.source_val}"
+        " --index {input.index} --val {input.val} --out {output.composites} --log {log}"
+
+
+rule interference:
+    input:
+        script=code("estimate_interference.py"),
+        code=code(
+            "estimate_interference.py",
+            "statistics.py",
+            "memories/composites.py",
+            "memories/interference.py",
+        ),
+        first_probes=first_probes,
+        composites="results/memories/{target}/{recipe}/composites.h5",
+    output:
+        interference="results/memories/{target}/{recipe}/interference.h5",
+        table="results/memories/{target}/{recipe}/interference.csv",
+        picture=report(
+            "results/memories/{target}/{recipe}/interference.png",
+            caption="../report/interference.rst",
+            category="Memories",
+            labels={"target": "{target}", "recipe": "{recipe}", "figure": "interference"},
+        ),
+    log:
+        "results/logs/interference/{target}-{recipe}.log",
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        settings=interference_settings,
+    message:
+        "Estimate the interference of memories on {wildcards.target} ({wildcards.recipe})"
+    shell:
+        "python {input.script} --settings {params.settings:q} --composites {input.composites}"
+        " --probes {input.first_probes} --out {output.interference} --table {output.table}"
+        " --picture {output.picture} --log {log}"
+
+
+# To be asked for by name. The tables are for the user to complete, and no outputs: nothing makes them anew.
+rule propose_overlap:
+    input:
+        script=code("propose_overlap.py"),
+        source_index=f"results/data/{SOURCE}/index.h5",
+        indexes=[f"results/data/{target}/index.h5" for target in config["targets"]],
+    log:
+        "results/logs/propose_overlap.log",
+    localrule: True
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        settings="{}",
+        tables=[f"results/memories/{target}/overlap.csv" for target in config["targets"]],
+    message:
+        "Propose source and target classes that mean the same"
+    shell:
+        "python {input.script} --settings {params.settings:q} --source-index {input.source_index}"
+        " --indexes {input.indexes} --tables {params.tables} --log {log}"
