@@ -45,6 +45,15 @@ def load(**changes):
         ({"studies": {"counterfactual": {"repeats": 9}}}, "studies.reference.repeats is 4"),
         ({"heatmaps": {"output": "raw_margin"}}, "not among influence.outputs"),
         ({"architecture": {"name": "vgg16"}}, "use GradCAM or LayerCAM"),
+        ({"memories": {"recipes": ["fixde"]}}, "names 'fixde', which is no recipe (did you mean 'fixed'?)"),
+        (
+            {"memories": {"recipes": ["fixed"], "models": 5}},
+            "studies.reference.repeats is 4; raise the latter",
+        ),
+        (
+            {"memories": {"recipes": ["fixed"], "source": "pretrained"}},
+            "name its weights in studies.pretrained",
+        ),
         ({"source_training": {"lr_peak_epoch": 99}}, "after the last of 16 epochs"),
         ({"source_training": {"scale": [1.0, 0.5]}}, "the first must be the smaller"),
         (

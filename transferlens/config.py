@@ -185,6 +185,7 @@ def _check_consistency(config: dict[str, Any], schema: Mapping[str, Any]) -> Non
                     f"config: targets.{target}.recipes names '{name}', which is no recipe"
                     + nearest(name, list(config["recipes"]))
                 )
+        for name in dict.fromkeys([*use["recipes"], *(config["memories"] or {"recipes": []})["recipes"]]):
             _check_override(config, target, name, schema)
             _check_training(f"targets.{target}.{name}", recipe(config, target, name)["training"])
     reuse = config["studies"]["reuse"]
@@ -195,6 +196,8 @@ def _check_consistency(config: dict[str, Any], schema: Mapping[str, Any]) -> Non
         )
     _check_training("source_training", config["source_training"])
     _check_studies(config["studies"])
+    if config["memories"]:
+        _check_memories(config["memories"], config["studies"])
     for section in ("heatmaps", "report", "counterfactual"):
         settings = config["studies"][section] if section == "counterfactual" else config[section]
         if settings["output"] not in config["influence"]["outputs"]:
@@ -255,6 +258,20 @@ def _check_studies(studies: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"config: studies.counterfactual.repeats is {repeats}, but each repeat is paired with a "
             f"full-source model and studies.reference.repeats is {reference}; raise the latter"
+        )
+
+
+def _check_memories(memories: Mapping[str, Any], studies: Mapping[str, Any]) -> None:
+    models, repeats = memories["models"], studies["reference"]["repeats"]
+    if models > repeats:
+        raise ConfigError(
+            f"config: memories.models is {models}, but each is paired with a from-scratch model and "
+            f"studies.reference.repeats is {repeats}; raise the latter"
+        )
+    if memories["source"] == "pretrained" and not studies["pretrained"]:
+        raise ConfigError(
+            "config: memories.source is 'pretrained', but there is no such model; name its weights in "
+            "studies.pretrained.weights"
         )
 
 

@@ -128,6 +128,10 @@ def count_jobs(given: Mapping) -> dict[str, int]:
     shards = {name: -(-study["rows"] // study["shard_size"]) for name, study in given["studies"].items()}
     temporary = sum(n for name, n in shards.items() if given["studies"][name]["temporary"])
     transfers = {name: len(study["transfers"]) for name, study in given["studies"].items()}
+    for_memories = sum(
+        -(-study["memory_rows"] // study["shard_size"]) * len(study["memory_transfers"])
+        for study in given["studies"].values()
+    )
     pairs, sized, flags = len(given["adaptations"]), len(given["sized"]), given["flags"]
     counts = {
         "dataset": len(given["datasets"]),
@@ -135,7 +139,7 @@ def count_jobs(given: Mapping) -> dict[str, int]:
         "draw_masks": sum(shards.values()),
         "train_source": sum(shards.values()) - temporary,
         "train_temporary_source": temporary,
-        "transfer": sum(shards[name] * n for name, n in transfers.items()),
+        "transfer": sum(shards[name] * n for name, n in transfers.items()) + for_memories,
         "summary": sum(transfers.values()),
         "influence": pairs + sized,
         "label_mapping": len({target for target, _ in given["adaptations"]}) * flags["label_mapping"],
@@ -147,6 +151,7 @@ def count_jobs(given: Mapping) -> dict[str, int]:
     }
     each = ("score", "counterfactual", "heatmaps", "subpopulations", "failures", "figures")
     counts |= dict.fromkeys(each, pairs)
+    counts |= dict.fromkeys(("probe_memories", "composites", "interference"), len(given["memories"]))
     return {rule: n for rule, n in counts.items() if n}
 
 
@@ -277,18 +282,26 @@ def transfer_bytes(given: Mapping, data: Mapping[str, Data]) -> tuple[float | No
     shards = summaries = 0.0
     for study in given["studies"].values():
         features = _features(tuple(sorted(study["architecture"].items())))
-        for target, recipe in study["transfers"]:
+        for target, recipe, rows, summarised in transfers_of(study):
             if not data[target].countable:
                 continue
             epochs = given["recipes"][f"{target}/{recipe}"]["training"]["epochs"]
-            models = min(study["rows"], study["shard_size"], max(1, _SAMPLE_CELLS // data[target].val))
+            models = min(rows, study["shard_size"], max(1, _SAMPLE_CELLS // data[target].val))
             size, collected = _transfer_shard(
                 models, data[target].val, data[target].classes, features, epochs, given["units"]
             )
-            shards += size * study["rows"] / models
-            summaries += collected * study["rows"] / models
-            shards += study["rows"] * _kept_networks(given, study, target, recipe, data)
+            shards += size * rows / models
+            summaries += collected * rows / models * summarised
+            shards += rows * _kept_networks(given, study, target, recipe, data)
     return shards, summaries
+
+
+def transfers_of(study: Mapping) -> Iterator[tuple[str, str, int, bool]]:
+    """(target, recipe, models, whether there is a summary) of the transfers of a study."""
+    for target, recipe in study["transfers"]:
+        yield target, recipe, study["rows"], True
+    for target, recipe in study["memory_transfers"]:
+        yield target, recipe, study["memory_rows"], False
 
 
 def _kept_networks(
@@ -385,7 +398,8 @@ def report(given: Mapping, data: Mapping[str, Data], hours: Mapping, device: str
     yield _table(rows)
     rows = [["study", "models", "a shard", "transfers", ""]]
     for name, study in given["studies"].items():
-        numbers = (study["rows"], study["shard_size"], study["rows"] * len(study["transfers"]))
+        transfers = sum(models for *_, models, _ in transfers_of(study))
+        numbers = (study["rows"], study["shard_size"], transfers)
         rows.append([name, *map(_number, numbers), ""])
     rows.append(["all", _number(sum(count_models(given).values())), "", "", ""])
     yield "\n" + _table(rows)

@@ -21,7 +21,7 @@ from transferlens.config import (
 from transferlens.data.pipeline import ResidentImages
 from transferlens.errors import ArtefactError
 from transferlens.models import architectures
-from transferlens.operations.plan import Data
+from transferlens.operations.plan import Data, transfers_of
 from transferlens.training import device as devices
 from transferlens.training import engine, outputs, schedule, source, transfer
 
@@ -236,12 +236,12 @@ def hours(given: Mapping, data: Mapping[str, Data], folder: Path, place: torch.d
             done = finished_training(folder, name, measure.source_settings(study))
             seconds = partial(measure.source, study, data[given["source"]])
             found["source training"].add(study["rows"], done, seconds)
-        for target, recipe in study["transfers"]:
+        for target, recipe, rows, _ in transfers_of(study):
             if data[target].countable:
                 settings = measure.transfer_settings(study, target, recipe)
                 done = finished_transfers(folder, name, target, recipe, settings)
-                seconds = partial(measure.transfer, study, target, recipe, data[target])
-                found.setdefault(f"transfers, {recipe}", Hours()).add(study["rows"], done, seconds)
+                seconds = partial(measure.transfer, {**study, "rows": rows}, target, recipe, data[target])
+                found.setdefault(f"transfers, {recipe}", Hours()).add(rows, done, seconds)
     return found
 
 

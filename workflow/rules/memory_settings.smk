@@ -29,6 +29,24 @@ def memory_shards():
     return studies.shards(2 * memory_models(), study.shard_size)
 
 
+def memory_transfers(study):
+    """(target, recipe) by which some models of a study are transferred for the study of memories alone."""
+    if config["memories"] is None or study not in ("reference", "pretrained"):
+        return []
+    if study == "pretrained" and not uses_pretrained():
+        return []
+    return [pair for pair in MEMORIES + REMEDIED if pair not in ADAPTATIONS]
+
+
+def memory_rows(study):
+    """Models of a study that these transfers adapt: whole shards."""
+    if not memory_transfers(study):
+        return 0
+    given = STUDIES[study]
+    shards = memory_shards() if study == "reference" else ["0000"]
+    return min(given.rows, len(shards) * given.shard_size)
+
+
 def pair_files(wildcards):
     """Models of the first pairs of the reference study, and the pretrained one where it takes their place."""
     transfer = "results/studies/{}/transfer/{}/{}/{}.h5"
@@ -88,12 +106,12 @@ def network_settings(wildcards):
 def probe_settings(wildcards):
     given = config["memories"]
     overlap = given["overlap"]
+    recipe = configuration.recipe(config, wildcards.target, wildcards.recipe)
     return dumps(
         {
             **network_settings(wildcards),
             "overlap": overlap if overlap in ("names", "none") else "table",
-            "kind": config["recipes"][wildcards.recipe]["kind"],
-            "batchnorm": config["recipes"][wildcards.recipe]["batchnorm"],
+            **{key: recipe[key] for key in ("kind", "batchnorm")},
             **{key: given[key] for key in ("bootstrap", "permutations")},
         }
     )

@@ -19,8 +19,15 @@ def plan_settings():
             f"{target}/{recipe}": configuration.recipe(
                 config, SIZES.get(target, (target,))[0], recipe
             )
-            for target, recipe in [*ADAPTATIONS, *sized_adaptations(), *reused_adaptations()]
+            for target, recipe in [
+                *ADAPTATIONS,
+                *sized_adaptations(),
+                *reused_adaptations(),
+                *MEMORIES,
+                *REMEDIED,
+            ]
         },
+        "memories": MEMORIES + REMEDIED,
         "outputs": config["influence"]["outputs"],
         "flags": {
             "reuse": bool(config["studies"]["reuse"]),
@@ -60,6 +67,8 @@ def planned_study(name):
         "temporary": name in TEMPORARY_WEIGHTS,
         "keeps_networks": name in ("reference", "pretrained"),
         "transfers": list(dict.fromkeys(transfers_of(name))),
+        "memory_transfers": memory_transfers(name),
+        "memory_rows": memory_rows(name),
     }
 
 
