@@ -25,7 +25,7 @@ from matplotlib.figure import Figure, SubFigure
 COLORMAPS = {"diverging": ("RdBu_r", -1), "magma": ("magma", 0), "jet": ("jet", 0)}
 _EXAMPLES_SHOWN = 8
 _HEADS = {"source": "source heads", "target": "target heads"}
-_EXAMPLE_ROLES = {"predicted": "predicted", "true": "true", "memory": "memory", "contrast": "minus"}
+_EXAMPLE_ROLES = {"predicted": "predicted", "true": "true", "memory": "memory", "contrast": "against"}
 
 
 def draw_figure(path: Path, picture: Path, colormap: str) -> None:
@@ -38,7 +38,7 @@ def draw_figure(path: Path, picture: Path, colormap: str) -> None:
             _save(_message(f"No composites to draw: {reason}."), picture)
             return
         cells = len(file["figure/effect"])
-        figure = plt.figure(figsize=(8.4, 5.9 * cells + 0.7), layout="constrained")
+        figure = plt.figure(figsize=(7, 5.9 * cells + 0.7), layout="constrained")
         *blocks, bottom = _blocks(figure, [5.9] * cells + [0.7])
         limits = _limits(file["figure"], panels.FIGURE_ROLES)
         for i, block in enumerate(blocks):
@@ -142,9 +142,8 @@ def blend(image: np.ndarray, evidence: np.ndarray, limit: float, colormap: str) 
     relative = (large / limit).clip(-1, 1)
     if colormap == "magma":
         return 0.4 * grey + 0.6 * colours(relative.clip(min=0))[..., :3]
-    # Evidence covers the image as it is strong: where there is none, the image is all there is.
-    cover = 0.85 * np.abs(relative)[..., None] ** 0.7
-    return (1 - cover) * grey + cover * colours((relative + 1) / 2)[..., :3]
+    # The image, brightened, times the colour: white where there is no evidence, so that the image stays.
+    return (0.6 + 0.4 * grey) * colours((relative + 1) / 2)[..., :3]
 
 
 def enlarged(evidence: np.ndarray, side: int) -> np.ndarray:

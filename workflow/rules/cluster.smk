@@ -10,6 +10,8 @@ TORCH_RULES = {
     "heatmaps",
     "probe_memories",
     "composites",
+    "rank_examples",
+    "memory_panels",
 }
 
 

@@ -109,6 +109,97 @@ rule interference:
         " --picture {output.picture} --log {log}"
 
 
+rule rank_examples:
+    input:
+        unpack(pair_files),
+        unpack(target_val_files),
+        unpack(without_files),
+        script=code("rank_examples.py"),
+        code=code(
+            "rank_examples.py",
+            "statistics.py",
+            "memories/ablation.py",
+            "memories/pairs.py",
+            "memories/ranking.py",
+            "memories/removal.py",
+            "memories/seen.py",
+            "memories/without.py",
+        ),
+        probes="results/memories/{target}/{recipe}/probes.h5",
+    output:
+        ranking="results/memories/{target}/{recipe}/ranking.h5",
+        table="results/memories/{target}/{recipe}/ranking.csv",
+    log:
+        "results/logs/rank_examples/{target}-{recipe}.log",
+    conda:
+        "../../envs/transferlens.yaml"
+    resources:
+        gpu=1,
+    params:
+        settings=ranking_settings,
+        models=pair_arguments,
+        without=without_arguments,
+    message:
+        "Rank examples of {wildcards.target} by distraction ({wildcards.recipe})"
+    shell:
+        "python {input.script} --settings {params.settings:q} {params.models} {params.without}"
+        " --probes {input.probes} --index {input.index} --val {input.val}"
+        " --out {output.ranking} --table {output.table} --log {log}"
+
+
+rule memory_panels:
+    input:
+        unpack(pair_files),
+        unpack(target_val_files),
+        **source_val_files(),
+        script=code("draw_memories.py"),
+        code=code(
+            "draw_memories.py",
+            "memories/composites.py",
+            "memories/drawing.py",
+            "memories/pairs.py",
+            "memories/panels.py",
+            "memories/rows.py",
+            "memories/seen.py",
+        ),
+        probes="results/memories/{target}/{recipe}/probes.h5",
+        composites="results/memories/{target}/{recipe}/composites.h5",
+        interference="results/memories/{target}/{recipe}/interference.h5",
+        ranking="results/memories/{target}/{recipe}/ranking.h5",
+    output:
+        panels="results/memories/{target}/{recipe}/panels.h5",
+        figure=report(
+            "results/memories/{target}/{recipe}/figure.png",
+            caption="../report/memory_figure.rst",
+            category="Memories",
+            labels={"target": "{target}", "recipe": "{recipe}", "figure": "composites"},
+        ),
+        examples=report(
+            "results/memories/{target}/{recipe}/examples.png",
+            caption="../report/memory_examples.rst",
+            category="Memories",
+            labels={"target": "{target}", "recipe": "{recipe}", "figure": "examples"},
+        ),
+    log:
+        "results/logs/memory_panels/{target}-{recipe}.log",
+    conda:
+        "../../envs/transferlens.yaml"
+    resources:
+        gpu=1,
+    params:
+        settings=panel_settings,
+        models=pair_arguments,
+    message:
+        "Draw what distracts on {wildcards.target} ({wildcards.recipe})"
+    shell:
+        "python {input.script} --settings {params.settings:q} {params.models}"
+        " --probes {input.probes} --composites {input.composites}"
+        " --interference {input.interference} --ranking {input.ranking}"
+        " --source-index {input.source_index} --source-val {input.source_val}"
+        " --index {input.index} --val {input.val} --out {output.panels}"
+        " --figure {output.figure} --examples {output.examples} --log {log}"
+
+
 # To be asked for by name. The tables are for the user to complete, and no outputs: nothing makes them anew.
 rule propose_overlap:
     input:

@@ -11,7 +11,7 @@ def memory_file(name, pairs=MEMORIES):
 
 def memory_results(wildcards):
     """The last files of the study of memories; none without one."""
-    return memory_file("interference.h5", MEMORIES + REMEDIED)
+    return memory_file("interference.h5", MEMORIES + REMEDIED) + memory_file("panels.h5")
 
 
 def uses_pretrained():
@@ -129,3 +129,32 @@ def interference_settings(wildcards):
     given = config["memories"]
     keys = ("smallest_cell", "bootstrap", "permutations")
     return dumps({"seed": config["seed"], **{key: given[key] for key in keys}})
+
+
+def without_files(wildcards):
+    """Summaries of models whose source lacks one class, and of the full-source ones, where there are such."""
+    of_run = (wildcards.target, wildcards.recipe)
+    study = "without-memories-{}-{}".format(*of_run)
+    if study not in STUDIES:
+        return {}
+    summary = "results/studies/{}/summary/{}/{}.h5"
+    return {
+        "without": summary.format(study, *of_run),
+        "reference": summary.format("reference", *of_run),
+    }
+
+
+def without_arguments(wildcards, input):
+    """The same as arguments of a script."""
+    return " ".join(f"--{name} {input[name]}" for name in without_files(wildcards))
+
+
+def ranking_settings(wildcards):
+    keys = ("removal", "bootstrap", "permutations")
+    given = {key: config["memories"][key] for key in keys}
+    return dumps({**network_settings(wildcards), **given})
+
+
+def panel_settings(wildcards):
+    given = {key: config["memories"][key] for key in ("examples", "colormap")}
+    return dumps({**network_settings(wildcards), **given})
