@@ -9,6 +9,7 @@ from transferlens.counterfactual import orders
 from transferlens.data import index, units
 from transferlens.data.index import HALVES
 from transferlens.influence import designs
+from transferlens.memories import left_out
 
 
 def main(arguments):
@@ -16,7 +17,8 @@ def main(arguments):
     source = index.read_index(arguments.index)
     chosen = make_units(source, settings["units"])
     rows, seed, study = range(*settings["rows"]), settings["seed"], settings["study"]
-    inputs = [arguments.index, *filter(None, (arguments.influence, arguments.mapping))]
+    evidence = (arguments.influence, arguments.mapping, arguments.interference, arguments.probes)
+    inputs = [arguments.index, *filter(None, evidence)]
     if "design" in settings:
         table = designs.random_rows(study, settings["design"], settings["keep"], chosen, rows, seed)
     elif "orders" in settings:
@@ -28,6 +30,10 @@ def main(arguments):
             rows,
             seed,
         )
+    elif "without" in settings:
+        distraction = left_out.distraction_of_classes(arguments.interference, arguments.probes)
+        classes = left_out.left_out_classes(distraction, settings["without"], seed)
+        table = left_out.without_rows(classes, chosen.names, chosen.groups, rows, seed)
     elif study == "pretrained":
         table = studies.pretrained_rows(chosen)
     else:
@@ -65,5 +71,7 @@ if __name__ == "__main__":
     parser.add_argument("--index", type=Path, required=True, help="of the source data set")
     parser.add_argument("--influence", type=Path, help="ranks the units (counterfactual studies)")
     parser.add_argument("--mapping", type=Path, help="label mapping (counterfactual order label_mapping)")
+    parser.add_argument("--interference", type=Path, help="of memories (studies without one of them)")
+    parser.add_argument("--probes", type=Path, help="of memories, likewise")
     parser.add_argument("--out", type=Path, required=True)
     job.run(main, parser)

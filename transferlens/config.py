@@ -273,6 +273,16 @@ def _check_memories(memories: Mapping[str, Any], studies: Mapping[str, Any]) -> 
             "config: memories.source is 'pretrained', but there is no such model; name its weights in "
             "studies.pretrained.weights"
         )
+    if memories["source"] == "pretrained" and memories["without"]:
+        raise ConfigError(
+            "config: memories.without leaves classes out of the source, but memories.source is 'pretrained', "
+            "which is not trained here; set memories.without: 0 or memories.source: trained"
+        )
+    if memories["without"] and memories["repeats"] > repeats:
+        raise ConfigError(
+            f"config: memories.repeats is {memories['repeats']}, but each repeat is paired with a "
+            f"full-source model and studies.reference.repeats is {repeats}; raise the latter"
+        )
 
 
 class _Settings:

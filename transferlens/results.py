@@ -21,6 +21,7 @@ from transferlens.errors import ArtefactError, nearest
 from transferlens.explain import hurt_examples
 from transferlens.influence import artefact as influences
 from transferlens.influence import scores as influence_scores
+from transferlens.memories import agreement, retrained
 from transferlens.training import outputs as stored
 from transferlens.training import source as sources
 from transferlens.training import summary as summaries
@@ -210,6 +211,40 @@ class Results:
             attributes = _attributes(file) | {"signed": bool(file.attrs["signed"])}
             return xr.Dataset(variables, coordinates, attributes)
 
+    def memory_agreement(self, target: str, recipe: str) -> xr.Dataset:
+        """How influence, interference, bindings and weights agree, and what leaving out a memory changes.
+
+        `influence`, `interference` (source_class, target_class), `_low`, `_high`, `_q`, on the report half;
+        `measures` (measure, source_class, target_class), each larger the worse; `quadrant` of every pair (''
+        where an effect is unknown), `quadrant_count`; `correlation` (pair) and `precision` (pair, k) of two
+        measures, and `agreement` (statistic) on single examples, with `_low`, `_high`, `_null_mean`, `_p`,
+        `_n`. Where models were trained again without a memory: `<output>_change` (left_out), and
+        `<output>_own`, `_control`, `_more` (memory, the last one `all`), with `_low`, `_high`.
+        """
+        with self._open(f"memories/{target}/{recipe}/agreement.h5", agreement.KIND) as file:
+            pairs = zip(*(store.strings(file[f"pairs/{key}"]) for key in ("first", "second")), strict=True)
+            coordinates = {
+                "source_class": store.strings(file["source_class_names"]),
+                "target_class": store.strings(file["target_class_names"]),
+                "quadrant_name": store.strings(file["quadrants/names"]),
+                "measure": list(file["measures"]),
+                "pair": [f"{first}, {second}" for first, second in pairs],
+                "k": file["ks"][:],
+            }
+            variables = _agreement_cells(file)
+            tables = {"pairs/correlation": ("pair",), "pairs/precision": ("pair", "k")}
+            if "examples" in file:
+                tables["examples/agreement"] = ("statistic",)
+                coordinates["statistic"] = store.strings(file["examples/names"])
+            for name, dims in tables.items():
+                for key, values in file[name].items():
+                    suffix = "" if key == "value" else f"_{key}"
+                    variables[name.split("/")[1] + suffix] = (dims, values[:])
+            if "without" in file:
+                _add_without(file["without"], variables, coordinates)
+            found = {k: file.attrs[k] for k in ("skipped",) if k in file.attrs}
+            return xr.Dataset(variables, coordinates, _attributes(file) | found)
+
     def source_models(self, study: str) -> xr.Dataset:
         """Masks, accuracies and training logs of a study's source models (not their weights)."""
         shards = sorted(self.folder.glob(f"studies/{study}/training/*.h5"))
@@ -269,6 +304,37 @@ def _example_coordinates(file: h5py.File) -> dict:
         "target_class": names,
         "half": halves,
     }
+
+
+def _agreement_cells(file: h5py.File) -> dict:
+    """Variables of every pair of a source and a target class."""
+    cell, names = ("source_class", "target_class"), np.array([*store.strings(file["quadrants/names"]), ""])
+    variables = {
+        "overlap": (cell, file["overlap"][:]),
+        "measures": (("measure", *cell), np.stack([values[:] for values in file["measures"].values()])),
+        "quadrant": (cell, names[file["quadrants/of_cells"][:]]),
+        "quadrant_count": (("quadrant_name",), file["quadrants/counts"][:]),
+    }
+    for name in ("influence", "interference"):
+        for key, values in file.get(name, {}).items():
+            variables[name if key == "effect" else f"{name}_{key}"] = (cell, values[:])
+    return variables
+
+
+def _add_without(group: h5py.Group, variables: dict, coordinates: dict) -> None:
+    """What leaving out each class changes, to the variables and coordinates of an agreement."""
+    kinds = np.array(store.strings(group["kinds"]))
+    names = np.array(coordinates["source_class"])[group["classes"][:]]
+    coordinates |= {
+        "left_out": names,
+        "left_out_kind": (("left_out",), kinds),
+        "memory": [*names[kinds == "distracting"], "all"],
+        "memory_examples": (("memory",), group["own_examples"][:]),
+    }
+    for output in retrained.OUTPUTS:
+        for key, values in group[output].items():
+            dims = ("left_out",) if key.startswith("change") else ("memory",)
+            variables[f"{output}_{key}"] = (dims, values[:])
 
 
 def _require_output(file: h5py.File, output: str) -> None:

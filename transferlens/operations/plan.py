@@ -152,6 +152,7 @@ def count_jobs(given: Mapping) -> dict[str, int]:
     each = ("score", "counterfactual", "heatmaps", "subpopulations", "failures", "figures")
     counts |= dict.fromkeys(each, pairs)
     counts |= dict.fromkeys(("probe_memories", "composites", "interference"), len(given["memories"]))
+    counts["agreement"] = len(given["compared_memories"])
     return {rule: n for rule, n in counts.items() if n}
 
 

@@ -264,6 +264,7 @@ def _study_rows(results: Results, adaptations: list[tuple[str, str]], studies: l
     """Models, units seen and source accuracy of the studies of this run."""
     optional = ["repeated", "examples", "pretrained", "reuse-reference"]
     made = [f"{p}counterfactual-{t}-{r}" for t, r in adaptations for p in ("", "reuse-")]
+    made += [name for name in studies if name.startswith("without-memories-")]
     rows = []
     for name in ["reference", "influence", *(n for n in [*optional, *made] if n in studies)]:
         models = results.source_models(name)

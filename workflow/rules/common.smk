@@ -27,6 +27,7 @@ class Study:
 
     `masks` holds the settings that draw them. `ranked_by` is the (target, recipe) whose influences rank the
     removed classes; such a study is transferred to that target only. `architecture` is None for the run's own.
+    `memories_of` is the (target, recipe) whose most distracting classes are left out.
     """
 
     masks: dict
@@ -35,6 +36,7 @@ class Study:
     ranked_by: tuple = None
     architecture: dict = None
     step_matched: bool = False
+    memories_of: tuple = None
 
 
 def study_table():
@@ -68,7 +70,19 @@ def study_table():
             studies[f"{prefix}counterfactual-{target}-{recipe}"] = removal_study(
                 target, recipe, architecture
             )
+    for target, recipe in MEMORIES:
+        if config["memories"]["without"]:
+            studies[f"without-memories-{target}-{recipe}"] = without_study(target, recipe)
     return studies
+
+
+def without_study(target, recipe):
+    """The full source without one class: each of the most distracting ones, and as many at random."""
+    count = config["memories"]["without"]
+    rows = 2 * count * config["memories"]["repeats"]
+    shard_size = config["studies"]["reference"]["shard_size"]
+    masks = {"without": count, "units": "classes"}
+    return Study(masks, rows, shard_size, memories_of=(target, recipe))
 
 
 def removal_study(target, recipe, architecture):
@@ -94,10 +108,11 @@ MODELS_OF_TEMPORARY_WEIGHTS = 1000
 def temporary_weights():
     """Names of the studies whose source models are not kept.
 
-    Those of the whole source are: heatmaps and the label mapping are made from them.
+    Those of the whole source are: heatmaps and the label mapping are made from them. Those without a memory
+    are few, and of use beside them.
     """
     whole = ("reference", "reuse-reference", "pretrained")
-    many = [name for name in STUDIES if name not in whole]
+    many = [name for name in STUDIES if name not in whole and not STUDIES[name].memories_of]
     models = sum(STUDIES[name].rows for name in many)
     temporary = {"keep": False, "temporary": True, "auto": models >= MODELS_OF_TEMPORARY_WEIGHTS}
     return many if temporary[config["source_weights"]] else []
@@ -235,6 +250,10 @@ def beton_settings(wildcards):
 def masks_input(wildcards):
     study = STUDIES[wildcards.study]
     files = {"index": f"results/data/{SOURCE}/index.h5"}
+    if study.memories_of:
+        folder = "results/memories/{}/{}".format(*study.memories_of)
+        files |= {name: f"{folder}/{name}.h5" for name in ("interference", "probes")}
+        files["choice"] = code("draw_masks.py", "memories/left_out.py")[1:]
     if study.ranked_by:
         files["influence"] = "results/influence/{}/{}.h5".format(*study.ranked_by)
         if "label_mapping" in study.masks["orders"]:
@@ -318,9 +337,13 @@ def transfer_settings(wildcards):
             "recipe": configuration.recipe(config, target, wildcards.recipe),
             "metric": metric_of(target),
             # Whole adapted networks are kept only where heatmaps and later analyses read them.
-            "keep_weights": wildcards.study in ("reference", "pretrained"),
+            "keep_weights": keeps_networks(wildcards.study),
         }
     )
+
+
+def keeps_networks(study):
+    return study in ("reference", "pretrained") or STUDIES[study].memories_of is not None
 
 
 def summary_shards(wildcards):

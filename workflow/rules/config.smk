@@ -23,6 +23,7 @@ from transferlens.data.classnames import readable
 from transferlens.data.groups import require_groups, wordnet_level
 from transferlens.errors import TransferlensError
 from transferlens.influence import designs, estimators
+from transferlens.memories.left_out import check_count
 
 # Each job of a cluster starts Snakemake anew: what was checked when it was planned is not checked again.
 PLANNING = workflow.is_main_process
@@ -107,6 +108,8 @@ def check_units(config):
         config["influence"]["estimator"], masks["models"], len(names), fold_over
     )
     check_removals(Removals.of(given["counterfactual"]), names)
+    if config["memories"]:
+        check_count(config["memories"]["without"], len(described(config, config["source"])[0]))
     drawn = designs.draw_masks(
         masks["design"], len(names), masks["keep"], config["seed"], range(masks["models"])
     )

@@ -200,6 +200,48 @@ rule memory_panels:
         " --figure {output.figure} --examples {output.examples} --log {log}"
 
 
+rule agreement:
+    input:
+        unpack(without_summaries),
+        unpack(compared_influences),
+        script=code("compare_memories.py"),
+        code=code(
+            "compare_memories.py",
+            "statistics.py",
+            "memories/agreement.py",
+            "memories/quadrant_figure.py",
+            "memories/retrained.py",
+        ),
+        probes="results/memories/{target}/{recipe}/probes.h5",
+        interference="results/memories/{target}/{recipe}/interference.h5",
+        ranking="results/memories/{target}/{recipe}/ranking.h5",
+    output:
+        agreement="results/memories/{target}/{recipe}/agreement.h5",
+        table="results/memories/{target}/{recipe}/agreement.csv",
+        picture=report(
+            "results/memories/{target}/{recipe}/agreement.png",
+            caption="../report/agreement.rst",
+            category="Memories",
+            labels={"target": "{target}", "recipe": "{recipe}", "figure": "agreement"},
+        ),
+    log:
+        "results/logs/agreement/{target}-{recipe}.log",
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        settings=agreement_settings,
+        retrained=lambda wildcards, input: " ".join(
+            f"--{name} {input[name]}" for name in without_summaries(wildcards)
+        ),
+    message:
+        "Compare memories and influences on {wildcards.target} ({wildcards.recipe})"
+    shell:
+        "python {input.script} --settings {params.settings:q} --results results"
+        " --probes {input.probes} --interference {input.interference} --ranking {input.ranking}"
+        " {params.retrained} --out {output.agreement} --table {output.table}"
+        " --picture {output.picture} --log {log}"
+
+
 # To be asked for by name. The tables are for the user to complete, and no outputs: nothing makes them anew.
 rule propose_overlap:
     input:

@@ -35,7 +35,14 @@ def memory_transfers(study):
         return []
     if study == "pretrained" and not uses_pretrained():
         return []
-    return [pair for pair in MEMORIES + REMEDIED if pair not in ADAPTATIONS]
+    others = ADAPTATIONS + summarised_memories(study)
+    return [pair for pair in MEMORIES + REMEDIED if pair not in others]
+
+
+def summarised_memories(study):
+    """(target, recipe) by which all models of a study are transferred, to be compared with others."""
+    retrained = study == "reference" and any(STUDIES[name].memories_of for name in STUDIES)
+    return MEMORIES if retrained else []
 
 
 def memory_rows(study):
@@ -158,3 +165,37 @@ def ranking_settings(wildcards):
 def panel_settings(wildcards):
     given = {key: config["memories"][key] for key in ("examples", "colormap")}
     return dumps({**network_settings(wildcards), **given})
+
+
+def influence_recipe(target, recipe):
+    """The recipe whose influences memories are compared with: their own, or the target's first."""
+    recipes = config["targets"][target]["recipes"]
+    return recipe if recipe in recipes else recipes[0]
+
+
+def compared_influences(wildcards):
+    recipe = influence_recipe(wildcards.target, wildcards.recipe)
+    return {"influence": f"results/influence/{wildcards.target}/{recipe}.h5"}
+
+
+def without_summaries(wildcards):
+    """Summaries of the models without a memory and of those to compare them with, where there are any."""
+    study = f"without-memories-{wildcards.target}-{wildcards.recipe}"
+    if study not in STUDIES:
+        return {}
+    where = f"summary/{wildcards.target}/{wildcards.recipe}.h5"
+    names = {"without": study, "reference": "reference"}
+    return {key: f"results/studies/{name}/{where}" for key, name in names.items()}
+
+
+def agreement_settings(wildcards):
+    given = config["memories"]
+    return dumps(
+        {
+            **dict(wildcards.items()),
+            "influence_recipe": influence_recipe(wildcards.target, wildcards.recipe),
+            "output": config["report"]["output"],
+            "seed": config["seed"],
+            **{key: given[key] for key in ("bootstrap", "permutations")},
+        }
+    )

@@ -28,6 +28,7 @@ def plan_settings():
             ]
         },
         "memories": MEMORIES + REMEDIED,
+        "compared_memories": MEMORIES,
         "outputs": config["influence"]["outputs"],
         "flags": {
             "reuse": bool(config["studies"]["reuse"]),
@@ -65,8 +66,8 @@ def planned_study(name):
         "step_matched": study.step_matched,
         "share": share_seen(name),
         "temporary": name in TEMPORARY_WEIGHTS,
-        "keeps_networks": name in ("reference", "pretrained"),
-        "transfers": list(dict.fromkeys(transfers_of(name))),
+        "keeps_networks": keeps_networks(name),
+        "transfers": list(dict.fromkeys(transfers_of(name) + summarised_memories(name))),
         "memory_transfers": memory_transfers(name),
         "memory_rows": memory_rows(name),
     }
@@ -79,6 +80,8 @@ def share_seen(name):
         return None
     if "keep" in masks:
         return masks["keep"]
+    if "without" in masks:
+        return 1 - 1 / units
     if "ks" not in masks:
         return 0.5  # the whole source and nothing by turns
     picked = len(masks["handpicked"] or [])
@@ -98,6 +101,8 @@ def transfers_of(name):
     pairs = of_study.get(name, ADAPTATIONS)
     if ranked := STUDIES[name].ranked_by:
         pairs = [ranked]
+    if pair := STUDIES[name].memories_of:
+        return [pair]
     if name in ("repeated", "influence", "examples", "pretrained"):
         return pairs
     # Another recipe only: influences are reused with the same source models.

@@ -23,7 +23,9 @@ rule draw_masks:
     params:
         settings=masks_settings,
         ranking=lambda wildcards, input: " ".join(
-            f"--{name} {input[name]}" for name in ("influence", "mapping") if name in input.keys()
+            f"--{name} {input[name]}"
+            for name in ("influence", "mapping", "interference", "probes")
+            if name in input.keys()
         ),
     message:
         "Draw masks of {wildcards.study}, shard {wildcards.shard}"
