@@ -71,7 +71,7 @@ def write(folder: Path, rows: int, side: int) -> tuple[Path, float]:
     names = [f"source {i}" for i in range(SOURCES)], [f"target {i}" for i in range(TARGETS)]
     write_memories(folder, *names, natural(rows, side), SHORTLIST)
     started = time.perf_counter()
-    gallery.write_gallery(folder / "memories.html", folder, "Benchmark")
+    gallery.write_gallery(folder / "memories.html", folder, "Benchmark", [])
     return folder / "memories.html", time.perf_counter() - started
 
 

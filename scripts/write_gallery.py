@@ -7,7 +7,8 @@ from transferlens.report import gallery
 
 
 def main(arguments):
-    gallery.write_gallery(arguments.out, arguments.study, arguments.settings["title"])
+    settings = arguments.settings
+    gallery.write_gallery(arguments.out, arguments.study, settings["title"], settings["tables"])
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ def main(arguments):
         settings["analyses"],
         settings["reuse"],
         [tuple(pair) for pair in settings["memories"]],
+        settings["memory_tables"],
     )
 
 

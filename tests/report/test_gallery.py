@@ -32,7 +32,7 @@ def study(tmp_path_factory):
     images = np.stack([draw(CLASSES[i % 3], rng, SIDE, SIDE) for i in range(ROWS)])
     write_memories(folder, SOURCES, TARGETS, images, shortlist=6)
     (folder / "agreement.csv").write_text("measure,value,low,high,p\nspearman,0.412,0.2,0.6,0.01\n")
-    gallery.write_gallery(folder / "memories.html", folder, "Memories of <pets>")
+    gallery.write_gallery(folder / "memories.html", folder, "Memories of <pets>", ["agreement"])
     return folder
 
 

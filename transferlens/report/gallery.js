@@ -370,12 +370,12 @@ function showMapLegend() {
   });
   const bar = make("i", { className: "bar" });
   bar.style.backgroundImage = `linear-gradient(to right, ${stops.join(",")})`;
-  const ends = view.colours === "jet" || view.scale === "own" ? "largest of the panel"
-    : view.scale === "row" ? "largest of the example and head"
-      : Object.entries(shared).map(([head, value]) => `${plain(value)} (${head} head)`).join(", ");
+  const ends = view.colours === "jet" || view.scale === "own" ? "the panel's largest"
+    : view.scale === "row" ? "the largest of example and head"
+      : Object.entries(shared).map(([head, value]) => `${plain(value)} (${head})`).join(", ");
   const [least, most] = { RdBu_r: ["against", "for"], magma: ["0", "most"], jet: ["least", "most"] }[view.colours];
   $("map-legend").replaceChildren(least, bar, most,
-    make("span", { className: "soft", textContent: `ends at ${isSigned ? "±" : ""}${ends}` }));
+    make("span", { className: "soft", title: "logit units a cell; by head", textContent: `${isSigned ? "±" : "to "}${ends}` }));
 }
 
 // ---- matrix -------------------------------------------------------------------------------------
@@ -581,14 +581,15 @@ function fieldChanged(event) {
   const changes = { [field.name]: field.type === "checkbox" ? (field.checked ? "1" : "") : field.value };
   if (field.name === "sort") changes.direction = "";
   if (field.name === "colours") changes.opacity = "";
-  if (field.form.id === "filters") return change(changes);
+  if (field.form.id === "filters" || field.name === "sort") return change(changes);
   view = { ...view, ...changes };
   writeAddress();
   repaint();
 }
 
 function fillChoices() {
-  const { target, sort } = $("filters").elements;
+  const { target } = $("filters").elements;
+  const { sort } = $("display").elements;
   $("source-classes").append(...sources.map((name) => option(name, "")));
   target.append(...targets.map((name) => option(name, name)));
   sort.append(...Object.entries(SORTS).map(([name, { heading }]) => option(name, heading)));

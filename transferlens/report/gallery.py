@@ -80,19 +80,15 @@ _BLOCK = 64  # examples that are read at once
 _BINS = 22
 
 
-def write_gallery(path: Path, folder: Path, title: str) -> None:
+def write_gallery(path: Path, folder: Path, title: str, tables: list[str]) -> None:
     """Write the page of a study in `results/memories/<target>/<recipe>`.
 
-    `agreement.csv` and `remedies.csv` of the folder are shown if they are there.
+    Args:
+        tables: of `agreement` and `remedies`, the CSV files of the folder that are shown.
     """
     with store.open(folder / "panels.h5", "memory panels") as panels:
         data = {**_names(panels), **_examples(panels), "matrix": _matrix(folder), "binding": _binding(folder)}
         data["colours"] = {name: _stops(name) for name in ("RdBu_r", "magma", "jet")}
-        tables = {
-            name: memories.readable_table(folder / f"{name}.csv")
-            for name in ("remedies", "agreement")
-            if (folder / f"{name}.csv").exists()
-        }
         environment = jinja2.Environment(
             loader=jinja2.PackageLoader("transferlens", "report"),
             autoescape=True,
@@ -105,7 +101,7 @@ def write_gallery(path: Path, folder: Path, title: str) -> None:
             cards=memories.headline(folder),
             warnings=memories.warnings(folder),
             retention=_histogram(data["binding"]),
-            tables=tables,
+            tables={name: memories.readable_table(folder / f"{name}.csv") for name in tables},
             provenance=_provenance(panels),
             data=_json(data),
             blobs=_blobs(panels),

@@ -67,9 +67,6 @@ class MemorySection:
     gallery: str  # address of its page, relative
 
 
-_MEMORY_PICTURES = ("interference", "figure", "agreement", "remedies")
-
-
 def write_page(
     path: Path,
     results: Results,
@@ -82,6 +79,7 @@ def write_page(
     analyses: dict[str, list[str]],
     reuse: str,
     memory_studies: list[tuple[str, str]],
+    memory_tables: list[str],
 ) -> None:
     """Write `index.html` from a results folder; figures are read from the `report` folder beside it."""
     sections = [
@@ -101,7 +99,7 @@ def write_page(
         title=title,
         source=source,
         sections=sections,
-        memories=[_memory_section(results, path.parent, t, r) for t, r in memory_studies],
+        memories=[_memory_section(results, t, r, memory_tables) for t, r in memory_studies],
         datasets=[_dataset_row(results, name) for name in dataset_names],
         studies=_study_rows(results, adaptations, studies),
         warnings=_warnings(results, sections, dataset_names, adaptations),
@@ -152,18 +150,15 @@ def _section(
     )
 
 
-def _memory_section(results: Results, folder: Path, target: str, recipe: str) -> MemorySection:
-    """Of the pictures, those that were made."""
+def _memory_section(results: Results, target: str, recipe: str, tables: list[str]) -> MemorySection:
     study = results.folder / "memories" / target / recipe
-    pictures = {name: study / f"{name}.png" for name in _MEMORY_PICTURES}
-    gallery = folder / target / recipe / "memories.html"
     return MemorySection(
         target,
         recipe,
         memories.headline(study),
         memories.warnings(study),
-        {name: _inline_png(picture) for name, picture in pictures.items() if picture.exists()},
-        gallery.relative_to(folder).as_posix(),
+        {name: _inline_png(study / f"{name}.png") for name in ("interference", "figure", *tables)},
+        f"{target}/{recipe}/memories.html",
     )
 
 

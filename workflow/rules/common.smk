@@ -483,6 +483,7 @@ def report_settings():
             "studies": list(STUDIES),
             "reuse": reuse_text(),
             "memories": MEMORIES,
+            "memory_tables": memory_tables(),
         }
     )
 

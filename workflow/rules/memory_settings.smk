@@ -11,7 +11,23 @@ def memory_file(name, pairs=MEMORIES):
 
 def memory_results(wildcards):
     """The last files of the study of memories; none without one."""
-    return memory_file("interference.h5", MEMORIES + REMEDIED) + memory_file("panels.h5")
+    galleries = [f"results/report/{t}/{r}/memories.html" for t, r in MEMORIES]
+    return memory_file("interference.h5", MEMORIES + REMEDIED) + galleries
+
+
+def memory_tables():
+    """Results of a study of memories beside its own, each a table and a picture."""
+    return ["agreement"] + ["remedies"] * bool(REMEDIES)
+
+
+def gallery_tables(wildcards):
+    folder = f"results/memories/{wildcards.target}/{wildcards.recipe}"
+    return {name: f"{folder}/{name}.csv" for name in memory_tables()}
+
+
+def gallery_settings(wildcards):
+    title = f"Detrimental memories: {wildcards.target}, {wildcards.recipe}"
+    return dumps({"title": title, "tables": memory_tables()})
 
 
 def uses_pretrained():
