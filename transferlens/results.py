@@ -21,7 +21,7 @@ from transferlens.errors import ArtefactError, nearest
 from transferlens.explain import hurt_examples
 from transferlens.influence import artefact as influences
 from transferlens.influence import scores as influence_scores
-from transferlens.memories import agreement, retrained
+from transferlens.memories import agreement, panels, ranking, retrained, rows
 from transferlens.training import outputs as stored
 from transferlens.training import source as sources
 from transferlens.training import summary as summaries
@@ -244,6 +244,73 @@ class Results:
                 _add_without(file["without"], variables, coordinates)
             found = {k: file.attrs[k] for k in ("skipped",) if k in file.attrs}
             return xr.Dataset(variables, coordinates, _attributes(file) | found)
+
+    def ranked_examples(self, target: str, recipe: str) -> xr.Dataset:
+        """Report-half examples by how far memories distract, the highest score first (docs/memories.md).
+
+        Variables (example): `true`, `predicted`, `memory` (class names), `distraction`, `distraction_se`,
+        `overlap`, `iou`, `spearman`, `score`, `p_true`, `p_predicted`, `p_memory`, `margin`, `wrong`,
+        `low_margin`; of the examples that were tested (else NaN) `removal_` and `ablation_` with `effect`,
+        `null_mean`, `p`, `q`; and `without_` with `effect`, `low`, `high`, `control_mean`, where classes were
+        left out. `failures_auc`, `_low`, `_high` (predictor): how well failures are predicted.
+        """
+        with self._open(f"memories/{target}/{recipe}/ranking.h5", ranking.KIND) as file:
+            names = {h: np.array(store.strings(file[f"{h}_class_names"])) for h in ("source", "target")}
+            example, count = ("example",), len(file["examples"])
+            variables = {
+                name: (example, names[head][file[name][:]])
+                for name, head in (("true", "target"), ("predicted", "target"), ("memory", "source"))
+            }
+            for name in ranking.COLUMNS:
+                variables.setdefault(name, (example, file[name][:]))
+            for group in ranking.TESTS:
+                for name in file.get(group, ()):
+                    values = file[f"{group}/{name}"][:]
+                    if name != "examples":
+                        rest = np.full(count - len(values), np.nan)
+                        variables[f"{group}_{name}"] = (example, np.concatenate([values, rest]))
+            for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
+                values = [file[f"auc/{name}/{key}"][()] for name in ranking.AUCS]
+                variables[f"failures_auc{suffix}"] = (("predictor",), values)
+            coordinates = {"example": store.strings(file["example_ids"]), "predictor": list(ranking.AUCS)}
+            attributes = {"map_method": file.attrs["map_method"]}
+            return xr.Dataset(variables, coordinates, attributes | _attributes(file))
+
+    def memory_panels(self, target: str, recipe: str) -> xr.Dataset:
+        """Images with the class maps of all models: natural examples and composites.
+
+        Variables: `image` (row, y, x, channel), `class_map` (role, row, map_y, map_x), with `class_name`,
+        `probability`, `logit`, `raw_max`, `raw_min` (role, row); and of each row its `kind`, `true`,
+        `predicted`, `memory`, `wrong`, `congruent`, `background`, and scores (NaN where they do not apply).
+        """
+        with self._open(f"memories/{target}/{recipe}/panels.h5", panels.KIND) as file:
+            names = {h: np.array(store.strings(file[f"{h}_class_names"])) for h in ("source", "target")}
+            row, of_role = ("row",), ("role", "row")
+            maps = [file[f"maps/{role}"] for role in panels.ROLES]
+            classes = [
+                names[head][group["class"][:]]
+                for (head, _), group in zip(panels.ROLES.values(), maps, strict=True)
+            ]
+            variables = {
+                "image": (("row", "y", "x", "channel"), file["image"][:]),
+                "class_map": ((*of_role, "map_y", "map_x"), np.stack([group["map"][:] for group in maps])),
+                "class_name": (of_role, np.stack(classes)),
+                "true": (row, names["target"][file["true"][:]]),
+                "predicted": (row, names["target"][file["predicted"][:]]),
+                "memory": (row, names["source"][file["memory"][:]]),
+                "kind": (row, store.strings(file["kind"])),
+                "background": (row, store.strings(file["background_ids"])),
+            }
+            for key in ("probability", "logit", "raw_max", "raw_min"):
+                variables[key] = (of_role, np.stack([group[key][:] for group in maps]))
+            for key in ("wrong", "congruent", *rows.SCORES):
+                variables[key] = (row, file[key][:])
+            coordinates = {
+                "role": list(panels.ROLES),
+                "example": (row, store.strings(file["example_ids"])),
+            }
+            found = {"signed": bool(file.attrs["signed"]), "skipped": file.attrs.get("skipped", "")}
+            return xr.Dataset(variables, coordinates, found | _attributes(file))
 
     def source_models(self, study: str) -> xr.Dataset:
         """Masks, accuracies and training logs of a study's source models (not their weights)."""

@@ -299,7 +299,7 @@ def _auc(place: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:
     return (above * (below.cumsum() - below / 2)).sum() / (above.sum() * below.sum())
 
 
-_COLUMNS = {
+COLUMNS = {
     "examples": ("position in the val split", None),
     "true": ("index into target_class_names", None),
     "predicted": ("index into target_class_names: by the first pair's fine-tuned model", None),
@@ -317,6 +317,10 @@ _COLUMNS = {
     "wrong": ("whether the prediction is wrong", None),
     "low_margin": ("right, with one of the smallest quarter of the right ones' margins", None),
 }
+
+
+# The groups of the artefact that hold one number an example, for the first of them or for all.
+TESTS = ("removal", "ablation", "without")
 
 
 def write_ranking(
@@ -346,7 +350,7 @@ def write_ranking(
         out.strings("target_class_names", target_names, ["target classes"], "target class")
         named = [ids[e] for e in ranking.examples]
         out.strings("example_ids", named, ["examples"], "the data set's own example id")
-        for name, (meaning, units) in _COLUMNS.items():
+        for name, (meaning, units) in COLUMNS.items():
             out.array(name, getattr(ranking, name), ["examples"], meaning, units)
         for name, tested in tests.items():
             tested.write(out, name, ranking.examples)
@@ -367,9 +371,9 @@ def table(path: Path) -> pd.DataFrame:
         }
         columns |= {key: names["target"][file[key][:]] for key in ("true", "predicted")}
         columns["memory"] = names["source"][file["memory"][:]]
-        columns |= {key: file[key][:] for key in list(_COLUMNS)[4:]}
+        columns |= {key: file[key][:] for key in list(COLUMNS)[4:]}
         found = pd.DataFrame(columns)
-        for test in ("removal", "ablation", "without"):
+        for test in TESTS:
             for key in file.get(test, ()):
                 if key != "examples":
                     found[f"{test}_{key}"] = pd.Series(file[f"{test}/{key}"][:])

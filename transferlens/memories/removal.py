@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch.nn import functional
-from torchvision.transforms import functional as pictures
 
 from transferlens import job, store
 from transferlens.seeding import rng_for
@@ -84,6 +83,8 @@ def shifted(mask: torch.Tensor, shifts: int, rng: np.random.Generator) -> torch.
 
 def blurred(images: torch.Tensor) -> torch.Tensor:
     """Images [..., 3, side, side] through a Gaussian blur."""
+    from torchvision.transforms import functional as pictures
+
     sigma = _BLUR * images.shape[-1]
     reach = min(round(3 * sigma), images.shape[-1] - 1)
     return pictures.gaussian_blur(images, 2 * reach + 1, sigma)

@@ -27,7 +27,7 @@ from transferlens.data import ffcv_files, index
 from transferlens.errors import ArtefactError
 from transferlens.explain import hurt_examples
 from transferlens.influence import artefact, scores
-from transferlens.memories import agreement, composites, interference, probes
+from transferlens.memories import agreement, composites, interference, panels, probes, ranking
 from transferlens.training import outputs, source, summary
 
 # Folders with messages and timings, which are no artefacts.
@@ -52,6 +52,8 @@ _KINDS = {
     "memories/*/*/composites.h5": composites.KIND,
     "memories/*/*/interference.h5": interference.KIND,
     "memories/*/*/agreement.h5": agreement.KIND,
+    "memories/*/*/ranking.h5": ranking.KIND,
+    "memories/*/*/panels.h5": panels.KIND,
     "analyses/subpopulations/*/*.h5": subpopulations.KIND,
     "analyses/failures/*/*.h5": failures.KIND,
     "analyses/leakage/*/*.h5": leakage.KIND,

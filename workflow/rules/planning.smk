@@ -28,7 +28,7 @@ def plan_settings():
             ]
         },
         "memories": MEMORIES + REMEDIED,
-        "compared_memories": MEMORIES,
+        "first_memories": MEMORIES,
         "outputs": config["influence"]["outputs"],
         "flags": {
             "reuse": bool(config["studies"]["reuse"]),
