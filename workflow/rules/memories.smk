@@ -267,7 +267,7 @@ rule gallery:
         "../../envs/transferlens.yaml"
     params:
         settings=gallery_settings,
-        study="results/memories/{target}/{recipe}",
+        study=lambda wildcards, input: os.path.dirname(input.panels),
     message:
         "Write the gallery of memories in {wildcards.target} ({wildcards.recipe})"
     shell:
