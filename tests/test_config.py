@@ -54,6 +54,10 @@ def load(**changes):
             {"memories": {"recipes": ["fixed"], "source": "pretrained"}},
             "name its weights in studies.pretrained",
         ),
+        (
+            {"memories": {"recipes": ["fixed"], "composites": {"per_cell": 10}}},
+            "memories.smallest_cell is 20, but a pair of classes gets 10 composites",
+        ),
         ({"source_training": {"lr_peak_epoch": 99}}, "after the last of 16 epochs"),
         ({"source_training": {"scale": [1.0, 0.5]}}, "the first must be the smaller"),
         (

@@ -263,7 +263,7 @@ def _check_studies(studies: Mapping[str, Any]) -> None:
 
 def _check_memories(memories: Mapping[str, Any], studies: Mapping[str, Any]) -> None:
     models, repeats = memories["models"], studies["reference"]["repeats"]
-    if models > repeats:
+    if memories["source"] == "trained" and models > repeats:
         raise ConfigError(
             f"config: memories.models is {models}, but each is paired with a from-scratch model and "
             f"studies.reference.repeats is {repeats}; raise the latter"
@@ -282,6 +282,12 @@ def _check_memories(memories: Mapping[str, Any], studies: Mapping[str, Any]) -> 
         raise ConfigError(
             f"config: memories.repeats is {memories['repeats']}, but each repeat is paired with a "
             f"full-source model and studies.reference.repeats is {repeats}; raise the latter"
+        )
+    smallest, per_cell = memories["smallest_cell"], memories["composites"]["per_cell"]
+    if smallest > per_cell:
+        raise ConfigError(
+            f"config: memories.smallest_cell is {smallest}, but a pair of classes gets {per_cell} composites "
+            "(memories.composites.per_cell): nothing would be estimated; lower the first or raise the second"
         )
 
 

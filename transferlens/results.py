@@ -21,7 +21,7 @@ from transferlens.errors import ArtefactError, nearest
 from transferlens.explain import hurt_examples
 from transferlens.influence import artefact as influences
 from transferlens.influence import scores as influence_scores
-from transferlens.memories import agreement, panels, ranking, retrained, rows
+from transferlens.memories import agreement, interference, panels, probes, ranking, retrained, rows
 from transferlens.training import outputs as stored
 from transferlens.training import source as sources
 from transferlens.training import summary as summaries
@@ -312,6 +312,49 @@ class Results:
             found = {"signed": bool(file.attrs["signed"]), "skipped": file.attrs.get("skipped", "")}
             return xr.Dataset(variables, coordinates, found | _attributes(file))
 
+    def memories(self, target: str, recipe: str) -> xr.Dataset:
+        """What models adapted by a recipe still see of source classes, and what that does to them.
+
+        Retention (source_class): `retained`, accuracy after over accuracy before, with `_low`, `_high`.
+        Binding (half, source_class, target_class): `binding`, `_se`, `_low`, `_high`, `_p`, `_q`; and
+        `coupling` (model, source_class, target_class). Interference (half, source_class, target_class), NaN
+        where it was not estimated: `interference`, `_low`, `_high`, `_p`, `_q`, `_n`; `gross`, `drop_*`,
+        `flips_*`; `congruent` and `overlap` (source_class, target_class). Attributes `note` and `skipped` say
+        what must be known.
+        """
+        folder = f"memories/{target}/{recipe}"
+        with self._open(f"{folder}/probes.h5", probes.KIND) as file:
+            names = [store.strings(file[f"{side}_class_names"]) for side in ("source", "target")]
+            classes = ("source_class", "target_class")
+            cell = ("half", *classes)
+            variables = {
+                f"retained{key}": (classes[:1], file[f"retention/retained{key}"][:])
+                for key in ("", "_low", "_high")
+            }
+            for key in ("accuracy_before", "accuracy_after", "rank_after", "p_true_after"):
+                variables[key] = (("model", "half", "source_class"), file[f"retention/{key}"][:])
+            for key in ("effect", "se", "low", "high", "p", "q"):
+                name = "binding" if key == "effect" else f"binding_{key}"
+                variables[name] = (cell, file[f"binding/{key}"][:])
+            variables |= {
+                "coupling": (("model", *classes), file["coupling"][:]),
+                "overlap": (classes, file["overlap"][:]),
+                "temperature": (("model",), file["temperature"][:]),
+            }
+            attributes = _attributes(file) | {"note": file.attrs.get("note", "")}
+        with self._open(f"{folder}/interference.h5", interference.KIND) as file:
+            listed, shape = file["source_class"][:], (len(HALVES), *map(len, names))
+            for key, stored in _interference_variables(file).items():
+                values = np.zeros(shape, int) if key == "interference_n" else np.full(shape, np.nan)
+                values[:, listed] = stored
+                variables[key] = (cell, values)
+            congruent = np.zeros(shape[1:], bool)
+            congruent[listed] = file["congruent"][:]
+            variables["congruent"] = (classes, congruent)
+            attributes["skipped"] = file.attrs.get("skipped", "")
+        coordinates = dict(zip(classes, names, strict=True)) | {"half": list(HALVES)}
+        return xr.Dataset(variables, coordinates, attributes)
+
     def source_models(self, study: str) -> xr.Dataset:
         """Masks, accuracies and training logs of a study's source models (not their weights)."""
         shards = sorted(self.folder.glob(f"studies/{study}/training/*.h5"))
@@ -402,6 +445,16 @@ def _add_without(group: h5py.Group, variables: dict, coordinates: dict) -> None:
         for key, values in group[output].items():
             dims = ("left_out",) if key.startswith("change") else ("memory",)
             variables[f"{output}_{key}"] = (dims, values[:])
+
+
+def _interference_variables(file: h5py.File) -> dict[str, np.ndarray]:
+    """Estimates of an interference artefact by the name they have in `Results.memories`."""
+    found = {}
+    for name in ("effect", "low", "high", "p", "q", "n"):
+        found["interference" if name == "effect" else f"interference_{name}"] = file[name][:]
+    for group in ("drop", "flips"):
+        found |= {f"{group}_{key}": file[f"{group}/{key}"][:] for key in file[group]}
+    return found | {"gross": file["gross"][:]}
 
 
 def _require_output(file: h5py.File, output: str) -> None:

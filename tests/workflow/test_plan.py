@@ -88,9 +88,13 @@ def test_a_plan_says_what_the_study_then_uses(smoke, prepared):
             "recipes={full: {kind: full}}",
             "studies={reuse: {architecture: {name: small_resnet, width: 8}, recipe: full}}",
         ],
-        ["studies={repeated: null, reuse: {architecture: {name: small_resnet, width: 16}}}"],
+        [
+            "studies={repeated: null, reuse: {architecture: {name: small_resnet, width: 16}}}",
+            "memories=null",
+        ],
+        ["memories={recipes: [fixed, full], models: 3}", "studies={reference: {shard_size: 2}}"],
     ],
-    ids=["smoke", "sizes-blocks-temporary", "reuse-recipe", "reuse-architecture"],
+    ids=["smoke", "sizes-blocks-temporary", "reuse-recipe", "reuse-architecture", "memories"],
 )
 def test_a_plan_counts_the_jobs_that_snakemake_counts(tmp_path, overrides):
     arguments = ["--config", *overrides] if overrides else []

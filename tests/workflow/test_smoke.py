@@ -83,6 +83,29 @@ def test_handpicked_models_see_the_classes_picked(results):
     assert set(models.source_class.values[mask]) == {f"digit {d}" for d in range(10)}
 
 
+def test_target_images_alone_are_to_memory_studies_what_they_are_to_transfers(smoke):
+    runs = h5py.File(smoke / "results/studies/reference/transfer/optdigits/full/0000.h5")
+    tried = h5py.File(smoke / "results/memories/optdigits/full/composites.h5")
+    labels, overlays = runs["labels"].asstr()[:].tolist(), tried["overlay"][:]
+    for model, kind in (("fine_tuned", "full"), ("scratch", "scratch")):
+        rows = [labels.index(f"{kind}-{repeat}") for repeat in range(2)]
+        expected = runs["outputs/p_true"][:][rows][:, overlays]
+        np.testing.assert_allclose(tried[f"alone/p_true/{model}"][:], expected, atol=1e-5)
+
+
+def test_memories_count_only_pairs_that_do_not_overlap(results):
+    found = results.memories("optdigits", "full")
+    assert int(found.overlap.sum()) == 10
+    assert found.interference.where(found.overlap).isnull().all()
+    assert int(found.interference_n.where(found.overlap).sum()) == 0
+    assert int(found.interference_n.max()) <= 10
+    estimated = found.interference.notnull()
+    assert ((found.interference_n >= 5) == estimated).all()
+    assert int(estimated.any(["half", "target_class"]).sum()) == 10
+    right = found.accuracy_after.sel(half="report").mean("model") > 0
+    assert (found.retained[right] > 0).all()
+
+
 def test_outputs_agree_with_each_other(results):
     summary = results.summary("reference", "optdigits", "fixed")
     probability, margin = summary.p_true.values, summary.margin.values

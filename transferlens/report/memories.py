@@ -87,8 +87,7 @@ def warnings(folder: Path) -> list[str]:
     ):
         if (folder / f"{name}.h5").exists():
             with store.open(folder / f"{name}.h5", kind) as file:
-                if skipped := file.attrs.get("skipped"):
-                    found.append(str(skipped))
+                found += [str(file.attrs[key]) for key in ("note", "skipped") if file.attrs.get(key)]
     with store.open(folder / "probes.h5", "memory probes") as probes:
         found += _of_probes(probes)
     return list(dict.fromkeys(found))

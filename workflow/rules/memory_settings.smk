@@ -51,7 +51,7 @@ def memory_transfers(study):
         return []
     if study == "pretrained" and not uses_pretrained():
         return []
-    others = ADAPTATIONS + summarised_memories(study)
+    others = transfers_of(study) + summarised_memories(study)
     return [pair for pair in MEMORIES + REMEDIED if pair not in others]
 
 

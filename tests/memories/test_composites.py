@@ -1,0 +1,157 @@
+"""Composites are made exactly as said, of the images said."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from transferlens.data.index import Examples
+from transferlens.memories import composites, observations
+from transferlens.memories.binding import Binding
+from transferlens.memories.probes import Probes
+
+SETTINGS = {"side": 0.5, "placement": "random", "per_cell": 6, "scramble": "blocks", "smallest_side": 8}
+
+
+def examples(classes, per_class):
+    labels = np.repeat(np.arange(classes), per_class)
+    n = len(labels)
+    halves = (np.arange(n) % 2).astype(np.int8)
+    return Examples([str(i) for i in range(n)], labels, halves, np.arange(n), np.zeros((n, 2)), labels)
+
+
+def drawn(seed=0, **changes):
+    overlap = np.zeros((4, 3), bool)
+    overlap[1, 2] = True
+    return composites.draw(
+        np.array([0, 1, 3]), overlap, examples(4, 10), examples(3, 8), 28, SETTINGS | changes, seed
+    )
+
+
+def random_images(n, side, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, side, side, 3), dtype=np.uint8)
+
+
+def test_rows_name_images_of_their_classes_and_half():
+    table, source, target = drawn(), examples(4, 10), examples(3, 8)
+    np.testing.assert_array_equal(source.labels[table.background], table.source_class)
+    np.testing.assert_array_equal(target.labels[table.overlay], table.target_class)
+    np.testing.assert_array_equal(source.halves[table.background], table.half)
+    np.testing.assert_array_equal(target.halves[table.overlay], table.half)
+    cells = set(
+        zip(table.half.tolist(), table.source_class.tolist(), table.target_class.tolist(), strict=True)
+    )
+    assert cells == {(h, c, j) for h in (0, 1) for c in (0, 1, 3) for j in range(3)} - {(0, 1, 2), (1, 1, 2)}
+
+
+def test_pairs_differ_and_use_images_evenly_until_there_are_no_more():
+    rng = np.random.default_rng(0)
+    pairs = composites._pairs(np.arange(4), np.arange(10, 16), 24, rng)
+    assert len({tuple(pair) for pair in pairs.tolist()}) == 24
+    assert set(np.bincount(pairs[:, 0])) == {6}
+    assert len(composites._pairs(np.arange(4), np.arange(6), 99, rng)) == 24
+    few = composites._pairs(np.arange(4), np.arange(10, 16), 4, rng)
+    assert len(set(few[:, 0])) == len(set(few[:, 1])) == 4
+
+
+def test_a_drawing_depends_on_the_seed_alone():
+    first, again, other = drawn(), drawn(), drawn(seed=1)
+    for name in vars(first):
+        np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
+    assert (first.background != other.background).any()
+
+
+@pytest.mark.parametrize("placement", ["random", "grid"])
+def test_the_square_is_inside(placement):
+    table = drawn(placement=placement, per_cell=20)
+    assert set(table.side) == {14}
+    for edge in (table.x, table.y):
+        assert edge.min() >= 0
+        assert edge.max() <= 14
+    if placement == "grid":
+        assert set(table.x) == set(table.y) == {0, 7, 14}
+        first = (table.half == 0) & (table.source_class == 0) & (table.target_class == 0)
+        assert len(set(zip(table.x[first], table.y[first], strict=True))) == 9
+
+
+def test_pasting_is_opaque_and_leaves_the_rest():
+    backgrounds, small = random_images(2, 20), composites.shrink(random_images(2, 20, 1), 9)
+    made = composites.paste(backgrounds, small, np.array([0, 11]), np.array([4, 2]))
+    np.testing.assert_array_equal(made[0, 4:13, 0:9], small[0])
+    np.testing.assert_array_equal(made[1, 2:11, 11:20], small[1])
+    changed = np.zeros((20, 20), bool)
+    changed[4:13, 0:9] = True
+    np.testing.assert_array_equal(made[0][~changed], backgrounds[0][~changed])
+
+
+def test_shrinking_keeps_what_is_where():
+    image = np.zeros((1, 28, 28, 3), np.uint8)
+    image[0, :14, 14:] = 200
+    small = composites.shrink(image, 14)[0]
+    assert (small[:6, 8:] == 200).all()
+    assert (small[8:] == 0).all()
+
+
+def test_shuffled_blocks_keep_the_histogram_and_no_block():
+    image = random_images(1, 30)[0]  # two rows and columns beyond whole blocks
+    made = composites.shuffle_blocks(image, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.sort(made.ravel()), np.sort(image.ravel()))
+    for row in range(0, 28, 7):
+        for column in range(0, 28, 7):
+            block = np.s_[row : row + 7, column : column + 7]
+            assert (made[block] != image[block]).any()
+    np.testing.assert_array_equal(made[28:], image[28:])
+
+
+def test_random_phases_keep_mean_and_spectrum():
+    image = (random_images(1, 32)[0] // 4 + 96).astype(np.uint8)  # room before clipping
+    made = composites.randomise_phases(image, np.random.default_rng(0))
+    assert np.abs(made.mean((0, 1)) - image.mean((0, 1))).max() < 0.5
+    spectra = [np.abs(np.fft.rfft2(i.astype(float), axes=(0, 1))) for i in (image, made)]
+    assert np.corrcoef(*(s[1:].ravel() for s in spectra))[0, 1] > 0.98
+    assert abs(np.corrcoef(image.ravel(), made.ravel())[0, 1]) < 0.2
+
+
+def test_controls_of_a_background_are_the_same_in_every_composite():
+    images, positions = random_images(3, 28), np.array([5, 9, 7])
+    made = {c: composites.control_backgrounds(images, positions, c, "blocks", 0) for c in composites.CONTROLS}
+    np.testing.assert_array_equal(made["object"], images)
+    np.testing.assert_array_equal(made["canvas"][1, 3, 4], np.rint(images[1].mean((0, 1))))
+    alone = composites.control_backgrounds(images[1:2], positions[1:2], "scrambled", "blocks", 0)
+    np.testing.assert_array_equal(made["scrambled"][1], alone[0])
+
+
+def test_too_small_says_why():
+    assert composites.too_small(28, SETTINGS) == ""
+    reason = composites.too_small(28, SETTINGS | {"smallest_side": 15})
+    assert "has 14 px a side, fewer than memories.composites.smallest_side 15" in reason
+
+
+def test_the_share_inside_equals_that_of_the_enlarged_map():
+    maps = torch.rand(3, 7, 7, generator=torch.Generator().manual_seed(0))
+    maps[2] = 0
+    x, y, side = torch.tensor([0, 13, 3]), torch.tensor([15, 2, 3]), torch.tensor([13, 13, 13])
+    found = observations.inside_share(maps, x, y, side, 28)
+    large = functional.interpolate(maps[:, None], (28, 28), mode="bilinear", align_corners=False)[:, 0]
+    for i in range(2):
+        inside = large[i, y[i] : y[i] + 13, x[i] : x[i] + 13]
+        assert float(found[i]) == pytest.approx(float(inside.sum() / large[i].sum()), abs=1e-6)
+    assert torch.isnan(found[2])
+
+
+def probes(effect, coupling, overlap):
+    bound = Binding(*[None] * 2, np.stack([effect, -effect]), *[None] * 5)
+    return Probes([], [], None, bound, None, coupling[None], overlap)
+
+
+def test_the_shortlist_is_by_the_select_half_by_weights_and_by_chance():
+    rng, overlap = np.random.default_rng(0), np.zeros((30, 2), bool)
+    effect, coupling = rng.uniform(-1, 1, (2, 30, 2))
+    effect[4, 1], effect[9, 0], coupling[20, 0], coupling[21, 1] = 5, 4, 5, 4
+    effect[7, 0] = effect[8, 0] = 9
+    overlap[7] = True  # overlaps with all: none
+    overlap[8, 0], effect[8, 1] = True, -1  # strong only where it overlaps
+    found = composites.choose(probes(effect, coupling, overlap), 4, 5, seed=0)
+    assert set(found.classes[~found.random]) == {4, 9, 20, 21}
+    assert found.random.sum() == 5
+    assert 7 not in composites.choose(probes(effect, coupling, overlap), 4, 99, seed=0).classes
