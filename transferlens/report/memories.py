@@ -101,13 +101,6 @@ def _of_probes(probes: h5py.File) -> Iterator[str]:
             f"The numbers rest on {count} of a fine-tuned and a from-scratch model: intervals say little of "
             "models trained with another seed. Raise memories.models."
         )
-    if "retention" in probes:
-        before, after = (probes[f"retention/accuracy_{key}"][:] for key in ("before", "after"))
-        if np.allclose(before, after, equal_nan=True):
-            yield (
-                "The backbone was not changed by fine-tuning: all of the source is kept by construction, and "
-                "interference can come from the target head only."
-            )
 
 
 def binding_table(folder: Path) -> pd.DataFrame:
