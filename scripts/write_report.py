@@ -20,6 +20,8 @@ def main(arguments):
         settings["analyses"],
         settings["reuse"],
         settings["influence_maps"],
+        [tuple(pair) for pair in settings["memories"]],
+        settings["memory_tables"],
     )
 
 

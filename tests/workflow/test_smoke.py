@@ -247,10 +247,14 @@ def test_models_without_a_memory_are_compared_with_their_full_source_models(resu
 
 def test_page_is_self_contained_and_says_what_the_tables_say(smoke):
     page = (smoke / "results/report/index.html").read_text()
-    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", page)
+    links = re.findall(r"""(?:src|href)\s*=\s*["'](?!data:|#)([^"']*)""", page)
+    assert links == ["optdigits/full/memories.html"]  # the gallery, a page of its own
+    gallery = (smoke / "results/report" / links[0]).read_text()
+    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", gallery)
     assert not re.search(r"url\((?!['\"]?(?:#|data:))", page)
     assert page.count("<svg") == 5
-    assert page.count('<img src="data:image/png;base64,') == 4
+    # Heatmaps, how faithful they are, influence maps, two analyses; four of memories.
+    assert page.count('<img src="data:image/png;base64,') == 5 + 4
     checks = pd.read_csv(smoke / "results/report/optdigits/fixed/checks.csv")
     assert len(checks) == 3
     for row in checks.itertuples():

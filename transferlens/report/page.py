@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from transferlens import store
-from transferlens.report import checks, tables
+from transferlens.report import checks, memories, tables
 from transferlens.report.checks import Check
 from transferlens.report.figures import MATRIX_CLASSES
 from transferlens.results import Results
@@ -56,6 +56,18 @@ class Section:
     maps: dict  # of influence maps: the picture as a data URI, and what its caption tells; empty for none
 
 
+@dataclass(frozen=True)
+class MemorySection:
+    """What the page says of a study of memories."""
+
+    target: str
+    recipe: str
+    headline: list[tuple[str, str, str]]  # what, value, explanation
+    warnings: list[str]
+    pictures: dict[str, str]  # name: data URI
+    gallery: str  # address of its page, relative
+
+
 def write_page(
     path: Path,
     results: Results,
@@ -68,6 +80,8 @@ def write_page(
     analyses: dict[str, list[str]],
     reuse: str,
     influence_maps: bool,
+    memory_studies: list[tuple[str, str]],
+    memory_tables: list[str],
 ) -> None:
     """Write `index.html` from a results folder; figures are read from the `report` folder beside it."""
     sections = [
@@ -89,6 +103,7 @@ def write_page(
         title=title,
         source=source,
         sections=sections,
+        memories=[_memory_section(results, t, r, memory_tables) for t, r in memory_studies],
         datasets=[_dataset_row(results, name) for name in dataset_names],
         studies=_study_rows(results, adaptations, studies),
         warnings=_warnings(results, sections, dataset_names, adaptations),
@@ -148,6 +163,18 @@ def _map_colours(attributes: dict) -> str:
     if attributes["signed"]:
         return "One scale for each head: red is evidence for the class, blue against it."
     return "One scale for each head; only positive evidence is shown: bright is more."
+
+
+def _memory_section(results: Results, target: str, recipe: str, tables: list[str]) -> MemorySection:
+    study = results.folder / "memories" / target / recipe
+    return MemorySection(
+        target,
+        recipe,
+        memories.headline(study),
+        memories.warnings(study),
+        {name: _inline_png(study / f"{name}.png") for name in ("interference", "figure", *tables)},
+        f"{target}/{recipe}/memories.html",
+    )
 
 
 def _score_cards(scores: xr.Dataset) -> list[tuple[str, str, str]]:

@@ -539,6 +539,8 @@ def report_settings():
             "studies": list(STUDIES),
             "reuse": reuse_text(),
             "influence_maps": config["influence_maps"] is not None,
+            "memories": MEMORIES,
+            "memory_tables": memory_tables(),
         }
     )
 

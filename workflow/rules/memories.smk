@@ -240,6 +240,39 @@ rule agreement:
         " --picture {output.picture} --log {log}"
 
 
+rule gallery:
+    input:
+        unpack(gallery_tables),
+        script=code("write_gallery.py"),
+        code=code(
+            "write_gallery.py",
+            "report/gallery.css",
+            "report/gallery.html.jinja",
+            "report/gallery.js",
+            "report/gallery.py",
+            "report/memories.py",
+            "report/page.css",
+        ),
+        probes="results/memories/{target}/{recipe}/probes.h5",
+        composites="results/memories/{target}/{recipe}/composites.h5",
+        interference="results/memories/{target}/{recipe}/interference.h5",
+        panels="results/memories/{target}/{recipe}/panels.h5",
+    output:
+        page="results/report/{target}/{recipe}/memories.html",
+    log:
+        "results/logs/gallery/{target}-{recipe}.log",
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        settings=gallery_settings,
+        study=lambda wildcards, input: os.path.dirname(input.panels),
+    message:
+        "Write the gallery of memories in {wildcards.target} ({wildcards.recipe})"
+    shell:
+        "python {input.script} --settings {params.settings:q} --study {params.study}"
+        " --out {output.page} --log {log}"
+
+
 # To be asked for by name. The tables are for the user to complete, and no outputs: nothing makes them anew.
 rule propose_overlap:
     input:

@@ -11,9 +11,23 @@ def memory_file(name, pairs=MEMORIES):
 
 def memory_results(wildcards):
     """The last files of the study of memories; none without one."""
-    last = [path for name in ("panels.h5", "agreement.h5") for path in memory_file(name)]
-    last += memory_file("remedies.h5") if REMEDIES else []
-    return memory_file("interference.h5", MEMORIES + REMEDIED) + last
+    galleries = [f"results/report/{t}/{r}/memories.html" for t, r in MEMORIES]
+    return memory_file("interference.h5", MEMORIES + REMEDIED) + galleries
+
+
+def memory_tables():
+    """Results of a study of memories beside its own, each a table and a picture."""
+    return ["agreement"] + ["remedies"] * bool(REMEDIES)
+
+
+def gallery_tables(wildcards):
+    folder = f"results/memories/{wildcards.target}/{wildcards.recipe}"
+    return {name: f"{folder}/{name}.csv" for name in memory_tables()}
+
+
+def gallery_settings(wildcards):
+    title = f"Detrimental memories: {wildcards.target}, {wildcards.recipe}"
+    return dumps({"title": title, "tables": memory_tables()})
 
 
 def uses_pretrained():

@@ -85,6 +85,7 @@ rule report:
             "report/page.py",
             "report/page.css",
             "report/page.html.jinja",
+            "report/memories.py",
         ),
         indexes=expand("results/data/{name}/index.h5", name=DATASETS),
         records=training_records,

@@ -1,0 +1,256 @@
+"""The gallery in a real browser: everything on the page, from disk, without a network."""
+
+import base64
+import io
+import json
+import re
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import CLASSES, draw
+from tests.report import browser
+from tests.report.memory_artefacts import write_memories
+from transferlens.report import gallery, memories
+
+SOURCES = ["espresso", "hen", "hen of the woods", "tench", "cello", "watch", "<i>agaric</i>", "tortoise"]
+TARGETS = ["cat", "dog", "fox"]
+ROWS, SIDE = 120, 48
+SECONDS = 20  # that a wait may take at most: machines are shared
+
+MISSING = browser.missing()
+needs_browser = pytest.mark.skipif(bool(MISSING), reason=f"a browser for tests needs {', '.join(MISSING)}")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Artefacts and page of a study with one planted memory (espresso distracts from cat)."""
+    folder, rng = tmp_path_factory.mktemp("study"), np.random.default_rng(0)
+    images = np.stack([draw(CLASSES[i % 3], rng, SIDE, SIDE) for i in range(ROWS)])
+    write_memories(folder, SOURCES, TARGETS, images, shortlist=6)
+    (folder / "agreement.csv").write_text("measure,value,low,high,p\nspearman,0.412,0.2,0.6,0.01\n")
+    gallery.write_gallery(folder / "memories.html", folder, "Memories of <pets>", ["agreement"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def table(study):
+    """What the page should know of its rows."""
+    with h5py.File(study / "panels.h5") as file:
+        names = ("true", "predicted", "memory", "score", "overlap", "removal_q", "cell_q")
+        return {"composite": file["kind"].asstr()[:] == "composite", **{key: file[key][:] for key in names}}
+
+
+@pytest.fixture(scope="module")
+def driver(study, tmp_path_factory):
+    with browser.running_browser(tmp_path_factory.mktemp("profile")) as running:
+        yield running
+
+
+@pytest.fixture
+def page(driver, study):
+    """The page, opened afresh without a filter."""
+    return Page(driver, study / "memories.html")
+
+
+class Page:
+    """A gallery in the browser."""
+
+    def __init__(self, driver, path, address=""):
+        self.driver, self.path = driver, path
+        self.open(address)
+
+    def open(self, address=""):
+        self.driver.get("about:blank")
+        self.driver.get(f"{self.path.as_uri()}{address}")
+        self.wait("return performance.getEntriesByName('complete').length")
+
+    def run(self, code, *arguments):
+        return self.driver.execute_script(code, *arguments)
+
+    def wait(self, code):
+        """Until a script returns something true, which is returned."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        return WebDriverWait(self.driver, SECONDS, poll_frequency=0.05).until(lambda _: self.run(code))
+
+    def element(self, selector):
+        return self.driver.find_element("css selector", selector)
+
+    @property
+    def shown(self):
+        """The number of rows that the page says it shows."""
+        return int(self.element("#shown").text.split()[0].replace(",", ""))
+
+    def first(self, count=3):
+        """Examples of the first rows, once they are on screen."""
+        self.run("document.getElementById('examples').scrollIntoView()")
+        rows = self.wait("const r = document.querySelectorAll('#list .row'); return r.length ? [...r] : null")
+        return [int(row.get_attribute("data-example")) for row in rows[:count]]
+
+    def choose(self, name, value):
+        """Set a field of the toolbar as a user does."""
+        self.run(
+            "const f = document.querySelector(`[name=${arguments[0]}]`);"
+            "if (f.type === 'checkbox') f.click();"
+            "else { f.value = arguments[1]; f.dispatchEvent(new Event('input', {bubbles: true})); }",
+            name,
+            value,
+        )
+
+
+def of_pair(table, memory, target):
+    """Rows of a cell: its composites, and natural images of the class or predicted as it."""
+    of_class = (table["true"] == target) | ((table["predicted"] == target) & ~table["composite"])
+    return (table["memory"] == memory) & of_class
+
+
+@needs_browser
+def test_filters_and_sorting_show_the_rows_that_the_artefact_has(page, table):
+    assert page.shown == ROWS
+    score = np.where(np.isnan(table["score"]), -np.inf, table["score"])
+    assert page.first() == (-score).argsort(kind="stable")[:3].tolist()
+    page.choose("sort", "overlap")
+    page.element("#direction").click()
+    overlap = np.where(np.isnan(table["overlap"]), np.inf, table["overlap"])
+    assert page.first() == overlap.argsort(kind="stable")[:3].tolist()
+    wrong = table["true"] != table["predicted"]
+    page.choose("wrong", None)
+    assert page.shown == wrong.sum()
+    page.choose("target", "dog")
+    page.choose("match", "predicted")
+    assert page.shown == (wrong & (table["predicted"] == 1)).sum()
+    page.choose("kind", "composite")
+    assert page.shown == (wrong & (table["predicted"] == 1) & table["composite"]).sum()
+    page.element("#clear").click()
+    page.choose("memory", "hen")  # a whole name comes before names that contain it
+    assert page.shown == (table["memory"] == 1).sum()
+    page.choose("memory", "t")
+    assert page.shown == np.isin(table["memory"], [i for i, n in enumerate(SOURCES) if "t" in n]).sum()
+    page.element("#clear").click()
+    page.choose("significant", None)
+    q = np.where(table["composite"], table["cell_q"], table["removal_q"])
+    assert page.shown == (q < 0.05).sum() > 0
+
+
+@needs_browser
+def test_a_cell_of_the_matrix_leads_to_its_examples_by_mouse_and_by_keyboard(page, table):
+    from selenium.webdriver.common.keys import Keys
+
+    cell = page.element('td[data-row="0"][data-column="0"]')
+    assert "significant" in cell.get_attribute("class")
+    assert "+0.45 (95 % +0.33 to +0.57), q <0.001, n 30" in cell.get_attribute("aria-label")
+    cell.click()
+    assert page.shown == of_pair(table, 0, 0).sum()
+    assert "memory=espresso" in page.driver.current_url
+    page.element('td[data-row="0"][data-column="0"]').send_keys(Keys.ARROW_RIGHT)
+    assert page.run("return document.activeElement.dataset.column") == "1"
+    page.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    assert page.shown == of_pair(table, 0, 1).sum()
+    assert page.element("#cell h3").text == "espresso × dog"
+    assert page.element('td[data-row="2"][data-column="0"]').get_attribute("class") == "empty"  # overlap
+    page.wait("return [...document.querySelectorAll('#list img')].every((i) => i.complete && i.naturalWidth)")
+    picture = Image.open(io.BytesIO(page.driver.get_screenshot_as_png()))
+    assert picture.width >= 1300
+    assert len(np.unique(np.asarray(picture.convert("L")))) > 100  # photographs are drawn
+
+
+@needs_browser
+def test_a_view_can_be_linked_and_thousands_of_rows_cost_only_those_on_screen(page, study, table):
+    page.open("#memory=espresso&target=cat&wrong=1&sort=overlap&colours=magma")
+    expected = of_pair(table, 0, 0) & (table["true"] != table["predicted"])
+    assert page.shown == expected.sum()
+    assert page.run("return document.querySelector('[name=colours]').value") == "magma"
+    page.element("#clear").click()
+    assert page.run("return document.querySelectorAll('#list .row').length") < 12
+    page.run("scrollTo(0, document.body.scrollHeight)")
+    last = page.wait(
+        "return [...document.querySelectorAll('#list .row')].find((r) => r.ariaPosInSet === r.ariaSetSize)"
+    )
+    assert last.find_element("css selector", ".place").text == str(ROWS)
+    # A class name is text, whatever is in it.
+    assert page.run("return document.querySelector('#matrix th i')") is None
+    assert "<i>agaric</i>" in page.element("#binding-table").text
+
+
+@needs_browser
+def test_maps_are_drawn_in_every_colour_and_zero_ones_are_told(page):
+    def pixels(role):
+        return page.run(
+            "const row = document.querySelector('[data-example=\"1\"]');"
+            "const c = row.querySelectorAll('canvas')[arguments[0]];"
+            "return c.hidden ? [] : [...c.getContext('2d').getImageData(0, 0, 64, 64).data]",
+            role,
+        )
+
+    page.open("#memory=espresso&target=cat&wrong=1&kind=natural")
+    page.wait("return document.querySelector('[data-example=\"1\"] img')?.complete")
+    words = page.element('[data-example="1"]').find_elements("css selector", ".picture em")
+    assert [w.text for w in words if w.text] == ["the map is zero"]
+    assert pixels(3) == []
+    drawn = {}
+    for colours in ("RdBu_r", "magma", "jet"):
+        page.choose("colours", colours)
+        drawn[colours] = np.array(pixels(4)).reshape(64, 64, 4)
+    assert page.element("#jet-warning").is_displayed()
+    assert drawn["RdBu_r"][..., 3].min() < 40  # clear where there is no evidence
+    assert (drawn["magma"][..., 3] == 255).all()
+    strongest = np.unravel_index(drawn["magma"][..., :3].sum(-1).argmax(), (64, 64))
+    red, _, blue = drawn["jet"][strongest][:3]
+    assert red > blue  # the hot end, where magma is bright
+
+
+@needs_browser
+def test_nothing_is_fetched_and_nothing_fails(page):
+    for log in ("browser", "performance"):
+        page.driver.get_log(log)  # what came before, of the browser's own pages
+    page.open("#memory=espresso&colours=jet")
+    page.wait("return document.querySelector('#list img')?.complete")
+    messages = [json.loads(entry["message"])["message"] for entry in page.driver.get_log("performance")]
+    sent = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    assert sent
+    assert not [url for url in sent if not url.startswith(("file:", "blob:", "data:", "about:"))]
+    page.open("#sort=nothing&target=nobody&colours=pink&other=1")  # a stale link
+    assert page.shown == ROWS
+    assert page.driver.get_log("browser") == []
+
+
+def test_blobs_hold_the_images_and_the_signed_maps(study):
+    text = (study / "memories.html").read_text()
+    pixels, maps = re.search(r'id="e7">(\S+) (\S+)</script>', text).groups()
+    with h5py.File(study / "panels.h5") as file:
+        np.testing.assert_array_equal(
+            np.asarray(Image.open(io.BytesIO(base64.b64decode(pixels)))), file["image"][7]
+        )
+        found = np.frombuffer(base64.b64decode(maps), np.int8).reshape(len(gallery.ROLES), 7, 7)
+        for role, values in zip(gallery.ROLES, found, strict=True):
+            stored = file[f"maps/{role}/map"][7].astype(float)
+            unit = max(abs(file[f"maps/{role}/{key}"][7]) for key in ("raw_max", "raw_min")) / 127
+            np.testing.assert_allclose(values * unit, stored, atol=0.51 * unit + 0.01)
+    assert "&lt;pets&gt;" in text
+    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", text)
+
+
+def test_headline_counts_what_is_significant_and_measures_the_strongest_pair_on_the_other_half(
+    study, tmp_path
+):
+    cards = {what: value for what, value, _ in memories.headline(study)}
+    assert cards["pairs that distract"] == "1"
+    assert cards["pairs of a source and a target class that are bound"] == "1"
+    for name in ("probes.h5", "interference.h5"):
+        shutil.copy(study / name, tmp_path)
+    with h5py.File(tmp_path / "interference.h5", "r+") as file:
+        file["effect"][1, 0, 0], file["low"][1, 0, 0] = 0.125, -0.5
+    what, value, interval = memories.headline(tmp_path)[-1]
+    assert what == "strongest pair of the select half: espresso on cat"
+    assert value == "+0.12"
+    assert interval.startswith("95 % -0.50 to")
+
+
+def test_csv_twins_are_read_with_intervals_beside_their_values(study):
+    headings, rows = memories.readable_table(study / "agreement.csv")
+    assert headings == ["measure", "value", "p"]
+    assert rows == [["spearman", "0.412 (0.2 to 0.6)", "0.01"]]
