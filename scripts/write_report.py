@@ -19,6 +19,7 @@ def main(arguments):
         settings["studies"],
         settings["analyses"],
         settings["reuse"],
+        settings["faithfulness"],
         settings["influence_maps"],
         [tuple(pair) for pair in settings["memories"]],
         settings["memory_tables"],

@@ -53,6 +53,7 @@ class Section:
     reuse: str  # what influences are reused for
     analyses: dict[str, str]  # name: data URI of its picture
     finer: list[dict]  # finer classes found by influences
+    faithfulness: str  # data URI; '' for none
     maps: dict  # of influence maps: the picture as a data URI, and what its caption tells; empty for none
 
 
@@ -79,6 +80,7 @@ def write_page(
     studies: list[str],
     analyses: dict[str, list[str]],
     reuse: str,
+    faithfulness: bool,
     influence_maps: bool,
     memory_studies: list[tuple[str, str]],
     memory_tables: list[str],
@@ -86,7 +88,16 @@ def write_page(
     """Write `index.html` from a results folder; figures are read from the `report` folder beside it."""
     sections = [
         _section(
-            results, path.parent, t, r, output, "pretrained" in studies, analyses[t], reuse, influence_maps
+            results,
+            path.parent,
+            t,
+            r,
+            output,
+            "pretrained" in studies,
+            analyses[t],
+            reuse,
+            faithfulness,
+            influence_maps,
         )
         for t, r in adaptations
     ]
@@ -123,12 +134,14 @@ def _section(
     pretrained: bool,
     analyses: list[str],
     reuse: str,
+    faithfulness: bool,
     influence_maps: bool,
 ) -> Section:
     influence = results.influence(target, recipe, output)
     counterfactual = results.counterfactual(target, recipe)
     names = ["influence_matrix", "strongest_classes", "counterfactual_curves", "convergence"]
     names += ["single_removals"] * ("removed_class" in counterfactual.coords) + ["reuse"] * bool(reuse)
+    scored = results.folder / "faithfulness" / target / f"{recipe}.png"
     pictures = {name: results.folder / "analyses" / name / target / f"{recipe}.png" for name in analyses}
     return Section(
         target,
@@ -152,6 +165,7 @@ def _section(
         reuse,
         {name: _inline_png(picture) for name, picture in pictures.items()},
         _finer_classes(results, target, recipe),
+        _inline_png(scored) if faithfulness else "",
         _maps(results, target, recipe) if influence_maps else {},
     )
 

@@ -538,6 +538,7 @@ def report_settings():
             "analyses": {target: analyses_of(target) for target, _ in ADAPTATIONS},
             "studies": list(STUDIES),
             "reuse": reuse_text(),
+            "faithfulness": config["heatmaps"]["faithfulness"] is not None,
             "influence_maps": config["influence_maps"] is not None,
             "memories": MEMORIES,
             "memory_tables": memory_tables(),
