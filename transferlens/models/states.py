@@ -53,7 +53,7 @@ def foreign(
         SetupError: weights of a package that is not installed.
     """
     path = Path(weights)
-    if path.suffix not in {".pt", ".pth", ".safetensors"}:
+    if path.suffix not in {".pt", ".pth", ".safetensors"} and not path.is_file():
         return _published(settings, weights, named)
     if not path.is_file():
         raise ConfigError(f"{named}: no file '{weights}'")
@@ -78,7 +78,9 @@ def _published(settings: ArchitectureSettings, weights: str, named: str) -> dict
     try:
         return architectures.torchvision_state(settings.name, weights)
     except KeyError as error:
-        raise ConfigError(f"{named}: '{weights}' is no torchvision weight name of {settings.name}") from error
+        raise ConfigError(
+            f"{named}: '{weights}' is no torchvision weight name of {settings.name}, and no file"
+        ) from error
     except OSError as error:
         raise ConfigError(
             f"{named}: '{weights}' could not be downloaded ({error}); put the file "
