@@ -3,46 +3,43 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from transferlens import job
 from transferlens.config import ArchitectureSettings, InputSettings
 from transferlens.data import index, pipeline
 from transferlens.explain import hurt_examples
-from transferlens.explain.class_maps import TwoHeaded
 from transferlens.influence import artefact
 from transferlens.training import device, transfer
 
 
 def main(arguments):
     settings = arguments.settings
-    device.pick()
+    where = device.pick()
     influence = artefact.read_influence(arguments.influence, settings["output"])
     hurt = hurt_examples.most_hurt(
         influence.effect, influence.se, influence.df, influence.example_halves, settings["examples"]
     )
     target = index.read_index(arguments.index)
-    images = pipeline.open_images(
-        arguments.val, target.val, InputSettings.of(settings["input"]), torch.device("cpu")
-    )
+    images = pipeline.open_images(arguments.val, target.val, InputSettings.of(settings["input"]), where)
     network, source_head = transfer.load_adapted(
         arguments.transfer, arguments.source, 0, ArchitectureSettings.of(settings["architecture"])
     )
     labels = target.val.labels[hurt.examples]
     batch, pixels = images.pick(hurt.examples)
-    maps, predicted = hurt_examples.explain(
-        TwoHeaded(network, source_head),
+    explained = hurt_examples.explain(
+        network.to(where),
+        source_head.to(where),
         batch,
         labels,
         hurt,
         unit_of_class(influence.unit_names, index.read_index(arguments.source_index)),
         settings["method"],
+        settings["layer"],
     )
     hurt_examples.write_heatmaps(
         arguments.out,
         hurt,
-        maps,
-        predicted,
+        explained,
         labels,
         pixels,
         [influence.example_ids[e] for e in hurt.examples],
@@ -51,8 +48,9 @@ def main(arguments):
         settings["method"],
         config=settings,
         inputs=[arguments.influence, arguments.source, arguments.transfer, arguments.index],
+        device=device.name(where),
     )
-    hurt_examples.draw_gallery(arguments.out, arguments.picture)
+    hurt_examples.draw_gallery(arguments.out, arguments.picture, settings["colormap"])
 
 
 def unit_of_class(unit_names, source):

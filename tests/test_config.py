@@ -44,7 +44,12 @@ def load(**changes):
         ({"source_training": {"lr": float("inf")}}, "'source_training.lr' is inf (float)"),
         ({"studies": {"counterfactual": {"repeats": 9}}}, "studies.reference.repeats is 4"),
         ({"heatmaps": {"output": "raw_margin"}}, "not among influence.outputs"),
-        ({"architecture": {"name": "vgg16"}}, "use GradCAM or LayerCAM"),
+        ({"architecture": {"name": "vgg16"}}, "heatmaps.method is 'CAM', which needs"),
+        (
+            {"architecture": {"name": "vgg16"}, "heatmaps": {"method": "GradCAM", "faithfulness": {}}},
+            "heatmaps.faithfulness.methods is 'CAM', which needs",
+        ),
+        ({"heatmaps": {"method": "LayerCam"}}, "'heatmaps.method' is 'LayerCam' (did you mean 'LayerCAM'?)"),
         ({"source_training": {"lr_peak_epoch": 99}}, "after the last of 16 epochs"),
         ({"source_training": {"scale": [1.0, 0.5]}}, "the first must be the smaller"),
         (

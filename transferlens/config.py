@@ -202,11 +202,19 @@ def _check_consistency(config: dict[str, Any], schema: Mapping[str, Any]) -> Non
                 f"config: {section}.output is '{settings['output']}', which is not among "
                 f"influence.outputs {config['influence']['outputs']}; add it there"
             )
-    if config["architecture"]["name"] == "vgg16" and config["heatmaps"]["method"] == "CAM":
-        raise ConfigError(
-            "config: heatmaps.method is 'CAM', which needs a network ending in pooling and one linear "
-            "layer; vgg16 does not: use GradCAM or LayerCAM"
-        )
+    _check_heatmaps(config)
+
+
+def _check_heatmaps(config: Mapping[str, Any]) -> None:
+    """What needs no network to be seen; the rest is `explain.class_maps.check`."""
+    heatmaps = config["heatmaps"]
+    compared = heatmaps["faithfulness"]["methods"] if heatmaps["faithfulness"] else []
+    for key, methods in (("method", [heatmaps["method"]]), ("faithfulness.methods", compared)):
+        if config["architecture"]["name"] == "vgg16" and "CAM" in methods:
+            raise ConfigError(
+                f"config: heatmaps.{key} is 'CAM', which needs a network ending in pooling and one linear "
+                "layer; vgg16 does not: use GradCAM or LayerCAM"
+            )
 
 
 def _check_override(config: dict, target: str, name: str, schema: Mapping[str, Any]) -> None:

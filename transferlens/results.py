@@ -18,7 +18,7 @@ from transferlens.counterfactual import curves
 from transferlens.data import index
 from transferlens.data.index import HALVES
 from transferlens.errors import ArtefactError, nearest
-from transferlens.explain import hurt_examples
+from transferlens.explain import faithfulness, faithfulness_report, hurt_examples
 from transferlens.influence import artefact as influences
 from transferlens.influence import scores as influence_scores
 from transferlens.training import outputs as stored
@@ -186,7 +186,11 @@ class Results:
             return xr.Dataset(variables, coordinates, _attributes(file) | found)
 
     def heatmaps(self, target: str, recipe: str) -> xr.Dataset:
-        """Images most hurt by a source class and their `class_map` (role, example, map_y, map_x)."""
+        """Images most hurt by a source class and their `class_map` (role, example, map_y, map_x).
+
+        Role `contrast` is evidence for the class `predicted` rather than `rival`; its logits and
+        probabilities are differences. `zero` maps are zero everywhere.
+        """
         with self._open(f"heatmaps/{target}/{recipe}.h5", hurt_examples.KIND) as file:
             roles = list(hurt_examples.ROLES)
             targets = np.array(store.strings(file["target_class_names"]))
@@ -199,15 +203,54 @@ class Results:
                 ),
                 "true": (("example",), targets[file["true"][:]]),
                 "predicted": (("example",), targets[file["predicted"][:]]),
+                "rival": (("example",), targets[file["rival"][:]]),
                 "harmful": (("example",), harmful[file["harmful"][:]]),
             }
             for key in ("effect", "se", "q"):
                 variables[key] = (("example",), file[key][:])
-            for key in ("raw_min", "raw_max", "logit", "probability"):
+            for key in ("raw_min", "raw_max", "logit", "probability", "zero"):
                 values = np.stack([file[f"maps/{r}/{key}"][:] for r in roles])
                 variables[key] = (("role", "example"), values)
             coordinates = {"example": store.strings(file["example_ids"]), "role": roles}
             attributes = _attributes(file) | {"signed": bool(file.attrs["signed"])}
+            return xr.Dataset(variables, coordinates, attributes)
+
+    def faithfulness(self, target: str, recipe: str) -> xr.Dataset:
+        """How well class maps show what predictions depend on, of every method and control.
+
+        `value` (measure, method, image); `mean` and `minus_random` (measure, method) with `_low` and `_high`,
+        and `minus_random_q`; `curve` (baseline, curve, method, image, fraction); `randomised` (likeness,
+        method, image): maps of the trained network against those of one with random weights; `zero` maps.
+        """
+        with self._open(f"faithfulness/{target}/{recipe}.h5", faithfulness_report.KIND) as file:
+            measures, by_image = store.strings(file["measures"]), ("method", "image")
+            curves = [
+                [file[f"curves/{curve}_{name}"][:] for curve in ("deletion", "insertion")]
+                for name in faithfulness.BASELINES
+            ]
+            variables = {
+                "value": (("measure", *by_image), np.stack([file[f"values/{m}"][:] for m in measures])),
+                "curve": (("baseline", "curve", *by_image, "fraction"), np.array(curves)),
+                "randomised": (
+                    ("likeness", *by_image),
+                    np.stack([file[f"randomised/{name}/values"][:] for name in faithfulness.RANDOMISED]),
+                ),
+                "zero": (by_image, file["zero"][:]),
+                "minus_random_q": (("measure", "method"), file["minus_random/q"][:]),
+            }
+            for name in ("mean", "minus_random"):
+                for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
+                    variables[name + suffix] = (("measure", "method"), file[f"{name}/{key}"][:])
+            coordinates = {
+                "measure": measures,
+                "method": store.strings(file["methods"]),
+                "image": store.strings(file["example_ids"]),
+                "baseline": list(faithfulness.BASELINES),
+                "curve": ["deletion", "insertion"],
+                "likeness": list(faithfulness.RANDOMISED),
+                "fraction": file["fractions"][:],
+            }
+            attributes = _attributes(file) | {"layer": file.attrs["layer"]}
             return xr.Dataset(variables, coordinates, attributes)
 
     def source_models(self, study: str) -> xr.Dataset:

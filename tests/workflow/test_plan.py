@@ -61,7 +61,8 @@ def test_a_plan_says_what_the_study_then_uses(smoke, prepared):
         "summaries": ["studies/*/summary/**/*"],
         "influences": ["influence/**/*"],
         "the rest": [
-            f"{name}/**/*" for name in ("analyses", "counterfactual", "heatmaps", "report", "scores")
+            f"{name}/**/*"
+            for name in ("analyses", "counterfactual", "faithfulness", "heatmaps", "report", "scores")
         ],
     }
     compared = 0
@@ -88,7 +89,10 @@ def test_a_plan_says_what_the_study_then_uses(smoke, prepared):
             "recipes={full: {kind: full}}",
             "studies={reuse: {architecture: {name: small_resnet, width: 8}, recipe: full}}",
         ],
-        ["studies={repeated: null, reuse: {architecture: {name: small_resnet, width: 16}}}"],
+        [
+            "heatmaps={faithfulness: null}",
+            "studies={repeated: null, reuse: {architecture: {name: small_resnet, width: 16}}}",
+        ],
     ],
     ids=["smoke", "sizes-blocks-temporary", "reuse-recipe", "reuse-architecture"],
 )

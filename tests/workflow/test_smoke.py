@@ -137,9 +137,32 @@ def test_heatmaps_explain_their_logits(results, smoke):
     bias = head[[names.index(n) for n in maps.true.values]]
     mean = maps.class_map.sel(role="true").mean(("map_y", "map_x"))
     np.testing.assert_allclose(mean + bias, maps.logit.sel(role="true"), atol=1e-3)
+    contrast = maps.sel(role="contrast")
+    rivals = head[[names.index(n) for n in maps.rival.values]]
+    biases = head[[names.index(n) for n in maps.predicted.values]] - rivals
+    np.testing.assert_allclose(
+        contrast.class_map.mean(("map_y", "map_x")) + biases, contrast.logit, atol=1e-3
+    )
     ids = set(maps.example.values)
     influence = results.influence("optdigits", "fixed")
     assert ids <= set(influence.example.values[influence.example_half.values == "report"])
+
+
+def test_faithfulness_is_measured_on_the_report_half(results, smoke):
+    found = results.faithfulness("optdigits", "fixed")
+    assert found.method.values.tolist() == ["CAM", "LayerCAM", "random", "centre"]
+    influence = results.influence("optdigits", "fixed")
+    report = influence.example.values[influence.example_half.values == "report"]
+    assert len(found.image) == 20
+    assert set(found.image.values) <= set(report)
+    change = found.value.sel(method="CAM") - found.value.sel(method="random")
+    np.testing.assert_allclose(change.mean("image"), found.minus_random.sel(method="CAM"), atol=1e-12)
+    table = pd.read_csv(smoke / "results/faithfulness/optdigits/fixed.csv")
+    row = table.query("method == 'CAM' and measure == 'insertion_blur'")
+    area = np.trapezoid(
+        found.curve.sel(baseline="blur", curve="insertion", method="CAM").values.astype(float), found.fraction
+    ).mean()
+    assert row["mean"].item() == pytest.approx(area, abs=1e-6)
 
 
 def test_page_is_self_contained_and_says_what_the_tables_say(smoke):

@@ -6,17 +6,20 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from torch import nn
 
 from transferlens import store
 from transferlens.data.index import HALVES
-from transferlens.explain import class_maps
-from transferlens.explain.class_maps import ClassMaps, TwoHeaded
+from transferlens.explain import overlays
+from transferlens.explain.class_maps import SIGNED_METHODS, ClassMaps, class_maps
+from transferlens.models.architectures import Network
 from transferlens.statistics import q_values, t_interval, two_sided_p
 
 KIND = "heatmaps"
 ROLES = {
     "true": ("target", "evidence for the true target class"),
     "predicted": ("target", "evidence for the predicted target class"),
+    "contrast": ("target", "evidence for the predicted class minus that for its rival"),
     "harmful": ("source", "evidence for the source class that hurts the example most"),
 }
 
@@ -59,39 +62,60 @@ def most_hurt(effect: np.ndarray, se: np.ndarray, df: float, halves: np.ndarray,
     return HurtExamples(report[rows], worst[rows], effect[cells], se[cells], q[cells])
 
 
+@dataclass(frozen=True)
+class Explained:
+    """What one model sees in the examples.
+
+    Attributes:
+        maps: of every role.
+        predicted, rival: int64[n], target classes; the rival is the true class of a wrong prediction, and the
+            second best class of a right one.
+    """
+
+    maps: dict[str, ClassMaps]
+    predicted: np.ndarray
+    rival: np.ndarray
+
+
 def explain(
-    model: TwoHeaded,
+    network: Network,
+    source_head: nn.Linear,
     images: torch.Tensor,
     labels: np.ndarray,
     hurt: HurtExamples,
     unit_of_class: np.ndarray,
     method: str,
-) -> tuple[dict[str, ClassMaps], np.ndarray]:
-    """Class maps of every role for the hurt examples' images, and the predicted target classes int64[n].
+    layer: str | None,
+) -> Explained:
+    """Class maps of every role for the hurt examples' images.
 
     Args:
+        network: the adapted one, with its target head.
         unit_of_class: int64[source classes], the unit of each; of a group's classes, the map is that of the
             one with the highest logit.
     """
     with torch.no_grad():
-        features = model.backbone(images)
-        predicted = model.target_head(features).argmax(1).numpy()
-        source_logits = model.source_head(features).numpy()
+        features = network.backbone(images)
+        best = network.head(features).topk(2).indices.cpu().numpy()
+        source_logits = source_head(features).cpu().numpy()
+    predicted = best[:, 0]
+    rival = np.where(predicted == labels, best[:, 1], labels)
     in_unit = unit_of_class[None, :] == hurt.source_units[:, None]
     harmful = np.where(in_unit, source_logits, -np.inf).argmax(1)
-    classes = {"true": labels, "predicted": predicted, "harmful": harmful}
+    source = Network(network.backbone, source_head, network.class_map_layer, network.pools)
     maps = {
-        role: class_maps.class_maps(model, images, [int(c) for c in classes[role]], head, method)
-        for role, (head, _) in ROLES.items()
+        "true": class_maps(network, images, labels, method, layer),
+        "predicted": class_maps(network, images, predicted, method, layer),
+        "contrast": class_maps(network, images, predicted, method, layer, rivals=rival),
+        "harmful": class_maps(source, images, harmful, method, layer),
     }
-    return maps, predicted
+    return Explained(maps, predicted, rival)
 
 
 def write_heatmaps(
     path: Path,
     hurt: HurtExamples,
-    maps: dict[str, ClassMaps],
-    predicted: np.ndarray,
+    explained: Explained,
     labels: np.ndarray,
     pixels: np.ndarray,
     example_ids: list[str],
@@ -101,10 +125,11 @@ def write_heatmaps(
     *,
     config: dict,
     inputs: list,
+    device: str = "cpu",
 ) -> None:
     """Store images, maps at native resolution, and their raw extremes."""
-    with store.create(path, KIND, config=config, inputs=inputs) as out:
-        out.attribute("signed", int(method in class_maps.SIGNED_METHODS))
+    with store.create(path, KIND, config=config, inputs=inputs, device=device) as out:
+        out.attribute("signed", int(method in SIGNED_METHODS))
         out.array("images", pixels, ["examples", "height", "width", "channels"], "input", "bytes")
         out.array("examples", hurt.examples, ["examples"], "position in the val split")
         out.strings("example_ids", example_ids, ["examples"], "the data set's own example id")
@@ -112,7 +137,8 @@ def write_heatmaps(
         out.strings("target_class_names", target_names, ["target classes"], "target class")
         for name, values, meaning in (
             ("true", labels, "true target class"),
-            ("predicted", predicted, "target class predicted from the full source"),
+            ("predicted", explained.predicted, "target class predicted from the full source"),
+            ("rival", explained.rival, "the true class of a wrong prediction, else the second best"),
             ("harmful", hurt.source_units, "source class (or group) that hurts most"),
             ("effect", hurt.effect, "influence of the harmful class"),
             ("se", hurt.se, "its standard error over models"),
@@ -120,26 +146,32 @@ def write_heatmaps(
         ):
             out.array(name, values, ["examples"], meaning)
         for role, (_, meaning) in ROLES.items():
-            out.array(
-                f"maps/{role}/map",
-                maps[role].maps,
-                ["examples", "map height", "map width"],
-                meaning,
-                "logit units per cell",
-            )
-            for key, values in (
-                ("raw_max", maps[role].maps.max((1, 2))),
-                ("raw_min", maps[role].maps.min((1, 2))),
-                ("logit", maps[role].logits),
-                ("probability", maps[role].probabilities),
-            ):
-                out.array(f"maps/{role}/{key}", values, ["examples"], f"{key} of the map's class")
+            _write_role(out, f"maps/{role}", explained.maps[role], meaning, method)
 
 
-def draw_gallery(heatmaps_path: Path, picture: Path) -> None:
+def _write_role(out: store.Writer, group: str, maps: ClassMaps, meaning: str, method: str) -> None:
+    units = (
+        "logit units per cell" if method in SIGNED_METHODS else f"as {method} defines them, not normalised"
+    )
+    out.array(f"{group}/map", maps.maps, ["examples", "map height", "map width"], meaning, units)
+    for key, values in (
+        ("raw_max", maps.maps.max((1, 2))),
+        ("raw_min", maps.maps.min((1, 2))),
+        ("logit", maps.logits),
+        ("probability", maps.probabilities),
+    ):
+        out.array(f"{group}/{key}", values, ["examples"], f"{key} of the map's class (contrast: difference)")
+    out.array(
+        f"{group}/zero", maps.zero, ["examples"], "the method finds nothing: the map is zero everywhere"
+    )
+
+
+def draw_gallery(heatmaps_path: Path, picture: Path, colormap: str) -> None:
     """One row an example: the input, then each role's map over it, with class, probability and raw maximum.
 
-    Maps share one scale within their head (target, source), so that panels can be compared.
+    Args:
+        colormap: `safe`, where maps share one scale within their head (target, source), so that panels can
+            be compared; or `jet`, where each has its own.
     """
     import matplotlib
 
@@ -154,47 +186,41 @@ def draw_gallery(heatmaps_path: Path, picture: Path) -> None:
             )
             for head in ("target", "source")
         }
+        scales = {head: overlays.Scale(colormap, signed, limit) for head, limit in limits.items()}
         figure, axes = plt.subplots(
-            n, 1 + len(ROLES), figsize=(9, 2.35 * n), squeeze=False, layout="constrained"
+            n, 1 + len(ROLES), figsize=(11, 2.35 * n + 0.4), squeeze=False, layout="constrained"
         )
         for i in range(n):
-            _draw_row(axes[i], file, i, limits, signed)
+            _draw_row(axes[i], file, i, scales)
+        words = "; ".join(f"{head} head: {scale.words}" for head, scale in scales.items())
+        figure.suptitle(overlays.JET_WORDS if colormap == "jet" else words, fontsize=9)
         with store.replace_file(picture) as temporary:
             figure.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
         plt.close(figure)
 
 
-def _draw_row(axes, file: h5py.File, i: int, limits: dict[str, float], signed: bool) -> None:
+def _draw_row(axes, file: h5py.File, i: int, scales: dict[str, overlays.Scale]) -> None:
     image, targets = file["images"][i], store.strings(file["target_class_names"])
-    names = {
-        "true": targets[file["true"][i]],
-        "predicted": targets[file["predicted"][i]],
-        "harmful": store.strings(file["source_class_names"])[file["harmful"][i]],
+    predicted, rival = targets[file["predicted"][i]], targets[file["rival"][i]]
+    titles = {
+        "true": f"true: {targets[file['true'][i]]}",
+        "predicted": f"predicted: {predicted}",
+        "contrast": f"{predicted} rather than {rival}",
+        "harmful": f"harmful source: {store.strings(file['source_class_names'])[file['harmful'][i]]}",
     }
     axes[0].imshow(image)
     axes[0].set_title(
         f"{file['example_ids'].asstr()[i]}\ninfluence {file['effect'][i]:+.2f} ± {file['se'][i]:.2f} (SE)",
         fontsize=8,
     )
-    height, width = image.shape[:2]
     for axis, (role, (head, _)) in zip(axes[1:], ROLES.items(), strict=True):
         group = file[f"maps/{role}"]
-        axis.imshow(image.mean(2), cmap="gray", extent=(0, width, height, 0))
-        axis.imshow(
-            group["map"][i],
-            cmap="RdBu_r" if signed else "magma",
-            vmin=-limits[head] if signed else 0,
-            vmax=limits[head],
-            alpha=0.6,
-            interpolation="bilinear",
-            extent=(0, width, height, 0),
-        )
+        scales[head].draw(axis, image, group["map"][i])
         highest = group["raw_max"][i]
         strength = f"raw max {highest:.2g}" if highest > 0 else "no positive evidence"
-        word = {"true": "true", "predicted": "predicted", "harmful": "harmful source"}[role]
+        probability = f"{group['probability'][i]:{'+' if role == 'contrast' else ''}.2f}"
         axis.set_title(
-            f"{word}: {names[role]}\np {group['probability'][i]:.2f}, {strength}",
-            fontsize=8,
+            f"{titles[role]}\n{'Δp' if role == 'contrast' else 'p'} {probability}, {strength}", fontsize=8
         )
     for axis in axes:
         axis.set_axis_off()

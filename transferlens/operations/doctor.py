@@ -25,7 +25,7 @@ from transferlens.analyses import failures, leakage, small_targets, subpopulatio
 from transferlens.counterfactual import curves, label_mapping
 from transferlens.data import ffcv_files, index
 from transferlens.errors import ArtefactError
-from transferlens.explain import hurt_examples
+from transferlens.explain import faithfulness_report, hurt_examples
 from transferlens.influence import artefact, scores
 from transferlens.training import outputs, source, summary
 
@@ -47,6 +47,7 @@ _KINDS = {
     "counterfactual/*/*.h5": curves.KIND,
     "reuse/*/*.h5": curves.KIND,
     "heatmaps/*/*.h5": hurt_examples.KIND,
+    "faithfulness/*/*.h5": faithfulness_report.KIND,
     "analyses/subpopulations/*/*.h5": subpopulations.KIND,
     "analyses/failures/*/*.h5": failures.KIND,
     "analyses/leakage/*/*.h5": leakage.KIND,

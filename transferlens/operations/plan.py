@@ -141,6 +141,7 @@ def count_jobs(given: Mapping) -> dict[str, int]:
         "label_mapping": len({target for target, _ in given["adaptations"]}) * flags["label_mapping"],
         "example_influence": pairs * flags["examples"],
         "leakage": pairs * flags["examples"],
+        "faithfulness": pairs * flags["faithfulness"],
         "reuse": pairs * flags["reuse"],
         "small_targets": len({(given["size_of"][name], recipe) for name, recipe in given["sized"]}),
         "report": 1,

@@ -42,7 +42,7 @@ class Section:
     strongest: list[dict]
     figures: dict[str, str]  # name: SVG text
     gallery: str  # data URI
-    signed_maps: bool
+    map_colours: str
     pairs_tested: int
     matrix_classes: int  # that the influence matrix shows at most
     models: int
@@ -121,7 +121,7 @@ def _section(
         _strongest_by_target_class(influence),
         {name: _inline_svg(folder / target / recipe / f"{name}.svg") for name in names},
         _inline_png(results.folder / "heatmaps" / target / f"{recipe}.png"),
-        bool(results.heatmaps(target, recipe).attrs["signed"]),
+        _map_colours(results.heatmaps(target, recipe).attrs),
         influence.class_q.sel(half="report").size,
         MATRIX_CLASSES,
         int(influence.n_in[0] + influence.n_out[0]),
@@ -133,6 +133,15 @@ def _section(
         {name: _inline_png(picture) for name, picture in pictures.items()},
         _finer_classes(results, target, recipe),
     )
+
+
+def _map_colours(attributes: dict) -> str:
+    """What the colours of the gallery of class maps mean."""
+    if attributes["config"]["colormap"] == "jet":
+        return "Each panel has its own scale: colours cannot be compared between panels."
+    if attributes["signed"]:
+        return "One scale for each head: red is evidence for the class, blue against it."
+    return "One scale for each head; only positive evidence is shown: bright is more."
 
 
 def _score_cards(scores: xr.Dataset) -> list[tuple[str, str, str]]:

@@ -8,6 +8,7 @@ TORCH_RULES = {
     "transfer",
     "label_mapping",
     "heatmaps",
+    "faithfulness",
 }
 
 

@@ -352,13 +352,31 @@ def label_mapping_settings(wildcards):
 
 
 def heatmap_settings(wildcards):
+    drawn = {key: value for key, value in config["heatmaps"].items() if key != "faithfulness"}
     return dumps(
         {
-            **config["heatmaps"],
+            **drawn,
             "architecture": config["architecture"],
             "input": input_of(wildcards.target),
         }
     )
+
+
+def faithfulness_settings(wildcards):
+    return dumps(
+        {
+            **config["heatmaps"]["faithfulness"],
+            "layer": config["heatmaps"]["layer"],
+            "seed": config["seed"],
+            "architecture": config["architecture"],
+            "input": input_of(wildcards.target),
+        }
+    )
+
+
+def faithfulness_pictures(wildcards):
+    scored = config["heatmaps"]["faithfulness"]
+    return per_adaptation("results/faithfulness/{target}/{recipe}.png") if scored else []
 
 
 def example_influence_settings():

@@ -61,6 +61,7 @@ def checked(raw):
             for name in found["datasets"]:
                 check_dataset(found, name)
             check_units(found)
+            check_maps(found)
             store.refuse_newer("results")
             store.refuse_unwritable("results")
         return found
@@ -111,6 +112,22 @@ def check_units(config):
         masks["design"], len(names), masks["keep"], config["seed"], range(masks["models"])
     )
     estimators.check_masks(drawn, names)
+
+
+def check_maps(config):
+    """Refuse methods and a layer of heatmaps that the network does not allow.
+
+    Only what is neither the default nor safe for every network is looked at: torch takes seconds to import.
+    """
+    given = config["heatmaps"]
+    compared = given["faithfulness"]["methods"] if given["faithfulness"] else []
+    methods = list(dict.fromkeys([given["method"], *compared]))
+    if given["layer"] is None and not {"LeGrad", "RefineCAM"} & set(methods):
+        return
+    from transferlens.explain import class_maps
+
+    architecture = configuration.ArchitectureSettings.of(config["architecture"])
+    class_maps.check(architecture, config["input"]["resolution"], methods, given["layer"])
 
 
 def picked_units(picked, config):

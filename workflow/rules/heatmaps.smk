@@ -10,6 +10,8 @@ rule heatmaps:
             "statistics.py",
             "explain/class_maps.py",
             "explain/hurt_examples.py",
+            "explain/overlays.py",
+            "models/evidence.py",
         ),
         influence="results/influence/{target}/{recipe}.h5",
         source_index=f"results/data/{SOURCE}/index.h5",
@@ -38,3 +40,42 @@ rule heatmaps:
         " --source {input.source} --transfer {input.transfer} --index {input.index}"
         " --source-index {input.source_index}"
         " --val {input.val} --out {output.heatmaps} --picture {output.gallery} --log {log}"
+
+
+rule faithfulness:
+    input:
+        unpack(target_files),
+        script=code("score_heatmaps.py"),
+        code=code(
+            "score_heatmaps.py",
+            "statistics.py",
+            "explain/class_maps.py",
+            "explain/faithfulness.py",
+            "explain/faithfulness_report.py",
+            "models/evidence.py",
+        ),
+        source="results/studies/reference/source/0000.h5",
+        transfer="results/studies/reference/transfer/{target}/{recipe}/0000.h5",
+    output:
+        found="results/faithfulness/{target}/{recipe}.h5",
+        table="results/faithfulness/{target}/{recipe}.csv",
+        picture=report(
+            "results/faithfulness/{target}/{recipe}.png",
+            caption="../report/faithfulness.rst",
+            category="Heatmaps",
+            labels={"target": "{target}", "recipe": "{recipe}", "figure": "faithfulness"},
+        ),
+    log:
+        "results/logs/faithfulness/{target}-{recipe}.log",
+    conda:
+        "../../envs/transferlens.yaml"
+    resources:
+        gpu=1,
+    params:
+        settings=faithfulness_settings,
+    message:
+        "Score heatmaps of {wildcards.target} ({wildcards.recipe})"
+    shell:
+        "python {input.script} --settings {params.settings:q} --source {input.source}"
+        " --transfer {input.transfer} --index {input.index} --val {input.val}"
+        " --out {output.found} --table {output.table} --picture {output.picture} --log {log}"

@@ -25,6 +25,7 @@ def plan_settings():
         "flags": {
             "reuse": bool(config["studies"]["reuse"]),
             "examples": "examples" in STUDIES,
+            "faithfulness": bool(config["heatmaps"]["faithfulness"]),
             "label_mapping": "label_mapping" in config["studies"]["counterfactual"]["orders"],
         },
         "studies": {name: planned_study(name) for name in STUDIES},

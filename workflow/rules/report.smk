@@ -91,6 +91,7 @@ rule report:
         influence_summaries=per_adaptation("results/studies/influence/summary/{target}/{recipe}.h5"),
         figures=per_adaptation("results/report/{target}/{recipe}/influence_matrix.svg"),
         heatmaps=per_adaptation("results/heatmaps/{target}/{recipe}.png"),
+        faithfulness=faithfulness_pictures,
         analyses=analysis_pictures,
         pretrained=pretrained_summaries,
     output:
