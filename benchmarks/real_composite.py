@@ -71,7 +71,7 @@ FINE_TUNING = TrainingSettings(
     resize=ResizeSettings(160, 224, 0, 2),
 )
 FROM_SCRATCH = replace(
-    FINE_TUNING, epochs=24, lr=0.05, lr_peak_epoch=4, resize=ResizeSettings(96, 224, 19, 23)
+    FINE_TUNING, epochs=16, lr=0.05, lr_peak_epoch=3, resize=ResizeSettings(96, 224, 13, 15)
 )
 SIDE = 0.45  # of the pasted image, as a share of the input's
 PLACE = (0.5, 0.28)  # of its left and top edge
