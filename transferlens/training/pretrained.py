@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from transferlens import job
 from transferlens.config import ArchitectureSettings, RecipeSettings, TrainingSettings
 from transferlens.data.pipeline import Images
 from transferlens.errors import ConfigError
-from transferlens.models import architectures, states
+from transferlens.models import architectures, efficientnet, states
 from transferlens.models.architectures import Network
 from transferlens.seeding import seed_for
 from transferlens.studies import Rows
@@ -34,6 +35,10 @@ def load_pretrained(
         probe: how a linear head is fitted to the frozen features of the source's training images `train`;
             None if the weights hold one.
     """
+    if weights == efficientnet.WEIGHTS and {*val.settings.mean, *val.settings.std} != {0.5}:
+        job.log.warning(
+            "%s expects input.mean and input.std of 0.5 each; other values cost accuracy", weights
+        )
     epochs = probe.epochs if probe else 0
     network = source.initial_network(architecture, len(class_names), 0)
     state = states.foreign(architecture, weights)
