@@ -5,7 +5,7 @@ from pathlib import Path
 from transferlens import job, studies
 from transferlens.config import ArchitectureSettings, InputSettings, TrainingSettings
 from transferlens.data import index, pipeline
-from transferlens.training import device, source
+from transferlens.training import device, pretrained, source
 
 
 def main(arguments):
@@ -17,10 +17,21 @@ def main(arguments):
     val = pipeline.open_images(arguments.val, examples.val, images, place)
     inputs = [arguments.masks, arguments.index, *map(_manifest, (arguments.train, arguments.val))]
     provenance = {"config": settings, "inputs": inputs}
+    train, training = None, None
+    if "training" in settings:
+        train = pipeline.open_images(arguments.train, examples.train, images, place)
+        training = TrainingSettings.of(settings["training"])
     if "weights" in settings:
-        weights = settings["weights"]
-        source.load_pretrained(
-            arguments.out, rows, examples.class_names, weights, val, architecture, **provenance
+        pretrained.load_pretrained(
+            arguments.out,
+            rows,
+            examples.class_names,
+            settings["weights"],
+            training,
+            train,
+            val,
+            architecture,
+            **provenance,
         )
     else:
         source.train_shard(
@@ -28,10 +39,10 @@ def main(arguments):
             rows,
             unit_of_image,
             examples.class_names,
-            pipeline.open_images(arguments.train, examples.train, images, place),
+            train,
             val,
             architecture,
-            TrainingSettings.of(settings["training"]),
+            training,
             settings["step_matched"],
             **provenance,
         )

@@ -25,6 +25,7 @@ def network(name="small_resnet", classes=5, width=8, seed=0):
         ("resnet50", 64, 2048, 2),
         ("googlenet", 64, 1024, 2),
         ("vgg16", 64, 4096, 2),
+        ("efficientnet_lite0", 64, 1280, 2),
     ],
 )
 def test_backbone_head_and_class_map_layer_are_where_they_are_said_to_be(name, pixels, features, map_side):

@@ -11,9 +11,9 @@ from tests.conftest import ARCHITECTURE, CLASSES, TRAINING
 from transferlens import store, studies
 from transferlens.config import RecipeSettings
 from transferlens.data.units import Units
-from transferlens.errors import ArtefactError
+from transferlens.errors import ArtefactError, ConfigError
 from transferlens.studies import Rows
-from transferlens.training import engine, outputs, probe, source, summary, transfer
+from transferlens.training import engine, outputs, pretrained, probe, source, summary, transfer
 
 FIXED = RecipeSettings("fixed", "eval", replace(TRAINING, epochs=20, lr=0.5))
 
@@ -302,15 +302,37 @@ def test_shards_of_other_examples_are_refused(shard, textures, tmp_path):
         summary.write_summary(tmp_path / "s.h5", paths, config={})
 
 
+def load_pretrained(path, weights, textures, probe=None):
+    table = studies.pretrained_rows(Units(list(CLASSES), [""] * 3, np.arange(3)))
+    _, train, val = textures
+    pretrained.load_pretrained(
+        path, table, list(CLASSES), str(weights), probe, train, val, ARCHITECTURE, config={}, inputs=[]
+    )
+    return path
+
+
 def test_a_pretrained_row_is_loaded_not_trained(textures, tmp_path):
-    _, _, val = textures
     net = source.initial_network(ARCHITECTURE, 3, 11)
     torch.save(net.state_dict(), tmp_path / "w.pt")
-    table = studies.pretrained_rows(Units(list(CLASSES), [""] * 3, np.arange(3)))
-    weights = str(tmp_path / "w.pt")
-    source.load_pretrained(
-        tmp_path / "p.h5", table, list(CLASSES), weights, val, ARCHITECTURE, config={}, inputs=[]
-    )
-    with store.open(tmp_path / "p.h5", source.KIND) as file:
+    with store.open(load_pretrained(tmp_path / "p.h5", tmp_path / "w.pt", textures), source.KIND) as file:
         np.testing.assert_array_equal(file["weights/head.weight"][0], net.head.weight.detach().numpy())
         assert file["masks"][:].all()
+
+
+def test_a_backbone_without_a_head_gets_one_by_a_linear_probe(textures, shard, tmp_path):
+    """Fitted on the source's own images: about as good a head as the one its features were learned with."""
+    with store.open(shard, source.KIND) as file:
+        learned = source.load_network(file, 0, ARCHITECTURE, torch.device("cpu"))
+    torch.save(learned.backbone.state_dict(prefix="backbone."), tmp_path / "simclr.pt")
+    probe = replace(TRAINING, epochs=20, lr=0.5)
+    path = load_pretrained(tmp_path / "p.h5", tmp_path / "simclr.pt", textures, probe)
+    with store.open(path, source.KIND) as file:
+        found = source.load_network(file, 0, ARCHITECTURE, torch.device("cpu"))
+        assert file["accuracy"][0] > 0.9
+        assert file["log"][0, -1, 0] < file["log"][0, 0, 0]
+        assert file["train_images"][0] == 90
+    for name, tensor in learned.backbone.state_dict().items():
+        torch.testing.assert_close(found.backbone.state_dict()[name], tensor, rtol=0, atol=0)
+    with pytest.raises(ConfigError, match=r"simclr.pt: a backbone without a head, .*head: probe"):
+        load_pretrained(tmp_path / "q.h5", tmp_path / "simclr.pt", textures)
+    assert not (tmp_path / "q.h5").exists()

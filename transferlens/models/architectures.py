@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from transferlens.config import ArchitectureSettings
+from transferlens.models import efficientnet
 
 
 class Network(nn.Module):
@@ -50,10 +51,16 @@ _TORCHVISION = {
 }
 
 
+NAMES = ["small_resnet", *_TORCHVISION, "efficientnet_lite0"]
+
+
 def build(settings: ArchitectureSettings, classes: int) -> Network:
     """A freshly initialised network with a head of `classes` outputs (torch's global seed decides it)."""
     if settings.name == "small_resnet":
         return _small_resnet(settings.width, classes)
+    if settings.name == "efficientnet_lite0":
+        head = nn.Linear(efficientnet.FEATURES, classes)
+        return Network(efficientnet.Backbone(), head, "activation", pools=True)
     return _torchvision(settings.name, classes)
 
 
@@ -67,6 +74,11 @@ def _torchvision(name: str, classes: int) -> Network:
     return Network(backbone, head, parts.class_map_layer, parts.pools)
 
 
+def head_place(name: str) -> str:
+    """Where the head is in the network as its publishers name it."""
+    return _TORCHVISION[name].head if name in _TORCHVISION else "fc"
+
+
 def torchvision_state(name: str, weights: str) -> dict[str, torch.Tensor]:
     """A torchvision network's published weights, with this package's parameter names.
 
@@ -78,6 +90,13 @@ def torchvision_state(name: str, weights: str) -> dict[str, torch.Tensor]:
     parts = _TORCHVISION[name]
     published = torchvision.models.get_model_weights(name)[weights].get_state_dict(check_hash=True)
     return from_torchvision_names(name, published, parts.head)
+
+
+def from_published_names(name: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Rename a state as its publishers name it: the head's parameters to `head.*`, others to `backbone.*`."""
+    if name == "efficientnet_lite0":
+        return efficientnet.from_published_names(state)
+    return from_torchvision_names(name, state)
 
 
 def from_torchvision_names(

@@ -11,7 +11,7 @@ from torch import nn
 from transferlens import store
 from transferlens.config import ArchitectureSettings
 from transferlens.errors import ConfigError, nearest
-from transferlens.models import architectures
+from transferlens.models import architectures, efficientnet
 
 
 def reserve(writer: store.Writer, group: str, module: nn.Module, models: int) -> None:
@@ -40,37 +40,50 @@ def load(file: h5py.File, group: str, row: int, module: nn.Module) -> None:
     module.load_state_dict(state)
 
 
-def foreign(settings: ArchitectureSettings, weights: str) -> dict[str, torch.Tensor]:
-    """Weights from torchvision (by name) or from a .pt, .pth or .safetensors file, with our parameter names.
+def foreign(
+    settings: ArchitectureSettings, weights: str, named: str = "studies.pretrained.weights"
+) -> dict[str, torch.Tensor]:
+    """Published weights (by name) or those of a .pt, .pth or .safetensors file, with our parameter names.
+
+    Args:
+        named: the setting that named the weights, for messages.
 
     Raises:
         ConfigError: no such weights, or a file that is not a plain state of tensors.
+        SetupError: weights of a package that is not installed.
     """
     path = Path(weights)
-    if path.suffix not in {".pt", ".pth", ".safetensors"}:
-        return _published(settings, weights)
+    if path.suffix not in {".pt", ".pth", ".safetensors"} and not path.is_file():
+        return _published(settings, weights, named)
     if not path.is_file():
-        raise ConfigError(f"studies.pretrained.weights: no file '{weights}'")
+        raise ConfigError(f"{named}: no file '{weights}'")
     state = _read_state(path)
     if any(key.startswith("backbone.") for key in state):
         return state
     if settings.name == "small_resnet":
         raise ConfigError(f"{path}: its keys must start with 'backbone.' and 'head.'")
-    return architectures.from_torchvision_names(settings.name, state)
+    return architectures.from_published_names(settings.name, state)
 
 
-def _published(settings: ArchitectureSettings, weights: str) -> dict[str, torch.Tensor]:
+def _published(settings: ArchitectureSettings, weights: str, named: str) -> dict[str, torch.Tensor]:
     if settings.name == "small_resnet":
-        raise ConfigError("studies.pretrained.weights: torchvision has no weights of small_resnet")
+        raise ConfigError(f"{named}: torchvision has no weights of small_resnet")
+    if settings.name == "efficientnet_lite0":
+        if weights != efficientnet.WEIGHTS:
+            raise ConfigError(
+                f"{named}: '{weights}' is no weight name of efficientnet_lite0"
+                + nearest(weights, [efficientnet.WEIGHTS])
+            )
+        return efficientnet.published_state()
     try:
         return architectures.torchvision_state(settings.name, weights)
     except KeyError as error:
         raise ConfigError(
-            f"studies.pretrained.weights: '{weights}' is no torchvision weight name of {settings.name}"
+            f"{named}: '{weights}' is no torchvision weight name of {settings.name}, and no file"
         ) from error
     except OSError as error:
         raise ConfigError(
-            f"studies.pretrained.weights: '{weights}' could not be downloaded ({error}); put the file "
+            f"{named}: '{weights}' could not be downloaded ({error}); put the file "
             "on this machine and give its path"
         ) from error
 

@@ -50,7 +50,7 @@ def train_shard(
         steps = engine.steps_per_epoch(len(labels), training)
     with (
         memory.named(train.device, training.batch_size, train.settings.resolution),
-        _reserve(path, rows, class_names, architecture, training.epochs, config, inputs, train.device) as out,
+        reserve(path, rows, class_names, architecture, training.epochs, config, inputs, train.device) as out,
     ):
         for i in job.progress(range(len(rows)), f"train {path.stem}", "models"):
             network = initial_network(architecture, len(class_names), int(rows.training_seeds[i]))
@@ -63,26 +63,7 @@ def train_shard(
                     network, network.parameters(), train, positions, training, seed, steps
                 )
             out.file["train_images"][i] = len(positions)
-            _save(out, i, network, np.isin(np.arange(len(class_names)), labels[positions]), val)
-
-
-def load_pretrained(
-    path: Path,
-    rows: Rows,
-    class_names: list[str],
-    weights: str,
-    val: Images,
-    architecture: ArchitectureSettings,
-    *,
-    config: dict,
-    inputs: list,
-) -> None:
-    """As `train_shard` for the pretrained study: one row whose weights come from elsewhere."""
-    with _reserve(path, rows, class_names, architecture, 0, config, inputs, val.device) as out:
-        network = initial_network(architecture, len(class_names), 0)
-        states.load_foreign(network, states.foreign(architecture, weights), weights)
-        network.to(val.device, memory_format=torch.channels_last)
-        _save(out, 0, network, np.ones(len(class_names), bool), val)
+            save(out, i, network, np.isin(np.arange(len(class_names)), labels[positions]), val)
 
 
 def write_record(path: Path, source_path: Path, *, config: dict, inputs: list) -> None:
@@ -110,7 +91,7 @@ def load_network(file: h5py.File, row: int, architecture: ArchitectureSettings, 
 
 
 @contextmanager
-def _reserve(path, rows: Rows, class_names: list[str], architecture, epochs: int, config, inputs, device):
+def reserve(path, rows: Rows, class_names: list[str], architecture, epochs: int, config, inputs, device):
     """Create the artefact with room for every row; yields its writer."""
     models, classes = len(rows), len(class_names)
     with store.create(path, KIND, config=config, inputs=inputs, device=devices.name(device)) as out:
@@ -147,7 +128,7 @@ def reserve_log(out: store.Writer, models: int, epochs: int) -> None:
     )
 
 
-def _save(out: store.Writer, i: int, network: Network, seen_classes: np.ndarray, val: Images) -> None:
+def save(out: store.Writer, i: int, network: Network, seen_classes: np.ndarray, val: Images) -> None:
     """Write row i: weights, and accuracy on the val images, overall for the classes bool[classes] it saw."""
     network.eval()
     states.save(out, "weights", i, network)

@@ -63,7 +63,7 @@ def transfer_shard(
         for i in job.progress(range(len(rows)), f"transfer {path.stem}", "models"):
             network = sources.load_network(source, i, architecture, train.device)
             seed = seed_for(int(rows.training_seeds[i]), "transfer")
-            network.head = _new_head(network.head.in_features, len(target.class_names), seed)
+            network.head = new_head(network.head.in_features, len(target.class_names), seed)
             network.to(train.device)
             out.file["log"][i] = adapt(network, train, recipe, seed, material)
             network.eval()
@@ -160,7 +160,7 @@ class _FeatureBatches:
             yield self.features[batch], self.labels[batch]
 
 
-def _new_head(features: int, classes: int, seed: int) -> nn.Linear:
+def new_head(features: int, classes: int, seed: int) -> nn.Linear:
     torch.manual_seed(seed_for(seed, "head"))
     return nn.Linear(features, classes)
 

@@ -287,11 +287,15 @@ def training_records(wildcards):
 
 
 def weights_file(wildcards):
-    """The file that the pretrained study loads, if it is one: then its content is an input."""
+    """What the pretrained study loads with, and the file it loads, if it is one: then its content is an input."""
     if wildcards.study != "pretrained":
         return {}
+    modules = "models/states.py", "training/pretrained.py", "training/transfer.py"
     weights = config["studies"]["pretrained"]["weights"]
-    return {"weights": weights} if Path(weights).suffix else {}
+    return {
+        "loading": code("train_source.py", *modules),
+        "weights": [weights] if Path(weights).suffix else [],
+    }
 
 
 def architecture_of(study):
@@ -300,7 +304,10 @@ def architecture_of(study):
 
 def source_settings(wildcards):
     if wildcards.study == "pretrained":
-        origin = {"weights": config["studies"]["pretrained"]["weights"]}
+        pretrained = config["studies"]["pretrained"]
+        origin = {"weights": pretrained["weights"]}
+        if pretrained["head"] == "probe":
+            origin["training"] = config["source_training"]
     else:
         origin = {
             "training": config["source_training"],

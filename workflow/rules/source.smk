@@ -11,6 +11,7 @@ rule train_source:
             "data/augmentation.py",
             "data/pipeline.py",
             "models/architectures.py",
+            "models/efficientnet.py",
             "training/engine.py",
             "training/memory.py",
             "training/schedule.py",

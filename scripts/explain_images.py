@@ -1,0 +1,97 @@
+"""Draw what models see in a folder of images: class maps from checkpoints of one's own, as one figure."""
+
+import argparse
+from pathlib import Path
+
+from transferlens import job
+from transferlens.config import ArchitectureSettings
+from transferlens.data import classnames
+from transferlens.explain import class_maps, pictures
+
+IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+SCALING = {"efficientnet_lite0": ([0.5] * 3, [0.5] * 3)}  # where weights expect another mean and std
+
+
+def main(arguments):
+    method, layer = arguments.method, arguments.layer
+    pictures.check_architecture(arguments.architecture)
+    class_maps.check(ArchitectureSettings(arguments.architecture, 32), arguments.resolution, [method], layer)
+    targets = pictures.read_classes(arguments.classes)
+    sources = classnames.known("imagenet").names
+    if arguments.source_classes:
+        sources = pictures.read_classes(arguments.source_classes)
+    models = [
+        (title, pictures.load_model(weights, option, arguments.architecture, classes), classes)
+        for title, option, weights, classes in (
+            ("source model", "--source", arguments.source, sources),
+            ("fine-tuned", "--checkpoint", arguments.checkpoint, targets),
+            ("from scratch", "--baseline", arguments.baseline, targets),
+        )
+        if weights
+    ]
+    names, pixels = pictures.read_folder(arguments.images, arguments.resolution, arguments.crop_ratio)
+    mean, std = SCALING.get(arguments.architecture, IMAGENET)
+    images = pictures.normalised(pixels, arguments.mean or mean, arguments.std or std)
+    pictures.draw(
+        arguments.out,
+        names,
+        pixels,
+        [pictures.see(title, model, classes, images, method, layer) for title, model, classes in models],
+        signed=method in class_maps.SIGNED_METHODS,
+        colormap=arguments.colormap,
+        shared_scale=arguments.shared_scale,
+    )
+    job.say(f"{len(names)} images drawn in {arguments.out}")
+
+
+def share(text):
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
+    return value
+
+
+def positive(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no positive whole number")
+    return int(text)
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=Path, required=True, help="folder with images of any format")
+    parser.add_argument(
+        "--checkpoint", required=True, help="state_dict (.pt, .pth, .safetensors) of the model"
+    )
+    parser.add_argument("--architecture", required=True, help="resnet18, vgg16, ... (docs/real-models.md)")
+    parser.add_argument(
+        "--classes", required=True, help="its classes: a file with one name a line, or a number"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the figure, as PNG")
+    parser.add_argument(
+        "--source", help="also draw the model it was fine-tuned from: a file, or published weights"
+    )
+    parser.add_argument("--source-classes", help="its classes (default: the 1,000 of ImageNet)")
+    parser.add_argument("--baseline", help="also draw a model trained from scratch on the same classes")
+    parser.add_argument(
+        "--method", default="LayerCAM", help="a method of torchcam; CAM shows evidence against, too"
+    )
+    parser.add_argument(
+        "--layer", help="layer of the backbone, by name (default: the last with a height and width)"
+    )
+    parser.add_argument("--mean", type=float, nargs=3, metavar=("R", "G", "B"), help="default: as published")
+    parser.add_argument("--std", type=float, nargs=3, metavar=("R", "G", "B"), help="default: as published")
+    parser.add_argument("--resolution", type=positive, default=224, help="side of the input in pixels")
+    parser.add_argument(
+        "--crop-ratio", type=share, default=0.875, help="share of the shorter side that is seen"
+    )
+    parser.add_argument(
+        "--colormap", choices=["safe", "jet"], default="safe", help="for everybody's eyes, or the paper's"
+    )
+    parser.add_argument("--shared-scale", action="store_true", help="one scale for all maps of a column")
+    parser.add_argument("--log", type=Path, help="also write messages to this file")
+    return parser
+
+
+if __name__ == "__main__":
+    job.run(main, options())

