@@ -11,7 +11,7 @@ the same network is trained on them from random weights. Then all models see sci
 * Composites with every such image that shows no cat or dog as background: the fall of the cat's probability.
 
 Needs the folder of `imagenet-one-per-class.tar` and `tiny-imagenet-200.tar`, scikit-image, and on one core
-about ten minutes for training; the trained weights are kept in the given folder and used again.
+about six minutes for training; the trained weights are kept in the given folder and used again.
 
     python benchmarks/real_composite.py <folder of archives> <folder for weights> <figure.png>
 """
