@@ -11,7 +11,7 @@ the same network is trained on them from random weights. Then all models see sci
 * Composites with every such image that shows no cat or dog as background: the fall of the cat's probability.
 
 Needs the folder of `imagenet-one-per-class.tar` and `tiny-imagenet-200.tar`, scikit-image, and on one core
-about ten minutes for training; the trained weights are kept in the given folder and used again.
+about six minutes for training; the trained weights are kept in the given folder and used again.
 
     python benchmarks/real_composite.py <folder of archives> <folder for weights> <figure.png>
 """
@@ -233,17 +233,20 @@ def say_composites(fine_tuned, scratch, labels, pixels, cat) -> None:
     backgrounds = (wnids < FIRST_ANIMAL) | (wnids > LAST_ANIMAL)
     names = np.array(classnames.known("imagenet").names)[labels][backgrounds]
     of_cat, rows, drops = list(TARGET).index("cat"), [], {}
-    composite = pasted(cat, pixels[backgrounds])
+    composite, right = pasted(cat, pixels[backgrounds]), []
     for name, network in (("fine-tuned", fine_tuned), ("from scratch", scratch)):
         alone = float(probabilities(network, cat[None])[0, of_cat])
         found = probabilities(network, composite)[:, of_cat].double().numpy()
         drops[name] = alone - found
+        right.append(alone > 0.5)
         flips = int((found < 0.5).sum())
         rows.append([name, f"{alone:.2f}", f"{found.mean():.3f}", f"{flips} of {len(found)}"])
     print_table("The cat alone and pasted", ["", "alone", "mean pasted", "called dog"], rows)
-    difference = drops["fine-tuned"] - drops["from scratch"]
-    interval = mean_interval(difference)
-    print(f"Fall fine-tuned minus fall from scratch: {interval}")
+    if all(right):  # else there is nothing that a background could spoil
+        found = mean_interval(drops["fine-tuned"] - drops["from scratch"])
+        print(
+            f"Fall fine-tuned minus from scratch: {found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+        )
     worst = np.argsort(-drops["fine-tuned"], kind="stable")[:10]
     print_table(
         "Backgrounds with the largest fall",

@@ -41,7 +41,7 @@ def main(arguments):
         colormap=arguments.colormap,
         shared_scale=arguments.shared_scale,
     )
-    job.say(f"{len(names)} images drawn in {arguments.out}")
+    print(f"{len(names)} images drawn in {arguments.out}")
 
 
 def share(text):
@@ -89,7 +89,7 @@ def options():
         "--colormap", choices=["safe", "jet"], default="safe", help="for everybody's eyes, or the paper's"
     )
     parser.add_argument("--shared-scale", action="store_true", help="one scale for all maps of a column")
-    parser.add_argument("--log", type=Path, help="also write messages to this file")
+    parser.set_defaults(log=None)
     return parser
 
 

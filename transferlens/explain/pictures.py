@@ -79,7 +79,7 @@ def central_square(image: Image.Image | np.ndarray, resolution: int, crop_ratio:
     crop = crop_ratio * min(image.size)
     left, top = (image.width - crop) / 2, (image.height - crop) / 2
     box = (left, top, left + crop, top + crop)
-    return np.asarray(image.resize((resolution, resolution), Image.Resampling.BICUBIC, box))
+    return np.array(image.resize((resolution, resolution), Image.Resampling.BICUBIC, box))
 
 
 def normalised(pixels: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
