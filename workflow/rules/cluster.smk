@@ -12,6 +12,7 @@ TORCH_RULES = {
     "composites",
     "rank_examples",
     "memory_panels",
+    "agreement",
 }
 
 
