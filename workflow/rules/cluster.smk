@@ -15,6 +15,7 @@ TORCH_RULES = {
     "memory_panels",
     "faithfulness",
     "influence_maps",
+    "agreement",
 }
 
 
