@@ -55,6 +55,17 @@ def load(**changes):
             "name its weights in studies.pretrained",
         ),
         (
+            {
+                "memories": {"recipes": ["fixed"], "source": "pretrained", "without": 1},
+                "studies": {"pretrained": {"weights": "IMAGENET1K_V1"}},
+            },
+            "which is not trained here; set memories.without: 0",
+        ),
+        (
+            {"memories": {"recipes": ["fixed"], "without": 1, "repeats": 5}},
+            "memories.repeats is 5, but each repeat is paired",
+        ),
+        (
             {"memories": {"recipes": ["fixed"], "composites": {"per_cell": 10}}},
             "memories.smallest_cell is 20, but a pair of classes gets 10 composites",
         ),

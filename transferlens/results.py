@@ -211,39 +211,48 @@ class Results:
             attributes = _attributes(file) | {"signed": bool(file.attrs["signed"])}
             return xr.Dataset(variables, coordinates, attributes)
 
-    def memory_agreement(self, target: str, recipe: str) -> xr.Dataset:
-        """How influence, interference, bindings and weights agree, and what leaving out a memory changes.
+    def memories(self, target: str, recipe: str) -> xr.Dataset:
+        """What models adapted by a recipe still see of source classes, and what that does to them.
 
-        `influence`, `interference` (source_class, target_class), `_low`, `_high`, `_q`, on the report half;
-        `measures` (measure, source_class, target_class), each larger the worse; `quadrant` of every pair (''
-        where an effect is unknown), `quadrant_count`; `correlation` (pair) and `precision` (pair, k) of two
-        measures, and `agreement` (statistic) on single examples, with `_low`, `_high`, `_null_mean`, `_p`,
-        `_n`. Where models were trained again without a memory: `<output>_change` (left_out), and
-        `<output>_own`, `_control`, `_more` (memory, the last one `all`), with `_low`, `_high`.
+        Retention (source_class): `retained`, accuracy after over accuracy before, with `_low`, `_high`.
+        Binding (half, source_class, target_class): `binding`, `_se`, `_low`, `_high`, `_p`, `_q`; and
+        `coupling` (model, source_class, target_class). Interference (half, source_class, target_class), NaN
+        where it was not estimated: `interference`, `_low`, `_high`, `_p`, `_q`, `_n`; `gross`, `drop_*`,
+        `flips_*`; `congruent` and `overlap` (source_class, target_class). Attributes `note` and `skipped` say
+        what must be known.
         """
-        with self._open(f"memories/{target}/{recipe}/agreement.h5", agreement.KIND) as file:
-            pairs = zip(*(store.strings(file[f"pairs/{key}"]) for key in ("first", "second")), strict=True)
-            coordinates = {
-                "source_class": store.strings(file["source_class_names"]),
-                "target_class": store.strings(file["target_class_names"]),
-                "quadrant_name": store.strings(file["quadrants/names"]),
-                "measure": list(file["measures"]),
-                "pair": [f"{first}, {second}" for first, second in pairs],
-                "k": file["ks"][:],
+        folder = f"memories/{target}/{recipe}"
+        with self._open(f"{folder}/probes.h5", probes.KIND) as file:
+            names = [store.strings(file[f"{side}_class_names"]) for side in ("source", "target")]
+            classes = ("source_class", "target_class")
+            cell = ("half", *classes)
+            variables = {
+                f"retained{key}": (classes[:1], file[f"retention/retained{key}"][:])
+                for key in ("", "_low", "_high")
             }
-            variables = _agreement_cells(file)
-            tables = {"pairs/correlation": ("pair",), "pairs/precision": ("pair", "k")}
-            if "examples" in file:
-                tables["examples/agreement"] = ("statistic",)
-                coordinates["statistic"] = store.strings(file["examples/names"])
-            for name, dims in tables.items():
-                for key, values in file[name].items():
-                    suffix = "" if key == "value" else f"_{key}"
-                    variables[name.split("/")[1] + suffix] = (dims, values[:])
-            if "without" in file:
-                _add_without(file["without"], variables, coordinates)
-            found = {k: file.attrs[k] for k in ("skipped",) if k in file.attrs}
-            return xr.Dataset(variables, coordinates, _attributes(file) | found)
+            for key in ("accuracy_before", "accuracy_after", "rank_after", "p_true_after"):
+                variables[key] = (("model", "half", "source_class"), file[f"retention/{key}"][:])
+            for key in ("effect", "se", "low", "high", "p", "q"):
+                name = "binding" if key == "effect" else f"binding_{key}"
+                variables[name] = (cell, file[f"binding/{key}"][:])
+            variables |= {
+                "coupling": (("model", *classes), file["coupling"][:]),
+                "overlap": (classes, file["overlap"][:]),
+                "temperature": (("model",), file["temperature"][:]),
+            }
+            attributes = _attributes(file) | {"note": file.attrs.get("note", "")}
+        with self._open(f"{folder}/interference.h5", interference.KIND) as file:
+            listed, shape = file["source_class"][:], (len(HALVES), *map(len, names))
+            for key, stored in _interference_variables(file).items():
+                values = np.zeros(shape, int) if key == "interference_n" else np.full(shape, np.nan)
+                values[:, listed] = stored
+                variables[key] = (cell, values)
+            congruent = np.zeros(shape[1:], bool)
+            congruent[listed] = file["congruent"][:]
+            variables["congruent"] = (classes, congruent)
+            attributes["skipped"] = file.attrs.get("skipped", "")
+        coordinates = dict(zip(classes, names, strict=True)) | {"half": list(HALVES)}
+        return xr.Dataset(variables, coordinates, attributes)
 
     def ranked_examples(self, target: str, recipe: str) -> xr.Dataset:
         """Report-half examples by how far memories distract, the highest score first (docs/memories.md).
@@ -312,48 +321,39 @@ class Results:
             found = {"signed": bool(file.attrs["signed"]), "skipped": file.attrs.get("skipped", "")}
             return xr.Dataset(variables, coordinates, found | _attributes(file))
 
-    def memories(self, target: str, recipe: str) -> xr.Dataset:
-        """What models adapted by a recipe still see of source classes, and what that does to them.
+    def memory_agreement(self, target: str, recipe: str) -> xr.Dataset:
+        """How influence, interference, bindings and weights agree, and what leaving out a memory changes.
 
-        Retention (source_class): `retained`, accuracy after over accuracy before, with `_low`, `_high`.
-        Binding (half, source_class, target_class): `binding`, `_se`, `_low`, `_high`, `_p`, `_q`; and
-        `coupling` (model, source_class, target_class). Interference (half, source_class, target_class), NaN
-        where it was not estimated: `interference`, `_low`, `_high`, `_p`, `_q`, `_n`; `gross`, `drop_*`,
-        `flips_*`; `congruent` and `overlap` (source_class, target_class). Attributes `note` and `skipped` say
-        what must be known.
+        `influence`, `interference` (source_class, target_class), `_low`, `_high`, `_q`, on the report half;
+        `measures` (measure, source_class, target_class), each larger the worse; `quadrant` of every pair (''
+        where an effect is unknown), `quadrant_count`; `correlation` (pair) and `precision` (pair, k) of two
+        measures, and `agreement` (statistic) on single examples, with `_low`, `_high`, `_null_mean`, `_p`,
+        `_n`. Where models were trained again without a memory: `<output>_change` (left_out), and
+        `<output>_own`, `_control`, `_more` (memory, the last one `all`), with `_low`, `_high`.
         """
-        folder = f"memories/{target}/{recipe}"
-        with self._open(f"{folder}/probes.h5", probes.KIND) as file:
-            names = [store.strings(file[f"{side}_class_names"]) for side in ("source", "target")]
-            classes = ("source_class", "target_class")
-            cell = ("half", *classes)
-            variables = {
-                f"retained{key}": (classes[:1], file[f"retention/retained{key}"][:])
-                for key in ("", "_low", "_high")
+        with self._open(f"memories/{target}/{recipe}/agreement.h5", agreement.KIND) as file:
+            pairs = zip(*(store.strings(file[f"pairs/{key}"]) for key in ("first", "second")), strict=True)
+            coordinates = {
+                "source_class": store.strings(file["source_class_names"]),
+                "target_class": store.strings(file["target_class_names"]),
+                "quadrant_name": store.strings(file["quadrants/names"]),
+                "measure": list(file["measures"]),
+                "pair": [f"{first}, {second}" for first, second in pairs],
+                "k": file["ks"][:],
             }
-            for key in ("accuracy_before", "accuracy_after", "rank_after", "p_true_after"):
-                variables[key] = (("model", "half", "source_class"), file[f"retention/{key}"][:])
-            for key in ("effect", "se", "low", "high", "p", "q"):
-                name = "binding" if key == "effect" else f"binding_{key}"
-                variables[name] = (cell, file[f"binding/{key}"][:])
-            variables |= {
-                "coupling": (("model", *classes), file["coupling"][:]),
-                "overlap": (classes, file["overlap"][:]),
-                "temperature": (("model",), file["temperature"][:]),
-            }
-            attributes = _attributes(file) | {"note": file.attrs.get("note", "")}
-        with self._open(f"{folder}/interference.h5", interference.KIND) as file:
-            listed, shape = file["source_class"][:], (len(HALVES), *map(len, names))
-            for key, stored in _interference_variables(file).items():
-                values = np.zeros(shape, int) if key == "interference_n" else np.full(shape, np.nan)
-                values[:, listed] = stored
-                variables[key] = (cell, values)
-            congruent = np.zeros(shape[1:], bool)
-            congruent[listed] = file["congruent"][:]
-            variables["congruent"] = (classes, congruent)
-            attributes["skipped"] = file.attrs.get("skipped", "")
-        coordinates = dict(zip(classes, names, strict=True)) | {"half": list(HALVES)}
-        return xr.Dataset(variables, coordinates, attributes)
+            variables = _agreement_cells(file)
+            tables = {"pairs/correlation": ("pair",), "pairs/precision": ("pair", "k")}
+            if "examples" in file:
+                tables["examples/agreement"] = ("statistic",)
+                coordinates["statistic"] = store.strings(file["examples/names"])
+            for name, dims in tables.items():
+                for key, values in file[name].items():
+                    suffix = "" if key == "value" else f"_{key}"
+                    variables[name.split("/")[1] + suffix] = (dims, values[:])
+            if "without" in file:
+                _add_without(file["without"], variables, coordinates)
+            found = {k: file.attrs[k] for k in ("skipped",) if k in file.attrs}
+            return xr.Dataset(variables, coordinates, _attributes(file) | found)
 
     def source_models(self, study: str) -> xr.Dataset:
         """Masks, accuracies and training logs of a study's source models (not their weights)."""
@@ -416,6 +416,16 @@ def _example_coordinates(file: h5py.File) -> dict:
     }
 
 
+def _interference_variables(file: h5py.File) -> dict[str, np.ndarray]:
+    """Estimates of an interference artefact by the name they have in `Results.memories`."""
+    found = {}
+    for name in ("effect", "low", "high", "p", "q", "n"):
+        found["interference" if name == "effect" else f"interference_{name}"] = file[name][:]
+    for group in ("drop", "flips"):
+        found |= {f"{group}_{key}": file[f"{group}/{key}"][:] for key in file[group]}
+    return found | {"gross": file["gross"][:]}
+
+
 def _agreement_cells(file: h5py.File) -> dict:
     """Variables of every pair of a source and a target class."""
     cell, names = ("source_class", "target_class"), np.array([*store.strings(file["quadrants/names"]), ""])
@@ -445,16 +455,6 @@ def _add_without(group: h5py.Group, variables: dict, coordinates: dict) -> None:
         for key, values in group[output].items():
             dims = ("left_out",) if key.startswith("change") else ("memory",)
             variables[f"{output}_{key}"] = (dims, values[:])
-
-
-def _interference_variables(file: h5py.File) -> dict[str, np.ndarray]:
-    """Estimates of an interference artefact by the name they have in `Results.memories`."""
-    found = {}
-    for name in ("effect", "low", "high", "p", "q", "n"):
-        found["interference" if name == "effect" else f"interference_{name}"] = file[name][:]
-    for group in ("drop", "flips"):
-        found |= {f"{group}_{key}": file[f"{group}/{key}"][:] for key in file[group]}
-    return found | {"gross": file["gross"][:]}
 
 
 def _require_output(file: h5py.File, output: str) -> None:

@@ -62,6 +62,24 @@ def test_every_map_adds_up_to_its_logit(pair):
     np.testing.assert_array_equal(found["contrast"].classes[~wrong], logits.argsort(1)[:, 1].numpy()[~wrong])
 
 
+def test_networks_that_do_not_pool_have_maps_of_positive_evidence():
+    def network(classes):
+        layers = [torch.nn.Conv2d(3, 8, 5, stride=4), torch.nn.ReLU(), torch.nn.Flatten()]
+        backbone = torch.nn.Sequential(*layers, torch.nn.Linear(288, 16))
+        return architectures.Network(backbone, torch.nn.Linear(16, classes), "1", pools=False).eval()
+
+    torch.manual_seed(0)
+    pair, given = Pair(network(5), network(3), network(3)), some_rows(5)
+    found = panels.panels(pair, given, 1.0)
+    for role in ("source", "predicted", "true", "memory", "scratch"):
+        assert found[role].maps.shape == (5, 6, 6)
+        assert found[role].raw_min.min() >= 0, role
+    assert found["predicted"].raw_max.max() > 0
+    wrong = found["predicted"].classes != given.true
+    difference = found["predicted"].maps[wrong] - found["true"].maps[wrong]
+    np.testing.assert_allclose(found["contrast"].maps[wrong], difference, atol=2e-3)
+
+
 def cells():
     effect = np.array([[[0.3, 0.2], [0.1, 0.5], [0.0, np.nan]], [[0.4, 0.3], [0.1, -0.2], [0.2, np.nan]]])
     p = np.array([np.full((3, 2), 0.5), [[0.001, 0.02], [0.04, 0.01], [0.03, np.nan]]])

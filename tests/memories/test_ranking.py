@@ -9,6 +9,7 @@ from transferlens.config import ArchitectureSettings
 from transferlens.memories import ranking, removal, seen, without
 from transferlens.memories.pairs import Pair
 from transferlens.models import architectures
+from transferlens.training import summary
 
 # Three source classes and two target classes; the second source class means the first target class.
 BINDING = np.array([[0.3, -0.3], [0.1, 0.5], [0.0, 0.2]])
@@ -147,6 +148,24 @@ def test_a_ranking_survives_the_disk_as_a_table(tmp_path):
     np.testing.assert_allclose(table.without_control_mean, [1.5, 5.0, 5.0])
     with store.open(tmp_path / "r.h5", ranking.KIND) as file:
         np.testing.assert_allclose(file["without/high"][1], 1.5 + 12.706 * 0.5, rtol=1e-3)
+
+
+def test_models_without_a_class_are_compared_with_their_full_source_pairs(tmp_path):
+    def write(name, labels, masks, margins):
+        with store.create(tmp_path / name, summary.KIND, config={}) as out:
+            out.strings("labels", labels, ["models"], "label")
+            out.array("masks", np.array(masks, bool), ["models", "units"], "mask")
+            out.array("outputs/raw_margin", np.array(margins, np.float16), ["models", "examples"], "margin")
+            out.array("example_labels", np.zeros(3, np.int64), ["examples"], "label")
+
+    margins = [[0, 0, 1], [9, 9, 9], [0, 0, 2], [9, 9, 9]]
+    write("r.h5", ["full-0", "scratch-0", "full-1", "scratch-1"], [[1, 1, 1], [0, 0, 0]] * 2, margins)
+    write("w.h5", ["a"] * 4, [[0, 1, 1], [1, 1, 0], [0, 1, 1], [1, 1, 0]], [[0, 0, k] for k in (4, 2, 6, 2)])
+    paths = tmp_path / "w.h5", tmp_path / "r.h5"
+    found = without.read_without(*paths, np.array([0, 1, 2]), np.array([2, 2, 2]))
+    np.testing.assert_allclose(found.effect, [3.5, np.nan, 0.5])
+    np.testing.assert_allclose(found.control_mean, [0.5, 2.0, 3.5])
+    np.testing.assert_allclose(found.low[0], 3.5 - 12.706 * 0.5, rtol=1e-3)
 
 
 def test_logits_of_a_pair_are_those_of_its_heads():

@@ -45,6 +45,22 @@ def test_a_counterfactual_setting_never_retrains_the_influence_study(finished):
     assert jobs["counterfactual"] == jobs["figures"] == jobs["report"] == 1
 
 
+def test_another_memory_left_out_trains_its_models_alone(finished):
+    jobs = planned(finished, "--config", "memories={without: 2}")
+    assert jobs["draw_masks"] == jobs["train_source"] == jobs["transfer"] == 2  # eight models, six a shard
+    assert jobs["summary"] == jobs["rank_examples"] == jobs["agreement"] == jobs["report"] == 1
+    assert not {"influence", "probe_memories", "composites", "interference"} & jobs.keys()
+
+
+@pytest.mark.parametrize("setting", ["models: 3", "strongest: 4", "permutations: 300", "repeats: 1"])
+def test_a_memory_setting_never_retrains_the_influence_study(finished, setting):
+    jobs = planned(finished, "--config", f"memories={{{setting}}}")
+    assert jobs["agreement"] == 1
+    # At most the models without a memory, of which other ones may now be the most distracting.
+    assert jobs["train_source"] == jobs["draw_masks"] == 1
+    assert not {"influence", "score", "counterfactual"} & jobs.keys()
+
+
 def test_more_models_train_only_the_new_shards(finished):
     jobs = planned(finished, "--config", "studies={influence: {models: 64}}")
     new_influence, removal = 1, 1  # a changed ranking changes the counterfactual masks
@@ -54,9 +70,10 @@ def test_more_models_train_only_the_new_shards(finished):
 
 def test_a_new_target_runs_its_transfers_and_below(finished):
     jobs = planned(finished, "--config", "targets={digits-and-clothes: {}}")
-    counterfactual = 1
-    assert jobs["train_source"] == jobs["draw_masks"] == counterfactual
-    assert jobs["transfer"] == 1 + 3 + 1 + counterfactual  # reference, influence, repeated
+    counterfactual, by_full, without_memory = 1, 1, 1
+    assert jobs["train_source"] == jobs["draw_masks"] == counterfactual + without_memory
+    # reference, influence, repeated
+    assert jobs["transfer"] == 1 + 3 + 1 + counterfactual + by_full + without_memory
     assert "dataset" not in jobs
     assert jobs["influence"] == jobs["heatmaps"] == jobs["figures"] == 1
 
@@ -65,8 +82,8 @@ def test_a_new_recipe_runs_its_transfers_and_below(finished):
     jobs = planned(
         finished,
         "--config",
-        "recipes={full: {kind: full}}",
-        "targets={optdigits: {recipes: [fixed, full]}}",
+        "recipes={other: {kind: full}}",
+        "targets={optdigits: {recipes: [fixed, other]}}",
     )
     assert jobs["transfer"] == 1 + 3 + 1 + 1
     assert jobs["train_source"] == 1
@@ -76,6 +93,19 @@ def test_a_new_recipe_runs_its_transfers_and_below(finished):
 def test_an_analysis_setting_repeats_that_analysis_only(finished):
     jobs = planned(finished, "--config", "analyses={failures: {examples: 3}}")
     assert jobs == {"failures": 1, "report": 1}
+
+
+def test_other_composites_probe_nothing_again_and_may_leave_out_another_class(finished):
+    jobs = planned(finished, "--config", "memories={composites: {per_cell: 8}}")
+    assert jobs["composites"] == jobs["interference"] == jobs["report"] == 1
+    assert "probe_memories" not in jobs
+    assert jobs["transfer"] == jobs["train_source"] == 1  # models without a memory
+
+
+def test_a_smallest_cell_makes_no_composites_again(finished):
+    jobs = planned(finished, "--config", "memories={smallest_cell: 4}")
+    assert jobs["interference"] == 1
+    assert not {"composites", "probe_memories"} & jobs.keys()
 
 
 def test_smaller_targets_train_no_source_model(finished):
@@ -116,6 +146,8 @@ def test_a_changed_estimator_estimates_again_and_nothing_is_retrained_before(fin
 
 def test_a_changed_training_setting_retrains_everything(finished):
     jobs = planned(finished, "--config", "source_training={epochs: 4}")
-    assert jobs["train_source"] == jobs["transfer"] == 1 + 3 + 1 + 1
+    without_memory, by_full = 1, 1
+    assert jobs["train_source"] == 1 + 3 + 1 + 1 + without_memory
+    assert jobs["transfer"] == 1 + 3 + 1 + 1 + without_memory + by_full
     assert "dataset" not in jobs
     assert "beton" not in jobs

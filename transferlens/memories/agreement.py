@@ -16,7 +16,7 @@ import scipy
 
 from transferlens import store
 from transferlens.data.index import HALVES
-from transferlens.statistics import Interval, mean_interval, permutation_p
+from transferlens.statistics import Interval, jackknife_interval, mean_interval, permutation_p
 
 KIND = "memory agreement"
 MEASURES = {
@@ -139,8 +139,9 @@ def pull(tie: np.ndarray) -> np.ndarray:
 def rank_correlation(a: np.ndarray, b: np.ndarray, resampling: Resampling) -> Agreement:
     """Spearman's correlation of two measures [source classes, target classes] over the cells known in both.
 
-    The interval is a bootstrap over source classes, the p-value from permutations of them: all cells of a
-    class move together. Ranks are those of the observed cells throughout.
+    The interval is a jackknife over source classes on Fisher's scale (percentiles of a bootstrap over twenty
+    classes cover too rarely), the p-value from permutations of them: all cells of a class move together.
+    Ranks are those of the observed cells throughout.
     """
     known = np.isfinite(a) & np.isfinite(b)
     rows = known.any(1)
@@ -150,9 +151,11 @@ def rank_correlation(a: np.ndarray, b: np.ndarray, resampling: Resampling) -> Ag
     # Sums over the cells that row i of x and row j of y have in common: [i, j, 6].
     pairings = np.stack([v @ v.T, x @ v.T, v @ y.T, x**2 @ v.T, v @ (y**2).T, x @ y.T], axis=2)
     own = np.diagonal(pairings).T  # [rows, 6]
-    low, high = _percentiles(_correlation(_replicates(own, resampling)))
+    value, without = _correlation(own.sum(0)), _correlation(own.sum(0) - own)
+    interval = jackknife_interval(_fisher(value), _fisher(without))
     null = _correlation(_exchanged(pairings, resampling))
-    return _tested(float(_correlation(own.sum(0))), low, high, null, int(known.sum()))
+    low, high = np.tanh([interval.low, interval.high])
+    return _tested(float(value), low, high, null, int(known.sum()))
 
 
 def _ranks(values: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -168,6 +171,11 @@ def _correlation(sums: np.ndarray) -> np.ndarray:
     n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
+
+
+def _fisher(correlation: np.ndarray) -> np.ndarray:
+    """Fisher's transform, finite for perfect correlations, too."""
+    return np.arctanh(np.clip(correlation, -1 + 1e-9, 1 - 1e-9))
 
 
 def _exchanged(pairings: np.ndarray, resampling: Resampling) -> np.ndarray:

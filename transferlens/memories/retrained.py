@@ -71,7 +71,7 @@ def overall_change(values: np.ndarray, bootstrap: int, rng: np.random.Generator)
     drawn = []
     for _ in range(bootstrap):
         of_repeats, of_examples = _counts(repeats, rng), _counts(examples, rng)
-        drawn.append(of_repeats @ (values @ of_examples).T / (repeats * examples))
+        drawn.append(of_repeats @ (values @ of_examples).T / (of_repeats.sum() * of_examples.sum()))
     return Interval(values.mean((1, 2)), *np.quantile(drawn, [0.025, 0.975], axis=0))
 
 
@@ -114,8 +114,12 @@ def _rescue(own, control, allowed, of_repeats, of_examples, of_classes) -> np.nd
 
 
 def _counts(n: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each of n units is drawn in a bootstrap replicate."""
-    return np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)
+    """How often each of n units is drawn in a bootstrap replicate.
+
+    One fewer is drawn than there are (Rao and Wu 1988): else the variance of the mean of n units comes out as
+    (n - 1) / n of what it is, half of it for two repeats.
+    """
+    return np.bincount(rng.integers(0, n, max(n - 1, 1)), minlength=n).astype(np.float64)
 
 
 def write_without(

@@ -202,7 +202,7 @@ rule memory_panels:
 
 rule agreement:
     input:
-        unpack(without_summaries),
+        unpack(without_files),
         unpack(compared_influences),
         script=code("compare_memories.py"),
         code=code(
@@ -230,15 +230,13 @@ rule agreement:
         "../../envs/transferlens.yaml"
     params:
         settings=agreement_settings,
-        retrained=lambda wildcards, input: " ".join(
-            f"--{name} {input[name]}" for name in without_summaries(wildcards)
-        ),
+        without=without_arguments,
     message:
         "Compare memories and influences on {wildcards.target} ({wildcards.recipe})"
     shell:
         "python {input.script} --settings {params.settings:q} --results results"
         " --probes {input.probes} --interference {input.interference} --ranking {input.ranking}"
-        " {params.retrained} --out {output.agreement} --table {output.table}"
+        " {params.without} --out {output.agreement} --table {output.table}"
         " --picture {output.picture} --log {log}"
 
 

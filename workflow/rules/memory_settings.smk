@@ -194,16 +194,6 @@ def compared_influences(wildcards):
     return {"influence": f"results/influence/{wildcards.target}/{recipe}.h5"}
 
 
-def without_summaries(wildcards):
-    """Summaries of the models without a memory and of those to compare them with, where there are any."""
-    study = f"without-memories-{wildcards.target}-{wildcards.recipe}"
-    if study not in STUDIES:
-        return {}
-    where = f"summary/{wildcards.target}/{wildcards.recipe}.h5"
-    names = {"without": study, "reference": "reference"}
-    return {key: f"results/studies/{name}/{where}" for key, name in names.items()}
-
-
 def agreement_settings(wildcards):
     given = config["memories"]
     return dumps(
