@@ -25,7 +25,8 @@ def write_memories(
 
     Args:
         images: uint8[rows, side, side, 3], one for each example of the gallery; every third is a composite.
-        shortlist: source classes studied with composites, the first ones and their last tenth as a control.
+        shortlist: source classes studied with composites (their last tenth as a control); none:
+            the target is too small.
         cells: side of a class map.
     """
     rng = np.random.default_rng(0)
@@ -69,7 +70,9 @@ def _composites(file, rng, sources, targets, overlap, chosen, random, models, im
     file.array("shortlist", chosen, ("shortlist",), "source classes")
     file.array("shortlist_random", random, ("shortlist",), "whether drawn at random")
     pairs = [(c, y) for c in chosen for y in range(len(targets)) if not overlap[c, y]]
-    source, target = np.array(pairs).T
+    source, target = np.array(pairs, int).reshape(-1, 2).T
+    if not pairs:
+        file.attribute("skipped", "images are too small for composites")
     file.array("source_class", source, ("composite",), "class of the background")
     file.array("target_class", target, ("composite",), "class of the overlay")
 
@@ -81,10 +84,10 @@ def _interference(file, rng, sources, targets, overlap, chosen, random, models, 
     file.strings("source_class_names", sources, ("source_class",), "names of the source classes")
     file.strings("target_class_names", targets, ("target_class",), "names of the target classes")
     n = rng.integers(SMALLEST_CELL - 1, 31, shape)
-    n[:, 0] = 30
+    n[:, :1] = 30
     empty = (n < SMALLEST_CELL) | overlap[chosen]
     effect = rng.normal(0, 0.04, shape)
-    effect[:, 0, 0] = 0.45
+    effect[:, :1, 0] = 0.45
     p = np.where(np.abs(effect) > 0.3, 0.0005, rng.uniform(0.1, 1, shape))
     blank = np.where(empty, np.nan, 1.0)
     _estimates(file, "", effect * blank, 0.06, p * blank, axes)
@@ -97,8 +100,8 @@ def _interference(file, rng, sources, targets, overlap, chosen, random, models, 
         file.array(name, value * blank, axes, name)
     congruent = np.zeros(shape[1:], bool)
     congruent[np.arange(len(chosen)), rng.integers(0, len(targets), len(chosen))] = True
-    congruent[0] = False
-    congruent[0, 1] = True
+    congruent[:1] = False
+    congruent[:1, 1] = True
     file.array("congruent", congruent, axes[1:], "whether the source class is bound to the target class")
 
 
@@ -107,7 +110,7 @@ def _panels(file, rng, sources, targets, overlap, chosen, random, models, images
     kind = (np.arange(rows) % 3 == 2).astype(int)
     true = rng.integers(0, len(targets), rows)
     predicted = np.where(rng.random(rows) < 0.3, (true + 1) % len(targets), true)
-    memory = np.where(rng.random(rows) < 0.2, 0, rng.choice(chosen, rows))
+    memory = np.where(rng.random(rows) < 0.2, 0, rng.choice(max(len(chosen), 1), rows))
     memory[:3], true[:3], predicted[:3] = 0, 0, 1
     file.strings("source_class_names", sources, ("source_class",), "names of the source classes")
     file.strings("target_class_names", targets, ("target_class",), "names of the target classes")

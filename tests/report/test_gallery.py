@@ -218,6 +218,18 @@ def test_nothing_is_fetched_and_nothing_fails(page):
     assert page.driver.get_log("browser") == []
 
 
+@needs_browser
+def test_without_composites_the_page_says_why_and_shows_natural_images(driver, tmp_path):
+    images = np.zeros((6, SIDE, SIDE, 3), np.uint8)
+    write_memories(tmp_path, SOURCES, TARGETS, images, shortlist=0)
+    gallery.write_gallery(tmp_path / "memories.html", tmp_path, "Small", [])
+    page = Page(driver, tmp_path / "memories.html")
+    assert "images are too small for composites" in page.element(".warning").text
+    assert page.element("#matrix-frame").text == "No composites were made."
+    assert page.shown == 6
+    assert driver.get_log("browser") == []
+
+
 def test_blobs_hold_the_images_and_the_signed_maps(study):
     text = (study / "memories.html").read_text()
     pixels, maps = re.search(r'id="e7">(\S+) (\S+)</script>', text).groups()

@@ -161,8 +161,8 @@ def count_jobs(given: Mapping) -> dict[str, int]:
     each = ("score", "counterfactual", "heatmaps", "subpopulations", "failures", "figures")
     counts |= dict.fromkeys(each, pairs)
     counts |= dict.fromkeys(("probe_memories", "composites", "interference"), len(given["memories"]))
-    of_memories = ("rank_examples", "memory_panels", "agreement", "gallery")
-    counts |= dict.fromkeys(of_memories, len(given["first_memories"]))
+    first = ("rank_examples", "memory_panels", "agreement", "gallery")
+    counts |= dict.fromkeys(first, len(given["first_memories"]))
     return {rule: n for rule, n in counts.items() if n}
 
 
