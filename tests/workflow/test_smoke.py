@@ -176,6 +176,23 @@ def test_heatmaps_explain_their_logits(results, smoke):
     assert ids <= set(influence.example.values[influence.example_half.values == "report"])
 
 
+def test_models_without_a_memory_are_compared_with_their_full_source_models(results):
+    found = results.memory_agreement("optdigits", "full")
+    models = results.summary("without-memories-optdigits-full", "optdigits", "full")
+    full = results.summary("reference", "optdigits", "full")
+    assert models.label.values.tolist() == [f"{k}-0-{r}" for r in range(2) for k in ("distracting", "random")]
+    report = (models.example_half == "report").values
+    for name, kind in zip(found.left_out.values, found.left_out_kind.values, strict=True):
+        rows = [models.label.values.tolist().index(f"{kind}-0-{r}") for r in range(2)]
+        assert models.source_class.values[~models.mask.values[rows[0]]].tolist() == [name]
+        pairs = [full.label.values.tolist().index(f"full-{r}") for r in range(2)]
+        change = models.p_true.values[rows][:, report] - full.p_true.values[pairs][:, report]
+        assert float(found.p_true_change.sel(left_out=name)) == pytest.approx(change.mean(), abs=1e-6)
+    assert found.attrs["config"]["influence_recipe"] == "fixed"
+    assert int(found.quadrant_count.sum()) == int((found.quadrant != "").sum())
+    assert not (found.quadrant != "").values[found.overlap.values].any()
+
+
 def test_page_is_self_contained_and_says_what_the_tables_say(smoke):
     page = (smoke / "results/report/index.html").read_text()
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", page)

@@ -13,6 +13,7 @@ TORCH_RULES = {
     "composites",
     "rank_examples",
     "memory_panels",
+    "agreement",
 }
 
 
