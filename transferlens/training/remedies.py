@@ -153,23 +153,6 @@ class _Inside(Remedy):
         return outside(found, corners, self.side, self.resolution)
 
 
-def pasted_side(resolution: int, share: float) -> int:
-    """Side of the pasted image in pixels."""
-    return round(share * resolution)
-
-
-def places(count: int, room: int, placement: str, rng: np.random.Generator, first: int = 0) -> np.ndarray:
-    """Left and upper edge of each pasted image, int64[count, 2], from 0 to `room`: always whole.
-
-    Args:
-        placement: `random`, or `grid`: nine places in turn, beginning with number `first`.
-    """
-    if placement == "random":
-        return np.stack([rng.integers(0, room + 1, count), rng.integers(0, room + 1, count)], axis=1)
-    thirds, turn = np.array([0, room // 2, room]), np.arange(first, first + count)
-    return np.stack([thirds[turn % 3], thirds[turn // 3 % 3]], axis=1)
-
-
 def resized(images: torch.Tensor, side: int) -> torch.Tensor:
     """Images [N, 3, H, W] at another side, bilinear with anti-aliasing; the same if they have it."""
     if images.shape[-1] == side and images.shape[-2] == side:
@@ -179,13 +162,13 @@ def resized(images: torch.Tensor, side: int) -> torch.Tensor:
 
 def paste(backgrounds: torch.Tensor, overlays: torch.Tensor, corners: np.ndarray, side: int) -> torch.Tensor:
     """Overlays [N, 3, h, w], shrunk to `side` pixels a side, on backgrounds [N, 3, H, W] at int64[N, 2]."""
-    composites = backgrounds.clone()
+    made = backgrounds.clone()
     x, y = torch.from_numpy(corners).to(backgrounds.device).unbind(1)
     offsets = torch.arange(side, device=backgrounds.device)
     images = torch.arange(len(backgrounds), device=backgrounds.device)[:, None, None]
     rows, columns = (y[:, None] + offsets)[:, :, None], (x[:, None] + offsets)[:, None, :]
-    composites.permute(0, 2, 3, 1)[images, rows, columns] = resized(overlays, side).permute(0, 2, 3, 1)
-    return composites
+    made.permute(0, 2, 3, 1)[images, rows, columns] = resized(overlays, side).permute(0, 2, 3, 1)
+    return made
 
 
 def from_uniform(logits: torch.Tensor) -> torch.Tensor:
