@@ -12,7 +12,7 @@ FLOORS = [
     {"training"},
     {"explain"},
     {"influence", "counterfactual", "memories"},
-    {"results", "report", "analyses", "operations"},
+    {"results", "results_folder", "memory_results", "report", "analyses", "operations"},
 ]
 CAPABILITIES = FLOORS[4]
 

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
-import jinja2
 import matplotlib
 import numpy as np
 from PIL import Image
 
 from transferlens import store
 from transferlens.report import memories
+from transferlens.report.templates import template
 
 ROLES = {
     "source": ("source model", "its own top class", "source"),
@@ -89,14 +89,7 @@ def write_gallery(path: Path, folder: Path, title: str, tables: list[str]) -> No
     with store.open(folder / "panels.h5", "memory panels") as panels:
         data = {**_names(panels), **_examples(panels), "matrix": _matrix(folder), "binding": _binding(folder)}
         data["colours"] = {name: _stops(name) for name in ("RdBu_r", "magma", "jet")}
-        environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("transferlens", "report"),
-            autoescape=True,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=jinja2.StrictUndefined,
-        )
-        stream = environment.get_template("gallery.html.jinja").stream(
+        stream = template("gallery.html.jinja").stream(
             title=title,
             cards=memories.headline(folder),
             warnings=memories.warnings(folder),

@@ -5,15 +5,16 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import numpy as np
 import pandas as pd
 import xarray as xr
+from jinja2.utils import markupsafe
 
 from transferlens import store
 from transferlens.report import checks, memories, tables
 from transferlens.report.checks import Check
 from transferlens.report.figures import MATRIX_CLASSES
+from transferlens.report.templates import template
 from transferlens.results import Results
 from transferlens.statistics import Interval, mean_interval
 from transferlens.training import outputs
@@ -102,15 +103,7 @@ def write_page(
         for t, r in adaptations
     ]
     provenance = _provenance(results, *adaptations[0])
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("transferlens", "report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["signed"] = lambda x: f"{x:+.3g}"
-    html = environment.get_template("page.html.jinja").render(
+    html = template("page.html.jinja").render(
         title=title,
         source=source,
         sections=sections,
@@ -390,4 +383,4 @@ def _inline_png(path: Path) -> str:
 def _inline_svg(path: Path) -> str:
     """An SVG's root element, without the XML prologue that HTML does not take."""
     text = path.read_text(encoding="utf-8")
-    return jinja2.utils.markupsafe.Markup(text[text.index("<svg") :])
+    return markupsafe.Markup(text[text.index("<svg") :])

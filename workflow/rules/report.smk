@@ -8,6 +8,7 @@ rule figures:
         code=code(
             "draw_figures.py",
             "results.py",
+            "results_folder.py",
             "statistics.py",
             "report/checks.py",
             "report/figures.py",
@@ -82,9 +83,11 @@ rule report:
         code=code(
             "write_report.py",
             "results.py",
+            "results_folder.py",
             "report/page.py",
             "report/page.css",
             "report/page.html.jinja",
+            "report/templates.py",
             "report/memories.py",
         ),
         indexes=expand("results/data/{name}/index.h5", name=DATASETS),
