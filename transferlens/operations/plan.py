@@ -27,6 +27,8 @@ from transferlens.training import outputs, source, summary, transfer
 _REPORT_BYTES = 2_100_000
 # A row (a target class) of the picture of influence maps, as measured there; it is also on the page, as text.
 _MAP_ROW_BYTES = 43_000 * (1 + 4 / 3)
+# What one pair of models says of a composite, as measured there.
+_COMPOSITE_BYTES = 44
 _SAMPLE_CELLS = 250_000  # models times examples
 _SAMPLE_IMAGES = 64
 
@@ -187,6 +189,7 @@ def stages(given: Mapping, data: Mapping[str, Data]) -> list[Stage]:
         Stage("summaries", summaries, written + missing),
         Stage("influences", influence_bytes(given, data), "numbers that are not compressed" + missing),
         Stage("influence maps", map_bytes(given, data), "numbers that are not compressed" + missing),
+        Stage("memories", memory_bytes(given, data), "at most: no image compressed" + missing),
         Stage("the rest", rest_bytes(given, data), "pictures of a small study"),
     ]
     if temporary:
@@ -342,7 +345,8 @@ def _cells(architecture: tuple, resolution: int) -> int:
 
     with torch.device("meta"):
         network = architectures.build(ArchitectureSettings.of(dict(architecture)), 2).eval()
-        return evidence.activations(network, torch.zeros(1, 3, resolution, resolution))[0, 0].numel()
+        maps, _ = evidence.with_activations(network, torch.zeros(1, 3, resolution, resolution))
+        return maps[0, 0].numel()
 
 
 def map_bytes(given: Mapping, data: Mapping[str, Data]) -> float:
@@ -355,6 +359,23 @@ def map_bytes(given: Mapping, data: Mapping[str, Data]) -> float:
             # Images compress by half or so; a small part of it all.
             total += rows * given["units"] * (5 * cells + 4) * 4
             total += examples * 3 * given["input"][target]["resolution"] ** 2 / 2
+    return total
+
+
+def memory_bytes(given: Mapping, data: Mapping[str, Data]) -> float:
+    """At most: composites and what models make of them; images and maps of the gallery, and its page."""
+    settings, total = given["memory_settings"], 0.0
+    for target, recipe in given["memories"]:
+        if not (data[target].countable and data[given["source"]].countable):
+            continue
+        pairs = min(settings["classes"], data[given["source"]].classes) * data[target].classes
+        total += 2 * pairs * settings["per_cell"] * (_COMPOSITE_BYTES * settings["models"] + 6)
+        if (target, recipe) in map(tuple, given["first_memories"]):
+            side = given["input"][target]["resolution"]
+            cells = _cells(tuple(sorted(given["studies"]["reference"]["architecture"].items())), side)
+            # In HDF5 in half precision with five numbers each, and on the page as text of eight bits.
+            maps = 6 * (2 * cells + 20 + 4 / 3 * (cells + 40))
+            total += settings["examples"] * (3 * side**2 * (1 + 4 / 3) + maps)
     return total
 
 

@@ -29,6 +29,7 @@ def plan_settings():
         },
         "memories": MEMORIES + REMEDIED,
         "first_memories": MEMORIES,
+        "memory_settings": planned_memories(),
         "outputs": config["influence"]["outputs"],
         "flags": {
             "reuse": bool(config["studies"]["reuse"]),
@@ -56,6 +57,19 @@ def reused_adaptations():
     if not config["studies"]["reuse"]:
         return []
     return [(target, reuse_recipe(recipe)) for target, recipe in ADAPTATIONS]
+
+
+def planned_memories():
+    """What decides the size of a study of memories."""
+    if config["memories"] is None:
+        return None
+    given = config["memories"]
+    return {
+        "models": memory_models(),
+        "classes": given["strongest"] + given["random"],
+        "per_cell": given["composites"]["per_cell"],
+        "examples": given["examples"],
+    }
 
 
 def planned_study(name):
