@@ -52,6 +52,7 @@ def project(tmp_path_factory):
         ("studies={influence: {models: 32}}", "needs at least 40 models for 20 units, but there are 32"),
         ("studies={repeated: {models: 64}}", "studies.repeated.models is 64, more than the 48 masks"),
         ("heatmaps={layer: blok3}", "the network has no layer 'blok3' (did you mean 'block3'?)"),
+        ("memories={overlap: /nowhere.csv}", "/nowhere.csv: no such table of overlapping classes"),
         ("datasets={mine: {path: /nowhere}}", "/nowhere: no such folder or file; it is datasets.mine.path"),
     ],
 )

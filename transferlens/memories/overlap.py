@@ -64,6 +64,11 @@ def read_table(path: Path, source_names: list[str], target_names: list[str]) -> 
                     _place(where, "target", row["target_class"], target_names),
                 )
                 overlap[cell] = _answer(where, row)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path}: no such table of overlapping classes; draft one: snakemake propose_overlap --cores 1 "
+            "--config 'memories={overlap: names}'"
+        ) from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{path}: cannot be read as a table of overlapping classes ({error})") from error
     if empty:

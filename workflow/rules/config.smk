@@ -62,6 +62,7 @@ def checked(raw):
             for name in found["datasets"]:
                 check_dataset(found, name)
             check_units(found)
+            check_overlap(found)
             check_maps(found)
             store.refuse_newer("results")
             store.refuse_unwritable("results")
@@ -131,6 +132,18 @@ def check_maps(config):
 
     architecture = configuration.ArchitectureSettings.of(config["architecture"])
     class_maps.check(architecture, config["input"]["resolution"], methods, given["layer"])
+
+
+def check_overlap(config):
+    """Refuse a table of overlapping classes that is not there, not complete, or of other classes."""
+    given = (config["memories"] or {"overlap": "none"})["overlap"]
+    if given in ("names", "none"):
+        return
+    from transferlens.memories import overlap  # imports pandas, which other plans can spare
+
+    for target in config["targets"]:
+        names = [described(config, name)[0] for name in (config["source"], target)]
+        overlap.read_table(Path(given.replace("{target}", target)), *names)
 
 
 def picked_units(picked, config):
