@@ -39,36 +39,18 @@ def load(
         if use["published"]:
             images = config["datasets"][name].get("of", name)
             use["overrides"] = _merged({"training": _published(name, images, published)}, use["overrides"])
-    _add_remedies(config)
     _check_consistency(config, schema)
     return config
 
 
-def _add_remedies(config: dict[str, Any]) -> None:
-    """Add the recipes `<recipe>-<remedy>` that the study of memories compares."""
-    if config["memories"] is None:
-        return
-    known = list(config["recipes"])
-    for name in config["memories"]["recipes"]:
-        if name not in known:
-            raise ConfigError(
-                f"config: memories.recipes names '{name}', which is no recipe" + nearest(name, known)
-            )
-        for remedy in config["memories"]["remedies"]:
-            if config["recipes"][name]["kind"] != "full":
-                raise ConfigError(
-                    f"config: memories.remedies: recipe '{name}' keeps the source's features; remedies "
-                    "change them: name recipes of kind `full` in memories.recipes"
-                )
-            if f"{name}-{remedy}" in known:
-                raise ConfigError(f"config: recipes.{name}-{remedy}: made by memories.remedies; rename it")
-            if remedy == "inside" and config["architecture"]["name"] == "vgg16":
-                raise ConfigError(
-                    "config: memories.remedies: 'inside' needs a network ending in pooling and one linear "
-                    "layer; vgg16 does not: leave it out, or choose another architecture"
-                )
-            settings = {"kind": remedy, **config["memories"]["remedy"]}
-            config["recipes"][f"{name}-{remedy}"] = {**config["recipes"][name], "remedy": settings}
+def remedied_recipes(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The recipes `<recipe>-<remedy>` that the study of memories makes and compares, with their settings."""
+    given = config["memories"] or {"recipes": [], "remedies": []}
+    return {
+        f"{name}-{remedy}": {**config["recipes"][name], "remedy": {"kind": remedy, **given["remedy"]}}
+        for name in given["recipes"]
+        for remedy in given["remedies"]
+    }
 
 
 def _unshared(value: Any) -> Any:
@@ -120,7 +102,8 @@ def typed(value: Any) -> Any:
 
 def recipe(config: Mapping[str, Any], target: str, name: str) -> dict[str, Any]:
     """The settings of a recipe for a target: the recipe with the target's overrides laid over it."""
-    return _merged(config["recipes"][name], config["targets"][target]["overrides"])
+    recipes = {**config["recipes"], **remedied_recipes(config)}
+    return _merged(recipes[name], config["targets"][target]["overrides"])
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,17 +168,20 @@ def _join(prefix: str, key: str) -> str:
 
 def _check_consistency(config: dict[str, Any], schema: Mapping[str, Any]) -> None:
     """What a schema cannot say: keys that must agree with each other."""
+    if config["memories"]:
+        _check_remedies(config)
+    made = remedied_recipes(config)
     for target, use in config["targets"].items():
         for name in use["recipes"]:
+            if name in made:
+                raise ConfigError(
+                    f"config: targets.{target}.recipes names '{name}', which memories.remedies makes and "
+                    "compares for itself; leave it out"
+                )
             if name not in config["recipes"]:
                 raise ConfigError(
                     f"config: targets.{target}.recipes names '{name}', which is no recipe"
                     + nearest(name, list(config["recipes"]))
-                )
-            if "remedy" in config["recipes"][name]:
-                raise ConfigError(
-                    f"config: targets.{target}.recipes names '{name}', which memories.remedies makes and "
-                    "compares for itself; leave it out"
                 )
         for name in dict.fromkeys([*use["recipes"], *(config["memories"] or {"recipes": []})["recipes"]]):
             _check_override(config, target, name, schema)
@@ -219,6 +205,29 @@ def _check_consistency(config: dict[str, Any], schema: Mapping[str, Any]) -> Non
             )
     _check_heatmaps(config)
     _check_influence_maps(config)
+
+
+def _check_remedies(config: Mapping[str, Any]) -> None:
+    """Recipes that memories are studied of, and whether the remedies can be made of them."""
+    known = config["recipes"]
+    for name in config["memories"]["recipes"]:
+        if name not in known:
+            raise ConfigError(
+                f"config: memories.recipes names '{name}', which is no recipe" + nearest(name, list(known))
+            )
+        for remedy in config["memories"]["remedies"]:
+            if known[name]["kind"] != "full":
+                raise ConfigError(
+                    f"config: memories.remedies: recipe '{name}' keeps the source's features; remedies "
+                    "change them: name recipes of kind `full` in memories.recipes"
+                )
+            if f"{name}-{remedy}" in known:
+                raise ConfigError(f"config: recipes.{name}-{remedy}: made by memories.remedies; rename it")
+            if remedy == "inside" and config["architecture"]["name"] == "vgg16":
+                raise ConfigError(
+                    "config: memories.remedies: 'inside' needs a network ending in pooling and one linear "
+                    "layer; vgg16 does not: leave it out, or choose another architecture"
+                )
 
 
 def _check_heatmaps(config: Mapping[str, Any]) -> None:

@@ -32,7 +32,11 @@ def draw(path: Path, picture: Path, settings: dict) -> None:
     with store.open(path, agreement.KIND) as file:
         retrained = "without" in file
         figure, axes = plt.subplots(
-            1, 2 + retrained, figsize=(9 + 3 * retrained, 4.4), width_ratios=[3, 2, 1.5][: 2 + retrained]
+            1,
+            2 + retrained,
+            figsize=(9 + 3 * retrained, 4.4),
+            width_ratios=[3, 2, 1.5][: 2 + retrained],
+            layout="tight",
         )
         _scatter(axes[0], file, settings)
         _correlations(axes[1], file)
@@ -42,7 +46,7 @@ def draw(path: Path, picture: Path, settings: dict) -> None:
             axis.spines[["top", "right"]].set_visible(False)
             axis.tick_params(labelsize=7)
         figure.suptitle(_title(settings), fontsize=9, x=0.01, ha="left")
-        figure.tight_layout()
+        figure.draw_without_rendering()  # names are placed on the final axes
         if axes[0].axison:
             _name_strongest(axes[0], file)
     with store.replace_file(picture) as temporary:

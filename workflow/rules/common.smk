@@ -11,7 +11,7 @@ MEMORIES = [
     for recipe in (config["memories"] or {"recipes": []})["recipes"]
 ]
 REMEDIES = (config["memories"] or {"remedies": []})["remedies"]
-REMEDIED = [(t, f"{r}-{remedy}") for t, r in MEMORIES for remedy in REMEDIES]
+REMEDIED = [(t, r) for t in config["targets"] for r in configuration.remedied_recipes(config)]
 # Targets with fewer training images: name: (target, images a class).
 SIZES = {
     f"{target}-{size}-a-class": (target, size)
@@ -129,7 +129,7 @@ def reuse_recipe(recipe):
 wildcard_constraints:
     study="|".join(STUDIES),
     target="|".join([*config["targets"], *SIZES]),
-    recipe="|".join(config["recipes"]),
+    recipe="|".join([*config["recipes"], *configuration.remedied_recipes(config)]),
     dataset="|".join(DATASETS),
     split="train|val",
     shard=r"\d{4}",
