@@ -24,7 +24,9 @@ from transferlens.training import outputs, source, summary, transfer
 
 # Pictures, tables and page of one target and recipe, as measured on configs/smoke.yaml: mostly pictures, the
 # size of which hardly depends on the study.
-_REPORT_BYTES = 2_100_000
+_REPORT_BYTES = 2_300_000
+# Pictures of a study of memories on the page.
+_MEMORY_PICTURES_BYTES = 530_000
 # A row (a target class) of the picture of influence maps, as measured there; it is also on the page, as text.
 _MAP_ROW_BYTES = 43_000 * (1 + 4 / 3)
 # What one pair of models says of a composite, as measured there.
@@ -470,7 +472,8 @@ def rest_bytes(given: Mapping, data: Mapping[str, Data]) -> float:
     if given["influence_maps"]:
         shown = given["influence_maps"]["shown"]
         rows = sum(min(shown, data[target].classes or shown) for target, _ in given["adaptations"])
-    return len(given["adaptations"]) * _REPORT_BYTES + rows * _MAP_ROW_BYTES
+    memories = len(given["first_memories"]) * _MEMORY_PICTURES_BYTES
+    return len(given["adaptations"]) * _REPORT_BYTES + rows * _MAP_ROW_BYTES + memories
 
 
 def report(given: Mapping, data: Mapping[str, Data], hours: Mapping, device: str) -> Iterator[str]:
