@@ -67,6 +67,8 @@ def interrupted(tmp_path_factory) -> tuple[Path, list[Path]]:
         [sys.executable, "-m", "snakemake", "--cores", "2", *SMOKE],
         cwd=folder,
         start_new_session=True,
+        # A shell starts what it runs in the background deaf to Ctrl-C, and so would this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
