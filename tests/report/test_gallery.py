@@ -262,6 +262,17 @@ def test_headline_counts_what_is_significant_and_measures_the_strongest_pair_on_
     assert interval.startswith("95 % -0.50 to")
 
 
+def test_a_control_that_distracts_more_than_the_object_is_told(study, tmp_path):
+    folder = shutil.copytree(study, tmp_path / "study")
+    assert not [line for line in memories.warnings(folder) if "negative" in line]
+    with h5py.File(folder / "interference.h5", "r+") as file:
+        file["q"][1, 0] = 0.01
+        file["effect"][1, 0] = 0.2, -0.1, -0.1
+        significant = (file["q"][1] < 0.05).sum()
+    (told,) = [line for line in memories.warnings(folder) if "negative" in line]
+    assert told.startswith(f"Of {significant} pairs with q < 0.05, 2 have a negative interference")
+
+
 def test_csv_twins_are_read_with_intervals_beside_their_values(study):
     headings, rows = memories.readable_table(study / "agreement.csv")
     assert headings == ["measure", "value", "p"]

@@ -90,6 +90,8 @@ def warnings(folder: Path) -> list[str]:
                 found += [str(file.attrs[key]) for key in ("note", "skipped") if file.attrs.get(key)]
     with store.open(folder / "probes.h5", "memory probes") as probes:
         found += _of_probes(probes)
+    with store.open(folder / "interference.h5", "interference") as interference:
+        found += _of_interference(interference)
     return list(dict.fromkeys(found))
 
 
@@ -100,6 +102,19 @@ def _of_probes(probes: h5py.File) -> Iterator[str]:
         yield (
             f"The numbers rest on {count} of a fine-tuned and a from-scratch model: intervals say little of "
             "models trained with another seed. Raise memories.models."
+        )
+
+
+def _of_interference(interference: h5py.File) -> Iterator[str]:
+    effect, q = (interference[key][_REPORT] for key in ("effect", "q"))
+    significant = q < SIGNIFICANT
+    negative = (significant & (effect < 0)).sum()
+    if 2 * negative > significant.sum():
+        yield (
+            f"Of {significant.sum():,} pairs with q < 0.05, {negative:,} have a negative interference: "
+            "beyond models from scratch, the fine-tuned ones lose more on the scrambled background than on "
+            "the object. The scrambled image is a distraction of its own here, and the sign of a pair tells "
+            "of it, too: compare the gross interference."
         )
 
 
