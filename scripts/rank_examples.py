@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from scipy.special import softmax
 
 from transferlens import job, store
 from transferlens.config import InputSettings
@@ -27,7 +28,7 @@ def main(arguments):
         first = first or pair
         logits.append(ranking.pair_logits(pair, float(temperature), images, examples))
     away = ranking.pull(found.binding.effect[HALVES.index("select")], found.overlap)
-    distracted = ranking.distraction((ranking.softmax(of.memory) for of in logits), labels, away)
+    distracted = ranking.distraction((softmax(of.memory, axis=1) for of in logits), labels, away)
     predicted = logits[0].target.argmax(1)
     agreement = ranking.map_agreement(
         first.fine_tuned, first.source_head, images, examples, predicted, distracted.memory

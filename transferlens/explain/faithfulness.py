@@ -285,10 +285,7 @@ def summarise(scores: Scores) -> Summary:
         p[name] = two_sided_p(change.mean(1), se, change.shape[1] - 1)
         for array in (*vars(differences[name]).values(), p[name]):
             array[control] = np.nan
-    tested = np.array(list(p.values()))
-    q = tested.copy()
-    known = ~np.isnan(tested)
-    q[known] = q_values(tested[known])
+    q = q_values(np.array(list(p.values())))
     return Summary(
         {name: mean_interval(values) for name, values in scores.values.items()},
         differences,

@@ -16,6 +16,7 @@ import scipy
 
 from transferlens import store
 from transferlens.data.index import HALVES
+from transferlens.memories.binding import pull
 from transferlens.statistics import Interval, jackknife_interval, mean_interval, permutation_p
 
 KIND = "memory agreement"
@@ -127,13 +128,6 @@ class Resampling:
     bootstrap: int
     permutations: int
     rng: np.random.Generator
-
-
-def pull(tie: np.ndarray) -> np.ndarray:
-    """How much more a source class is tied to another target class than to this one: float64, as `tie`."""
-    best, second = -np.sort(-tie, axis=1)[:, :2].T[..., None]
-    others = np.where(np.arange(tie.shape[1]) == tie.argmax(1)[:, None], second, best)
-    return others - tie
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray, resampling: Resampling) -> Agreement:

@@ -51,10 +51,7 @@ def bind(
     Args:
         overlap: bool[source classes, target classes], pairs that mean the same.
     """
-    members = [
-        [np.flatnonzero((labels == c) & (halves == h)) for c in range(len(overlap))]
-        for h in range(len(HALVES))
-    ]
+    members = by_half_and_class(labels, halves, len(overlap))
     means = [
         np.stack([np.stack([values[:, m].mean(1) for m in of_half], axis=1) for of_half in members], axis=1)
         for values in (fine_tuned.astype(np.float64), scratch.astype(np.float64))
@@ -71,6 +68,13 @@ def bind(
     found = {key: np.stack(values) for key, values in parts.items()}
     q = np.stack([q_values(np.where(overlap, np.nan, p)) for p in found["p"]])
     return Binding(*means, effect, *(found[key] for key in ("se", "low", "high", "p")), q)
+
+
+def by_half_and_class(labels: np.ndarray, halves: np.ndarray, classes: int) -> list[list[np.ndarray]]:
+    """Positions int64 of the images of each half and class, from int[images]."""
+    return [
+        [np.flatnonzero((labels == c) & (halves == h)) for c in range(classes)] for h in range(len(HALVES))
+    ]
 
 
 def _centred(means: np.ndarray) -> np.ndarray:
@@ -141,3 +145,10 @@ def bound_class(effect: np.ndarray, overlap: np.ndarray) -> np.ndarray:
         overlap: bool[source classes, target classes]; these are no candidates.
     """
     return np.where(overlap, -np.inf, effect[HALVES.index("select")]).argmax(1)
+
+
+def pull(tie: np.ndarray) -> np.ndarray:
+    """How much more a source class is tied to another target class than to this one, as `tie` [C, K]."""
+    best, second = -np.sort(-tie, axis=1)[:, :2].T[..., None]
+    others = np.where(np.arange(tie.shape[1]) == tie.argmax(1)[:, None], second, best)
+    return others - tie

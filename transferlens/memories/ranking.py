@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import softmax
 
 from transferlens import store
 from transferlens.data.index import HALVES, Examples
 from transferlens.data.pipeline import Images
+from transferlens.memories import binding as bindings
 from transferlens.memories import seen
 from transferlens.memories.pairs import Pair
 from transferlens.memories.removal import Tested
@@ -38,8 +40,7 @@ def pull(binding: np.ndarray, overlap: np.ndarray) -> np.ndarray:
         binding: float[C, K], dT, how strongly source class c is bound to target class j.
         overlap: bool[C, K], the pairs that mean the same.
     """
-    away = np.stack([np.delete(binding, y, 1).max(1) - binding[:, y] for y in range(binding.shape[1])], 1)
-    return np.where(overlap, -np.inf, away)
+    return np.where(overlap, -np.inf, bindings.pull(binding))
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,6 @@ def pair_logits(pair: Pair, temperature: float, images: Images, examples: np.nda
     scratch = engine.evaluate(pair.scratch, images).cpu().numpy()[examples]
     target, memory = np.split(found, [pair.fine_tuned.head.out_features], axis=1)
     return Logits(target.astype(np.float64), memory / np.float32(temperature), scratch.astype(np.float64))
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Of the last axis."""
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
 
 
 def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -221,7 +216,7 @@ def rank(
     """
     rows = np.arange(len(labels))
     predicted = first.target.argmax(1)
-    probabilities = softmax(first.target)
+    probabilities = softmax(first.target, axis=1)
     columns = {
         "examples": examples,
         "true": labels,
@@ -232,7 +227,7 @@ def rank(
         **vars(agreement),
         "p_true": probabilities[rows, labels],
         "p_predicted": probabilities[rows, predicted],
-        "p_memory": softmax(first.memory)[rows, found.memory],
+        "p_memory": softmax(first.memory, axis=1)[rows, found.memory],
         "margin": margins(first.target, labels),
         "wrong": predicted != labels,
     }
@@ -264,7 +259,7 @@ def failure_aucs(
     """
     wrong = np.stack([logits.argmax(1) != labels for logits in target])
     scratch_wrong = np.stack([logits.argmax(1) != labels for logits in scratch])
-    unsure = np.stack([1 - softmax(logits).max(1) for logits in target])
+    unsure = np.stack([1 - softmax(logits, axis=1).max(1) for logits in target])
     given = {
         "distraction": (values, wrong),
         "uncertainty": (unsure, wrong),

@@ -11,6 +11,7 @@ from scipy import optimize
 from scipy.special import logsumexp
 
 from transferlens.data.index import HALVES
+from transferlens.memories.binding import by_half_and_class
 from transferlens.seeding import rng_for
 from transferlens.statistics import Interval, percentile_interval
 
@@ -84,8 +85,7 @@ def summarise(
     recalls: list[Recall], labels: np.ndarray, halves: np.ndarray, bootstrap: int, seed: int
 ) -> Retention:
     """Means over the images of each class and half; intervals by a bootstrap over models and images."""
-    classes = int(labels.max()) + 1
-    members = [[np.flatnonzero((labels == c) & (halves == h)) for c in range(classes)] for h in (0, 1)]
+    members = by_half_and_class(labels, halves, int(labels.max()) + 1)
 
     def means(name: str) -> np.ndarray:
         values = np.stack([getattr(found, name) for found in recalls]).astype(np.float64)

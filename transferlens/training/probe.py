@@ -72,15 +72,19 @@ def true_evidence(network: Network, probe: Probe) -> tuple[np.ndarray, np.ndarra
         ConfigError: the network's class maps do not add up to its logits.
     """
 
-    def maps(part: torch.Tensor) -> torch.Tensor:
-        found = evidence.activations(network, probe.images[part])
-        return evidence.class_evidence(found, network.head, probe.labels[part])
+    evidence.require_pooling(network)
+    shape = []
 
-    def logits(part: torch.Tensor) -> torch.Tensor:
-        return network(probe.images[part]).gather(1, probe.labels[part, None])[:, 0]
+    def both(part: torch.Tensor) -> torch.Tensor:
+        labels = probe.labels[part]
+        cells, features = evidence.with_activations(network, probe.images[part])
+        maps = evidence.class_evidence(cells, network.head, labels)
+        shape[:] = maps.shape[1:]
+        return torch.cat([maps.flatten(1), network.head(features).gather(1, labels[:, None])], dim=1)
 
     numbers = torch.arange(len(probe.labels), device=probe.labels.device)
-    return tuple(memory.in_parts(f, numbers, _BATCH)[0].float().cpu().numpy() for f in (maps, logits))
+    found = memory.in_parts(both, numbers, _BATCH)[0].float().cpu().numpy()
+    return found[:, :-1].reshape(-1, *shape), found[:, -1]
 
 
 def _reserve(out: store.Writer, probe: Probe, models: int, shape: tuple[int, ...]) -> None:

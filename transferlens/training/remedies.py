@@ -138,16 +138,11 @@ class _Inside(Remedy):
     @contextmanager
     def watching(self):
         evidence.require_pooling(self.network)
-        layer = self.network.backbone.get_submodule(self.network.class_map_layer)
-        # Cloned: an in-place activation further on would change it.
-        hook = layer.register_forward_hook(lambda *found: setattr(self, "_cells", found[2].clone()))
-        try:
+        with evidence.watched(self.network) as self._cells:
             yield
-        finally:
-            hook.remove()
 
     def penalty(self, logits, beside, labels, own):
-        cells = self._cells[len(logits) :].float()
+        cells = self._cells()[len(logits) :].float()
         found = evidence.class_evidence(cells, self.network.head, labels)
         corners = torch.from_numpy(self.corners).to(found.device)
         return outside(found, corners, self.side, self.resolution)
