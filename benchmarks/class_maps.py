@@ -18,8 +18,9 @@ from collections.abc import Callable
 import torch
 from tables import print_table
 
-from transferlens.config import ArchitectureSettings
-from transferlens.models import architectures, evidence
+from transferlens.core.config import ArchitectureSettings
+from transferlens.maps import evidence
+from transferlens.models import architectures
 
 CLASSES, BATCH, SIDE = 1000, 32, 224
 METHODS = ("CAM", "GradCAM", "LayerCAM")

@@ -39,8 +39,8 @@ from tables import print_table
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from transferlens import config
-from transferlens.config import DatasetSettings, InputSettings, TrainingSettings
+from transferlens.core import config
+from transferlens.core.config import DatasetSettings, InputSettings, TrainingSettings
 from transferlens.data import ffcv_files, index, pipeline, sources, splits
 
 BATCH = 256

@@ -19,7 +19,7 @@ from tables import print_table
 
 from tests.report import browser
 from tests.report.memory_artefacts import write_memories
-from transferlens.report import gallery
+from transferlens.memories.gallery import html
 
 SOURCES, TARGETS, SHORTLIST = 1000, 37, 100
 OPENINGS = 3
@@ -71,7 +71,7 @@ def write(folder: Path, rows: int, side: int) -> tuple[Path, float]:
     names = [f"source {i}" for i in range(SOURCES)], [f"target {i}" for i in range(TARGETS)]
     write_memories(folder, *names, natural(rows, side), SHORTLIST)
     started = time.perf_counter()
-    gallery.write_gallery(folder / "memories.html", folder, "Benchmark", [])
+    html.write_gallery(folder / "memories.html", folder, "Benchmark", [])
     return folder / "memories.html", time.perf_counter() - started
 
 

@@ -31,12 +31,13 @@ import numpy as np
 import torch
 from tables import print_table
 
-from transferlens import store, studies
+from transferlens.core import store, studies
+from transferlens.core.studies import Rows
 from transferlens.data import index
 from transferlens.data.index import Examples, Index
 from transferlens.data.units import class_units
-from transferlens.influence import artefact, designs
-from transferlens.studies import Rows
+from transferlens.estimation import designs
+from transferlens.influence import artefact
 from transferlens.training import outputs, summary, transfer
 
 SHARD_SIZE = 16  # the default of the configuration

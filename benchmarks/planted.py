@@ -19,9 +19,9 @@ import time
 import numpy as np
 from tables import print_table
 
-from transferlens.errors import ConfigError
-from transferlens.influence import designs, estimators
-from transferlens.statistics import q_values, t_interval
+from transferlens.core.errors import ConfigError
+from transferlens.core.statistics import q_values, t_interval
+from transferlens.estimation import designs, estimators
 
 OUTPUTS = 40  # simulated target examples, each with effects of its own
 # Noise variance over the variance of an effect; the additive signal's is K / 4.

@@ -25,7 +25,7 @@ from PIL import Image
 from tables import print_table
 
 from transferlens import open_results
-from transferlens.config import DatasetSettings
+from transferlens.core.config import DatasetSettings
 from transferlens.data import sources, splits
 from transferlens.data.digits import CLOTHES, DIGITS
 

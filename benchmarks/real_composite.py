@@ -29,7 +29,7 @@ from PIL import Image
 from skimage import data as photographs
 from tables import print_table
 
-from transferlens.config import (
+from transferlens.core.config import (
     ArchitectureSettings,
     DatasetSettings,
     InputSettings,
@@ -37,11 +37,11 @@ from transferlens.config import (
     ResizeSettings,
     TrainingSettings,
 )
+from transferlens.core.statistics import mean_interval
 from transferlens.data import classnames, composites, ffcv_files, folder, index, pipeline
-from transferlens.explain import pictures
+from transferlens.heatmaps import own_images
 from transferlens.models import states
 from transferlens.models.architectures import Network
-from transferlens.statistics import mean_interval
 from transferlens.training import engine, source, transfer
 
 CPU = torch.device("cpu")
@@ -91,14 +91,14 @@ def main(archives: Path, weights: Path, picture: Path) -> None:
         ("fine-tuned, source head", memory, names),
     ]
     coffee, cat = (
-        pictures.central_square(photo, INPUT.resolution, INPUT.crop_ratio)
+        own_images.central_square(photo, INPUT.resolution, INPUT.crop_ratio)
         for photo in (photographs.coffee(), photographs.chelsea())
     )
     pixels = np.stack([coffee, cat, pasted(cat, coffee[None])[0]])
-    images = pictures.normalised(pixels, INPUT.mean, INPUT.std)
+    images = own_images.normalised(pixels, INPUT.mean, INPUT.std)
     rows = ["background", "overlay", "composite"]
-    columns = [pictures.see(title, model, of, images, "LayerCAM") for title, model, of in models]
-    pictures.draw(picture, rows, pixels, columns, signed=False, shared_scale=True)
+    columns = [own_images.see(title, model, of, images, "LayerCAM") for title, model, of in models]
+    own_images.draw(picture, rows, pixels, columns, signed=False, shared_scale=True)
     say_figure(rows, columns, models, images)
     labels, backgrounds = one_per_class(archives / "imagenet-one-per-class.tar")
     say_retention(imagenet, memory, labels, backgrounds)
@@ -166,7 +166,7 @@ def one_per_class(archive: Path) -> tuple[np.ndarray, np.ndarray]:
         for member in sorted((m for m in tar if m.isfile()), key=lambda m: m.name):
             labels.append(wnids.index(Path(member.name).parts[-2]))
             with Image.open(BytesIO(tar.extractfile(member).read())) as image:
-                pixels.append(pictures.central_square(image, INPUT.resolution, INPUT.crop_ratio))
+                pixels.append(own_images.central_square(image, INPUT.resolution, INPUT.crop_ratio))
     return np.array(labels), np.stack(pixels)
 
 
@@ -185,7 +185,7 @@ def probabilities(network: Network, pixels: np.ndarray) -> torch.Tensor:
     parts = []
     with torch.inference_mode():
         for start in range(0, len(pixels), 50):
-            images = pictures.normalised(pixels[start : start + 50], INPUT.mean, INPUT.std)
+            images = own_images.normalised(pixels[start : start + 50], INPUT.mean, INPUT.std)
             parts.append(network(images).softmax(1))
     return torch.cat(parts)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from tables import print_table
 
-from transferlens.config import DatasetSettings
+from transferlens.core.config import DatasetSettings
 from transferlens.data import ffcv_files
 from transferlens.data.index import Examples
 from transferlens.data.splits import Split

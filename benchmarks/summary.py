@@ -21,8 +21,8 @@ import torch
 from influence import ASK_FOR_PEAK, make_index, write_shard
 from tables import print_table
 
+from transferlens.core.studies import Rows
 from transferlens.data.index import Index
-from transferlens.studies import Rows
 from transferlens.training import outputs
 
 REPOSITORY = Path(__file__).resolve().parents[1]

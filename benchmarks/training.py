@@ -29,7 +29,7 @@ import yaml
 from PIL import Image
 from tables import print_table
 
-from transferlens import config
+from transferlens.core import config
 from transferlens.data import ffcv_files, index, pipeline, sources, splits
 from transferlens.training import engine, source
 

@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from transferlens import job
-from transferlens.errors import TransferlensError
+from transferlens.core import job
+from transferlens.core.errors import TransferlensError
 from transferlens.operations import doctor
 
 

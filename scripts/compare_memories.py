@@ -4,29 +4,29 @@ from pathlib import Path
 
 import numpy as np
 
-from transferlens import job, open_results, store
-from transferlens.memories import agreement, quadrant_figure, retrained
-from transferlens.seeding import rng_for
+from transferlens import open_results
+from transferlens.core import job, store
+from transferlens.core.seeding import rng_for
+from transferlens.memories.agreement import figure, measures
+from transferlens.memories.retraining import retrained
 
 
 def main(arguments):
     settings, results = arguments.settings, open_results(arguments.results)
     influence = results.influence(settings["target"], settings["influence_recipe"], settings["output"])
-    cells = agreement.read_cells(arguments.probes, arguments.interference, class_tables(influence))
-    examples, memory, labels = agreement.read_memories(arguments.ranking)
+    cells = measures.read_cells(arguments.probes, arguments.interference, class_tables(influence))
+    examples, memory, labels = measures.read_memories(arguments.ranking)
     rng = rng_for(settings["seed"], "agreement of memories")
-    resampling = agreement.Resampling(settings["bootstrap"], settings["permutations"], rng)
+    resampling = measures.Resampling(settings["bootstrap"], settings["permutations"], rng)
     files = [arguments.results / "influence" / settings["target"] / f"{settings['influence_recipe']}.h5"]
     files += [getattr(arguments, n) for n in ("probes", "interference", "ranking", "without", "reference")]
-    with store.create(
-        arguments.out, agreement.KIND, config=settings, inputs=list(filter(None, files))
-    ) as out:
-        agreement.write_cells(out, cells)
-        agreement.write_comparisons(out, cells, resampling)
+    with store.create(arguments.out, measures.KIND, config=settings, inputs=list(filter(None, files))) as out:
+        measures.write_cells(out, cells)
+        measures.write_comparisons(out, cells, resampling)
         if cells.influence:
             effect, se = (influence[key].values[examples] for key in ("effect", "se"))
-            found = agreement.compare_examples(cells, memory, labels, effect, se, resampling)
-            agreement.write_examples(out, found)
+            found = measures.compare_examples(cells, memory, labels, effect, se, resampling)
+            measures.write_examples(out, found)
         if arguments.without:
             changes = retrained.read_changes(arguments.without, arguments.reference)
             of_all = np.full(influence.sizes["example"], -1)
@@ -34,8 +34,8 @@ def main(arguments):
             retrained.write_without(
                 out, changes, of_all[changes.examples], cells.overlap, resampling.bootstrap, rng
             )
-    store.write_csv(arguments.table, agreement.table(cells))
-    quadrant_figure.draw(arguments.out, arguments.picture, settings)
+    store.write_csv(arguments.table, measures.table(cells))
+    figure.draw(arguments.out, arguments.picture, settings)
 
 
 def class_tables(influence):

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from transferlens import job, store
-from transferlens.memories import remedies, remedy_figure, retrained
+from transferlens.core import job, store
+from transferlens.memories.remedies import comparison, figure
+from transferlens.memories.retraining import retrained
 
 
 def main(arguments):
@@ -11,16 +12,16 @@ def main(arguments):
     names = ["", *settings["remedies"]]  # the recipe without any remedy comes first
     a_recipe = len(arguments.transfers) // len(names)
     runs = {
-        name: remedies.read_run(made, probed, arguments.transfers[i * a_recipe : (i + 1) * a_recipe])
+        name: comparison.read_run(made, probed, arguments.transfers[i * a_recipe : (i + 1) * a_recipe])
         for i, (name, made, probed) in enumerate(
             zip(names, arguments.composites, arguments.probes, strict=True)
         )
     }
     base = runs.pop("")
-    significant = remedies.significant_pairs(arguments.interference)
+    significant = comparison.significant_pairs(arguments.interference)
     left_out = arguments.without and retrained.read_changes(arguments.without, arguments.reference)
-    table = remedies.compare(base, runs, significant, settings["bootstrap"], settings["seed"], left_out)
-    remedies.write_comparison(
+    table = comparison.compare(base, runs, significant, settings["bootstrap"], settings["seed"], left_out)
+    comparison.write_comparison(
         arguments.out,
         table,
         {name: run.clean.remedy_classes for name, run in runs.items()},
@@ -32,7 +33,7 @@ def main(arguments):
         ],
     )
     store.write_csv(arguments.table, table)
-    remedy_figure.draw(arguments.picture, table)
+    figure.draw(arguments.picture, table)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from transferlens import job, open_results, store
+from transferlens import open_results
 from transferlens.analyses import small_targets
+from transferlens.core import job, store
 
 
 def main(arguments):

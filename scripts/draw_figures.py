@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from transferlens import job, open_results, store
+from transferlens import open_results
+from transferlens.core import job, store
 from transferlens.report import checks, figures, tables
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from transferlens import job
-from transferlens.config import ArchitectureSettings, InputSettings
+from transferlens.core import job
+from transferlens.core.config import ArchitectureSettings, InputSettings
 from transferlens.data import index, pipeline
-from transferlens.explain import hurt_examples
+from transferlens.heatmaps import hurt_examples
 from transferlens.influence import artefact
 from transferlens.training import device, transfer
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from transferlens import job, studies
+from transferlens.core import job, studies
 from transferlens.counterfactual import orders
 from transferlens.data import index, units
 from transferlens.data.index import HALVES
-from transferlens.influence import designs
-from transferlens.memories import left_out
+from transferlens.estimation import designs
+from transferlens.memories.retraining import left_out
 
 
 def main(arguments):
@@ -50,12 +50,12 @@ def make_units(source, kind):
 
 def read_evidence(arguments, output, source, chosen):
     """What orders of removal go by, from the influence and label mapping files."""
-    from transferlens.influence import artefact  # imports scipy's statistics, which other masks do not need
+    from transferlens.influence import artefact
 
     effect = artefact.read_overall(arguments.influence, output)["effect"]
     mapped = None
     if arguments.mapping:
-        from transferlens.counterfactual import label_mapping  # imports torch, which takes two seconds
+        from transferlens.counterfactual import label_mapping
 
         unit_of_class = np.zeros(len(source.class_names), int)
         unit_of_class[source.train.labels] = chosen.of_images

@@ -4,11 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from transferlens import job
-from transferlens.config import InputSettings
+from transferlens.core import job
+from transferlens.core.config import InputSettings
 from transferlens.data import index, pipeline
 from transferlens.data.index import HALVES
-from transferlens.memories import composites, drawing, pairs, panels, probes, rows
+from transferlens.memories import pairs
+from transferlens.memories.effect import composites
+from transferlens.memories.images import drawing, panels, rows
+from transferlens.memories.kept import probes
 from transferlens.training import device
 
 FIGURE_CELLS = 3

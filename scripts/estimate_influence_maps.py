@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 
-from transferlens import job
-from transferlens.config import InputSettings
+from transferlens.core import job
+from transferlens.core.config import InputSettings
 from transferlens.data import index, pipeline
-from transferlens.influence import map_pictures, maps
-from transferlens.training import probe
+from transferlens.influence_maps import estimates, picture
+from transferlens.training import kept_maps
 
 
 def main(arguments):
@@ -19,8 +19,8 @@ def main(arguments):
         InputSettings.of(settings["input"]),
         torch.device("cpu"),
     )
-    _, pixels = images.pick(probe.read_examples(arguments.shards))
-    maps.write_influence_maps(
+    _, pixels = images.pick(kept_maps.read_examples(arguments.shards))
+    estimates.write_influence_maps(
         arguments.out,
         arguments.shards,
         arguments.summary,
@@ -31,7 +31,7 @@ def main(arguments):
         config=settings,
         inputs=[*arguments.shards, arguments.summary, arguments.influence, arguments.index],
     )
-    map_pictures.draw(arguments.out, arguments.picture, settings["shown"])
+    picture.draw(arguments.out, arguments.picture, settings["shown"])
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from transferlens import job, store
-from transferlens.memories import composites, interference, probes
+from transferlens.core import job, store
+from transferlens.memories.effect import composites, interference
+from transferlens.memories.kept import probes
 
 
 def main(arguments):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from transferlens import job
+from transferlens.core import job
 from transferlens.counterfactual import curves
 from transferlens.counterfactual.orders import Removals
 from transferlens.data.index import HALVES

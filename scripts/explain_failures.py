@@ -4,9 +4,10 @@ from pathlib import Path
 
 import torch
 
-from transferlens import job, open_results, store
+from transferlens import open_results
 from transferlens.analyses import failures
-from transferlens.config import InputSettings
+from transferlens.core import job, store
+from transferlens.core.config import InputSettings
 from transferlens.data import index, pipeline
 
 

@@ -3,10 +3,11 @@
 import argparse
 from pathlib import Path
 
-from transferlens import job
-from transferlens.config import ArchitectureSettings
+from transferlens.core import job
+from transferlens.core.config import ArchitectureSettings
 from transferlens.data import classnames
-from transferlens.explain import class_maps, pictures
+from transferlens.heatmaps import own_images
+from transferlens.maps import class_maps
 
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 SCALING = {"efficientnet_lite0": ([0.5] * 3, [0.5] * 3)}  # where weights expect another mean and std
@@ -14,14 +15,14 @@ SCALING = {"efficientnet_lite0": ([0.5] * 3, [0.5] * 3)}  # where weights expect
 
 def main(arguments):
     method, layer = arguments.method, arguments.layer
-    pictures.check_architecture(arguments.architecture)
+    own_images.check_architecture(arguments.architecture)
     class_maps.check(ArchitectureSettings(arguments.architecture, 32), arguments.resolution, [method], layer)
-    targets = pictures.read_classes(arguments.classes)
+    targets = own_images.read_classes(arguments.classes)
     sources = classnames.known("imagenet").names
     if arguments.source_classes:
-        sources = pictures.read_classes(arguments.source_classes)
+        sources = own_images.read_classes(arguments.source_classes)
     models = [
-        (title, pictures.load_model(weights, option, arguments.architecture, classes), classes)
+        (title, own_images.load_model(weights, option, arguments.architecture, classes), classes)
         for title, option, weights, classes in (
             ("source model", "--source", arguments.source, sources),
             ("fine-tuned", "--checkpoint", arguments.checkpoint, targets),
@@ -29,14 +30,14 @@ def main(arguments):
         )
         if weights
     ]
-    names, pixels = pictures.read_folder(arguments.images, arguments.resolution, arguments.crop_ratio)
+    names, pixels = own_images.read_folder(arguments.images, arguments.resolution, arguments.crop_ratio)
     mean, std = SCALING.get(arguments.architecture, IMAGENET)
-    images = pictures.normalised(pixels, arguments.mean or mean, arguments.std or std)
-    pictures.draw(
+    images = own_images.normalised(pixels, arguments.mean or mean, arguments.std or std)
+    own_images.draw(
         arguments.out,
         names,
         pixels,
-        [pictures.see(title, model, classes, images, method, layer) for title, model, classes in models],
+        [own_images.see(title, model, classes, images, method, layer) for title, model, classes in models],
         signed=method in class_maps.SIGNED_METHODS,
         colormap=arguments.colormap,
         shared_scale=arguments.shared_scale,

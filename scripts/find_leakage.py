@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from transferlens import job, open_results, store, studies
+from transferlens import open_results
 from transferlens.analyses import leakage
-from transferlens.config import InputSettings
+from transferlens.core import job, store, studies
+from transferlens.core.config import InputSettings
 from transferlens.data import index, pipeline
 
 

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from transferlens import job
-from transferlens.config import InputSettings
+from transferlens.core import job
+from transferlens.core.config import InputSettings
 from transferlens.data import index, pipeline
-from transferlens.memories import composites, observations, pairs, probes
+from transferlens.memories import pairs
+from transferlens.memories.effect import composites
+from transferlens.memories.kept import observations, probes
 from transferlens.training import device
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from transferlens import job
-from transferlens.config import ArchitectureSettings, InputSettings
+from transferlens.core import job
+from transferlens.core.config import ArchitectureSettings, InputSettings
 from transferlens.counterfactual import label_mapping
 from transferlens.data import index, pipeline
 from transferlens.training import device

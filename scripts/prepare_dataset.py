@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from transferlens import job
-from transferlens.config import DatasetSettings
+from transferlens.core import job
+from transferlens.core.config import DatasetSettings
 from transferlens.data import index, sources
 
 

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from transferlens import job
-from transferlens.config import InputSettings
+from transferlens.core import job
+from transferlens.core.config import InputSettings
 from transferlens.data import index, pipeline
-from transferlens.memories import observations, overlap, pairs, probes
+from transferlens.memories import overlap, pairs
+from transferlens.memories.kept import observations, probes
 from transferlens.training import device
 
 FROZEN = "the recipe keeps the source's features: retention is 1 by construction"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from transferlens import job, store
+from transferlens.core import job, store
 from transferlens.data import index
 from transferlens.memories import overlap
 

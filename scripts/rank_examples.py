@@ -5,11 +5,15 @@ from pathlib import Path
 import torch
 from scipy.special import softmax
 
-from transferlens import job, store
-from transferlens.config import InputSettings
+from transferlens.core import job, store
+from transferlens.core.config import InputSettings
 from transferlens.data import index, pipeline
 from transferlens.data.index import HALVES
-from transferlens.memories import ablation, pairs, probes, ranking, removal, seen, without
+from transferlens.memories import pairs
+from transferlens.memories.effect import ablation, removal
+from transferlens.memories.images import ranking, seen
+from transferlens.memories.kept import probes
+from transferlens.memories.retraining import without
 from transferlens.training import device
 
 _BATCH = 64

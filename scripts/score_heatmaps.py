@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from transferlens import job, store
-from transferlens.config import ArchitectureSettings, InputSettings
+from transferlens.core import job, store
+from transferlens.core.config import ArchitectureSettings, InputSettings
+from transferlens.core.seeding import rng_for
 from transferlens.data import index, pipeline
 from transferlens.data.index import HALVES
-from transferlens.explain import faithfulness, faithfulness_report
-from transferlens.seeding import rng_for
+from transferlens.heatmaps import faithfulness, faithfulness_report
 from transferlens.training import device, transfer
 
 

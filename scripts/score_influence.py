@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from transferlens import job
+from transferlens.core import job
 from transferlens.influence import scores
 
 

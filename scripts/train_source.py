@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from transferlens import job, studies
-from transferlens.config import ArchitectureSettings, InputSettings, TrainingSettings
+from transferlens.core import job, studies
+from transferlens.core.config import ArchitectureSettings, InputSettings, TrainingSettings
 from transferlens.data import index, pipeline
 from transferlens.training import device, pretrained, source
 

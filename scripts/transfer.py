@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from transferlens import job
-from transferlens.config import ArchitectureSettings, InputSettings, RecipeSettings
+from transferlens.core import job
+from transferlens.core.config import ArchitectureSettings, InputSettings, RecipeSettings
 from transferlens.data import index, pipeline
-from transferlens.memories import left_out
-from transferlens.training import device, probe, remedies, transfer
+from transferlens.memories.retraining import left_out
+from transferlens.training import device, kept_maps, transfer
+from transferlens.training.recipes import remedies
 
 
 def main(arguments):
@@ -27,7 +28,7 @@ def main(arguments):
         RecipeSettings.of(settings["recipe"]),
         settings["keep_weights"],
         settings["metric"],
-        probe.open_probe(val, **settings["probe"]) if "probe" in settings else None,
+        kept_maps.open_probe(val, **settings["probe"]) if "probe" in settings else None,
         material_of(arguments, settings, place) if settings["recipe"].get("remedy") else None,
         config=settings,
         inputs=[

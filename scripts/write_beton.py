@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from transferlens import job
-from transferlens.config import DatasetSettings
+from transferlens.core import job
+from transferlens.core.config import DatasetSettings
 from transferlens.data import ffcv_files, index, sources
 
 

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from transferlens import job
-from transferlens.report import gallery
+from transferlens.core import job
+from transferlens.memories.gallery import html
 
 
 def main(arguments):
     settings = arguments.settings
-    gallery.write_gallery(arguments.out, arguments.study, settings["title"], settings["tables"])
+    html.write_gallery(arguments.out, arguments.study, settings["title"], settings["tables"])
 
 
 if __name__ == "__main__":

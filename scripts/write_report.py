@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from transferlens import job, open_results
+from transferlens import open_results
+from transferlens.core import job
 from transferlens.report import page
 
 

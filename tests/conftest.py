@@ -5,12 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from transferlens.config import (
-    ArchitectureSettings,
-    DatasetSettings,
-    InputSettings,
-    TrainingSettings,
-)
+from transferlens.core.config import ArchitectureSettings, DatasetSettings, InputSettings, TrainingSettings
 from transferlens.data import ffcv_files, folder, index, pipeline
 
 torch.set_num_threads(1)

@@ -6,9 +6,14 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from transferlens import store
+from transferlens.core import store
 from transferlens.data.index import HALVES
-from transferlens.memories import agreement, interference, panels, probes, ranking, remedies, retrained, rows
+from transferlens.memories.agreement import measures
+from transferlens.memories.effect import interference
+from transferlens.memories.images import panels, ranking, rows
+from transferlens.memories.kept import probes
+from transferlens.memories.remedies import comparison
+from transferlens.memories.retraining import retrained
 from transferlens.results_folder import ResultsFolder, provenance
 
 
@@ -131,7 +136,7 @@ class MemoryResults(ResultsFolder):
         `before`, `after` and `change` (comparison), with `_low` and `_high`; `n`, `p`, `q`. The
         attribute `classes` has the source classes that each remedy used.
         """
-        with self._open(f"memories/{target}/{recipe}/remedies.h5", remedies.KIND) as file:
+        with self._open(f"memories/{target}/{recipe}/remedies.h5", comparison.KIND) as file:
             names = ("remedy", "measure", "pairs")
             variables = {key: (("comparison",), file[key][:]) for key in file if key not in names}
             coordinates = {key: (("comparison",), store.strings(file[key])) for key in names}
@@ -148,7 +153,7 @@ class MemoryResults(ResultsFolder):
         `_n`. Where models were trained again without a memory: `<output>_change` (left_out), and
         `<output>_own`, `_control`, `_more` (memory, the last one `all`), with `_low`, `_high`.
         """
-        with self._open(f"memories/{target}/{recipe}/agreement.h5", agreement.KIND) as file:
+        with self._open(f"memories/{target}/{recipe}/agreement.h5", measures.KIND) as file:
             pairs = zip(*(store.strings(file[f"pairs/{key}"]) for key in ("first", "second")), strict=True)
             coordinates = {
                 "source_class": store.strings(file["source_class_names"]),

@@ -12,15 +12,15 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from transferlens import store
+from transferlens.core import store
+from transferlens.core.errors import ArtefactError, nearest
 from transferlens.counterfactual import curves
 from transferlens.data import index
 from transferlens.data.index import HALVES
-from transferlens.errors import ArtefactError, nearest
-from transferlens.explain import faithfulness, faithfulness_report, hurt_examples
+from transferlens.heatmaps import faithfulness, faithfulness_report, hurt_examples
 from transferlens.influence import artefact as influences
-from transferlens.influence import maps as influence_maps
 from transferlens.influence import scores as influence_scores
+from transferlens.influence_maps import estimates as influence_maps
 from transferlens.memory_results import MemoryResults
 from transferlens.results_folder import provenance
 from transferlens.training import outputs as stored

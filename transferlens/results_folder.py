@@ -5,8 +5,8 @@ from pathlib import Path
 
 import h5py
 
-from transferlens import store
-from transferlens.errors import ArtefactError, nearest
+from transferlens.core import store
+from transferlens.core.errors import ArtefactError, nearest
 
 
 class ResultsFolder:

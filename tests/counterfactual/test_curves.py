@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transferlens import store, studies
+from transferlens.core import store, studies
+from transferlens.core.studies import Rows
 from transferlens.counterfactual import curves
 from transferlens.counterfactual.orders import Evidence, Removals, counterfactual_rows
 from transferlens.data.units import Units
-from transferlens.studies import Rows
 from transferlens.training import summary
 
 ORDERS, KS, REPEATS = ["bottom", "random"], [1, 2, 3], 4

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from transferlens.core.errors import ConfigError
+from transferlens.core.studies import reference_rows
 from transferlens.counterfactual import orders
 from transferlens.counterfactual.orders import Evidence, Removals
 from transferlens.data.units import Units
-from transferlens.errors import ConfigError
-from transferlens.studies import reference_rows
 
 EFFECT = np.array([0.3, -0.2, 0.9, 0.0, -0.5])
 CLASSES = list("abcde")

@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
+from transferlens.core.errors import DataError
 from transferlens.data import archive
-from transferlens.errors import DataError
 
 
 def tar(path, members, mode="w"):

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from tests.conftest import DATASET, draw
+from transferlens.core.errors import DataError
 from transferlens.data import folder, index
 from transferlens.data.splits import decode
-from transferlens.errors import DataError
 
 RGB = draw("blobs", np.random.default_rng(0), 20, 24)
 GRAY = RGB[:, :, 0]

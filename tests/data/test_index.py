@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import CLASSES, DATASET
+from transferlens.core.errors import ConfigError, DataError
 from transferlens.data import folder, index, sources
 from transferlens.data.splits import ImageSet, Split
-from transferlens.errors import ConfigError, DataError
 
 
 def image_set(labels=(0, 0, 0, 0, 1, 1, 1, 1), broken=()):

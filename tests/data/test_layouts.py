@@ -12,8 +12,8 @@ import scipy.io
 from PIL import Image
 from torchvision import datasets
 
+from transferlens.core.errors import DataError
 from transferlens.data import imagenet, places
-from transferlens.errors import DataError
 
 
 def picture(path, colour=0):

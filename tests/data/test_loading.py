@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from tests.conftest import INPUT, TRAINING
-from transferlens.config import ResizeSettings
+from transferlens.core.config import ResizeSettings
+from transferlens.core.errors import ArtefactError
 from transferlens.data import ffcv_files, folder, pipeline
-from transferlens.errors import ArtefactError
 
 CPU = torch.device("cpu")
 CROPS = ("none", "translate", "random_resized")

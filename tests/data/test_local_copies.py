@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.conftest import DATASET, INPUT, TRAINING
+from transferlens.core.errors import DataError
 from transferlens.data import ffcv_files, index, pipeline, sources
-from transferlens.errors import DataError
 
 COPIES = Path(__file__).resolve().parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not COPIES.is_dir(), reason="no local copies of public data sets")

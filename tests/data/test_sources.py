@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from tests.conftest import CLASSES, DATASET, draw
+from transferlens.core.errors import DataError
 from transferlens.data import classnames, folder, sources
 from transferlens.data.catalogue import CATALOGUE
 from transferlens.data.groups import read_groups
-from transferlens.errors import DataError
 
 KNOWN = [name for name in CATALOGUE if classnames.known(name)]
 

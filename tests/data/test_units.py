@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from transferlens.core.errors import ConfigError
 from transferlens.data import groups, units
 from transferlens.data.index import Examples, Index
-from transferlens.errors import ConfigError
 
 LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 0])
 TRAIN = Examples([f"{i}" for i in range(8)], LABELS, np.zeros(8), np.arange(8), np.ones((8, 2)), LABELS)

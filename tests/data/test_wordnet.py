@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from transferlens.core.errors import ConfigError, DataError
 from transferlens.data import groups, wordnet
-from transferlens.errors import ConfigError, DataError
 
 # Lines of data.noun, cut down: entity > animal > {dog > {hound, pet dog}, cat}; `pet dog` is also a pet.
 DATABASE = """  1 licence text

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transferlens import store, studies
+from transferlens.core import store, studies
+from transferlens.core.errors import ArtefactError, DataError
+from transferlens.core.studies import Rows
 from transferlens.data.index import Index
-from transferlens.errors import ArtefactError, DataError
-from transferlens.influence import artefact, estimators
-from transferlens.studies import Rows
+from transferlens.estimation import estimators
+from transferlens.influence import artefact
 from transferlens.training import outputs, summary
 
 UNITS = ["cat", "cow", "car"], ["animal", "animal", "thing"]

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from transferlens.influence import designs, scores
-from transferlens.statistics import Interval
+from transferlens.core.statistics import Interval
+from transferlens.estimation import designs
+from transferlens.influence import scores
 
 MODELS, CLASSES, EXAMPLES = 320, 20, 200
 

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transferlens import open_results, store
-from transferlens.memories import agreement, quadrant_figure
-from transferlens.memories.agreement import Cells, Resampling
-from transferlens.memories.retrained import OUTPUTS, Changes, write_without
+from transferlens import open_results
+from transferlens.core import store
+from transferlens.memories.agreement import figure, measures
+from transferlens.memories.agreement.measures import Cells, Resampling
+from transferlens.memories.retraining.retrained import OUTPUTS, Changes, write_without
 
 C, K = 12, 4
 
@@ -27,7 +28,7 @@ def test_the_correlation_is_spearmans_over_the_cells_known_in_both():
     a, b = of_classes(rng), of_classes(rng)
     a[0, 1], b[3], b[5, 2] = np.nan, np.nan, np.nan
     known = np.isfinite(a) & np.isfinite(b)
-    found = agreement.rank_correlation(a, b, resampling())
+    found = measures.rank_correlation(a, b, resampling())
     assert found.value == pytest.approx(stats.spearmanr(a[known], b[known]).statistic)
     assert found.n == known.sum() == C * K - 6
     assert found.low < found.value < found.high
@@ -36,13 +37,13 @@ def test_the_correlation_is_spearmans_over_the_cells_known_in_both():
 def test_perfect_agreement_and_its_opposite_are_certain():
     a = of_classes(np.random.default_rng(1))
     for sign in (1, -1):
-        found = agreement.rank_correlation(a, sign * np.exp(a), resampling())
+        found = measures.rank_correlation(a, sign * np.exp(a), resampling())
         assert found.value == pytest.approx(sign)
         assert found.p == pytest.approx(2 / 200)
         assert abs(found.null_mean) < 0.5
-    found = agreement.precision_at(3, a, np.exp(a), resampling())
+    found = measures.precision_at(3, a, np.exp(a), resampling())
     assert (found.value, found.p) == (1, pytest.approx(2 / 200))
-    assert agreement.precision_at(3, a, -a, resampling()).value == 0
+    assert measures.precision_at(3, a, -a, resampling()).value == 0
 
 
 def test_p_values_of_independent_measures_are_uniform():
@@ -53,12 +54,12 @@ def test_p_values_of_independent_measures_are_uniform():
         a, b = of_classes(rng), of_classes(rng)
         b[:, 0] = a[:, 0] = np.nan  # an overlap
         again = resampling(seed, bootstrap=1, permutations=99)
-        found["correlation"].append(agreement.rank_correlation(a, b, again).p)
+        found["correlation"].append(measures.rank_correlation(a, b, again).p)
         memory, scores = rng.integers(0, C, 60), rng.normal(size=(60, C)) + 2 * rng.normal(size=C)
-        found["examples"].append(agreement.chosen_scores(memory, scores, again).p)
+        found["examples"].append(measures.chosen_scores(memory, scores, again).p)
         # Finer than the few values that a precision of twelve classes has.
         a, b = of_classes(rng, (40, K)), of_classes(rng, (40, K))
-        found["precision"].append(agreement.precision_at(10, a, b, again).p)
+        found["precision"].append(measures.precision_at(10, a, b, again).p)
     for name, p in found.items():
         assert np.mean(np.array(p) <= 0.05) < 0.1, name
         if name != "precision":  # ties make it conservative
@@ -69,7 +70,7 @@ def test_intervals_of_the_correlation_are_over_source_classes():
     """Twenty target classes that all say the same of a source class tell no more than one of them."""
     rng = np.random.default_rng(2)
     a, b = rng.normal(size=(30, 1)), rng.normal(size=(30, 1))
-    one, twenty = (agreement.rank_correlation(np.tile(a, n), np.tile(b, n), resampling()) for n in (1, 20))
+    one, twenty = (measures.rank_correlation(np.tile(a, n), np.tile(b, n), resampling()) for n in (1, 20))
     assert twenty.high - twenty.low == pytest.approx(one.high - one.low, rel=0.2)
 
 
@@ -77,28 +78,28 @@ def test_precision_at_k_by_hand():
     a = np.array([[5.0, 1], [4, 2], [3, 3], [2, 4], [1, np.nan]])
     b = np.array([[9.0, 1], [0, 2], [8, 3], [7, 4], [6, 0]])
     # Target class 0: the two worst are 0, 1 and 0, 2; class 1: 3, 2 in both.
-    assert agreement.precision_at(2, a, b, resampling()).value == pytest.approx((1 / 2 + 1) / 2)
+    assert measures.precision_at(2, a, b, resampling()).value == pytest.approx((1 / 2 + 1) / 2)
     # With more than four known classes there is target class 0 alone: 0, 1, 2, 3 and 0, 2, 3, 4.
-    found = agreement.precision_at(4, a, b, resampling())
+    found = measures.precision_at(4, a, b, resampling())
     assert (found.value, found.n) == (3 / 4, 5)
-    assert agreement.precision_at(5, a, b, resampling()).n == 0
+    assert measures.precision_at(5, a, b, resampling()).n == 0
 
 
 def test_the_pull_is_towards_the_strongest_other_class():
     tie = np.array([[0.5, 0.2, -0.1], [0.3, 0.3, 0]])
     expected = [[-0.3, 0.3, 0.6], [0, 0, 0.3]]
-    np.testing.assert_allclose(agreement.pull(tie), expected, atol=1e-12)
+    np.testing.assert_allclose(measures.pull(tie), expected, atol=1e-12)
 
 
 def test_harmful_classes_and_standings_by_hand():
     effect = np.array([[-0.5, -0.9, -0.6, 0.2], [-0.1, -0.1, 0, 0]])
     se = np.array([[0.1, 0.4, 0.1, 0.1], [0.1, 0.1, 0, 0.1]])
     nothing = np.zeros(effect.shape, bool)
-    assert agreement.harmful_classes(effect, se, nothing).tolist() == [2, -1]  # -.9 is not certain
+    assert measures.harmful_classes(effect, se, nothing).tolist() == [2, -1]  # -.9 is not certain
     nothing[0, 2] = True
-    assert agreement.harmful_classes(effect, se, nothing).tolist() == [0, -1]
+    assert measures.harmful_classes(effect, se, nothing).tolist() == [0, -1]
     np.testing.assert_allclose(
-        agreement.standings(np.array([[3.0, 1, 1, np.nan, 9]])), [[2 / 3, 1 / 6, 1 / 6, 0.5, 1]]
+        measures.standings(np.array([[3.0, 1, 1, np.nan, 9]])), [[2 / 3, 1 / 6, 1 / 6, 0.5, 1]]
     )
 
 
@@ -133,11 +134,11 @@ def cells():
 
 
 def test_quadrants_by_hand(cells):
-    found = agreement.quadrants(cells)
-    names = [name for name, _ in agreement.QUADRANTS.values()]
+    found = measures.quadrants(cells)
+    names = [name for name, _ in measures.QUADRANTS.values()]
     assert [names[i] if i >= 0 else "" for i in found[:, 0]] == [case[4] for case in QUADRANT_CASES]
     assert (found[:, 1] == -1).all()
-    table = agreement.table(cells).set_index("source_class")
+    table = measures.table(cells).set_index("source_class")
     assert table.quadrant.to_dict() == {f"c{i}": case[4] for i, case in enumerate(QUADRANT_CASES[:7])}
     assert table.reading["c5"].endswith("a conflict of representations")
     assert table.influence_low["c1"] == pytest.approx(-0.4)
@@ -148,9 +149,9 @@ SETTINGS = {"target": "t", "recipe": "full", "influence_recipe": "fixed", "outpu
 
 
 def test_the_artefact_counts_quadrants_and_is_drawn(cells, tmp_path):
-    with store.create(tmp_path / "a.h5", agreement.KIND, config=SETTINGS) as out:
-        agreement.write_cells(out, cells)
-        agreement.write_comparisons(out, cells, resampling())
+    with store.create(tmp_path / "a.h5", measures.KIND, config=SETTINGS) as out:
+        measures.write_cells(out, cells)
+        measures.write_comparisons(out, cells, resampling())
     with h5py.File(tmp_path / "a.h5") as file:
         assert file["quadrants/counts"][:].tolist() == [1, 1, 1, 2, 1, 1]
         first, second = (store.strings(file[f"pairs/{key}"]) for key in ("first", "second"))
@@ -161,7 +162,7 @@ def test_the_artefact_counts_quadrants_and_is_drawn(cells, tmp_path):
         ).statistic
         assert file["pairs/correlation/value"][0] == pytest.approx(expected)
         assert np.isnan(file["pairs/precision/value"][0, 3])  # ten of seven
-    quadrant_figure.draw(tmp_path / "a.h5", tmp_path / "a.png", SETTINGS)
+    figure.draw(tmp_path / "a.h5", tmp_path / "a.png", SETTINGS)
     assert (tmp_path / "a.png").stat().st_size > 10_000
 
 
@@ -179,20 +180,20 @@ def test_influences_of_groups_are_not_compared(tmp_path, cells):
         for key, values in cells.interference.items():
             out.array(key, np.stack([0 * values, values])[:, [6, 2]], ["halves", "s", "k"], "test")
     groups = (["g1", "g2"], {"effect": np.zeros((2, 2))})
-    found = agreement.read_cells(tmp_path / "p.h5", tmp_path / "i.h5", groups)
+    found = measures.read_cells(tmp_path / "p.h5", tmp_path / "i.h5", groups)
     np.testing.assert_allclose(found.binding, 2 * cells.binding)  # of the report half
     np.testing.assert_allclose(found.coupling, 2 * cells.coupling)  # mean over models
     np.testing.assert_allclose(found.interference["effect"][[6, 2]], cells.interference["effect"][[6, 2]])
     assert np.isfinite(found.interference["effect"]).sum() == 4
     assert "harm" not in found.measures()
-    with store.create(tmp_path / "a.h5", agreement.KIND, config=SETTINGS) as out:
-        agreement.write_cells(out, found)
-        agreement.write_comparisons(out, found, resampling())
+    with store.create(tmp_path / "a.h5", measures.KIND, config=SETTINGS) as out:
+        measures.write_cells(out, found)
+        measures.write_comparisons(out, found, resampling())
     with h5py.File(tmp_path / "a.h5") as file:
         assert "groups" in file.attrs["skipped"]
         assert "harm" not in store.strings(file["pairs/first"])
-    quadrant_figure.draw(tmp_path / "a.h5", tmp_path / "a.png", SETTINGS)
-    same = agreement.read_cells(tmp_path / "p.h5", tmp_path / "i.h5", (cells.source_classes, cells.influence))
+    figure.draw(tmp_path / "a.h5", tmp_path / "a.png", SETTINGS)
+    same = measures.read_cells(tmp_path / "p.h5", tmp_path / "i.h5", (cells.source_classes, cells.influence))
     assert "harm" in same.measures()
 
 
@@ -205,25 +206,25 @@ def test_examples_whose_memory_harms_them_are_found_in_both_directions():
     tie = rng.normal(size=(C, K))
     cells = Cells([], [], None, {"effect": np.zeros((C, K))}, tie, tie, np.zeros((C, K), bool))
     se = np.full(effect.shape, 0.1)
-    planted = agreement.compare_examples(cells, memory, labels, effect, se, resampling())
+    planted = measures.compare_examples(cells, memory, labels, effect, se, resampling())
     assert planted["match"].value == planted["harm_of_memory"].value == 1
     assert planted["match"].p == planted["harm_of_memory"].p == pytest.approx(2 / 200)
     assert planted["match"].null_mean == pytest.approx(1 / C, abs=0.03)
     assert planted["harm_of_memory"].null_mean == pytest.approx(0.5, abs=0.05)
-    elsewhere = agreement.compare_examples(cells, (memory + 1) % C, labels, effect, se, resampling())
+    elsewhere = measures.compare_examples(cells, (memory + 1) % C, labels, effect, se, resampling())
     assert elsewhere["match"].value == 0
-    strongest = agreement.pull(tie).argmax(0)[labels]
+    strongest = measures.pull(tie).argmax(0)[labels]
     effect = np.where(np.arange(C) == strongest[:, None], -1.0, 0)
-    pulled = agreement.compare_examples(cells, memory, labels, effect, se, resampling())
+    pulled = measures.compare_examples(cells, memory, labels, effect, se, resampling())
     assert pulled["pull_of_harmful"].value == 1
 
 
 def test_the_read_api_labels_the_artefact(cells, tmp_path):
     path = tmp_path / "memories/t/full/agreement.h5"
-    with store.create(path, agreement.KIND, config=SETTINGS) as out:
-        agreement.write_cells(out, cells)
-        agreement.write_comparisons(out, cells, resampling())
-        agreement.write_examples(out, {"match": agreement.Agreement(0.5, 0.4, 0.6, 0.1, 0.01, 20)})
+    with store.create(path, measures.KIND, config=SETTINGS) as out:
+        measures.write_cells(out, cells)
+        measures.write_comparisons(out, cells, resampling())
+        measures.write_examples(out, {"match": measures.Agreement(0.5, 0.4, 0.6, 0.1, 0.01, 20)})
         changes = Changes(
             ["distracting", "random"],
             np.array([1, 3]),

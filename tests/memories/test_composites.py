@@ -6,9 +6,10 @@ import torch
 from torch.nn import functional
 
 from transferlens.data.index import Examples
-from transferlens.memories import composites, observations
-from transferlens.memories.binding import Binding
-from transferlens.memories.probes import Probes
+from transferlens.memories.effect import composites
+from transferlens.memories.kept import observations
+from transferlens.memories.kept.binding import Binding
+from transferlens.memories.kept.probes import Probes
 
 SETTINGS = {"side": 0.5, "placement": "random", "per_cell": 6, "scramble": "blocks", "smallest_side": 8}
 

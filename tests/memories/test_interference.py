@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transferlens.memories import composites, interference
-from transferlens.memories.composites import Composites, Responses, Shortlist, Table
+from transferlens.memories.effect import composites, interference
+from transferlens.memories.effect.composites import Composites, Responses, Shortlist, Table
 
 MODELS, PER_CELL = 3, 16
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from transferlens import store, studies
+from transferlens.core import store, studies
+from transferlens.core.errors import ConfigError
+from transferlens.core.studies import Rows, reference_rows
 from transferlens.data.units import Units
-from transferlens.errors import ConfigError
-from transferlens.memories import left_out, retrained
-from transferlens.studies import Rows, reference_rows
+from transferlens.memories.retraining import left_out, retrained
 from transferlens.training import summary
 
 NAMES = list("abcdef")

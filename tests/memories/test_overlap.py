@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from transferlens.core.errors import ConfigError
 from transferlens.data import wordnet
-from transferlens.errors import ConfigError
 from transferlens.memories import overlap
 
 SOURCE, TARGET = ["digit 0", "tabby cat", "espresso"], ["cat", "dog", "Digit_0"]

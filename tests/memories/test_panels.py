@@ -5,9 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from transferlens import store
-from transferlens.config import ArchitectureSettings
-from transferlens.memories import composites, drawing, panels, rows, seen
+from transferlens.core import store
+from transferlens.core.config import ArchitectureSettings
+from transferlens.memories.effect import composites
+from transferlens.memories.images import drawing, panels, rows, seen
 from transferlens.memories.pairs import Pair
 from transferlens.models import architectures
 

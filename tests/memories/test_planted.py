@@ -5,11 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from transferlens.config import InputSettings
+from transferlens.core.config import InputSettings
 from transferlens.data.index import Examples
 from transferlens.data.pipeline import Images
-from transferlens.memories import composites, interference, observations, probes
-from transferlens.memories.composites import Composites
+from transferlens.memories.effect import composites, interference
+from transferlens.memories.effect.composites import Composites
+from transferlens.memories.kept import observations, probes
 from transferlens.memories.pairs import Pair
 from transferlens.models.architectures import Network
 

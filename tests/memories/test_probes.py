@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transferlens.memories import binding, probes, retention
-from transferlens.statistics import Interval
+from transferlens.core.statistics import Interval
+from transferlens.memories.kept import binding, probes, retention
 
 
 def labelled(classes, per_class):

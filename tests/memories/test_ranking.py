@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from transferlens import store
-from transferlens.config import ArchitectureSettings
-from transferlens.memories import ranking, removal, seen, without
+from transferlens.core import store
+from transferlens.core.config import ArchitectureSettings
+from transferlens.memories.effect import removal
+from transferlens.memories.images import ranking, seen
 from transferlens.memories.pairs import Pair
+from transferlens.memories.retraining import without
 from transferlens.models import architectures
 from transferlens.training import summary
 

@@ -7,16 +7,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transferlens import open_results, store
+from transferlens import open_results
+from transferlens.core import store
+from transferlens.core.errors import ArtefactError, ConfigError
+from transferlens.core.statistics import Interval
 from transferlens.data.index import HALVES
-from transferlens.errors import ArtefactError, ConfigError
-from transferlens.memories import interference, left_out, remedies, remedy_figure
-from transferlens.memories import probes as probing
-from transferlens.memories.binding import Binding
-from transferlens.memories.composites import Composites, Responses, Shortlist, Table
-from transferlens.memories.retention import Retention
-from transferlens.memories.retrained import Changes
-from transferlens.statistics import Interval
+from transferlens.memories.effect import interference
+from transferlens.memories.effect.composites import Composites, Responses, Shortlist, Table
+from transferlens.memories.kept import probes as probing
+from transferlens.memories.kept.binding import Binding
+from transferlens.memories.kept.retention import Retention
+from transferlens.memories.remedies import comparison, figure
+from transferlens.memories.retraining import left_out
+from transferlens.memories.retraining.retrained import Changes
 
 SOURCES, TARGETS, PER_CELL, MODELS, EXAMPLES = ["a", "b", "c", "d"], ["y", "z"], 12, 3, 200
 BOUND = np.array([0, 0, 1, 1])
@@ -68,19 +71,19 @@ def probes(after):
 
 def clean(rng, accuracy, used=()):
     correct = {m: rng.random((MODELS, EXAMPLES)) < accuracy for m in ("fine_tuned", "scratch")}
-    return remedies.Clean(correct, np.ones(EXAMPLES), list(used))
+    return comparison.Clean(correct, np.ones(EXAMPLES), list(used))
 
 
 def run(seed, drop, after=0.6, accuracy=0.8, used=()):
     rng = np.random.default_rng(seed)
-    return remedies.Run(composites(rng, drop), probes(after), clean(rng, accuracy, used))
+    return comparison.Run(composites(rng, drop), probes(after), clean(rng, accuracy, used))
 
 
 SIGNIFICANT = np.array([[0, 1], [0, 1], [0, 0], [0, 0]], bool)
 
 
 def compared(base, runs, bootstrap=400, seed=0):
-    found = remedies.compare(base, runs, SIGNIFICANT, bootstrap, seed)
+    found = comparison.compare(base, runs, SIGNIFICANT, bootstrap, seed)
     return found.set_index(["remedy", "measure", "pairs"])
 
 
@@ -126,7 +129,7 @@ def test_retraining_without_a_class_is_compared_by_its_accuracy():
     left_out = Changes(
         ["random", "distracting"], np.array([3, 1]), np.arange(EXAMPLES), None, {"correct": change}
     )
-    found = remedies.compare(base, {}, SIGNIFICANT, 100, 0, left_out)
+    found = comparison.compare(base, {}, SIGNIFICANT, 100, 0, left_out)
     assert found.remedy.tolist() == ["without b"]
     assert found.after.tolist() == [1.0]
     assert found.change[0] == pytest.approx(1 - before.mean())
@@ -178,9 +181,9 @@ def test_other_composites_are_refused():
 
 def test_without_composites_the_rest_is_compared(tmp_path):
     base, other = (without_composites(run(seed, [0] * 4)) for seed in (0, 1))
-    found = remedies.compare(base, {"other": other}, SIGNIFICANT, 100, 0)
+    found = comparison.compare(base, {"other": other}, SIGNIFICANT, 100, 0)
     assert set(found.measure) == {"accuracy, fine-tuned", "accuracy, scratch", "retention"}
-    remedy_figure.draw(tmp_path / "r.png", found)
+    figure.draw(tmp_path / "r.png", found)
     assert (tmp_path / "r.png").stat().st_size > 5000
 
 
@@ -188,12 +191,12 @@ def test_the_artefact_and_the_picture(found, tmp_path):
     written = found.reset_index()
     config = {"seed": 0, "bootstrap": 400}
     path = tmp_path / "memories" / "t" / "full" / "remedies.h5"
-    remedies.write_comparison(path, written, {"good": ["a"]}, "", config=config, inputs=[])
+    comparison.write_comparison(path, written, {"good": ["a"]}, "", config=config, inputs=[])
     read = open_results(tmp_path).memory_remedies("t", "full")
     assert read.measure.values.tolist() == written.measure.tolist()
     np.testing.assert_array_equal(read.change_low, written.change_low)
     assert read.attrs["classes"] == {"good": ["a"]}
-    remedy_figure.draw(tmp_path / "r.png", written)
+    figure.draw(tmp_path / "r.png", written)
     assert (tmp_path / "r.png").stat().st_size > 20_000
 
 
@@ -209,7 +212,7 @@ def test_pairs_are_significant_by_the_select_half(tmp_path):
         for name, values in (("effect", effect), ("q", q)):
             out.array(name, values, ["halves", "shortlist", "target classes"], "test")
     assert HALVES[0] == "select"
-    found = remedies.significant_pairs(path)
+    found = comparison.significant_pairs(path)
     assert np.argwhere(found).tolist() == [[0, 0], [2, 1]]
 
 

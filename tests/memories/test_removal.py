@@ -5,7 +5,7 @@ import scipy
 import torch
 from torch import nn
 
-from transferlens.memories import ablation, removal
+from transferlens.memories.effect import ablation, removal
 from transferlens.models.architectures import Network
 
 SIDE = 32

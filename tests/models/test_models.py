@@ -6,9 +6,9 @@ import torchvision
 from safetensors.torch import save_file
 
 from tests.conftest import ARCHITECTURE
-from transferlens import store
-from transferlens.config import ArchitectureSettings
-from transferlens.errors import ConfigError
+from transferlens.core import store
+from transferlens.core.config import ArchitectureSettings
+from transferlens.core.errors import ConfigError
 from transferlens.models import architectures, states
 
 

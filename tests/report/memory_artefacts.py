@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transferlens import store
+from transferlens.core import store
 
 SMALLEST_CELL = 20
 

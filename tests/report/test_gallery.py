@@ -14,7 +14,7 @@ from PIL import Image
 from tests.conftest import CLASSES, draw
 from tests.report import browser
 from tests.report.memory_artefacts import write_memories
-from transferlens.report import gallery, memories
+from transferlens.memories.gallery import html, numbers
 
 SOURCES = ["espresso", "hen", "hen of the woods", "tench", "cello", "watch", "<i>agaric</i>", "tortoise"]
 TARGETS = ["cat", "dog", "fox"]
@@ -32,7 +32,7 @@ def study(tmp_path_factory):
     images = np.stack([draw(CLASSES[i % 3], rng, SIDE, SIDE) for i in range(ROWS)])
     write_memories(folder, SOURCES, TARGETS, images, shortlist=6)
     (folder / "agreement.csv").write_text("measure,value,low,high,p\nspearman,0.412,0.2,0.6,0.01\n")
-    gallery.write_gallery(folder / "memories.html", folder, "Memories of <pets>", ["agreement"])
+    html.write_gallery(folder / "memories.html", folder, "Memories of <pets>", ["agreement"])
     return folder
 
 
@@ -222,7 +222,7 @@ def test_nothing_is_fetched_and_nothing_fails(page):
 def test_without_composites_the_page_says_why_and_shows_natural_images(driver, tmp_path):
     images = np.zeros((6, SIDE, SIDE, 3), np.uint8)
     write_memories(tmp_path, SOURCES, TARGETS, images, shortlist=0)
-    gallery.write_gallery(tmp_path / "memories.html", tmp_path, "Small", [])
+    html.write_gallery(tmp_path / "memories.html", tmp_path, "Small", [])
     page = Page(driver, tmp_path / "memories.html")
     assert "images are too small for composites" in page.element(".warning").text
     assert page.element("#matrix-frame").text == "No composites were made."
@@ -237,8 +237,8 @@ def test_blobs_hold_the_images_and_the_signed_maps(study):
         np.testing.assert_array_equal(
             np.asarray(Image.open(io.BytesIO(base64.b64decode(pixels)))), file["image"][7]
         )
-        found = np.frombuffer(base64.b64decode(maps), np.int8).reshape(len(gallery.ROLES), 7, 7)
-        for role, values in zip(gallery.ROLES, found, strict=True):
+        found = np.frombuffer(base64.b64decode(maps), np.int8).reshape(len(page.ROLES), 7, 7)
+        for role, values in zip(page.ROLES, found, strict=True):
             stored = file[f"maps/{role}/map"][7].astype(float)
             unit = max(abs(file[f"maps/{role}/{key}"][7]) for key in ("raw_max", "raw_min")) / 127
             np.testing.assert_allclose(values * unit, stored, atol=0.51 * unit + 0.01)
@@ -249,14 +249,14 @@ def test_blobs_hold_the_images_and_the_signed_maps(study):
 def test_headline_counts_what_is_significant_and_measures_the_strongest_pair_on_the_other_half(
     study, tmp_path
 ):
-    cards = {what: value for what, value, _ in memories.headline(study)}
+    cards = {what: value for what, value, _ in numbers.headline(study)}
     assert cards["pairs that distract"] == "1"
     assert cards["pairs of a source and a target class that are bound"] == "1"
     for name in ("probes.h5", "interference.h5"):
         shutil.copy(study / name, tmp_path)
     with h5py.File(tmp_path / "interference.h5", "r+") as file:
         file["effect"][1, 0, 0], file["low"][1, 0, 0] = 0.125, -0.5
-    what, value, interval = memories.headline(tmp_path)[-1]
+    what, value, interval = numbers.headline(tmp_path)[-1]
     assert what == "strongest pair of the select half: espresso on cat"
     assert value == "+0.12"
     assert interval.startswith("95 % -0.50 to")
@@ -264,16 +264,16 @@ def test_headline_counts_what_is_significant_and_measures_the_strongest_pair_on_
 
 def test_a_control_that_distracts_more_than_the_object_is_told(study, tmp_path):
     folder = shutil.copytree(study, tmp_path / "study")
-    assert not [line for line in memories.warnings(folder) if "negative" in line]
+    assert not [line for line in numbers.warnings(folder) if "negative" in line]
     with h5py.File(folder / "interference.h5", "r+") as file:
         file["q"][1, 0] = 0.01
         file["effect"][1, 0] = 0.2, -0.1, -0.1
         significant = (file["q"][1] < 0.05).sum()
-    (told,) = [line for line in memories.warnings(folder) if "negative" in line]
+    (told,) = [line for line in numbers.warnings(folder) if "negative" in line]
     assert told.startswith(f"Of {significant} pairs with q < 0.05, 2 have a negative interference")
 
 
 def test_csv_twins_are_read_with_intervals_beside_their_values(study):
-    headings, rows = memories.readable_table(study / "agreement.csv")
+    headings, rows = numbers.readable_table(study / "agreement.csv")
     assert headings == ["measure", "value", "p"]
     assert rows == [["spearman", "0.412 (0.2 to 0.6)", "0.01"]]

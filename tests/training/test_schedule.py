@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import TRAINING
-from transferlens.config import ResizeSettings
+from transferlens.core.config import ResizeSettings
 from transferlens.training import schedule
 
 

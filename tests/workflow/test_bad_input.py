@@ -8,8 +8,8 @@ import h5py
 import pytest
 
 from tests.workflow.conftest import copy_project, snakemake
-from transferlens import store
-from transferlens.errors import ArtefactError
+from transferlens.core import store
+from transferlens.core.errors import ArtefactError
 
 pytestmark = pytest.mark.workflow
 

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from transferlens import store
 from transferlens.analyses import pictures
+from transferlens.core import store
+from transferlens.core.statistics import Interval, mean_interval, q_values, t_interval, two_sided_p
 from transferlens.data.pipeline import Images
-from transferlens.statistics import Interval, mean_interval, q_values, t_interval, two_sided_p
 
 KIND = "failures"
 _SHOWN_CLASSES = 5

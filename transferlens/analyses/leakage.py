@@ -14,12 +14,12 @@ import pandas as pd
 import xarray as xr
 from PIL import Image
 
-from transferlens import store
 from transferlens.analyses import pictures
+from transferlens.core import store
+from transferlens.core.seeding import rng_for
+from transferlens.core.statistics import q_values, t_interval, two_sided_p
 from transferlens.data.index import Index
 from transferlens.data.pipeline import Images
-from transferlens.seeding import rng_for
-from transferlens.statistics import q_values, t_interval, two_sided_p
 
 KIND = "leakage"
 ENDS = ("helps most", "hurts most")

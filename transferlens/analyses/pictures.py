@@ -5,7 +5,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from transferlens import store
+from transferlens.core import store
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

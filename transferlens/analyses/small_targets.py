@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from transferlens import store
 from transferlens.analyses import pictures
-from transferlens.statistics import Interval, jackknife_interval, mean_interval
+from transferlens.core import store
+from transferlens.core.statistics import Interval, jackknife_interval, mean_interval
 
 KIND = "small targets"
 

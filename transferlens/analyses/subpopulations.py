@@ -13,12 +13,12 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from transferlens import store
 from transferlens.analyses import pictures
+from transferlens.core import store
+from transferlens.core.seeding import rng_for
+from transferlens.core.statistics import Interval
 from transferlens.data.index import HALVES, Index
 from transferlens.data.pipeline import Images
-from transferlens.seeding import rng_for
-from transferlens.statistics import Interval
 
 KIND = "subpopulations"
 ENDS = ("most helped", "most hurt")

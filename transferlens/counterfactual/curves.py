@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from transferlens import store
+from transferlens.core import store
+from transferlens.core.statistics import mean_interval, t_interval
 from transferlens.counterfactual.orders import Removals
 from transferlens.data.index import HALVES
-from transferlens.statistics import mean_interval, t_interval
 from transferlens.training import outputs as stored
 from transferlens.training import summary as summaries
 from transferlens.training.summary import Summary

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from transferlens import store, studies
-from transferlens.config import ArchitectureSettings
+from transferlens.core import store, studies
+from transferlens.core.config import ArchitectureSettings
 from transferlens.data.pipeline import Images
 from transferlens.training import engine, source
 

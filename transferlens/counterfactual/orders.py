@@ -5,9 +5,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from transferlens.errors import ConfigError, nearest
-from transferlens.seeding import rng_for
-from transferlens.studies import Rows, repeat_seed
+from transferlens.core.errors import ConfigError, nearest
+from transferlens.core.seeding import rng_for
+from transferlens.core.studies import Rows, repeat_seed
 
 # Random sets of units among which the one nearest in size is taken.
 _CANDIDATES = 1000

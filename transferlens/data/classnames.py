@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from transferlens.core.errors import DataError, nearest
 from transferlens.data.splits import ImageSet, Split
-from transferlens.errors import DataError, nearest
 
 _FOLDER = Path(__file__).with_name("classes")
 _WNID = re.compile(r"n\d{8}")

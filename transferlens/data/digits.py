@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from transferlens.core.errors import DataError, SetupError
 from transferlens.data.splits import ImageSet, Split, array_split, image_set, three_channels
-from transferlens.errors import DataError, SetupError
 
 DIGITS = [f"digit {d}" for d in range(10)]
 CLOTHES = [

@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from transferlens import store
-from transferlens.config import DatasetSettings
+from transferlens.core import store
+from transferlens.core.config import DatasetSettings
+from transferlens.core.errors import ArtefactError, DataError, SetupError
+from transferlens.core.seeding import seed_for
 from transferlens.data.index import Examples
 from transferlens.data.splits import Split
-from transferlens.errors import ArtefactError, DataError, SetupError
-from transferlens.seeding import seed_for
 
 MANIFEST_KIND = "beton manifest"
 _SYSTEM_PACKAGES = {

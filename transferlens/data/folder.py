@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from transferlens.core.errors import DataError
 from transferlens.data.splits import SUFFIXES, ImageSet, Split, file_split, image_set
-from transferlens.errors import DataError
 
 # Other names that publishers give to the two folders; the first that is there counts.
 TRAIN = ("train", "Training")

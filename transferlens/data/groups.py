@@ -4,9 +4,9 @@ import csv
 import re
 from pathlib import Path
 
+from transferlens.core.errors import ConfigError, nearest
 from transferlens.data import wordnet
 from transferlens.data.classnames import readable
-from transferlens.errors import ConfigError, nearest
 
 
 def read_groups(origin: str | Path, class_names: list[str]) -> list[str]:

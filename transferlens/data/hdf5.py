@@ -11,8 +11,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from transferlens.core.errors import DataError
 from transferlens.data.splits import ImageSet, Split, image_set, three_channels
-from transferlens.errors import DataError
 
 _SPLITS = {"train": ("train",), "val": ("val", "test")}
 _IMAGES, _LABELS = ("images", "data"), ("labels", "target", "targets")

@@ -4,8 +4,8 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from transferlens.core.errors import DataError
 from transferlens.data import archive
-from transferlens.errors import DataError
 
 TRAIN, VAL, DEVKIT = (
     "ILSVRC2012_img_train.tar",

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from transferlens import job, store
-from transferlens.config import DatasetSettings
+from transferlens.core import job, store
+from transferlens.core.config import DatasetSettings
+from transferlens.core.errors import DataError
+from transferlens.core.seeding import rng_for
 from transferlens.data.groups import require_groups
 from transferlens.data.splits import ImageSet, Split
-from transferlens.errors import DataError
-from transferlens.seeding import rng_for
 
 KIND = "dataset index"
 SPLITS = ("train", "val")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from transferlens.core.errors import DataError
 from transferlens.data.folder import images_in, subfolders
 from transferlens.data.splits import ImageSet, Split, file_split, image_set
-from transferlens.errors import DataError
 
 _EVERY = 5  # of classes without an official split, every fifth image is for evaluation
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from transferlens.config import InputSettings, TrainingSettings
+from transferlens.core.config import InputSettings, TrainingSettings
+from transferlens.core.seeding import seed_for
 from transferlens.data import augmentation, ffcv_files
 from transferlens.data.index import Examples
-from transferlens.seeding import seed_for
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from transferlens import store
+from transferlens.core import store
+from transferlens.core.errors import DataError
 from transferlens.data import (
     archive,
     classnames,
@@ -25,7 +26,6 @@ from transferlens.data import (
 )
 from transferlens.data.catalogue import CATALOGUE, Facts
 from transferlens.data.splits import ImageSet
-from transferlens.errors import DataError
 
 _READERS = {".csv": tables, ".h5": hdf5, ".hdf5": hdf5}
 _RECORD = ".unpacked-from.json"

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from transferlens.config import DatasetSettings
+from transferlens.core.config import DatasetSettings
+from transferlens.core.errors import DataError, nearest
 from transferlens.data import classnames, digits, places
 from transferlens.data.catalogue import CATALOGUE
 from transferlens.data.groups import read_groups
 from transferlens.data.splits import ImageSet
-from transferlens.errors import DataError, nearest
 
 ARCHIVE_LIMIT_GB = 500.0
 _BUILT_IN = {

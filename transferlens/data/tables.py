@@ -4,8 +4,8 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from transferlens.core.errors import DataError
 from transferlens.data.splits import ImageSet, file_split, image_set
-from transferlens.errors import DataError
 
 _COLUMNS = ("path", "label", "split")
 _SPLITS = ("train", "val")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from transferlens.core.errors import DataError
 from transferlens.data import archive
 from transferlens.data.catalogue import Facts
 from transferlens.data.splits import ImageSet, Split, array_split, file_split, image_set
-from transferlens.errors import DataError
 
 # Where torchvision's classes keep the paths and the labels of their images; some keep pixels instead.
 _PATHS = ("_image_files", "_images", "_samples")

@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from transferlens.errors import ConfigError, DataError
+from transferlens.core.errors import ConfigError, DataError
 
 _DATABASE = Path("/usr/share/wordnet/data.noun")
 _WNID = re.compile(r"n(\d{8})")

@@ -7,11 +7,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from transferlens import job, store
+from transferlens.core import job, store
+from transferlens.core.statistics import q_values, t_interval
 from transferlens.data.index import HALVES, Index
-from transferlens.influence import estimators, relations
-from transferlens.influence.estimators import Effects, Estimator
-from transferlens.statistics import q_values, t_interval
+from transferlens.estimation import estimators
+from transferlens.estimation.estimators import Effects, Estimator
+from transferlens.influence import relations
 from transferlens.training import outputs as stored
 from transferlens.training import summary as summaries
 from transferlens.training.summary import Summary

@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from transferlens.influence.estimators import sums_by_draw
-from transferlens.statistics import Interval, jackknife_interval
+from transferlens.core.statistics import Interval, jackknife_interval
+from transferlens.estimation.estimators import sums_by_draw
 
 RELATIONS = ("same", "related", "unrelated")
 

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from transferlens import job, store
-from transferlens.errors import ConfigError
-from transferlens.influence import estimators
+from transferlens.core import job, store
+from transferlens.core.errors import ConfigError
+from transferlens.core.seeding import rng_for
+from transferlens.core.statistics import Interval, jackknife_interval
+from transferlens.estimation import estimators
 from transferlens.influence.artefact import ModelMeans
-from transferlens.seeding import rng_for
-from transferlens.statistics import Interval, jackknife_interval
 from transferlens.training import outputs as stored
 from transferlens.training import summary as summaries
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from transferlens.core.errors import ConfigError, nearest
 from transferlens.data import wordnet
 from transferlens.data.classnames import readable
-from transferlens.errors import ConfigError, nearest
 
 COLUMNS = ("source_class", "target_class", "confirmed")
 _ANSWERS = {"yes": True, "no": False}

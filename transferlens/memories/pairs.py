@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from transferlens import store, studies
-from transferlens.config import ArchitectureSettings
-from transferlens.errors import ConfigError
+from transferlens.core import store, studies
+from transferlens.core.config import ArchitectureSettings
+from transferlens.core.errors import ConfigError
 from transferlens.models.architectures import Network
 from transferlens.training import source as sources
 from transferlens.training import transfer

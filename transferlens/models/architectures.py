@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from transferlens.config import ArchitectureSettings
+from transferlens.core.config import ArchitectureSettings
 from transferlens.models import efficientnet
 
 

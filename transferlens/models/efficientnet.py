@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from transferlens.errors import SetupError
+from transferlens.core.errors import SetupError
 
 WEIGHTS = "efficientnet-lite0"
 FEATURES = 1280

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from transferlens import store
-from transferlens.config import ArchitectureSettings
-from transferlens.errors import ConfigError, nearest
+from transferlens.core import store
+from transferlens.core.config import ArchitectureSettings
+from transferlens.core.errors import ConfigError, nearest
 from transferlens.models import architectures, efficientnet
 
 

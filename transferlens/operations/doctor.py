@@ -20,14 +20,19 @@ from pathlib import Path
 from textwrap import shorten
 from xml.etree import ElementTree
 
-from transferlens import job, store, studies
 from transferlens.analyses import failures, leakage, small_targets, subpopulations
+from transferlens.core import job, store, studies
+from transferlens.core.errors import ArtefactError
 from transferlens.counterfactual import curves, label_mapping
 from transferlens.data import ffcv_files, index
-from transferlens.errors import ArtefactError
-from transferlens.explain import faithfulness_report, hurt_examples
-from transferlens.influence import artefact, maps, scores
-from transferlens.memories import agreement, composites, interference, panels, probes, ranking, remedies
+from transferlens.heatmaps import faithfulness_report, hurt_examples
+from transferlens.influence import artefact, scores
+from transferlens.influence_maps import estimates
+from transferlens.memories.agreement import measures
+from transferlens.memories.effect import composites, interference
+from transferlens.memories.images import panels, ranking
+from transferlens.memories.kept import probes
+from transferlens.memories.remedies import comparison
 from transferlens.training import outputs, source, summary
 
 # Folders with messages and timings, which are no artefacts.
@@ -54,9 +59,9 @@ _KINDS = {
     "memories/*/*/ranking.h5": ranking.KIND,
     "memories/*/*/panels.h5": panels.KIND,
     "faithfulness/*/*.h5": faithfulness_report.KIND,
-    "influence_maps/*/*.h5": maps.KIND,
-    "memories/*/*/agreement.h5": agreement.KIND,
-    "memories/*/*/remedies.h5": remedies.KIND,
+    "influence_maps/*/*.h5": estimates.KIND,
+    "memories/*/*/agreement.h5": measures.KIND,
+    "memories/*/*/remedies.h5": comparison.KIND,
     "analyses/subpopulations/*/*.h5": subpopulations.KIND,
     "analyses/failures/*/*.h5": failures.KIND,
     "analyses/leakage/*/*.h5": leakage.KIND,

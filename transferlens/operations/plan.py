@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from transferlens import store, studies
-from transferlens.config import ArchitectureSettings, DatasetSettings
+from transferlens.core import store, studies
+from transferlens.core.config import ArchitectureSettings, DatasetSettings
+from transferlens.core.errors import TransferlensError
+from transferlens.core.studies import Rows
 from transferlens.data import ffcv_files, index, sources
 from transferlens.data.catalogue import CATALOGUE, limited
-from transferlens.errors import TransferlensError
-from transferlens.models import architectures, evidence, states
-from transferlens.studies import Rows
+from transferlens.maps import evidence
+from transferlens.models import architectures, states
 from transferlens.training import outputs, source, summary, transfer
 
 # Pictures, tables and page of one target and recipe, as measured on configs/smoke.yaml: mostly pictures, the

@@ -11,15 +11,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from transferlens import store
-from transferlens.config import (
-    ArchitectureSettings,
-    InputSettings,
-    RecipeSettings,
-    TrainingSettings,
-)
+from transferlens.core import store
+from transferlens.core.config import ArchitectureSettings, InputSettings, RecipeSettings, TrainingSettings
+from transferlens.core.errors import ArtefactError
 from transferlens.data.pipeline import ResidentImages
-from transferlens.errors import ArtefactError
 from transferlens.models import architectures
 from transferlens.operations.plan import Data, transfers_of
 from transferlens.training import device as devices

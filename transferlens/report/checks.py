@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from transferlens.statistics import Interval, mean_interval
+from transferlens.core.statistics import Interval, mean_interval
 
 _STATEMENTS = {
     "same - related": "a source class helps the same target class more than related target classes",

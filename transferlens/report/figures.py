@@ -6,8 +6,8 @@ import matplotlib
 import numpy as np
 import xarray as xr
 
-from transferlens import store
-from transferlens.statistics import mean_interval
+from transferlens.core import store
+from transferlens.core.statistics import mean_interval
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

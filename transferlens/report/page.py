@@ -10,13 +10,14 @@ import pandas as pd
 import xarray as xr
 from jinja2.utils import markupsafe
 
-from transferlens import store
-from transferlens.report import checks, memories, tables
+from transferlens.core import store
+from transferlens.core.statistics import Interval, mean_interval
+from transferlens.memories.gallery import numbers
+from transferlens.pictures import templates
+from transferlens.report import checks, tables
 from transferlens.report.checks import Check
 from transferlens.report.figures import MATRIX_CLASSES
-from transferlens.report.templates import template
 from transferlens.results import Results
-from transferlens.statistics import Interval, mean_interval
 from transferlens.training import outputs
 from transferlens.training import source as sources
 
@@ -103,7 +104,7 @@ def write_page(
         for t, r in adaptations
     ]
     provenance = _provenance(results, *adaptations[0])
-    html = template("page.html.jinja").render(
+    html = templates.template("report/page.html.jinja").render(
         title=title,
         source=source,
         sections=sections,
@@ -112,7 +113,7 @@ def write_page(
         studies=_study_rows(results, adaptations, studies),
         warnings=_warnings(results, sections, dataset_names, adaptations),
         provenance=provenance,
-        style=(Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
+        style=templates.text("pictures/page.css"),
     )
     with store.replace_file(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
@@ -177,8 +178,8 @@ def _memory_section(results: Results, target: str, recipe: str, tables: list[str
     return MemorySection(
         target,
         recipe,
-        memories.headline(study),
-        memories.warnings(study),
+        numbers.headline(study),
+        numbers.warnings(study),
         {name: _inline_png(study / f"{name}.png") for name in ("interference", "figure", *tables)},
         f"{target}/{recipe}/memories.html",
     )

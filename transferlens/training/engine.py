@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from transferlens.config import TrainingSettings
+from transferlens.core.config import TrainingSettings
 from transferlens.data.pipeline import Images
 from transferlens.training import device as devices
-from transferlens.training import memory, schedule
+from transferlens.training import fitting, schedule
 
 
 class Beside(Protocol):
@@ -22,7 +22,7 @@ class Beside(Protocol):
         """Images [M, 3, H, W] that join the batch [N, 3, H, W]; called once a step."""
 
     def loss(
-        self, logits: torch.Tensor, beside: torch.Tensor, labels: torch.Tensor, own: memory.Loss
+        self, logits: torch.Tensor, beside: torch.Tensor, labels: torch.Tensor, own: fitting.Loss
     ) -> torch.Tensor:
         """What is added to the batch's loss `own`, by its logits [N, C], its labels, and those beside it."""
 
@@ -72,7 +72,7 @@ def train(
         first, rest = logits[: len(labels)], logits[len(labels) :]
         return own(first, labels) + beside.loss(first, rest, labels, own)
 
-    step = memory.Step(
+    step = fitting.Step(
         network,
         both if beside else own,
         lambda labels: len(labels) if weights is None else weights[labels].sum(),
@@ -136,6 +136,6 @@ def evaluate(
     """`function` of every image in order, in float32: [images, ...] on the device."""
     found, size = [], batch_size
     for batch in images.evaluation_batches(batch_size):
-        values, size = memory.in_parts(function, batch, size)
+        values, size = fitting.in_parts(function, batch, size)
         found.append(values.float())
     return torch.cat(found)

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from transferlens import job
-from transferlens.config import ArchitectureSettings, RecipeSettings, TrainingSettings
+from transferlens.core import job
+from transferlens.core.config import ArchitectureSettings, RecipeSettings, TrainingSettings
+from transferlens.core.errors import ConfigError
+from transferlens.core.seeding import seed_for
+from transferlens.core.studies import Rows
 from transferlens.data.pipeline import Images
-from transferlens.errors import ConfigError
 from transferlens.models import architectures, efficientnet, states
 from transferlens.models.architectures import Network
-from transferlens.seeding import seed_for
-from transferlens.studies import Rows
 from transferlens.training import source, transfer
 
 

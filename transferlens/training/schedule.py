@@ -1,6 +1,6 @@
 """Learning rate and image size over a training run."""
 
-from transferlens.config import ResizeSettings, TrainingSettings
+from transferlens.core.config import ResizeSettings, TrainingSettings
 
 
 def learning_rate(training: TrainingSettings, step: int, steps_per_epoch: int) -> float:

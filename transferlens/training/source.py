@@ -7,15 +7,15 @@ import h5py
 import numpy as np
 import torch
 
-from transferlens import job, store, studies
-from transferlens.config import ArchitectureSettings, TrainingSettings
+from transferlens.core import job, store, studies
+from transferlens.core.config import ArchitectureSettings, TrainingSettings
+from transferlens.core.seeding import seed_for
+from transferlens.core.studies import Rows
 from transferlens.data.pipeline import Images
 from transferlens.models import architectures, states
 from transferlens.models.architectures import Network
-from transferlens.seeding import seed_for
-from transferlens.studies import Rows
 from transferlens.training import device as devices
-from transferlens.training import engine, memory
+from transferlens.training import engine, fitting
 
 KIND = "source models"
 RECORD_KIND = "training records"
@@ -49,7 +49,7 @@ def train_shard(
     if step_matched:
         steps = engine.steps_per_epoch(len(labels), training)
     with (
-        memory.named(train.device, training.batch_size, train.settings.resolution),
+        fitting.named(train.device, training.batch_size, train.settings.resolution),
         reserve(path, rows, class_names, architecture, training.epochs, config, inputs, train.device) as out,
     ):
         for i in job.progress(range(len(rows)), f"train {path.stem}", "models"):

@@ -6,9 +6,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from transferlens import job, store, studies
-from transferlens.errors import ArtefactError
-from transferlens.studies import Rows
+from transferlens.core import job, store, studies
+from transferlens.core.errors import ArtefactError
+from transferlens.core.studies import Rows
 from transferlens.training import outputs
 
 KIND = "summary"

@@ -8,18 +8,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from transferlens import job, store, studies
-from transferlens.config import ArchitectureSettings, RecipeSettings, TrainingSettings
+from transferlens.core import job, store, studies
+from transferlens.core.config import ArchitectureSettings, RecipeSettings, TrainingSettings
+from transferlens.core.seeding import seed_for
 from transferlens.data.index import HALVES, Index
 from transferlens.data.pipeline import Images, shuffled_batches
 from transferlens.models import states
 from transferlens.models.architectures import Network
-from transferlens.seeding import seed_for
 from transferlens.training import device as devices
-from transferlens.training import engine, memory, outputs, remedies
-from transferlens.training import probe as probes
+from transferlens.training import engine, fitting, outputs
+from transferlens.training import kept_maps as probes
 from transferlens.training import source as sources
-from transferlens.training.probe import Probe
+from transferlens.training.kept_maps import Probe
+from transferlens.training.recipes import remedies
 
 
 def transfer_shard(
@@ -47,7 +48,7 @@ def transfer_shard(
         material: what the recipe's remedy is made of, if it has one.
     """
     with (
-        memory.named(train.device, recipe.training.batch_size, train.settings.resolution),
+        fitting.named(train.device, recipe.training.batch_size, train.settings.resolution),
         store.open(source_path, sources.KIND) as source,
         store.create(
             path, outputs.KIND, config=config, inputs=inputs, device=devices.name(train.device)

@@ -253,7 +253,7 @@ def masks_input(wildcards):
     if study.memories_of:
         folder = "results/memories/{}/{}".format(*study.memories_of)
         files |= {name: f"{folder}/{name}.h5" for name in ("interference", "probes")}
-        files["choice"] = code("draw_masks.py", "memories/left_out.py")[1:]
+        files["choice"] = code("draw_masks.py", "memories/retraining/left_out.py")[1:]
     if study.ranked_by:
         files["influence"] = "results/influence/{}/{}.h5".format(*study.ranked_by)
         if "label_mapping" in study.masks["orders"]:
@@ -344,7 +344,7 @@ def keeps_maps(wildcards):
 def probe_code(wildcards):
     """What decides the maps, for those transfers that keep some."""
     return (
-        {"probe": code("transfer.py", "models/evidence.py", "training/probe.py")[1:]}
+        {"probe": code("transfer.py", "maps/evidence.py", "training/kept_maps.py")[1:]}
         if keeps_maps(wildcards)
         else {}
     )

@@ -15,15 +15,16 @@ sys.path.insert(0, str(REPOSITORY))
 
 from snakemake.common.configfile import load_configfile
 from snakemake.utils import update_config
-from transferlens import cluster, store, studies
-from transferlens import config as configuration
+from transferlens.core import store, studies
+from transferlens.operations import cluster
+from transferlens.core import config as configuration
 from transferlens.counterfactual.orders import Removals, check_removals
 from transferlens.data import catalogue, sources, wordnet
 from transferlens.data.classnames import readable
 from transferlens.data.groups import require_groups, wordnet_level
-from transferlens.errors import TransferlensError
-from transferlens.influence import designs, estimators
-from transferlens.memories.left_out import check_count
+from transferlens.core.errors import TransferlensError
+from transferlens.estimation import designs, estimators
+from transferlens.memories.retraining.left_out import check_count
 
 # Each job of a cluster starts Snakemake anew: what was checked when it was planned is not checked again.
 PLANNING = workflow.is_main_process
@@ -128,7 +129,7 @@ def check_maps(config):
     methods = list(dict.fromkeys([given["method"], *compared]))
     if given["layer"] is None and not {"LeGrad", "RefineCAM"} & set(methods):
         return
-    from transferlens.explain import class_maps
+    from transferlens.maps import class_maps
 
     architecture = configuration.ArchitectureSettings.of(config["architecture"])
     class_maps.check(architecture, config["input"]["resolution"], methods, given["layer"])
@@ -139,7 +140,7 @@ def check_overlap(config):
     given = (config["memories"] or {"overlap": "none"})["overlap"]
     if given in ("names", "none"):
         return
-    from transferlens.memories import overlap  # imports pandas, which other plans can spare
+    from transferlens.memories import overlap
 
     for target in config["targets"]:
         names = [described(config, name)[0] for name in (config["source"], target)]

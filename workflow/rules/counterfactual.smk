@@ -2,7 +2,7 @@
 
 EVALUATION = code(
     "evaluate_counterfactual.py",
-    "statistics.py",
+    "core/statistics.py",
     "counterfactual/curves.py",
     "counterfactual/orders.py",
     "training/outputs.py",

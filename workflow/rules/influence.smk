@@ -2,9 +2,9 @@
 
 ESTIMATION = code(
     "estimate_influence.py",
-    "statistics.py",
+    "core/statistics.py",
     "influence/artefact.py",
-    "influence/estimators.py",
+    "estimation/estimators.py",
     "influence/relations.py",
     "training/outputs.py",
 )
@@ -59,9 +59,9 @@ rule score:
         script=code("score_influence.py"),
         code=code(
             "score_influence.py",
-            "statistics.py",
+            "core/statistics.py",
             "influence/artefact.py",
-            "influence/estimators.py",
+            "estimation/estimators.py",
             "influence/scores.py",
             "training/outputs.py",
         ),

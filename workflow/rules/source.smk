@@ -13,7 +13,7 @@ rule train_source:
             "models/architectures.py",
             "models/efficientnet.py",
             "training/engine.py",
-            "training/memory.py",
+            "training/fitting.py",
             "training/schedule.py",
             "training/source.py",
         ),

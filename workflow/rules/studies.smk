@@ -7,11 +7,11 @@ rule draw_masks:
         script=code("draw_masks.py"),
         code=code(
             "draw_masks.py",
-            "studies.py",
-            "seeding.py",
+            "core/studies.py",
+            "core/seeding.py",
             "data/units.py",
-            "influence/designs.py",
-            "influence/hadamard.py",
+            "estimation/designs.py",
+            "estimation/hadamard.py",
             "counterfactual/orders.py",
         ),
     output:

@@ -1,0 +1,150 @@
+"""A folder of images and checkpoints become the figure; what is wrong with either is one line."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+
+from tests.conftest import draw
+from transferlens.core.config import ArchitectureSettings
+from transferlens.core.errors import ConfigError, DataError, TransferlensError
+from transferlens.heatmaps import own_images
+from transferlens.models import architectures
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "explain_images.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("explain_images", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A folder as people have it: formats, modes and sizes mixed, something that is no image, a folder."""
+    root, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    picture = Image.fromarray(draw("waves", rng, 80, 120))
+    picture.save(root / "b.png")
+    picture.convert("L").save(root / "a.gif")
+    picture.convert("CMYK").resize((300, 90)).save(root / "d.jpg")
+    picture.convert("RGBA").save(root / "c.webp")
+    (root / "notes.txt").write_text("no image")
+    (root / "broken.png").write_bytes((root / "b.png").read_bytes()[:200])
+    (root / "more").mkdir()
+    return root
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """A folder with a fine-tuned, a scratch and a source model of resnet18, as torchvision names them."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    for seed, (name, classes) in enumerate({"tuned": 2, "scratch": 2, "source": 5}.items()):
+        torch.manual_seed(seed)
+        state = torchvision.models.resnet18(num_classes=classes).state_dict()
+        torch.save({"model_state_dict": state}, root / f"{name}.pt")
+    (root / "names.txt").write_text("cat\ndog\n\n")
+    return root
+
+
+def arguments(photos, checkpoints, out, **changed):
+    given = {
+        "images": photos,
+        "checkpoint": checkpoints / "tuned.pt",
+        "architecture": "resnet18",
+        "classes": checkpoints / "names.txt",
+        "out": out,
+        "resolution": 64,
+        **changed,
+    }
+    return [text for key, value in given.items() for text in (f"--{key.replace('_', '-')}", str(value))]
+
+
+def test_one_command_draws_the_figure(script, photos, checkpoints, tmp_path, capsys, caplog):
+    models = {
+        "source": checkpoints / "source.pt",
+        "source_classes": 5,
+        "baseline": checkpoints / "scratch.pt",
+    }
+    given = arguments(photos, checkpoints, tmp_path / "f.png", colormap="jet", **models)
+    script.main(script.options().parse_args(given))
+    assert "notes.txt: left out" in caplog.text
+    assert "broken.png: left out" in caplog.text
+    assert capsys.readouterr().out.strip() == f"4 images drawn in {tmp_path / 'f.png'}"
+    with Image.open(tmp_path / "f.png") as figure:
+        assert figure.width > 2 * figure.height  # two images, each with three maps, in a row
+
+
+def test_images_are_read_in_order_whatever_they_are(photos):
+    names, pixels = own_images.read_folder(photos, 32, 0.875)
+    assert names == ["a.gif", "b.png", "c.webp", "d.jpg"]
+    assert pixels.shape == (4, 32, 32, 3)
+    assert pixels.dtype == np.uint8
+    np.testing.assert_allclose(pixels[1].astype(int), pixels[2].astype(int), atol=60)  # webp loses some
+
+
+def test_the_crop_is_central_and_upright():
+    """Of 40 x 80 pixels the middle 20 x 20 remain at ratio 0.5; the camera's rotation is undone."""
+    image = np.zeros((40, 80, 3), np.uint8)
+    image[10:30, 30:50] = 200
+    np.testing.assert_array_equal(own_images.central_square(image, 20, 0.5), np.full((20, 20, 3), 200))
+    half = Image.fromarray(np.vstack([np.full((8, 16, 3), 255), np.zeros((8, 16, 3))]).astype(np.uint8))
+    half.getexif()[0x0112] = 3  # upside down
+    assert own_images.central_square(half, 16, 1.0)[0].max() == 0
+
+
+def test_a_column_names_what_the_model_finds_most_probable(checkpoints):
+    network = own_images.load_model(str(checkpoints / "tuned.pt"), "w", "resnet18", ["cat", "dog"])
+    images = torch.randn(3, 3, 64, 64)
+    column = own_images.see("fine-tuned", network, ["cat", "dog"], images, "CAM")
+    with torch.no_grad():
+        logits = network(images)
+    assert column.classes == [["cat", "dog"][i] for i in logits.argmax(1)]
+    np.testing.assert_allclose(column.maps.probabilities, logits.softmax(1).max(1).values, atol=1e-5)
+    bias = network.head.bias.detach()[logits.argmax(1)].numpy()
+    np.testing.assert_allclose(column.maps.maps.mean((1, 2)) + bias, logits.max(1).values, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind", "message"),
+    [
+        ({"images": "no/such/place"}, DataError, "no/such/place: no such folder"),
+        ({"checkpoint": "none.pth"}, ConfigError, "--checkpoint: no file 'none.pth'"),
+        ({"checkpoint": "resnet18.ckpt"}, ConfigError, "'resnet18.ckpt' is no torchvision weight name"),
+        ({"architecture": "resnet19"}, ConfigError, r"no architecture 'resnet19' \(did you mean 'resnet18'"),
+        ({"architecture": "resnet34"}, ConfigError, r"tuned.pt: tensor .*is it a checkpoint of resnet34\?"),
+        ({"architecture": "googlenet"}, ConfigError, r"tuned.pt: .*is it a checkpoint of googlenet\?"),
+        ({"classes": 3}, ConfigError, "tuned.pt: its head has 2 classes, but 3 are named"),
+        ({"classes": "none.txt"}, DataError, "classes 'none.txt': neither a number nor a readable text"),
+        ({"layer": "layer5"}, ConfigError, r"no layer 'layer5' \(did you mean 'layer"),
+        ({"method": "LayerCan"}, ConfigError, r"'LayerCan' \(did you mean 'LayerCAM'"),
+    ],
+)
+def test_bad_input_is_one_line(script, photos, checkpoints, tmp_path, changed, kind, message):
+    given = arguments(photos, checkpoints, tmp_path / "f.png", **changed)
+    with pytest.raises(kind, match=message) as caught:
+        script.main(script.options().parse_args(given))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "f.png").exists()
+
+
+def test_a_folder_without_images_and_one_with_too_many(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match="holds no readable image"):
+        own_images.read_folder(tmp_path, 32, 0.875)
+    for i in range(3):
+        Image.new("RGB", (20, 20)).save(tmp_path / f"{i}.png")
+    monkeypatch.setattr(own_images, "MOST_IMAGES", 2)
+    with pytest.raises(TransferlensError, match="more than 2 images"):
+        own_images.read_folder(tmp_path, 32, 0.875)
+
+
+def test_every_registered_architecture_is_named():
+    for name in architectures.NAMES:
+        with torch.device("meta"):
+            architectures.build(ArchitectureSettings(name, 8), 2)

@@ -1,0 +1,157 @@
+"""Influence maps: exact where the truth is known, calibrated where there is none, drawn where they lie."""
+
+import h5py
+import numpy as np
+import pytest
+from scipy import stats
+
+from transferlens.core import store, studies
+from transferlens.core.studies import Rows
+from transferlens.estimation import designs, estimators
+from transferlens.influence import artefact
+from transferlens.influence_maps import estimates, picture
+from transferlens.training import outputs, summary
+
+MODELS, UNITS, SIDE = 64, 6, (3, 4)
+LABELS = np.array([0, 0, 0, 2, 2])  # of three classes, one without probe examples
+EXAMPLES = np.array([1, 2, 5, 3, 6])
+
+
+def planted(seed=0, noise=0.0):
+    """Masks, maps and biases to which every unit adds its own fixed amount, in every cell another."""
+    rng = np.random.default_rng(seed)
+    masks = designs.draw_masks("hadamard", UNITS, 0.5, seed, range(MODELS))
+    effects = rng.normal(size=(len(LABELS), UNITS, *SIDE))
+    of_bias = rng.normal(size=(UNITS, 3))
+    found = 5 + np.einsum("mu,euhw->mehw", masks, effects) + noise * rng.normal(size=(MODELS, 5, *SIDE))
+    return masks, found, masks @ of_bias - 3, effects, of_bias
+
+
+def write(folder, masks, found, bias):
+    """The files that influence maps are made of, in two shards; and the influence maps."""
+    table = Rows(masks, np.arange(MODELS), np.arange(MODELS), ["r"] * MODELS, list("abcdef"), [""] * UNITS)
+    labels = np.array([1, 0, 0, 2, 1, 0, 2])
+    with store.create(folder / "s.h5", summary.KIND, config={}) as out:
+        studies.write_row_table(out, table)
+        out.strings("target_class_names", ["x", "y", "z"], ["target classes"], "")
+        out.strings("example_ids", [f"e{i}" for i in range(7)], ["examples"], "")
+        for name, values in (("example_labels", labels), ("example_halves", np.ones(7))):
+            out.array(name, values, ["examples"], "")
+        for name in ("accuracy", "class_accuracy", "source_accuracy"):
+            out.array(name, np.zeros(1), ["models"], "")
+    by_class = np.random.default_rng(1).normal(size=(2, 3, UNITS))
+    with store.create(folder / "i.h5", artefact.KIND, config={}) as out:
+        out.array("margin/class/effect", by_class, ["halves", "classes", "units"], "")
+    logits = found.mean((2, 3)) + bias[:, LABELS]
+    shards = [folder / "0.h5", folder / "1.h5"]
+    for path, rows in zip(shards, (slice(0, 24), slice(24, MODELS)), strict=True):
+        with store.create(path, outputs.KIND, config={}) as out:
+            out.array("probe/examples", EXAMPLES, ["examples"], "")
+            out.array("probe/maps", found[rows].astype(np.float32), ["m", "e", "h", "w"], "")
+            out.array("probe/logit", logits[rows].astype(np.float32), ["m", "e"], "")
+            out.array("head/bias", bias[rows].astype(np.float32), ["m", "k"], "")
+    images = np.random.default_rng(2).integers(0, 255, (5, 12, 16, 3)).astype(np.uint8)
+    arguments = (folder / "s.h5", folder / "i.h5", images, "least_squares", "margin")
+    estimates.write_influence_maps(folder / "m.h5", shards, *arguments, config={}, inputs=shards)
+    return h5py.File(folder / "m.h5"), by_class
+
+
+def test_planted_effects_come_back_in_their_cells_and_add_up(tmp_path):
+    masks, values, bias, effects, of_bias = planted()
+    found, by_class = write(tmp_path, masks, values, bias)
+    np.testing.assert_allclose(found["map/effect"], effects, atol=1e-4)
+    with_bias = effects + of_bias.T[LABELS][..., None, None]
+    np.testing.assert_allclose(found["logit_map/effect"], with_bias, atol=1e-4)
+    np.testing.assert_allclose(found["logit/effect"], with_bias.mean((2, 3)), atol=1e-4)
+    of_classes = np.stack([with_bias[:3].mean(0), with_bias[3:].mean(0)])
+    np.testing.assert_allclose(found["class/logit_map/effect"], of_classes, atol=1e-4)
+    np.testing.assert_allclose(found["class/logit/effect"], of_classes.mean((2, 3)), atol=1e-4)
+    np.testing.assert_allclose(found["class/bias/effect"], of_bias.T[[0, 2]], atol=1e-4)
+    np.testing.assert_array_equal(found["chosen/helpful"], by_class[0, [0, 2]].argmax(1))
+    np.testing.assert_array_equal(found["chosen/harmful"], by_class[0, [0, 2]].argmin(1))
+
+
+@pytest.mark.parametrize("name", ["least_squares", "ridge", "difference_of_means"])
+@pytest.mark.parametrize("design", ["hadamard", "bernoulli"])
+def test_maps_add_up_under_every_linear_estimator(name, design):
+    rng = np.random.default_rng(4)
+    masks = designs.draw_masks(design, UNITS, 0.5, 0, range(MODELS))
+    values, bias = rng.normal(size=(MODELS, 5, *SIDE)), rng.normal(size=(MODELS, 5))
+    logits = values.mean((2, 3)) + bias
+    fitted = estimators.make(name, masks, logits)
+    cells = estimates.cell_effects(fitted, values).effect.reshape(5, -1, UNITS)
+    parts = cells.mean(1) + fitted.effects(bias).effect
+    np.testing.assert_allclose(parts, fitted.effects(logits).effect, atol=1e-5)
+
+
+def test_work_in_blocks_changes_nothing(tmp_path, monkeypatch):
+    masks, values, bias, *_ = planted(noise=3.0)
+    parts = {}
+    for size in (1 << 20, 1):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        monkeypatch.setattr(estimates, "_BLOCK_BYTES", size)
+        file, _ = write(folder, masks, values, bias)
+        names = ("map/se", "logit_map/q", "class/logit_map/q", "permuted_share")
+        parts[size] = {name: file[name][:] for name in names}
+    for name, whole in parts[1 << 20].items():
+        np.testing.assert_allclose(parts[1][name], whole, rtol=1e-5, err_msg=name)
+    assert list(estimates._blocks(LABELS, 4)) == [slice(0, 3), slice(3, 5)]
+    assert list(estimates._blocks(LABELS, 5)) == [slice(0, 5)]
+
+
+def test_q_values_are_over_the_source_classes_and_cells_of_an_example(tmp_path):
+    masks, values, bias, *_ = planted(noise=3.0)
+    file, _ = write(tmp_path, masks, values, bias)
+    effect, se, q = (file[f"logit_map/{key}"][1].astype(float) for key in ("effect", "se", "q"))
+    p = 2 * stats.t.sf(np.abs(effect / se), MODELS // 2 - UNITS)
+    np.testing.assert_allclose(q, stats.false_discovery_control(p.ravel()).reshape(q.shape), rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "design"), [("least_squares", "hadamard"), ("difference_of_means", "bernoulli")]
+)
+def test_cells_without_an_effect_have_uniform_p_values(name, design):
+    """Masks that have nothing to do with maps whose cells are correlated and unequally noisy."""
+    masks = designs.draw_masks(design, 8, 0.5, 1, range(256))
+    rng = np.random.default_rng(0)
+    p = []
+    for _ in range(300):
+        shared = rng.normal(size=(256, 1, 1, 1))
+        values = (shared + rng.normal(size=(256, 1, *SIDE))) * np.linspace(0.1, 10, 12).reshape(SIDE)
+        values[:, 0] += rng.normal(size=(256, 1, 1)) * 4  # a bias in every cell
+        found = estimates.cell_effects(estimators.make(name, masks, values[:, 0, 0]), values).p()
+        p.append(found[rng.integers(12), rng.integers(8)])  # one cell of each: they are not independent
+    assert stats.kstest(p, "uniform").pvalue > 0.01
+
+
+def test_permuted_masks_find_nothing_where_the_right_ones_do(tmp_path):
+    masks, values, bias, *_ = planted(noise=1.0)
+    file, _ = write(tmp_path, masks, values, bias)
+    assert file.attrs["share"] > 0.5
+    assert abs(file["permuted_share"][:].mean() - 0.05) < 0.02
+
+
+def test_permutations_keep_pairs():
+    masks = designs.draw_masks("complementary", UNITS, 0.5, 0, range(MODELS))
+    orders = estimates.permutations(masks, 3)
+    assert len({tuple(order) for order in orders}) == 3
+    for order in orders:
+        np.testing.assert_array_equal(np.sort(order), np.arange(MODELS))
+        np.testing.assert_array_equal(order[0::2] + 1, order[1::2])
+    (single,) = estimates.permutations(designs.draw_masks("bernoulli", UNITS, 0.5, 0, range(MODELS)), 1)
+    np.testing.assert_array_equal(np.sort(single), np.arange(MODELS))
+    assert (np.diff(single)[0::2] != 1).any()
+
+
+def test_the_picture_outlines_cells_and_is_drawn(tmp_path):
+    chosen = np.zeros((3, 4), bool)
+    chosen[0, 1:3] = True  # two cells at the upper border: six edges around them
+    lines = picture.outline(chosen)
+    assert len(lines) == 6
+    assert lines.min(axis=(0, 1)).tolist() == [1, 0]
+    assert lines.max(axis=(0, 1)).tolist() == [3, 1]
+    masks, values, bias, *_ = planted(noise=1.0)
+    write(tmp_path, masks, values, bias)
+    picture.draw(tmp_path / "m.h5", tmp_path / "m.png", 2)
+    assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,106 @@
+"""What every job does around its work: arguments, logging, progress, and errors as one line."""
+
+import argparse
+import json
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from transferlens.core import store
+from transferlens.core.errors import TransferlensError
+
+log = logging.getLogger("transferlens")
+_SECONDS_BETWEEN_LINES = 10
+T = TypeVar("T")
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The arguments every script takes; scripts add their inputs and outputs."""
+    arguments = argparse.ArgumentParser(description=description)
+    arguments.add_argument(
+        "--settings",
+        type=json.loads,
+        required=True,
+        metavar="JSON",
+        help="exactly the settings that decide the result",
+    )
+    arguments.add_argument("--log", type=Path, help="also write messages to this file")
+    return arguments
+
+
+def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
+    """Run a script's `main`; a foreseeable error ends it with one line and exit status 1."""
+    parsed = arguments.parse_args()
+    _set_up_logging(parsed.log)
+    # A scheduler ends jobs with SIGTERM: as an exception, it lets temporary files be removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    log.info("command: %s", " ".join(sys.argv))
+    started = time.monotonic()
+    try:
+        main(parsed)
+        store.date_back(_files(parsed))
+    except TransferlensError as error:
+        log.error("error: %s", error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception:
+        log.exception("unexpected error (please report it)")
+        sys.exit(1)
+    log.info("done in %.1f s", time.monotonic() - started)
+
+
+def _files(arguments: argparse.Namespace) -> Iterator[Path]:
+    """The files among a script's arguments."""
+    for value in vars(arguments).values():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, Path) and item.is_file():
+                yield item
+
+
+def _set_up_logging(log_file: Path | None) -> None:
+    """Everything to the log file; to the terminal only warnings, or everything when there is no file."""
+    logging.raiseExceptions = False  # a full disk must not print a traceback for every message
+    log.setLevel(logging.INFO)
+    terminal = logging.StreamHandler()
+    terminal.setFormatter(logging.Formatter("%(message)s"))
+    terminal.setLevel(logging.WARNING if log_file else logging.INFO)
+    log.addHandler(terminal)
+    if log_file:
+        try:
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            to_file = logging.FileHandler(log_file, mode="w")
+        except OSError as error:
+            sys.exit(f"error: {log_file}: cannot be written ({error})")
+        to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(to_file)
+
+
+def say(*lines: object) -> None:
+    """Print lines for the user, and keep them in the log."""
+    for line in lines:
+        print(line, flush=True)
+        log.info("%s", line)
+
+
+def progress(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterator[T]:
+    """Iterate with a bar (terminal) or with a plain line every ten seconds (anything else)."""
+    if sys.stderr.isatty():
+        yield from tqdm(items, desc=what, unit=f" {unit}", total=total, leave=False, mininterval=1)
+        return
+    total = total if total is not None else len(items)  # type: ignore[arg-type]
+    started = last = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - last >= _SECONDS_BETWEEN_LINES and done < total:
+            last, rate = now, done / (now - started)
+            line = f"{what}: {done}/{total} {unit}, {rate:.3g} a second, {(total - done) / rate:.0f} s left"
+            print(line, file=sys.stderr, flush=True)
+            log.info(line)

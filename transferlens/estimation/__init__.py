@@ -1,0 +1,1 @@
+"""Which source classes each model sees, and what their outputs say of each class."""

@@ -1,1 +1,0 @@
-"""Where in the image it shows: class activation maps of target and source classes."""

@@ -1,0 +1,1 @@
+"""Where it shows: class maps of examples that a source class hurts, and how faithful such maps are."""

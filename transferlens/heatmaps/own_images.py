@@ -1,0 +1,222 @@
+"""A folder of images and one's own checkpoints: what each model sees in each image, as one figure.
+
+The figure is that of the published notebook and paper (Alnouri et al. 2024): a cell an image, with the input
+and, of every model, the class map of its most probable class over it. Unlike there, every panel says its
+class, probability and the map's raw maximum: each map is drawn on its own scale unless they share one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from transferlens.core import job, store
+from transferlens.core.config import ArchitectureSettings
+from transferlens.core.errors import ConfigError, DataError, nearest
+from transferlens.data import augmentation
+from transferlens.maps.class_maps import ClassMaps, class_maps
+from transferlens.models import architectures, states
+from transferlens.models.architectures import Network
+from transferlens.pictures import overlays
+
+MOST_IMAGES = 200  # in one figure
+_IMAGES_AT_ONCE = 16
+_PANELS_A_ROW = 8
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one model sees: the most probable class of each image, and its map.
+
+    Attributes:
+        title: what the model is.
+        classes: the names of the most probable classes, one an image.
+        maps: their maps, logits and probabilities.
+    """
+
+    title: str
+    classes: list[str]
+    maps: ClassMaps
+
+
+def read_folder(folder: Path, resolution: int, crop_ratio: float) -> tuple[list[str], np.ndarray]:
+    """Every image of a folder, in the order of names: (file names, uint8[n, resolution, resolution, 3]).
+
+    What is no readable image is left out with a warning.
+
+    Raises:
+        DataError: no such folder, no image in it, or more than a figure takes.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; name one with images")
+    names, pixels = [], []
+    for path in sorted(file for file in folder.iterdir() if file.is_file()):
+        try:
+            with Image.open(path) as image:
+                pixels.append(central_square(image, resolution, crop_ratio))
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            job.log.warning("%s: left out, as it is no readable image (%s)", path, type(error).__name__)
+            continue
+        names.append(path.name)
+        if len(names) > MOST_IMAGES:
+            raise DataError(
+                f"{folder}: holds more than {MOST_IMAGES} images, too many for one figure; name a folder "
+                "with fewer"
+            )
+    if not names:
+        raise DataError(f"{folder}: holds no readable image; put some there (JPEG, PNG, ...)")
+    return names, np.stack(pixels)
+
+
+def central_square(image: Image.Image | np.ndarray, resolution: int, crop_ratio: float) -> np.ndarray:
+    """The evaluation crop uint8[resolution, resolution, 3] of an image of any size and mode."""
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    image = ImageOps.exif_transpose(image).convert("RGB")
+    crop = crop_ratio * min(image.size)
+    left, top = (image.width - crop) / 2, (image.height - crop) / 2
+    box = (left, top, left + crop, top + crop)
+    return np.array(image.resize((resolution, resolution), Image.Resampling.BICUBIC, box))
+
+
+def normalised(pixels: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
+    """Bytes uint8[n, side, side, 3] as the networks take them: float32[n, 3, side, side]."""
+    return augmentation.normalise(torch.from_numpy(pixels), torch.tensor(mean), torch.tensor(std))
+
+
+def read_classes(text: str) -> list[str]:
+    """Names of classes: a file with one a line, or how many there are."""
+    if text.isdecimal() and int(text) > 0:
+        return [f"class {i}" for i in range(int(text))]
+    try:
+        names = [line.strip() for line in Path(text).read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"classes '{text}': neither a number nor a readable text file; give one name a line, in the "
+            "order of the head's outputs"
+        ) from error
+    names = [name for name in names if name]
+    if not names:
+        raise DataError(f"{text}: names no classes; give one name a line, in the order of the head's outputs")
+    return names
+
+
+def check_architecture(name: str) -> None:
+    """Refuse an architecture that is not registered.
+
+    Raises:
+        ConfigError: naming the nearest one.
+    """
+    if name not in architectures.NAMES:
+        raise ConfigError(f"no architecture '{name}'" + nearest(name, architectures.NAMES))
+
+
+def load_model(weights: str, named: str, architecture: str, class_names: list[str]) -> Network:
+    """A model from a checkpoint file or published weights, in evaluation mode.
+
+    Args:
+        named: the setting that named the weights, for messages.
+
+    Raises:
+        ConfigError: no such file or architecture; weights of another architecture or number of classes.
+    """
+    check_architecture(architecture)
+    settings = ArchitectureSettings(architecture, 32)
+    state = states.foreign(settings, weights, named)
+    network = architectures.build(settings, len(class_names)).eval()
+    head = state.get("head.weight")
+    if head is not None and head.shape[1:] == network.head.weight.shape[1:] and len(head) != len(class_names):
+        raise ConfigError(
+            f"{weights}: its head has {len(head)} classes, but {len(class_names)} are named; correct the "
+            "list of classes"
+        )
+    try:
+        states.load_foreign(network, state, weights)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; is it a checkpoint of {architecture}?") from error
+    return network
+
+
+def see(
+    title: str,
+    network: Network,
+    class_names: list[str],
+    images: torch.Tensor,
+    method: str,
+    layer: str | None = None,
+) -> Column:
+    """What a model sees in images float32[n, 3, side, side]: the map of each one's most probable class.
+
+    Args:
+        layer: of the backbone, by name; None for the architecture's own.
+    """
+    with torch.no_grad():
+        top = torch.cat([network(part).argmax(1) for part in images.split(_IMAGES_AT_ONCE)]).tolist()
+    return Column(title, [class_names[c] for c in top], class_maps(network, images, top, method, layer))
+
+
+def draw(
+    path: Path,
+    names: list[str],
+    pixels: np.ndarray,
+    columns: list[Column],
+    *,
+    signed: bool,
+    colormap: str = "safe",
+    shared_scale: bool = False,
+) -> None:
+    """Write the figure: cells of an image and the map of every column, as many beside each other as fit.
+
+    Args:
+        pixels: uint8[images, side, side, 3].
+        signed: whether maps show evidence against the class, too.
+        colormap: `safe` for everybody's eyes, or the paper's `jet` (see `overlays`).
+        shared_scale: one scale for all maps of a column (`safe`), so that weak maps look weak.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    panels = 1 + len(columns)
+    across = max(1, min(len(names), _PANELS_A_ROW // panels))
+    rows = -(-len(names) // across)
+    size = (1.9 * across * panels, 2.3 * rows + 0.3)
+    figure, axes = plt.subplots(rows, across * panels, figsize=size, squeeze=False, layout="constrained")
+    for axis in axes.flat:
+        axis.set_axis_off()
+    cells = axes.reshape(rows * across, panels)
+    for i, (name, image) in enumerate(zip(names, pixels, strict=True)):
+        cells[i, 0].imshow(image)
+        cells[i, 0].set_title(f"{_shortened(name)}\n\n", fontsize=7)
+        for axis, column in zip(cells[i, 1:], columns, strict=True):
+            own = column.maps.maps[i]
+            limit = float(np.abs(column.maps.maps if shared_scale else own).max())
+            overlays.Scale(colormap, signed, limit).draw(axis, image, own)
+            axis.set_title(_caption(column, i), fontsize=7)
+    figure.suptitle(_colours(signed, colormap, shared_scale), fontsize=8)
+    with store.replace_file(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
+    plt.close(figure)
+
+
+def _caption(column: Column, i: int) -> str:
+    highest = column.maps.maps[i].max()
+    strength = f"raw maximum {highest:.2g}" if highest > 0 else "no positive evidence"
+    shown = _shortened(column.classes[i].split(" (")[0])
+    return f"{column.title}\n{shown}: {column.maps.probabilities[i]:.2f}\n{strength}"
+
+
+def _colours(signed: bool, colormap: str, shared_scale: bool) -> str:
+    """What the colours mean."""
+    if colormap == "jet":
+        return overlays.JET_WORDS
+    scale = "largest absolute value " + ("of the column" if shared_scale else "of each map")
+    return f"blue −, red + the {scale}" if signed else f"dark 0, light the {scale}"
+
+
+def _shortened(name: str, longest: int = 24) -> str:
+    return name if len(name) <= longest else name[: longest - 1] + "…"

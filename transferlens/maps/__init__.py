@@ -1,0 +1,1 @@
+"""Class maps: where in an image the evidence for a class lies."""

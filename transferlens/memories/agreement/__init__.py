@@ -1,0 +1,1 @@
+"""What the study of memories and the influences agree on."""

@@ -1,0 +1,163 @@
+"""The picture of agreement: every pair of classes by influence and interference, and what goes with what."""
+
+from pathlib import Path
+from textwrap import fill
+
+import h5py
+import numpy as np
+
+from transferlens.core import store
+from transferlens.memories.agreement import measures
+
+# Colours that the colour-blind tell apart (Okabe and Ito), and markers besides, in the order of QUADRANTS.
+_STYLES = (
+    ("#E69F00", "^"),
+    ("#D55E00", "X"),
+    ("#CC79A7", "D"),
+    ("#009E73", "o"),
+    ("#0072B2", "s"),
+    ("#BBBBBB", "."),
+)
+_LABELLED = 8
+_OWN = {"own": "their memory", "control": "a random class", "more": "the former minus the latter"}
+
+
+def draw(path: Path, picture: Path, settings: dict) -> None:
+    """Draw an artefact of agreement; `settings` are those it was made with."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    with store.open(path, measures.KIND) as file:
+        retrained = "without" in file
+        figure, axes = plt.subplots(
+            1,
+            2 + retrained,
+            figsize=(9 + 3 * retrained, 4.4),
+            width_ratios=[3, 2, 1.5][: 2 + retrained],
+            layout="tight",
+        )
+        _scatter(axes[0], file, settings)
+        _correlations(axes[1], file)
+        if retrained:
+            _changes(axes[2], file, settings["output"])
+        for axis in axes:
+            axis.spines[["top", "right"]].set_visible(False)
+            axis.tick_params(labelsize=7)
+        figure.suptitle(_title(settings), fontsize=9, x=0.01, ha="left")
+        figure.draw_without_rendering()  # names are placed on the final axes
+        if axes[0].axison:
+            _name_strongest(axes[0], file)
+    with store.replace_file(picture) as temporary:
+        figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
+    plt.close(figure)
+
+
+def _title(settings: dict) -> str:
+    target, recipe, other = (settings[key] for key in ("target", "recipe", "influence_recipe"))
+    text = f"{target}, models adapted by {recipe}"
+    if other != recipe:
+        text += f"; influences are those by {other}, as there are none by {recipe}"
+    return text
+
+
+def _scatter(axis, file: h5py.File, settings: dict) -> None:
+    """Interference against influence, with a legend of the quadrants and the strongest pairs named."""
+    found, counts = file["quadrants/of_cells"][:], file["quadrants/counts"][:]
+    if not counts.any():
+        axis.set_axis_off()
+        reason = file.attrs.get("skipped", "there are no composites, hence no interference")
+        axis.text(0, 0.5, fill(f"No pairs of classes to compare: {reason}.", 50), fontsize=8)
+        return
+    x, y = file["influence/effect"][:], file["interference/effect"][:]
+    names = store.strings(file["quadrants/names"])
+    for i, ((colour, marker), name) in reversed(list(enumerate(zip(_STYLES, names, strict=True)))):
+        here = found == i
+        if here.any():
+            label = f"{name} ({counts[i]})"
+            axis.scatter(
+                x[here], y[here], s=28, color=colour, marker=marker, label=label, alpha=0.9, linewidth=0
+            )
+    axis.axhline(0, color="#888888", linewidth=0.6)
+    axis.axvline(0, color="#888888", linewidth=0.6)
+    axis.set_xlabel(
+        f"influence of training on the source class ({settings['output']}): right helps", fontsize=8
+    )
+    axis.set_ylabel("interference where it is seen: above distracts", fontsize=8)
+    axis.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=3)
+
+
+def _name_strongest(axis, file: h5py.File) -> None:
+    """Name the pairs farthest from zero, each effect by its spread; neutral ones are left alone.
+
+    To be called once the axis has its final place: a name moves down until it lies on no other.
+    """
+    found = file["quadrants/of_cells"][:]
+    x, y = (np.where(found >= 0, file[f"{n}/effect"][:], np.nan) for n in ("influence", "interference"))
+    distance = np.hypot(x / (np.nanstd(x) or 1), y / (np.nanstd(y) or 1))
+    distance = np.where((found >= 0) & (found < len(_STYLES) - 1), distance, -1)
+    sources, targets = (store.strings(file[f"{kind}_class_names"]) for kind in ("source", "target"))
+    points = 72 / axis.figure.dpi
+    placed: list[tuple[float, float, float]] = []
+    for cell in np.argsort(-distance, axis=None)[:_LABELLED]:
+        c, k = np.unravel_index(cell, distance.shape)
+        if distance[c, k] < 0:
+            return
+        name = f"{sources[c]} / {targets[k]}"
+        left, height = axis.transData.transform((x[c, k], y[c, k])) * points
+        width = 3.6 * len(name)
+        beyond = left + width > axis.bbox.x1 * points
+        left += -5 - width if beyond else 5
+        shift = 3.0
+        while any(left < b and a < left + width and abs(height + shift - h) < 8 for a, b, h in placed):
+            shift -= 8
+        placed.append((left, left + width, height + shift))
+        axis.annotate(
+            name,
+            (x[c, k], y[c, k]),
+            xytext=(-5 if beyond else 5, shift),
+            textcoords="offset points",
+            ha="right" if beyond else "left",
+            fontsize=6.5,
+        )
+
+
+def _correlations(axis, file: h5py.File) -> None:
+    """Rank correlations of every two measures with their intervals; a cross is what chance gives."""
+    names = {**measures.MEASURES, "harm": "harm (minus influence)"}
+    labels = [
+        f"{names[a]}\nand {names[b]}"
+        for a, b in zip(*(store.strings(file[f"pairs/{key}"]) for key in ("first", "second")), strict=True)
+    ]
+    table = {key: values[:] for key, values in file["pairs/correlation"].items()}
+    for i, (value, low, high) in enumerate(zip(table["value"], table["low"], table["high"], strict=True)):
+        certain = table["p"][i] < 0.05
+        axis.plot([low, high], [i, i], color="#555555", linewidth=1)
+        axis.plot(
+            value, i, "o", color="#0072B2", markerfacecolor="#0072B2" if certain else "white", markersize=5
+        )
+        axis.plot(table["null_mean"][i], i, "x", color="#999999", markersize=4)
+        axis.text(
+            1.02, i, f"p {table['p'][i]:.2g}", fontsize=6.5, va="center", transform=axis.get_yaxis_transform()
+        )
+    axis.axvline(0, color="#888888", linewidth=0.6)
+    axis.set_yticks(range(len(labels)), labels, fontsize=6.5)
+    axis.set_ylim(len(labels) - 0.5, -0.5)
+    axis.set_xlabel("rank correlation over pairs\n(filled: p < .05; cross: exchanged)", fontsize=8)
+
+
+def _changes(axis, file: h5py.File, output: str) -> None:
+    """What images gain when the memory that distracts them is left out of the source, or another class."""
+    output = output if output in file["without"] else "p_true"
+    group = file[f"without/{output}"]
+    for i, name in enumerate(_OWN):
+        value, low, high = (group[f"{name}{suffix}"][-1] for suffix in ("", "_low", "_high"))
+        axis.plot([i, i], [low, high], color="#555555", linewidth=1)
+        axis.plot(i, value, "o", color="#D55E00" if name == "own" else "#0072B2", markersize=5)
+    axis.axhline(0, color="#888888", linewidth=0.6)
+    axis.set_xticks(range(len(_OWN)), [fill(text, 10) for text in _OWN.values()], fontsize=7)
+    axis.set_xlim(-0.5, len(_OWN) - 0.5)
+    images, repeats = int(file["without/own_examples"][-1]), int(file["without/repeats"][()])
+    axis.set_ylabel(f"change of {output} on the {images} images concerned", fontsize=8)
+    axis.set_xlabel(f"left out of the source\n({repeats} models a class)", fontsize=8)

@@ -1,0 +1,407 @@
+"""Does what is learnt from a source class agree with what seeing it does? And with bindings and weights?
+
+An influence is the average effect of training on a class, interference the effect of its object in an image.
+They need not agree: a class that teaches useful features may distract where it is present. Four measures of a
+source class c for a target class y are compared, each larger the worse c is for y: minus the influence, the
+interference, and the pull away from y of the binding and of the coupling of weights.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy
+
+from transferlens.core import store
+from transferlens.core.statistics import Interval, jackknife_interval, mean_interval, permutation_p
+from transferlens.data.index import HALVES
+from transferlens.memories.kept.binding import pull
+
+KIND = "memory agreement"
+MEASURES = {
+    "harm": "minus the influence",
+    "interference": "interference",
+    "binding": "pull of the binding",
+    "coupling": "pull of the weights",
+}
+KS = (1, 3, 5, 10)
+# What an influence and an interference say together: (name, reading).
+QUADRANTS = {
+    ("helps", True): ("helps, distracts", "useful in training, a distraction where it is seen: augment"),
+    ("hurts", True): (
+        "hurts, distracts",
+        "harmful and seen to distract: leave it out of the source, or augment",
+    ),
+    ("unclear", True): ("distracts", "a distraction where it is seen; whether training on it helps is open"),
+    ("helps", False): ("helps", "useful in training, no distraction found"),
+    ("hurts", False): ("hurts unseen", "harmful without visible evidence: a conflict of representations"),
+    ("unclear", False): ("neutral", "neither was found"),
+}
+_SIGNIFICANT = 0.05
+_HARMFUL_T = -3.0
+_REPORT = HALVES.index("report")
+
+
+@dataclass(frozen=True)
+class Cells:
+    """All that is known of every pair of a source and a target class, on the report half.
+
+    Attributes:
+        influence, interference: effect, low, high and q, float64[source classes, target classes] each; NaN
+            where unknown. `interference` has `n`, too. `influence` is None where it is not of source classes.
+        binding, coupling: float64[source classes, target classes], how strongly the class is tied to the
+            target class, by predictions and by weights.
+        overlap: bool of the same shape, pairs of the same meaning, which are not compared.
+    """
+
+    source_classes: list[str]
+    target_classes: list[str]
+    influence: dict[str, np.ndarray] | None
+    interference: dict[str, np.ndarray]
+    binding: np.ndarray
+    coupling: np.ndarray
+    overlap: np.ndarray
+
+    def measures(self) -> dict[str, np.ndarray]:
+        """The measures that there are, larger the worse, NaN in overlapping cells."""
+        found = {
+            "interference": self.interference["effect"],
+            "binding": pull(self.binding),
+            "coupling": pull(self.coupling),
+        }
+        if self.influence:
+            found = {"harm": -self.influence["effect"]} | found
+        return {name: np.where(self.overlap, np.nan, values) for name, values in found.items()}
+
+
+def read_cells(probes: Path, interference: Path, influence: tuple[list[str], dict]) -> Cells:
+    """Read the ties and the interference of every pair of classes.
+
+    Args:
+        influence: the names of the units, and their influences as in `Cells`; not taken where the units are
+            groups of source classes, of which there are no memories.
+    """
+    with store.open(probes, "memory probes") as file:
+        names = [store.strings(file[f"{kind}_class_names"]) for kind in ("source", "target")]
+        binding, coupling = file["binding/effect"][_REPORT], file["coupling"][:].mean(0)
+        overlap = file["overlap"][:]
+    tested = {key: np.full(overlap.shape, np.nan) for key in ("effect", "low", "high", "q", "n")}
+    with store.open(interference, "interference") as file:
+        for key, values in tested.items():
+            values[file["source_class"][:]] = file[key][_REPORT]
+    units, tables = influence
+    return Cells(*names, tables if units == names[0] else None, tested, binding, coupling, overlap)
+
+
+def read_memories(ranking: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions in the val split, top memories and true classes int64[examples] of the ranked examples."""
+    with store.open(ranking, "ranked examples") as file:
+        return tuple(file[name][:].astype(np.int64) for name in ("examples", "memory", "true"))
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A statistic with its 95 % interval, and what it is if source classes are exchanged at random.
+
+    Attributes:
+        p: two-sided, from the permutations.
+        n: cells or examples compared.
+    """
+
+    value: float
+    low: float
+    high: float
+    null_mean: float
+    p: float
+    n: int
+
+
+NOTHING = Agreement(*[np.nan] * 5, 0)
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How often intervals are bootstrapped and classes exchanged, and by which random numbers."""
+
+    bootstrap: int
+    permutations: int
+    rng: np.random.Generator
+
+
+def rank_correlation(a: np.ndarray, b: np.ndarray, resampling: Resampling) -> Agreement:
+    """Spearman's correlation of two measures [source classes, target classes] over the cells known in both.
+
+    The interval is a jackknife over source classes on Fisher's scale (percentiles of a bootstrap over twenty
+    classes cover too rarely), the p-value from permutations of them: all cells of a class move together.
+    Ranks are those of the observed cells throughout.
+    """
+    known = np.isfinite(a) & np.isfinite(b)
+    rows = known.any(1)
+    x, y, v = _ranks(a, known)[rows], _ranks(b, known)[rows], known[rows].astype(np.float64)
+    if len(x) < 3:
+        return NOTHING
+    # Sums over the cells that row i of x and row j of y have in common: [i, j, 6].
+    pairings = np.stack([v @ v.T, x @ v.T, v @ y.T, x**2 @ v.T, v @ (y**2).T, x @ y.T], axis=2)
+    own = np.diagonal(pairings).T  # [rows, 6]
+    value, without = _correlation(own.sum(0)), _correlation(own.sum(0) - own)
+    interval = jackknife_interval(_fisher(value), _fisher(without))
+    null = _correlation(_exchanged(pairings, resampling))
+    low, high = np.tanh([interval.low, interval.high])
+    return _tested(float(value), low, high, null, int(known.sum()))
+
+
+def _ranks(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Ranks of the known cells about their mean; 0 elsewhere."""
+    found = np.zeros(values.shape)
+    ranks = scipy.stats.rankdata(values[known])
+    found[known] = ranks - (len(ranks) + 1) / 2
+    return found
+
+
+def _correlation(sums: np.ndarray) -> np.ndarray:
+    """Pearson's correlation from n, x, y, xx, yy, xy on the last axis."""
+    n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
+
+
+def _fisher(correlation: np.ndarray) -> np.ndarray:
+    """Fisher's transform, finite for perfect correlations, too."""
+    return np.arctanh(np.clip(correlation, -1 + 1e-9, 1 - 1e-9))
+
+
+def _exchanged(pairings: np.ndarray, resampling: Resampling) -> np.ndarray:
+    """Sums over rows of [rows, rows, ...], each paired with another at random: [permutations, ...]."""
+    rows = np.arange(len(pairings))
+    orders = (resampling.rng.permutation(len(rows)) for _ in range(resampling.permutations))
+    return np.array([pairings[rows, order].sum(0) for order in orders])
+
+
+def _replicates(own: np.ndarray, resampling: Resampling) -> np.ndarray:
+    """Sums [bootstrap, ...] over rows drawn with replacement from those of [rows, ...]."""
+    rows = len(own)
+    return resampling.rng.multinomial(rows, np.full(rows, 1 / rows), resampling.bootstrap) @ own
+
+
+def _percentiles(draws: np.ndarray) -> tuple[float, float]:
+    draws = draws[np.isfinite(draws)]
+    return tuple(np.quantile(draws, [0.025, 0.975])) if len(draws) else (np.nan, np.nan)
+
+
+def _tested(value: float, low: float, high: float, null: np.ndarray, n: int) -> Agreement:
+    """With the mean of the null values, and the two-sided p-value: twice the smaller tail."""
+    null = null[np.isfinite(null)]
+    if not np.isfinite(value) or not len(null):
+        return NOTHING
+    tail = min(permutation_p(value, null), permutation_p(-value, -null))
+    return Agreement(value, low, high, null.mean(), min(1.0, 2 * float(tail)), n)
+
+
+def precision_at(k: int, a: np.ndarray, b: np.ndarray, resampling: Resampling) -> Agreement:
+    """The share of a target class's k worst source classes by one measure that are so by the other, too.
+
+    Its mean over the target classes with more than k known source classes, with an interval over them.
+    """
+    known = np.isfinite(a) & np.isfinite(b)
+    enough = known.sum(0) > k
+    if not enough.any():
+        return NOTHING
+    known = known[:, enough]
+    first, second = (_worst(k, m[:, enough], known)[known.any(1)] for m in (a, b))
+    shares = (first * second).sum(0) / k
+    pairings = first @ second.T / k / len(shares)
+    interval = mean_interval(shares) if len(shares) > 1 else Interval(shares[0], np.nan, np.nan)
+    low, high = (float(np.clip(end, 0, 1)) for end in (interval.low, interval.high))
+    return _tested(float(interval.value), low, high, _exchanged(pairings, resampling), int(known.sum()))
+
+
+def _worst(k: int, values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """1.0 at the k largest known values of each column; 0.0 elsewhere."""
+    order = np.argsort(-np.where(known, values, -np.inf), axis=0, kind="stable")[:k]
+    found = np.zeros(values.shape)
+    np.put_along_axis(found, order, 1.0, axis=0)
+    return found
+
+
+def chosen_scores(chosen: np.ndarray, scores: np.ndarray, resampling: Resampling) -> Agreement:
+    """The mean score of the source class chosen for each example, against other classes in its place.
+
+    Args:
+        chosen: int64[examples].
+        scores: float64[examples, source classes].
+
+    The interval is a bootstrap over the chosen classes, whose examples are alike; for p, classes are
+    exchanged for others, all examples of a class for the same one.
+    """
+    classes = scores.shape[1]
+    table = np.zeros((classes, classes))  # [chosen, in its place]
+    np.add.at(table, chosen, scores)
+    counts = np.bincount(chosen, minlength=classes)
+    seen = counts > 0
+    if not seen.any():
+        return NOTHING
+    own = np.stack([np.diagonal(table), counts], axis=1)[seen]
+    draws = _replicates(own, resampling)
+    low, high = _percentiles(draws[:, 0] / draws[:, 1])
+    null = _exchanged(table, resampling) / len(chosen)
+    return _tested(float(own[:, 0].sum() / len(chosen)), low, high, null, len(chosen))
+
+
+def harmful_classes(effect: np.ndarray, se: np.ndarray, overlapping: np.ndarray) -> np.ndarray:
+    """int64[examples]: the class of the lowest influence among those with t < -3; -1 where there is none.
+
+    Args:
+        effect, se: float[examples, source classes].
+        overlapping: bool of the same shape, classes that mean the same as the example's.
+    """
+    t = np.divide(effect, se, out=np.zeros(effect.shape), where=se > 0)
+    eligible = (t < _HARMFUL_T) & ~overlapping
+    lowest = np.where(eligible, effect, np.inf).argmin(1)
+    return np.where(eligible.any(1), lowest, -1)
+
+
+def standings(values: np.ndarray) -> np.ndarray:
+    """Of each cell the share of its row's other known cells that are smaller (ties: half); .5 if unknown."""
+    known = np.isfinite(values)
+    ranks = scipy.stats.rankdata(np.where(known, values, np.inf), axis=1)
+    others = known.sum(1, keepdims=True) - 1
+    return np.where(known & (others > 0), (ranks - 1) / np.maximum(others, 1), 0.5)
+
+
+def compare_examples(
+    cells: Cells,
+    memory: np.ndarray,
+    labels: np.ndarray,
+    effect: np.ndarray,
+    se: np.ndarray,
+    resampling: Resampling,
+) -> dict[str, Agreement]:
+    """Is the class that distracts an example the one that harms it? In both directions.
+
+    Args:
+        memory: int64[examples], top memory of each, -1 for none.
+        effect, se: float[examples, source classes], influences.
+
+    Returns:
+        match: the share of examples with a harmful class (t < -3) for which it is the top memory.
+        harm_of_memory: how high the top memory stands among all classes by harm (0 to 1; chance .5).
+        pull_of_harmful: how high the harmful class stands among all classes by the pull of its binding.
+    """
+    overlapping = cells.overlap.T[labels]
+    harmful = harmful_classes(effect, se, overlapping)
+    both = (harmful >= 0) & (memory >= 0)
+    seen, harmed = memory >= 0, harmful >= 0
+    same = np.zeros(effect.shape)
+    same[np.arange(len(same))[harmed], harmful[harmed]] = 1
+    harm = standings(np.where(overlapping, np.nan, -effect))
+    pulls = standings(cells.measures()["binding"].T)[labels]
+    return {
+        "match": chosen_scores(memory[both], same[both], resampling),
+        "harm_of_memory": chosen_scores(memory[seen], harm[seen], resampling),
+        "pull_of_harmful": chosen_scores(harmful[harmed], pulls[harmed], resampling),
+    }
+
+
+def quadrants(cells: Cells) -> np.ndarray:
+    """Index into QUADRANTS int64[source classes, target classes]; -1 where either effect is unknown."""
+    found = np.full(cells.overlap.shape, -1)
+    if cells.influence is None:
+        return found
+    effect, certain = cells.influence["effect"], cells.influence["q"] < _SIGNIFICANT
+    trained = np.where(certain, np.where(effect > 0, "helps", "hurts"), "unclear")
+    seen = cells.interference
+    distracts = (seen["q"] < _SIGNIFICANT) & (seen["effect"] > 0)
+    for i, (training, distracting) in enumerate(QUADRANTS):
+        found[(trained == training) & (distracts == distracting)] = i
+    known = np.isfinite(effect) & np.isfinite(seen["effect"]) & ~cells.overlap
+    return np.where(known, found, -1)
+
+
+def table(cells: Cells) -> pd.DataFrame:
+    """One row for each pair of classes with an estimate of interference, the most distracting first."""
+    rows, columns = np.nonzero(np.isfinite(cells.measures()["interference"]))
+    measures, found = cells.measures(), quadrants(cells)[rows, columns]
+    names = list(QUADRANTS.values())
+    given = {
+        "source_class": np.array(cells.source_classes)[rows],
+        "target_class": np.array(cells.target_classes)[columns],
+    }
+    for name, values in (("influence", cells.influence or {}), ("interference", cells.interference)):
+        for key, tabled in values.items():
+            given[name if key == "effect" else f"{name}_{key}"] = tabled[rows, columns]
+    given |= {f"{name}_pull": measures[name][rows, columns] for name in ("binding", "coupling")}
+    given |= {
+        "quadrant": [names[i][0] if i >= 0 else "" for i in found],
+        "reading": [names[i][1] if i >= 0 else "" for i in found],
+    }
+    return pd.DataFrame(given).sort_values("interference", ascending=False, kind="stable")
+
+
+def write_cells(out: store.Writer, cells: Cells) -> None:
+    """Store the measures of every pair of classes, and their quadrants."""
+    if cells.influence is None:
+        out.attribute("skipped", "influences are of groups of source classes, memories of single ones")
+    dims = ["source classes", "target classes"]
+    out.strings("source_class_names", cells.source_classes, dims[:1], "source class")
+    out.strings("target_class_names", cells.target_classes, dims[1:], "target class")
+    out.array("overlap", cells.overlap, dims, "pairs of the same meaning, which are not compared")
+    meanings = {"effect": "effect", "q": "Benjamini-Hochberg q-value", "n": "composites"}
+    for name, values in (("influence", cells.influence or {}), ("interference", cells.interference)):
+        for key, tabled in values.items():
+            meaning = meanings.get(key, f"{key} end of the 95 % interval")
+            out.array(f"{name}/{key}", tabled, dims, f"{name}, report half: {meaning}")
+    for name, values in cells.measures().items():
+        out.array(f"measures/{name}", values, dims, f"{MEASURES[name]}: larger the worse; NaN where unknown")
+    found = quadrants(cells)
+    out.array("quadrants/of_cells", found, dims, "index into quadrants/names; -1 where one effect is unknown")
+    out.strings("quadrants/names", [name for name, _ in QUADRANTS.values()], ["quadrants"], "name")
+    out.strings(
+        "quadrants/readings", [text for _, text in QUADRANTS.values()], ["quadrants"], "what it means"
+    )
+    counts = np.bincount(found[found >= 0], minlength=len(QUADRANTS))
+    out.array("quadrants/counts", counts, ["quadrants"], "pairs of classes")
+
+
+def write_comparisons(out: store.Writer, cells: Cells, resampling: Resampling) -> None:
+    """Store rank correlations of every two measures, and their precisions at k."""
+    measures = cells.measures()
+    pairs = list(combinations(measures, 2))
+    out.strings("pairs/first", [a for a, _ in pairs], ["pairs"], "measure")
+    out.strings("pairs/second", [b for _, b in pairs], ["pairs"], "measure compared with it")
+    found = [rank_correlation(measures[a], measures[b], resampling) for a, b in pairs]
+    _write_table(out, "pairs/correlation", found, (len(pairs),), ["pairs"], "rank correlation over cells")
+    out.array("ks", np.array(KS), ["ks"], "classes compared of each target class")
+    found = [precision_at(k, measures[a], measures[b], resampling) for a, b in pairs for k in KS]
+    shape = (len(pairs), len(KS))
+    meaning = "share of a target class's k worst source classes by one measure that are so by the other"
+    _write_table(out, "pairs/precision", found, shape, ["pairs", "ks"], meaning)
+
+
+def write_examples(out: store.Writer, found: dict[str, Agreement]) -> None:
+    """Store the comparisons of single examples."""
+    out.strings("examples/names", list(found), ["statistics"], "what is compared")
+    meaning = "agreement on single examples"
+    _write_table(out, "examples/agreement", list(found.values()), (len(found),), ["statistics"], meaning)
+
+
+def _write_table(
+    out: store.Writer,
+    name: str,
+    found: list[Agreement],
+    shape: tuple[int, ...],
+    dims: list[str],
+    meaning: str,
+) -> None:
+    of_field = {
+        "value": meaning,
+        "low": "lower end of its 95 % interval",
+        "high": "upper end of its 95 % interval",
+        "null_mean": "its mean if source classes (or examples) are exchanged at random",
+        "p": "two-sided p-value by such exchanges",
+        "n": "cells or examples",
+    }
+    for field, text in of_field.items():
+        values = np.array([getattr(one, field) for one in found]).reshape(shape)
+        out.array(f"{name}/{field}", values, dims, text)

@@ -1,0 +1,1 @@
+"""What a memory does to predictions: composites, interference, removal."""

@@ -1,0 +1,266 @@
+"""Interference: how far an object of a source class in the background distracts from the true target class.
+
+Of each composite, the fall of the true class's probability on a background with its object beyond that on
+the scrambled background, in the fine-tuned model beyond that in the model from scratch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from transferlens.core import store
+from transferlens.core.seeding import rng_for
+from transferlens.core.statistics import (
+    mcnemar_p,
+    percentile_interval,
+    pigeonhole_weights,
+    q_values,
+    sign_flip_p,
+)
+from transferlens.data.index import HALVES
+from transferlens.memories.effect.composites import CONTROLS, Composites, Responses
+
+KIND = "interference"
+_MEANINGS = {
+    "effect": "net drop on the object beyond the scrambled background, fine-tuned minus scratch",
+    "low": "lower end of the effect's 95 % interval",
+    "high": "upper end of the effect's 95 % interval",
+    "p": "two-sided p-value from sign flips of backgrounds",
+    "q": "its Benjamini-Hochberg q-value within the half",
+    "gross": "drop on the object, fine-tuned minus scratch",
+    "drop/fine_tuned": "drop on the object, fine-tuned models",
+    "drop/scratch": "drop on the object, models from scratch",
+    "drop/canvas_fine_tuned": "drop on a canvas of the background's mean colour, fine-tuned models",
+    "flips/fine_tuned": "share of composites on the object that are misclassified, fine-tuned models",
+    "flips/scratch": "share of composites on the object that are misclassified, models from scratch",
+    "flips/p": "exact McNemar p-value of these two shares",
+    "flips/q": "its Benjamini-Hochberg q-value within the half",
+}
+
+
+@dataclass(frozen=True)
+class Interference:
+    """Attributes:
+    source_classes: int64[shortlist], index into the source's class names.
+    cells: float64[halves, shortlist, target classes] by name (see `_MEANINGS`); NaN where too few composites
+        are usable, or the classes overlap.
+    n: int64, the same shape, usable composites.
+    congruent: bool[shortlist, target classes], the target class is the one the memory is bound to.
+    skipped: why there is nothing; '' if there is.
+    """
+
+    source_classes: np.ndarray
+    source_names: list[str]
+    target_names: list[str]
+    cells: Mapping[str, np.ndarray]
+    n: np.ndarray
+    congruent: np.ndarray
+    skipped: str
+
+
+@dataclass(frozen=True)
+class Values:
+    """What is estimated from, each float64[models, composites].
+
+    Attributes:
+        usable: bool, both models are right on the target image alone.
+        net: the drop beyond that on the scrambled background, fine-tuned minus scratch.
+        gross: the drop on the object, fine-tuned minus scratch.
+        drop, flips: by model, on the object.
+        canvas: the fine-tuned model's drop on the canvas.
+    """
+
+    usable: np.ndarray
+    net: np.ndarray
+    gross: np.ndarray
+    drop: Mapping[str, np.ndarray]
+    flips: Mapping[str, np.ndarray]
+    canvas: np.ndarray
+
+
+def measure(found: Composites) -> Values:
+    """Drops and flips of every composite under every pair of models."""
+    true = found.table.target_class
+    usable = np.logical_and(*((r.alone_prediction == true) for r in found.responses.values()))
+    drops = {name: _drops(r) for name, r in found.responses.items()}
+    on_object, scrambled, canvas = (CONTROLS.index(c) for c in ("object", "scrambled", "canvas"))
+    net = {name: d[..., on_object] - d[..., scrambled] for name, d in drops.items()}
+    drop = {name: d[..., on_object] for name, d in drops.items()}
+    return Values(
+        usable,
+        net["fine_tuned"] - net["scratch"],
+        drop["fine_tuned"] - drop["scratch"],
+        drop,
+        {name: r.prediction[..., on_object] != true for name, r in found.responses.items()},
+        drops["fine_tuned"][..., canvas],
+    )
+
+
+def _drops(responses: Responses) -> np.ndarray:
+    """[models, composites, controls], probability of the true class lost against the target image alone."""
+    return responses.alone_p_true[..., None].astype(np.float64) - responses.p_true
+
+
+def estimate(
+    found: Composites,
+    bound_class: np.ndarray,
+    overlap: np.ndarray,
+    smallest_cell: int,
+    bootstrap: int,
+    permutations: int,
+    seed: int,
+) -> Interference:
+    """Interference of every pair of classes in both halves.
+
+    Args:
+        bound_class: int64[source classes], the target class each is bound to, by the select half.
+        overlap: bool[source classes, target classes].
+        smallest_cell: pairs with fewer usable composites get no estimate.
+        bootstrap: replicates, over backgrounds, pasted images and models.
+        permutations: random sign flips of each test.
+    """
+    listed, targets = found.shortlist.classes, len(found.target_names)
+    shape = (len(HALVES), len(listed), targets)
+    cells = {name: np.full(shape, np.nan) for name in _MEANINGS}
+    counts = np.zeros(shape, np.int64)
+    if len(found.table):
+        values = measure(found)
+        models = len(values.usable)
+        drawn = rng_for(seed, "interference models").multinomial(
+            models, np.full(models, 1 / models), bootstrap
+        )
+        for cell, rows in _cells(found, listed):
+            rows = rows[values.usable[:, rows].any(0)]
+            counts[cell] = len(rows)
+            if len(rows) >= smallest_cell:
+                rng = rng_for(seed, "interference", *(int(i) for i in cell))
+                estimated = _estimate_cell(values, found, rows, drawn, permutations, rng)
+                for name, value in estimated.items():
+                    cells[name][cell] = value
+    for p, q in (("p", "q"), ("flips/p", "flips/q")):
+        cells[q] = np.stack([q_values(of_half) for of_half in cells[p]])
+    congruent = (bound_class[listed][:, None] == np.arange(targets)) & ~overlap[listed]
+    return Interference(
+        listed, found.source_names, found.target_names, cells, counts, congruent, found.skipped
+    )
+
+
+def _cells(found: Composites, listed: np.ndarray):
+    """(half, place in the shortlist, target class) and the rows of every pair of classes that has any."""
+    table = found.table
+    keys = np.stack([table.half, np.searchsorted(listed, table.source_class), table.target_class])
+    order = np.lexsort(keys[::-1])
+    changes = np.flatnonzero(np.diff(keys[:, order]).any(0)) + 1
+    for rows in np.split(order, changes):
+        yield tuple(keys[:, rows[0]]), rows
+
+
+def _estimate_cell(
+    values: Values, found: Composites, rows: np.ndarray, drawn: np.ndarray, permutations: int, rng
+) -> dict[str, float]:
+    """Every estimate of one pair of classes, from the composites `rows`; `drawn` int[bootstrap, models]."""
+    usable = values.usable[:, rows]
+    backgrounds, overlays = found.table.background[rows], found.table.overlay[rows]
+    net = np.where(usable, values.net[:, rows], 0.0)
+    weights = pigeonhole_weights([backgrounds, overlays], len(drawn), rng)
+    totals, counts = (
+        np.einsum("rm,rm->r", drawn, weights @ part.T) for part in (net, usable.astype(np.float32))
+    )
+    with np.errstate(invalid="ignore"):  # a replicate without any usable composite
+        interval = percentile_interval(net.sum() / usable.sum(), totals / counts)
+
+    def mean(of_models: np.ndarray) -> float:
+        return float(of_models[:, rows][usable].mean())
+
+    of_background = np.bincount(np.unique(backgrounds, return_inverse=True)[1], net.sum(0))
+    flipped = {name: _mostly(flips[:, rows], usable) for name, flips in values.flips.items()}
+    only = flipped["fine_tuned"] & ~flipped["scratch"], flipped["scratch"] & ~flipped["fine_tuned"]
+    return {
+        "effect": float(interval.value),
+        "low": float(interval.low),
+        "high": float(interval.high),
+        "p": sign_flip_p(of_background, permutations, rng),
+        "gross": mean(values.gross),
+        "drop/fine_tuned": mean(values.drop["fine_tuned"]),
+        "drop/scratch": mean(values.drop["scratch"]),
+        "drop/canvas_fine_tuned": mean(values.canvas),
+        "flips/fine_tuned": mean(values.flips["fine_tuned"]),
+        "flips/scratch": mean(values.flips["scratch"]),
+        "flips/p": float(mcnemar_p(*(side.sum() for side in only))),
+    }
+
+
+def _mostly(flips: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    """bool[composites], flipped under more than half of the models [models, composites] that count."""
+    return 2 * (flips & usable).sum(0) > usable.sum(0)
+
+
+def write_interference(path: Path, found: Interference, *, config: dict, inputs: list) -> None:
+    """Store the estimates."""
+    axes = ["halves", "shortlist", "target classes"]
+    with store.create(path, KIND, config=config, seed=config["seed"], inputs=inputs) as out:
+        if found.skipped:
+            out.attribute("skipped", found.skipped)
+        out.array("source_class", found.source_classes, ["shortlist"], "index into source_class_names")
+        out.strings("source_class_names", found.source_names, ["source classes"], "source class")
+        out.strings("target_class_names", found.target_names, ["target classes"], "target class")
+        for name, meaning in _MEANINGS.items():
+            out.array(name, found.cells[name], axes, meaning)
+        out.array("n", found.n, axes, "usable composites")
+        meaning = "whether the memory is bound to this target class, by the select half"
+        out.array("congruent", found.congruent, axes[1:], meaning)
+
+
+def table(found: Interference) -> pd.DataFrame:
+    """One row a half and pair of classes with an estimate, the strongest first."""
+    half, place, target = np.nonzero(~np.isnan(found.cells["effect"]))
+    columns = {
+        "half": np.array(HALVES)[half],
+        "source_class": np.array(found.source_names, object)[found.source_classes[place]],
+        "target_class": np.array(found.target_names, object)[target],
+        "n": found.n[half, place, target],
+        **{name.replace("/", "_"): values[half, place, target] for name, values in found.cells.items()},
+        "congruent": found.congruent[place, target],
+    }
+    return pd.DataFrame(columns).sort_values(["half", "effect"], ascending=[True, False], kind="stable")
+
+
+def draw_matrix(path: Path, found: Interference) -> None:
+    """The report half's interference as a matrix; pairs with q < 0.05 are marked, congruent ones framed."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from matplotlib.patches import Rectangle
+
+    report = HALVES.index("report")
+    effect, q = (found.cells[key][report] for key in ("effect", "q"))
+    if np.isnan(effect).all():
+        figure = plt.figure(figsize=(8, 0.8))
+        reason = found.skipped or "no pair of classes has enough usable composites"
+        figure.text(0.01, 0.5, f"No interference estimated: {reason}", fontsize=8, va="center", wrap=True)
+    else:
+        rows, columns = effect.shape
+        size = (2.5 + 0.45 * columns, 1.8 + 0.26 * rows)
+        figure, axis = plt.subplots(figsize=size, layout="constrained")
+        limit = np.nanmax(np.abs(effect))
+        axis.set_facecolor("0.85")
+        image = axis.imshow(effect, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+        for row, column in np.argwhere(q < 0.05):
+            axis.text(column, row, "*", ha="center", va="center")
+        for row, column in np.argwhere(found.congruent):
+            axis.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="black"))
+        axis.set_xticks(range(columns), found.target_names, rotation=90, fontsize=8)
+        names = [found.source_names[c] for c in found.source_classes]
+        axis.set_yticks(range(rows), names, fontsize=8)
+        axis.set_xlabel("target class pasted")
+        axis.set_ylabel("source class behind")
+        title = "Interference, report half (* q < 0.05, framed: bound to, gray: none)"
+        axis.set_title(title, fontsize=8)
+        figure.colorbar(image, label="net drop of the true class's probability")
+    with store.replace_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
+    plt.close(figure)

@@ -1,0 +1,375 @@
+"""Natural target examples, ranked by how far their memories pull the prediction away, and where.
+
+D(x) = sum_c p_c(x) (max_{j != y} dT[c, j] - dT[c, y]): what the fine-tuned model still recognises in an image
+of true class y (calibrated probabilities of the source head), times how each source class is bound to target
+classes (on the select half). The memory c*(x) is the class of the largest summand. D is multiplied by the
+overlap O of the evidence for the predicted class with the evidence for c*.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import softmax
+
+from transferlens.core import store
+from transferlens.core.seeding import rng_for
+from transferlens.core.statistics import Interval, percentile_interval
+from transferlens.data.index import HALVES, Examples
+from transferlens.data.pipeline import Images
+from transferlens.memories.effect.removal import Tested
+from transferlens.memories.images import seen
+from transferlens.memories.kept import binding as bindings
+from transferlens.memories.pairs import Pair
+from transferlens.memories.retraining.without import Without
+from transferlens.models.architectures import Network
+from transferlens.training import engine
+
+KIND = "ranked examples"
+# Of the right predictions, those with the smallest margins: the failures to come.
+LOW_MARGIN_SHARE = 0.25
+
+
+def pull(binding: np.ndarray, overlap: np.ndarray) -> np.ndarray:
+    """How far each source class pulls away from each target class, float[C, K]; -inf where they overlap.
+
+    Args:
+        binding: float[C, K], dT, how strongly source class c is bound to target class j.
+        overlap: bool[C, K], the pairs that mean the same.
+    """
+    return np.where(overlap, -np.inf, bindings.pull(binding))
+
+
+@dataclass(frozen=True)
+class Distraction:
+    """How far memories pull examples away from their true classes.
+
+    Attributes:
+        values: float64[models, n], D of each pair's fine-tuned model.
+        memory: int64[n], the source class of the largest summand (of the mean over pairs).
+    """
+
+    values: np.ndarray
+    memory: np.ndarray
+
+    @property
+    def se(self) -> np.ndarray:
+        """Standard error float64[n] of the mean over pairs; NaN of a single one."""
+        models = len(self.values)
+        if models == 1:
+            return np.full(self.values.shape[1], np.nan)
+        return self.values.std(0, ddof=1) / np.sqrt(models)
+
+
+def distraction(memories: Iterable[np.ndarray], labels: np.ndarray, away: np.ndarray) -> Distraction:
+    """Distraction of examples with true classes int64[n].
+
+    Args:
+        memories: of every pair float[n, C], calibrated probabilities of the source classes.
+        away: what `pull` returns.
+    """
+    factors = away.T[labels]
+    finite = np.where(np.isfinite(factors), factors, 0)
+    values, total = [], np.zeros(factors.shape)
+    for probabilities in memories:
+        values.append((probabilities * finite).sum(1))
+        total += probabilities
+    summands = np.where(np.isfinite(factors), total * finite, -np.inf)
+    return Distraction(np.stack(values), summands.argmax(1))
+
+
+@dataclass(frozen=True)
+class Logits:
+    """Logits of a pair's models on the report-half examples.
+
+    Attributes:
+        target, scratch: float64[n, K], by the fine-tuned model's target head, and the from-scratch model's.
+        memory: float32[n, C], by the source head on the fine-tuned backbone, divided by its temperature.
+    """
+
+    target: np.ndarray
+    memory: np.ndarray
+    scratch: np.ndarray
+
+
+def pair_logits(pair: Pair, temperature: float, images: Images, examples: np.ndarray) -> Logits:
+    """Logits of the examples at positions int64[n]."""
+
+    def both(batch):
+        features = pair.fine_tuned.backbone(batch)
+        return torch.cat([pair.fine_tuned.head(features), pair.source_head(features)], 1)
+
+    found = engine.evaluate(both, images).cpu().numpy()[examples]
+    scratch = engine.evaluate(pair.scratch, images).cpu().numpy()[examples]
+    target, memory = np.split(found, [pair.fine_tuned.head.out_features], axis=1)
+    return Logits(target.astype(np.float64), memory / np.float32(temperature), scratch.astype(np.float64))
+
+
+def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The true logit minus the best other one, float64[n]."""
+    rows = np.arange(len(labels))
+    others = logits.copy()
+    others[rows, labels] = -np.inf
+    return logits[rows, labels] - others.max(1)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How much the evidence for the predicted class and for the memory agree; each float64[n]."""
+
+    overlap: np.ndarray
+    iou: np.ndarray
+    spearman: np.ndarray
+
+
+def map_agreement(
+    network: Network,
+    source_head: torch.nn.Linear,
+    images: Images,
+    examples: np.ndarray,
+    predicted: np.ndarray,
+    memory: np.ndarray,
+    batch_size: int = 256,
+) -> Agreement:
+    """Of the examples at positions int64[n], ascending, with predicted classes and memories int64[n]."""
+    parts: list[list[np.ndarray]] = []
+    start = 0
+    for batch in images.evaluation_batches(batch_size):
+        first, last = np.searchsorted(examples, [start, start + len(batch)])
+        if first < last:
+            chosen = torch.from_numpy(examples[first:last] - start).to(batch.device)
+            here = seen.see(network, batch[chosen])
+            maps = [
+                here.maps(head, torch.from_numpy(classes[first:last]).to(batch.device)).cpu().numpy()
+                for head, classes in ((network.head, predicted), (source_head, memory))
+            ]
+            parts.append([f(*maps) for f in (seen.intersection, seen.iou, seen.rank_correlation)])
+        start += len(batch)
+    return Agreement(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Report-half target examples, highest score first; every array has one entry an example.
+
+    Attributes:
+        examples: int64, positions in the val split.
+        true, predicted: int64, target classes; predictions, margins, probabilities and maps are those of the
+            first pair's fine-tuned model.
+        memory: int64, the source class c*.
+        distraction, distraction_se: float64, D as a mean over pairs, and its standard error.
+        overlap, iou, spearman: float64, agreement of the maps of the predicted class and of c*.
+        p_true, p_predicted, p_memory: float64; the last one calibrated.
+        margin: float64, the true logit minus the best other one.
+        wrong: bool.
+    """
+
+    examples: np.ndarray
+    true: np.ndarray
+    predicted: np.ndarray
+    memory: np.ndarray
+    distraction: np.ndarray
+    distraction_se: np.ndarray
+    overlap: np.ndarray
+    iou: np.ndarray
+    spearman: np.ndarray
+    p_true: np.ndarray
+    p_predicted: np.ndarray
+    p_memory: np.ndarray
+    margin: np.ndarray
+    wrong: np.ndarray
+
+    @property
+    def score(self) -> np.ndarray:
+        """Distraction times overlap, float64."""
+        return self.distraction * self.overlap
+
+    @property
+    def low_margin(self) -> np.ndarray:
+        """Right predictions whose margins are among the smallest quarter of the right ones, bool."""
+        right = ~self.wrong
+        if not right.any():
+            return right
+        return right & (self.margin <= np.quantile(self.margin[right], LOW_MARGIN_SHARE))
+
+    def top(self, count: int) -> "Ranking":
+        """The `count` highest ranked examples."""
+        return Ranking(**{name: values[:count] for name, values in vars(self).items()})
+
+
+def report_half(examples: Examples) -> np.ndarray:
+    """Positions int64[n] of the examples that are reported on, ascending."""
+    return np.flatnonzero(examples.halves == HALVES.index("report"))
+
+
+def rank(
+    examples: np.ndarray, labels: np.ndarray, found: Distraction, first: Logits, agreement: Agreement
+) -> Ranking:
+    """Put the examples in order.
+
+    Args:
+        examples, labels: int64[n], positions and true classes.
+        first: logits of the first pair.
+    """
+    rows = np.arange(len(labels))
+    predicted = first.target.argmax(1)
+    probabilities = softmax(first.target, axis=1)
+    columns = {
+        "examples": examples,
+        "true": labels,
+        "predicted": predicted,
+        "memory": found.memory,
+        "distraction": found.values.mean(0),
+        "distraction_se": found.se,
+        **vars(agreement),
+        "p_true": probabilities[rows, labels],
+        "p_predicted": probabilities[rows, predicted],
+        "p_memory": softmax(first.memory, axis=1)[rows, found.memory],
+        "margin": margins(first.target, labels),
+        "wrong": predicted != labels,
+    }
+    order = np.argsort(-columns["distraction"] * columns["overlap"], kind="stable")
+    return Ranking(**{name: values[order] for name, values in columns.items()})
+
+
+AUCS = {
+    "distraction": "D predicts which examples the fine-tuned models get wrong",
+    "uncertainty": "the same by one minus the probability of the predicted class",
+    "scratch": "D predicts which examples the from-scratch models get wrong (control: hard images)",
+}
+
+
+def failure_aucs(
+    values: np.ndarray,
+    target: Sequence[np.ndarray],
+    scratch: Sequence[np.ndarray],
+    labels: np.ndarray,
+    bootstrap: int,
+    seed: int,
+) -> dict[str, Interval]:
+    """How well failures are predicted, as means over pairs of areas under the ROC curve; see AUCS.
+
+    Args:
+        values: float64[models, n], D.
+        target, scratch: of every pair float[n, K], logits of the fine-tuned and the from-scratch model.
+        bootstrap: replicates over images, the same images for all pairs.
+    """
+    wrong = np.stack([logits.argmax(1) != labels for logits in target])
+    scratch_wrong = np.stack([logits.argmax(1) != labels for logits in scratch])
+    unsure = np.stack([1 - softmax(logits, axis=1).max(1) for logits in target])
+    given = {
+        "distraction": (values, wrong),
+        "uncertainty": (unsure, wrong),
+        "scratch": (values, scratch_wrong),
+    }
+    return {
+        name: _auc_interval(scores, failed, bootstrap, rng_for(seed, "failures", name))
+        for name, (scores, failed) in given.items()
+    }
+
+
+def _auc_interval(scores: np.ndarray, failed: np.ndarray, bootstrap: int, rng) -> Interval:
+    """Mean AUC of the pairs [models, n] that fail on some but not all examples, with its interval."""
+    usable = failed.any(1) & ~failed.all(1)
+    if not usable.any():
+        return Interval(*np.full(3, np.nan))
+    places = [np.unique(row, return_inverse=True)[1] for row in scores[usable]]
+    n = scores.shape[1]
+
+    def mean_auc(weights):
+        with np.errstate(invalid="ignore"):
+            return np.mean([_auc(p, f, weights) for p, f in zip(places, failed[usable], strict=True)])
+
+    draws = [mean_auc(np.bincount(rng.integers(n, size=n), minlength=n)) for _ in range(bootstrap)]
+    return percentile_interval(mean_auc(np.ones(n)), np.array(draws))
+
+
+def _auc(place: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:
+    """Probability that a positive example is placed above a negative one, ties counting half."""
+    above = np.bincount(place, weights * positive)
+    below = np.bincount(place, weights * ~positive)
+    return (above * (below.cumsum() - below / 2)).sum() / (above.sum() * below.sum())
+
+
+COLUMNS = {
+    "examples": ("position in the val split", None),
+    "true": ("index into target_class_names", None),
+    "predicted": ("index into target_class_names: by the first pair's fine-tuned model", None),
+    "memory": ("index into source_class_names: the source class that distracts most", None),
+    "distraction": ("mean over pairs of how far memories pull away from the true class", "probability"),
+    "distraction_se": ("its standard error over pairs", "probability"),
+    "overlap": ("shared share of the evidence for the predicted class and for the memory", None),
+    "iou": ("intersection over union of the 20 % of cells of most evidence for each", None),
+    "spearman": ("rank correlation of the two maps over cells", None),
+    "score": ("distraction times overlap", "probability"),
+    "p_true": ("of the true class", "probability"),
+    "p_predicted": ("of the predicted class", "probability"),
+    "p_memory": ("of the memory, calibrated", "probability"),
+    "margin": ("true logit minus the best other logit", "logit units"),
+    "wrong": ("whether the prediction is wrong", None),
+    "low_margin": ("right, with one of the smallest quarter of the right ones' margins", None),
+}
+
+
+# The groups of the artefact that hold one number an example, for the first of them or for all.
+TESTS = ("removal", "ablation", "without")
+
+
+def write_ranking(
+    path: Path,
+    ranking: Ranking,
+    ids: Sequence[str],
+    source_names: list[str],
+    target_names: list[str],
+    method: str,
+    tests: dict[str, Tested],
+    without: Without | None,
+    aucs: dict[str, Interval],
+    *,
+    config: dict,
+    inputs: list,
+    device: str,
+) -> None:
+    """Store the ranking, the tests of its first examples, and how well failures are predicted.
+
+    Args:
+        ids: of all val examples.
+        tests: 'removal' and 'ablation'.
+    """
+    with store.create(path, KIND, config=config, inputs=inputs, device=device) as out:
+        out.attribute("map_method", method)
+        out.strings("source_class_names", source_names, ["classes"], "source class")
+        out.strings("target_class_names", target_names, ["target classes"], "target class")
+        named = [ids[e] for e in ranking.examples]
+        out.strings("example_ids", named, ["examples"], "the data set's own example id")
+        for name, (meaning, units) in COLUMNS.items():
+            out.array(name, getattr(ranking, name), ["examples"], meaning, units)
+        for name, tested in tests.items():
+            tested.write(out, name, ranking.examples)
+        if without is not None:
+            without.write(out)
+        for name, found in aucs.items():
+            for key, value in vars(found).items():
+                out.array(f"auc/{name}/{key}", value, [], f"{AUCS[name]}: {key}")
+
+
+def table(path: Path) -> pd.DataFrame:
+    """The artefact's ranking with class names, tests beside the examples that were tested."""
+    with store.open(path, KIND) as file:
+        names = {key: np.array(store.strings(file[f"{key}_class_names"])) for key in ("source", "target")}
+        columns = {
+            "rank": np.arange(1, len(file["examples"]) + 1),
+            "example": store.strings(file["example_ids"]),
+        }
+        columns |= {key: names["target"][file[key][:]] for key in ("true", "predicted")}
+        columns["memory"] = names["source"][file["memory"][:]]
+        columns |= {key: file[key][:] for key in list(COLUMNS)[4:]}
+        found = pd.DataFrame(columns)
+        for test in TESTS:
+            for key in file.get(test, ()):
+                if key != "examples":
+                    found[f"{test}_{key}"] = pd.Series(file[f"{test}/{key}"][:])
+        return found

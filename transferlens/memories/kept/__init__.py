@@ -1,0 +1,1 @@
+"""What a fine-tuned model still recognises of its source, and what that is bound to."""

@@ -1,0 +1,174 @@
+"""What pairs of models say of source images and of composites."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+
+from transferlens.core import job
+from transferlens.data.pipeline import Images
+from transferlens.maps import evidence
+from transferlens.maps.evidence import inside_share
+from transferlens.memories.effect import composites
+from transferlens.memories.effect.composites import CONTROLS, Composites, Responses, Shortlist, Table
+from transferlens.memories.kept.binding import coupling
+from transferlens.memories.kept.probes import Observation, Probes
+from transferlens.memories.kept.retention import recall
+from transferlens.memories.pairs import Pair
+from transferlens.models.architectures import Network
+from transferlens.training import engine, fitting
+
+_BATCH = 256
+
+
+def of_source_images(pairs: Iterable[Pair], images: Images, models: int) -> list[Observation]:
+    """Retention, binding and coupling of each pair, on the source's evaluation images."""
+    examples, found = images.examples, []
+    for pair in job.progress(pairs, "probe memories", "pairs of models", models):
+        features = engine.evaluate(pair.fine_tuned.backbone, images)
+        with torch.inference_mode():
+            after, of_target = (head(features) for head in (pair.source_head, pair.fine_tuned.head))
+        before, of_scratch = (engine.evaluate(network, images) for network in (pair.source, pair.scratch))
+        logits = (before.cpu().numpy(), after.cpu().numpy())
+        weights = (pair.fine_tuned.head.weight, pair.source_head.weight)
+        found.append(
+            Observation(
+                recall(*logits, examples.labels, examples.halves),
+                *(values.softmax(1).cpu().numpy() for values in (of_target, of_scratch)),
+                coupling(*(w.detach().cpu().double().numpy() for w in weights)),
+            )
+        )
+    return found
+
+
+def of_composites(
+    pairs: Iterable[Pair],
+    probes: Probes,
+    shortlist: Shortlist,
+    table: Table,
+    source: Images,
+    target: Images,
+    scramble: str,
+    seed: int,
+) -> Composites:
+    """What each pair makes of every composite with every control, and of the target images alone.
+
+    Images lie in memory as bytes, each once with each control; composites are made a batch at a time.
+    """
+    made = _Maker(table, source, target, scramble, seed)
+    kinds: dict[str, list[dict]] = {name: [] for name in composites.MODELS}
+    remembered = []
+    for pair, temperature in zip(
+        job.progress(pairs, "try composites", "pairs of models", len(probes.temperature)),
+        probes.temperature,
+        strict=True,
+    ):
+        heads = {"fine_tuned": (pair.fine_tuned, pair.source_head), "scratch": (pair.scratch, None)}
+        for name, (network, source_head) in heads.items():
+            answers = _answers(network, source_head, float(temperature), table, made)
+            kinds[name].append(answers)
+            if source_head is not None:
+                remembered.append(answers["memory"])
+    responses = {
+        name: Responses(
+            *(
+                np.stack([answers[key] for answers in of_kind])
+                for key in ("p_true", "prediction", "alone_p_true", "alone_prediction", "inside")
+            )
+        )
+        for name, of_kind in kinds.items()
+    }
+    names = probes.source_names, probes.target_names
+    return Composites(table, shortlist, *names, responses, np.stack(remembered), "")
+
+
+class _Maker:
+    """Makes batches of composites, and of the target images they are made of; images lie here as bytes."""
+
+    def __init__(self, table: Table, source: Images, target: Images, scramble: str, seed: int):
+        self.table, self.target = table, target
+        positions, self.background_of = np.unique(table.background, return_inverse=True)
+        overlays, self.overlay_of = np.unique(table.overlay, return_inverse=True)
+        whole = source.bytes_of(positions)
+        self.backgrounds = {
+            control: composites.control_backgrounds(whole, positions, control, scramble, seed)
+            for control in CONTROLS
+        }
+        self.overlays = target.bytes_of(overlays)
+        self.small = composites.shrink(self.overlays, int(table.side[0]))
+
+    def composite(self, rows: np.ndarray, control: str) -> torch.Tensor:
+        """Composites of some rows, as the networks take them: float32[rows, 3, resolution, resolution]."""
+        backgrounds = self.backgrounds[control][self.background_of[rows]]
+        small = self.small[self.overlay_of[rows]]
+        return self._as_input(composites.paste(backgrounds, small, self.table.x[rows], self.table.y[rows]))
+
+    def overlay(self, rows: np.ndarray) -> torch.Tensor:
+        """Target images by number, as the networks take them."""
+        return self._as_input(self.overlays[rows])
+
+    def _as_input(self, pixels: np.ndarray) -> torch.Tensor:
+        return self.target.normalise(torch.from_numpy(pixels))
+
+
+@torch.inference_mode()
+def _answers(
+    network: Network, source_head: torch.nn.Linear | None, temperature: float, table: Table, made: _Maker
+) -> dict[str, np.ndarray]:
+    """One model's answers, each [composites] or [composites, controls]."""
+    everything = np.arange(len(table))
+    alone = _evaluated(lambda rows: network(made.overlay(rows)).softmax(1), len(made.overlays))
+    alone = alone[made.overlay_of]
+    found = {
+        "alone_p_true": alone[everything, table.target_class],
+        "alone_prediction": alone.argmax(1).astype(np.int32),
+    }
+    by_control = []
+    for control in CONTROLS:
+        if control == "object":
+            values = _evaluated(
+                lambda rows: _with_evidence(network, source_head, temperature, table, made, rows), len(table)
+            )
+            found["inside"], found["memory"] = values[:, 0], values[:, 1]
+            by_control.append(values[:, 2:])
+        else:
+            by_control.append(
+                _evaluated(
+                    lambda rows, control=control: network(made.composite(rows, control)).softmax(1),
+                    len(table),
+                )
+            )
+    found["p_true"] = np.stack([p[everything, table.target_class] for p in by_control], axis=1)
+    found["prediction"] = np.stack([p.argmax(1) for p in by_control], axis=1).astype(np.int32)
+    return found
+
+
+def _evaluated(function: Callable[[np.ndarray], torch.Tensor], count: int) -> np.ndarray:
+    """`function` of the numbers below `count`, a batch at a time; less of them where memory runs out."""
+    parts, size = [], _BATCH
+    for numbers in torch.arange(count).split(_BATCH):
+        values, size = fitting.in_parts(lambda part: function(part.numpy()), numbers, size)
+        parts.append(values.float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def _with_evidence(
+    network: Network, source_head, temperature: float, table: Table, made: _Maker, rows: np.ndarray
+) -> torch.Tensor:
+    """Of composites [rows]: the share of evidence inside, the memory's probability, and all probabilities."""
+    images = made.composite(rows, "object")
+    share = memory_probability = torch.full((len(rows),), torch.nan, device=images.device)
+    if network.pools:
+        maps, features = evidence.with_activations(network, images)
+        classes = torch.from_numpy(table.target_class[rows]).to(images.device)
+        positive = evidence.class_evidence(maps, network.head, classes).relu()
+        square = [torch.from_numpy(column[rows]) for column in (table.x, table.y, table.side)]
+        share = inside_share(positive, *square, images.shape[-1])
+    else:
+        features = network.backbone(images)
+    if source_head is not None:
+        remembered = (source_head(features) / temperature).softmax(1)
+        classes = torch.from_numpy(table.source_class[rows]).to(images.device)
+        memory_probability = remembered.gather(1, classes[:, None])[:, 0]
+    probabilities = network.head(features).softmax(1)
+    return torch.cat([share[:, None], memory_probability[:, None], probabilities], dim=1)

@@ -1,0 +1,1 @@
+"""What changes in models whose source never had the class."""

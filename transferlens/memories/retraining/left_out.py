@@ -1,0 +1,116 @@
+"""The study of retraining without a memory: which source classes are left out, and its rows.
+
+Imports nothing that imports torch: drawing masks takes a moment only. Artefacts are opened by the names of
+their kinds, for the modules that write them are no such.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from transferlens.core import store
+from transferlens.core.errors import ConfigError
+from transferlens.core.seeding import rng_for
+from transferlens.core.studies import Rows, repeat_seed
+from transferlens.data.index import HALVES
+
+_SELECT = HALVES.index("select")
+
+
+def distraction_of_classes(interference: Path, probes: Path) -> np.ndarray:
+    """How much each source class distracts, on the select half: float64[source classes], NaN if unknown.
+
+    The mean interference with the target classes that it is not bound to. Where no composites could be made,
+    how strongly it is bound to its target class, instead.
+    """
+    with store.open(probes, "memory probes") as file:
+        binding = file["binding/effect"][_SELECT]
+        allowed = np.where(file["overlap"][:], np.nan, binding)
+    with store.open(interference, "interference") as file:
+        effect, classes = file["effect"][_SELECT], file["source_class"][:]
+        effect = np.where(file["congruent"][:], np.nan, effect)
+    found = np.full(len(binding), np.nan)
+    found[classes] = _without_nan(np.nanmean, effect)
+    return found if np.isfinite(found).any() else _without_nan(np.nanmax, allowed)
+
+
+def _without_nan(summary, values: np.ndarray) -> np.ndarray:
+    """A row's summary of what is known of it: float64[rows], NaN where nothing is."""
+    known = np.isfinite(values).any(1)
+    found = np.full(len(values), np.nan)
+    found[known] = summary(values[known], axis=1)
+    return found
+
+
+def remedied_classes(interference: Path, probes: Path, count: int) -> np.ndarray:
+    """The source classes that a remedy uses, int64[classes]: the `count` most distracting, or all there are.
+
+    A class that means the same as a target class is none of them: its images show what the remedy would call
+    uninformative.
+
+    Raises:
+        ConfigError: of no other class it is known how much it distracts.
+    """
+    with store.open(probes, "memory probes") as file:
+        overlapping = file["overlap"][:].any(1)
+    distraction = np.where(overlapping, np.nan, distraction_of_classes(interference, probes))
+    ranked = np.argsort(-np.nan_to_num(distraction, nan=-np.inf), kind="stable")
+    ranked = ranked[: min(count, int(np.isfinite(distraction).sum()))]
+    if not len(ranked):
+        raise ConfigError(
+            "config: memories.remedies: no source class to use: all of which it is known how much they "
+            "distract mean the same as a target class; leave remedies out, or see memories.overlap"
+        )
+    return np.sort(ranked)
+
+
+def check_count(count: int, classes: int) -> None:
+    """Refuse to leave out more classes than the source has, half of them as a control.
+
+    Raises:
+        ConfigError: there are fewer.
+    """
+    if 2 * count > classes:
+        raise ConfigError(
+            f"config: memories.without is {count}: so many source classes and as many others are left out, "
+            f"but the source has {classes}; use at most {classes // 2}"
+        )
+
+
+def left_out_classes(distraction: np.ndarray, count: int, seed: int) -> list[tuple[str, int]]:
+    """('distracting', class) of the `count` most distracting classes, then ('random', class) of others.
+
+    Raises:
+        ConfigError: fewer classes have a known distraction.
+    """
+    known = int(np.isfinite(distraction).sum())
+    if count > known:
+        raise ConfigError(
+            f"config: memories.without is {count}, but composites tell of {known} source classes how much "
+            f"they distract; use at most {known}, or raise memories.strongest"
+        )
+    ranked = np.argsort(-np.nan_to_num(distraction, nan=-np.inf), kind="stable")
+    drawn = rng_for(seed, "without a random class").permutation(len(distraction))
+    others = drawn[~np.isin(drawn, ranked[:count])]
+    return [("distracting", int(c)) for c in ranked[:count]] + [("random", int(c)) for c in others[:count]]
+
+
+def without_rows(
+    classes: list[tuple[str, int]], unit_names: list[str], unit_groups: list[str], rows: range, seed: int
+) -> Rows:
+    """Rows of the study: the whole source but one class; repeat by repeat, so that more repeats only append.
+
+    Each repeat shares its training seed with the full-source model of that repeat.
+    """
+    table = [divmod(row, len(classes)) for row in rows]
+    masks = np.ones((len(rows), len(unit_names)), bool)
+    for mask, (_, j) in zip(masks, table, strict=True):
+        mask[classes[j][1]] = False
+    return Rows(
+        masks,
+        np.array(rows),
+        np.array([repeat_seed(seed, repeat) for repeat, _ in table]),
+        [f"{classes[j][0]}-{j % (len(classes) // 2)}-{repeat}" for repeat, j in table],
+        unit_names,
+        unit_groups,
+    )

@@ -1,0 +1,1 @@
+"""How things are shown: figures, overlays, templates of pages."""
