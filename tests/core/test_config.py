@@ -10,7 +10,7 @@ from transferlens.core.config import RecipeSettings, TrainingSettings
 from transferlens.core.errors import ConfigError
 from transferlens.data import catalogue
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 SCHEMA = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text())
 MINIMAL = {"source": "digits-and-clothes", "targets": {"optdigits": {}}}
 

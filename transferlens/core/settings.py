@@ -1,0 +1,335 @@
+"""Settings: typed, bounded and documented sections of the configuration, refused in one line when wrong.
+
+A section is a class; its fields are the keys, each with a type, bounds, a default and one sentence. Sections
+that several rooms share are here; those of a capability live with it, and `Run` puts them together.
+"""
+
+from collections.abc import Mapping
+from types import UnionType
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from transferlens.core.errors import ConfigError, nearest
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class Section(BaseModel):
+    """A section of the configuration. Sections are frozen, strict about types, and know all their keys."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        validate_default=True,
+    )
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any], where: str = "settings") -> Self:
+        """Read a section.
+
+        Raises:
+            ConfigError: the first key that is unknown (with the nearest known one), missing, of the wrong
+                type, or impossible.
+        """
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise ConfigError(explain(error, cls, where)) from None
+
+
+def refuse(reason: str) -> None:
+    """Refuse a section, from one of its validators, in these words."""
+    raise PydanticCustomError("refused", "{reason}", {"reason": reason})
+
+
+def explain(error: ValidationError, section: type[Section], where: str = "config") -> str:
+    """The first mistake of a validation in one line: the key, what was found, and what would be right.
+
+    Args:
+        where: the section's own name; keys of the whole configuration stand without one.
+    """
+    first = min(error.errors(), key=lambda found: len(found["loc"]))
+    prefix = "" if where in ("config", "settings") else f"{where}."
+    start = "settings" if where == "settings" else "config"
+    place, found, kind = first["loc"], first["input"], first["type"]
+    key = prefix + ".".join(str(part) for part in place if part != "[key]")
+    if kind == "refused":
+        return f"{start}: {first['ctx']['reason']}"
+    if kind == "extra_forbidden":
+        return f"{start}: unknown key '{key}'" + nearest(str(place[-1]), _keys_at(section, place[:-1]))
+    if kind == "missing":
+        return f"{start}: '{key}' is missing; it has no default"
+    if kind == "literal_error":
+        return f"{start}: '{key}' is {found!r}" + nearest(str(found), _quoted(first["ctx"]["expected"]))
+    if place and place[-1] == "[key]":
+        name = f"{prefix}{'.'.join(str(part) for part in place[:-2])}"
+        return f"{start}: '{name}' has the name {found!r}; names are letters, digits, '_' and '-'"
+    if kind in _TYPES or kind == "finite_number":
+        wanted = _TYPES.get(kind, "number")
+        return f"{start}: '{key}' is {_shown(found)} ({type(found).__name__}); it must be of type {wanted}"
+    return f"{start}: '{key or start}' is impossible: {_shown(found)}; {_reworded(first['msg'])}"
+
+
+_TYPES = {
+    "int_type": "integer",
+    "int_from_float": "integer",
+    "float_type": "number",
+    "bool_type": "boolean",
+    "string_type": "string",
+    "list_type": "array",
+    "dict_type": "object",
+    "mapping_type": "object",
+    "model_type": "object",
+    "none_required": "null",
+}
+
+
+def _shown(found: Any) -> str:
+    """A value in a message, at most so long as a line can bear."""
+    text = repr(found)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _reworded(message: str) -> str:
+    """The words of the validation, as those of the house."""
+    words = message.removeprefix("Value error, ").removeprefix("Input ").replace("should", "must")
+    return words.replace("List must have", "it must have").replace("Dictionary must have", "it must have")
+
+
+def _quoted(expected: str) -> list[str]:
+    """The values in pydantic's "'a', 'b' or 'c'"."""
+    return [part.strip().strip("'") for part in expected.replace(" or ", ", ").split(", ")]
+
+
+def _keys_at(section: Any, place: tuple[int | str, ...]) -> list[str]:
+    """The known keys of the section at a place below another one."""
+    for part in place:
+        section = _inside(section, part)
+    return sorted(section.model_fields) if isinstance(section, type) and issubclass(section, Section) else []
+
+
+def _inside(annotation: Any, part: int | str) -> Any:
+    """The type of a field, of a mapping's values, or of a list's items."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return _plain(annotation.model_fields[str(part)].annotation)
+    return _plain(get_args(annotation)[-1])
+
+
+def _plain(annotation: Any) -> Any:
+    """A type without `| None` and without its bounds."""
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return _plain(next(a for a in get_args(annotation) if a is not type(None)))
+    return annotation
+
+
+class InputSettings(Section):
+    """How images enter the networks; the same for source and targets."""
+
+    resolution: int = Field(
+        224, ge=8, description="Side of the square network input at evaluation, in pixels."
+    )
+    crop_ratio: Share = Field(
+        0.875,
+        description="Side of the centre crop taken before resizing, as a fraction of the shorter image side.",
+    )
+    mean: list[float] = Field(
+        [0.485, 0.456, 0.406],
+        min_length=3,
+        max_length=3,
+        description="Channel means subtracted after scaling pixels to [0, 1].",
+    )
+    std: list[Annotated[float, Field(gt=0)]] = Field(
+        [0.229, 0.224, 0.225],
+        min_length=3,
+        max_length=3,
+        description="Channel standard deviations divided by after subtracting the mean.",
+    )
+    loading: Literal["auto", "resident", "streaming"] = Field(
+        "auto",
+        description="`resident` decodes a split once and keeps it as bytes on the device; `streaming` "
+        "decodes "
+        "every epoch with FFCV; `auto` is resident for splits up to `resident_limit_gb`.",
+    )
+    resident_limit_gb: float = Field(
+        4, gt=0, description="Largest decoded split kept on the device under `auto`, in gigabytes."
+    )
+
+
+Architecture = Literal[
+    "small_resnet", "resnet18", "resnet34", "resnet50", "vgg16", "googlenet", "efficientnet_lite0"
+]
+
+
+class ArchitectureSettings(Section):
+    """A network."""
+
+    name: Architecture = Field("resnet18", description="A registered architecture.")
+    width: int = Field(
+        32,
+        ge=8,
+        multiple_of=8,
+        description="Channels of the first stage (small_resnet only). A multiple of 8: with 4 or 6, torch's "
+        "channels-last convolutions wrote out of bounds on a CPU (torch 2.15, AVX2).",
+    )
+
+
+class ResizeSettings(Section):
+    """Progressive resizing: from `low` pixels up to epoch `start`, linearly to `high` at epoch `end`."""
+
+    low: int = Field(ge=8, description="Side of training images at first, in pixels.")
+    high: int = Field(ge=8, description="Side of training images in the end, in pixels.")
+    start: int = Field(ge=0, description="The last epoch with `low` pixels.")
+    end: int = Field(ge=0, description="The first epoch with `high` pixels.")
+
+
+class TrainingSettings(Section):
+    """Optimisation and augmentation."""
+
+    epochs: int = Field(16, ge=1, description="Passes over the training images.")
+    batch_size: int = Field(
+        512,
+        ge=2,
+        description="Images a step; the last incomplete batch of an epoch is dropped (one smaller batch if "
+        "there is no other).",
+    )
+    lr: float = Field(0.5, gt=0, description="Peak learning rate.")
+    schedule: Literal["triangular", "step"] = Field(
+        "triangular",
+        description="`triangular` rises from 0 to `lr` at `lr_peak_epoch`, then falls to 0 at the end; "
+        "`step` "
+        "multiplies `lr` by `gamma` after every `step_epochs` epochs.",
+    )
+    lr_peak_epoch: float = Field(2, ge=0, description="Epoch of the peak (schedule triangular).")
+    step_epochs: int = Field(10, ge=1, description="Epochs between two steps (schedule step).")
+    gamma: Share = Field(0.1, description="Factor of the learning rate at a step (schedule step).")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
+    weight_decay: float = Field(0.0005, ge=0, description="Weight decay on every parameter.")
+    label_smoothing: float = Field(
+        0, ge=0, lt=1, description="Share of the target probability spread over all classes."
+    )
+    class_weighted: bool = Field(
+        False,
+        description="Whether the loss weighs every class alike, however many images it has (each image by "
+        "the "
+        "inverse of its class's share).",
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="Arithmetic of the network in training. `auto` is bfloat16 where the hardware is fast "
+        "at it "
+        "(GPUs since Ampere, CPUs with AMX or AVX512-BF16), float16 with loss scaling on older GPUs, else "
+        "float32. Evaluation is always float32.",
+    )
+    crop: Literal["random_resized", "translate", "none"] = Field(
+        "random_resized",
+        description="`random_resized` (ImageNet style), `translate` (random shifts by up to `padding` "
+        "pixels, "
+        "for small images), or `none` (the evaluation crop).",
+    )
+    padding: int = Field(4, ge=1, description="Largest shift of the translate crop, in pixels.")
+    scale: list[Share] = Field(
+        [0.08, 1.0],
+        min_length=2,
+        max_length=2,
+        description="Range of the area of a random resized crop, as a fraction of the image.",
+    )
+    flip: bool = Field(True, description="Whether images are mirrored at random.")
+    resize: ResizeSettings | None = Field(
+        None,
+        description="Progressive resizing: train at `low` pixels up to epoch `start`, then grow linearly (in "
+        "steps of 32) to `high` at epoch `end`; null to train at the input resolution.",
+    )
+
+    def check(self, where: str) -> None:
+        """Refuse settings that cannot hold together; `where` names them.
+
+        Raises:
+            ConfigError: naming the two that disagree.
+        """
+        if self.schedule == "triangular" and self.lr_peak_epoch > self.epochs:
+            raise ConfigError(
+                f"config: {where}: lr_peak_epoch is {self.lr_peak_epoch}, after the last of "
+                f"{self.epochs} epochs"
+            )
+        if self.scale[0] > self.scale[1]:
+            raise ConfigError(f"config: {where}: scale is {self.scale}; the first must be the smaller")
+        if self.resize and self.crop != "random_resized":
+            raise ConfigError(f"config: {where}: resize needs crop random_resized")
+        if self.resize and self.resize.start > self.resize.end:
+            raise ConfigError(f"config: {where}: resize.start is after resize.end")
+
+
+class DatasetSettings(Section):
+    """What of a data set is used, and how it is stored."""
+
+    path: str | None = Field(
+        None,
+        description="Where the images are, if not in the data root: a folder with `train/<class>/*` and "
+        "`val/<class>/*`, an archive of one, a CSV table with the columns `path`, `label` and `split`, or an "
+        "HDF5 file (see docs/data.md).",
+    )
+    complete: bool = Field(
+        True,
+        description="Whether a registered data set must have exactly the images that its publishers state; "
+        "false to use a part of it. Its classes must all be there in any case.",
+    )
+    archive_limit_gb: float = Field(
+        500, gt=0, description="Archives that hold more than so many gigabytes are refused."
+    )
+    of: str | None = Field(
+        None,
+        description="The registered data set whose images these are, so that one can be used twice with "
+        "other "
+        "settings (say, as a source by classes and as a target by groups).",
+    )
+    groups: str | None = Field(
+        None,
+        description="Coarser names of the classes: a CSV table with the columns `class` and `group`, one "
+        "row a "
+        "class, or `wordnet-<level>` for classes named by WordNet ids (level 0 is the root; needs Debian's "
+        "wordnet-base).",
+    )
+    labels: Literal["classes", "groups"] = Field(
+        "classes", description="What the labels of a target are: its classes, or the groups of them."
+    )
+    train_per_class: int | None = Field(
+        None, ge=1, description="Labelled training images used a class (a seeded choice); null for all."
+    )
+    val_per_class: int | None = Field(
+        None, ge=1, description="Evaluation images used a class (a seeded choice); null for all."
+    )
+    select_fraction: Fraction = Field(
+        0.5,
+        description="Share of the evaluation images that may be looked at (influences, choosing k); the "
+        "rest is "
+        "only reported on.",
+    )
+    unreadable: Literal["error", "skip"] = Field(
+        "error",
+        description="What to do with an image that cannot be decoded: stop, or leave it out and count it.",
+    )
+    metric: Literal["global", "per_class"] | None = Field(
+        None,
+        description="What accuracy means on this data set: the share of correct examples (`global`), or the "
+        "mean "
+        "over classes of that share (`per_class`); null for what is usual on it (docs/data.md).",
+    )
+    crop_ratio: Share | None = Field(
+        None,
+        description="The data set's own `input.crop_ratio` (say, 1 for images that leave no border to "
+        "spare); "
+        "null for that.",
+    )
+    format: Literal["raw", "jpg"] = Field("raw", description="How FFCV stores images: raw bytes, or JPEG.")
+    max_resolution: int | None = Field(
+        None, ge=8, description="Images are shrunk to this longer side before writing; null to keep them."
+    )
+    jpeg_quality: int = Field(90, ge=1, le=100, description="JPEG quality (format jpg).")
