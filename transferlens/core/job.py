@@ -1,18 +1,19 @@
-"""What every job does around its work: arguments, logging, progress, and errors as one line."""
+"""What every job does around its work: arguments, provenance, logging, progress, and errors as one line."""
 
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from tqdm import tqdm
 
-from transferlens.core import store
+from transferlens.core import files, provenance
 from transferlens.core.errors import TransferlensError
 
 log = logging.getLogger("transferlens")
@@ -20,48 +21,107 @@ _SECONDS_BETWEEN_LINES = 10
 T = TypeVar("T")
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """The arguments every script takes; scripts add their inputs and outputs."""
-    arguments = argparse.ArgumentParser(description=description)
-    arguments.add_argument(
-        "--settings",
-        type=json.loads,
-        required=True,
-        metavar="JSON",
-        help="exactly the settings that decide the result",
-    )
-    arguments.add_argument("--log", type=Path, help="also write messages to this file")
-    return arguments
+class Script:
+    """The command line of a script: what it reads, what it writes, and the settings that decide the result.
+
+    The names are those of the rule's inputs and outputs, from which `core.run` composes the command.
+    """
+
+    def __init__(self, description: str | None):
+        self.parser = argparse.ArgumentParser(description=description)
+        self.parser.add_argument(
+            "--settings",
+            type=json.loads,
+            required=True,
+            metavar="JSON",
+            help="exactly the settings that decide the result",
+        )
+        self.parser.add_argument("--seed", type=int, help="of the run, for the record")
+        self.parser.add_argument("--log", type=Path, help="also write messages to this file")
+        self._inputs: list[str] = []
+        self._others = ""
+
+    def reads(self, name: str, help: str = "", *, many: bool = False, required: bool = True) -> None:
+        """A file (or several) that the result is made from."""
+        self._inputs.append(name)
+        self.parser.add_argument(
+            _option(name), type=Path, nargs="+" if many else None, required=required, help=help
+        )
+
+    def reads_others(self, name: str) -> None:
+        """Further files, each by a name of its own; they arrive as a mapping."""
+        self._others = name
+
+    def writes(self, name: str, help: str = "", *, required: bool = True) -> None:
+        """A file that the script makes."""
+        self.parser.add_argument(_option(name), type=Path, required=required, help=help)
+
+    def takes(self, name: str, **options: Any) -> None:
+        """Any other argument; it must not decide the result."""
+        self.parser.add_argument(_option(name), **options)
+
+    def run(self, main: Callable[[argparse.Namespace], None]) -> NoReturn:
+        """Parse the command line, note the provenance, and `run` the work."""
+        arguments, rest = self.parser.parse_known_args()
+        if rest and not self._others:
+            self.parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        inputs = [path for name in self._inputs for path in _paths(getattr(arguments, name))]
+        if self._others:
+            others = {k[2:].replace("-", "_"): Path(v) for k, v in zip(rest[::2], rest[1::2], strict=True)}
+            setattr(arguments, self._others, others)
+            inputs += others.values()
+        provenance.begin(arguments.settings, [_recorded(path) for path in inputs], arguments.seed)
+        run(main, arguments)
 
 
-def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
-    """Run a script's `main`; a foreseeable error ends it with one line and exit status 1."""
-    parsed = arguments.parse_args()
-    _set_up_logging(parsed.log)
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _paths(value: Any) -> list[Path]:
+    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Path)]
+
+
+def _recorded(path: Path) -> Path:
+    """The file whose checksum stands for an input: of an FFCV file its manifest, which holds its own."""
+    return path.with_suffix(".h5") if path.suffix == ".beton" else path
+
+
+def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> NoReturn:
+    """Run a script's `main` and end the process; a foreseeable error ends it with one line and status 1."""
+    _set_up_logging(arguments.log)
     # A scheduler ends jobs with SIGTERM: as an exception, it lets temporary files be removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     log.info("command: %s", " ".join(sys.argv))
     started = time.monotonic()
     try:
-        main(parsed)
-        store.date_back(_files(parsed))
+        main(arguments)
+        files.date_back(p for value in vars(arguments).values() for p in _paths(value) if p.is_file())
+        log.info("done in %.1f s", time.monotonic() - started)
+        status = 0
     except TransferlensError as error:
         log.error("error: %s", error)
-        sys.exit(1)
+        status = 1
     except KeyboardInterrupt:
-        sys.exit(130)
+        status = 130
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
     except Exception:
         log.exception("unexpected error (please report it)")
-        sys.exit(1)
-    log.info("done in %.1f s", time.monotonic() - started)
+        status = 1
+    _end(status)
 
 
-def _files(arguments: argparse.Namespace) -> Iterator[Path]:
-    """The files among a script's arguments."""
-    for value in vars(arguments).values():
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, Path) and item.is_file():
-                yield item
+def _end(status: int) -> NoReturn:
+    """End the process at once.
+
+    What is to be kept is flushed by now. An interpreter that has imported torch takes seconds to take itself
+    apart, and one whose thread pool was forked (by FFCV's writer, on one core) never ends.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _set_up_logging(log_file: Path | None) -> None:

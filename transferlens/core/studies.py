@@ -1,15 +1,25 @@
-"""Studies: tables of masks over the source's units, one row per source model, cut into shards."""
+"""Studies: tables of masks over the source's units, one row per source model, cut into shards.
 
-from dataclasses import dataclass
+A row says in columns what it is: its role, its repeat, and how what it lacks was chosen. Row i is a pure
+function of (seed, design, i), so that more rows never change the first ones.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import h5py
 import numpy as np
 
-from transferlens.core import store
+from transferlens.core import artefacts
+from transferlens.core.artefacts import Artefact, Field
+from transferlens.core.errors import ArtefactError
 from transferlens.core.seeding import seed_for
 
-KIND = "masks"
+# What a row is.
+FULL, SCRATCH, SUBSET, REMOVAL, PRETRAINED = "full", "scratch", "subset", "removal", "pretrained"
 
 
 class Units(Protocol):
@@ -27,46 +37,160 @@ class Rows:
     Attributes:
         masks: bool[models, units], which units of the source each model is trained on: source classes, groups
             of them, or blocks of source images.
-        rows: int64[models], the row numbers in the study.
+        numbers: int64[models], the row numbers in the study.
         training_seeds: int64[models], decide initial weights, data order and augmentation. Rows that share
             one start from the same weights: they are pairs.
-        labels: one name a row, saying what it is.
+        roles: one of FULL, SCRATCH, SUBSET, REMOVAL, PRETRAINED a row.
+        repeats: int64[models], the repeat that a row belongs to; -1 where rows are not repeated.
+        removed_by: how the units that a row lacks were chosen (an order of removal, say); '' where none was
+            singled out.
+        removed: int64[models], how many units were taken away by it, or the place of a single one in it.
         unit_names: one name a unit.
         unit_groups: one coarser name a unit ('' when unknown).
     """
 
     masks: np.ndarray
-    rows: np.ndarray
+    numbers: np.ndarray
     training_seeds: np.ndarray
-    labels: list[str]
+    roles: list[str]
+    repeats: np.ndarray
+    removed_by: list[str]
+    removed: np.ndarray
     unit_names: list[str]
     unit_groups: list[str]
 
     def __len__(self) -> int:
         return len(self.masks)
 
-
-def shards(rows: int, shard_size: int) -> list[str]:
-    """Names of the shards of a study."""
-    return [f"{i:04d}" for i in range(-(-rows // shard_size))]
-
-
-def shard_rows(shard: str, rows: int, shard_size: int) -> range:
-    """Row numbers of one shard."""
-    start = int(shard) * shard_size
-    return range(start, min(start + shard_size, rows))
+    def of_role(self, role: str) -> np.ndarray:
+        """Positions int64[n] of the rows of a role, in the order of their repeats."""
+        positions = np.flatnonzero(np.array(self.roles) == role)
+        return positions[np.argsort(self.repeats[positions], kind="stable")]
 
 
-def reference_rows(units: Units, rows: range, seed: int) -> Rows:
-    """Rows of the `reference` study: even rows see the whole source, odd rows nothing (from scratch).
+# The columns that identify rows; every artefact with a model axis carries them.
+ROW_FIELDS = (
+    Field("model", ("model",), np.int64, "row number in the study"),
+    Field("mask", ("model", "unit"), bool, "whether the model saw the unit of the source"),
+    Field("training_seed", ("model",), np.int64, "seed of weights and data order"),
+    Field("role", ("model",), str, "what the row is"),
+    Field("repeat", ("model",), np.int64, "repeat of the row; -1 where rows are not repeated"),
+    Field("removed_by", ("model",), str, "how the units that the row lacks were chosen"),
+    Field("removed", ("model",), np.int64, "units taken away by it, or the place of a single one"),
+    Field("unit", ("unit",), str, "source class, group of classes, or block of images"),
+    Field("unit_group", ("unit",), str, "coarser name of the unit"),
+)
+# The column of each attribute of `Rows`.
+_COLUMNS = {
+    "masks": "mask",
+    "numbers": "model",
+    "training_seeds": "training_seed",
+    "roles": "role",
+    "repeats": "repeat",
+    "removed_by": "removed_by",
+    "removed": "removed",
+    "unit_names": "unit",
+    "unit_groups": "unit_group",
+}
 
-    Rows 2r and 2r + 1 share their training seed: repeat r.
+MASKS = Artefact(
+    kind="masks",
+    path="studies/{study}/masks/{shard}.h5",
+    fields=(
+        *ROW_FIELDS,
+        Field("unit_of_image", ("source_image",), np.int32, "position of the unit of each training image"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Study:
+    """How the rows of a study are made, and what becomes of its models.
+
+    Attributes:
+        name: of its folder; studies made for a target and a recipe are folders of folders.
+        kind: import path of the class that draws its rows (see `StudyKind`).
+        masks: the settings that draw them; `units` is `classes`, `groups`, or the images of a block.
+        evidence: the files, beside the source's index, that the drawing goes by.
+        architecture: None for the run's own.
+        loads: the weights that the models are given instead of being trained.
+        step_matched: whether all models take as many steps as the full source.
+        keeps_weights: whether source models stay whatever `source_weights` says.
+        keeps_networks: whether whole adapted networks stay, too.
+        seen: the mean share of the source's units that a model sees.
     """
-    numbers = np.array(rows)
-    masks = np.repeat((numbers % 2 == 0)[:, None], len(units.names), axis=1)
-    seeds = [repeat_seed(seed, int(row) // 2) for row in numbers]
-    labels = [f"{'scratch' if row % 2 else 'full'}-{row // 2}" for row in numbers]
-    return Rows(masks, numbers, np.array(seeds), labels, units.names, units.groups)
+
+    name: str
+    kind: str
+    rows: int
+    shard_size: int
+    masks: Mapping[str, Any]
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    architecture: Mapping[str, Any] | None = None
+    loads: Mapping[str, Any] | None = None
+    step_matched: bool = False
+    keeps_weights: bool = False
+    keeps_networks: bool = False
+    seen: float = 1.0
+
+    @cached_property
+    def shards(self) -> list[str]:
+        """Names of the shards."""
+        return [f"{i:04d}" for i in range(-(-self.rows // self.shard_size))]
+
+    def shards_of(self, rows: int) -> list[str]:
+        """The shards that hold the first rows."""
+        return self.shards[: -(-rows // self.shard_size)]
+
+    def rows_of(self, shard: str) -> range:
+        """Row numbers of one shard."""
+        start = int(shard) * self.shard_size
+        return range(start, min(start + self.shard_size, self.rows))
+
+
+class StudyKind(Protocol):
+    """Draws rows of a study; reached by its import path, so that no study's rows depend on another's code."""
+
+    @staticmethod
+    def draw(
+        settings: Mapping[str, Any], units: Units, rows: range, evidence: Mapping[str, Path], source: Any
+    ) -> Rows:
+        """Rows with these numbers.
+
+        Args:
+            settings: the study's `masks`, with `seed` and its name as `study`.
+            evidence: the files named by the study.
+            source: the index of the source data set.
+        """
+
+
+class Reference:
+    """Even rows see the whole source, odd rows nothing (from scratch). Rows 2r and 2r + 1 are repeat r."""
+
+    @staticmethod
+    def draw(settings, units: Units, rows: range, evidence, source) -> Rows:
+        numbers = np.array(rows)
+        return Rows(
+            np.repeat((numbers % 2 == 0)[:, None], len(units.names), axis=1),
+            numbers,
+            np.array([repeat_seed(settings["seed"], int(row) // 2) for row in numbers]),
+            [SCRATCH if row % 2 else FULL for row in numbers],
+            numbers // 2,
+            [""] * len(numbers),
+            np.zeros(len(numbers), np.int64),
+            units.names,
+            units.groups,
+        )
+
+
+class Pretrained:
+    """One row: the whole source, weights loaded instead of trained."""
+
+    @staticmethod
+    def draw(settings, units: Units, rows: range, evidence, source) -> Rows:
+        zero = np.zeros(1, np.int64)
+        masks = np.ones((1, len(units.names)), bool)
+        return Rows(masks, zero, zero, [PRETRAINED], zero, [""], zero, units.names, units.groups)
 
 
 def repeat_seed(seed: int, repeat: int) -> int:
@@ -74,45 +198,51 @@ def repeat_seed(seed: int, repeat: int) -> int:
     return seed_for(seed, "repeat", repeat)
 
 
-def pretrained_rows(units: Units) -> Rows:
-    """The one row of the `pretrained` study: the whole source, weights loaded instead of trained."""
-    masks = np.ones((1, len(units.names)), bool)
-    return Rows(masks, np.array([0]), np.array([0]), ["pretrained"], units.names, units.groups)
-
-
-def write_rows(path: Path, rows: Rows, units: Units, *, config: dict, seed: int, inputs: list) -> None:
+def write_masks(path: Path, rows: Rows, units: Units) -> None:
     """Store a shard of masks, with the unit of every source training image."""
-    with store.create(path, KIND, config=config, seed=seed, inputs=inputs) as out:
-        write_row_table(out, rows)
-        out.array(
-            "unit_of_image",
-            units.of_images.astype(np.int32),
-            ["images"],
-            "index into unit_names, train split",
-        )
+    with artefacts.create(path, MASKS) as out:
+        write_rows(out, rows)
+        out.write("unit_of_image", units.of_images)
 
 
-def write_row_table(out: store.Writer, rows: Rows) -> None:
-    """The columns that identify rows; every artefact with a model axis carries them."""
-    out.array("masks", rows.masks, ["models", "units"], "whether the model saw the unit of the source")
-    out.array("rows", rows.rows, ["models"], "row number in the study")
-    out.array("training_seeds", rows.training_seeds, ["models"], "seed of weights and data order")
-    out.strings("labels", rows.labels, ["models"], "what the row is")
-    out.strings(
-        "unit_names", rows.unit_names, ["units"], "source class, group of classes, or block of images"
-    )
-    out.strings("unit_groups", rows.unit_groups, ["units"], "coarser name of the unit")
+def write_rows(out: artefacts.Writer, rows: Rows) -> None:
+    """The columns that identify rows."""
+    for attribute, name in _COLUMNS.items():
+        out.write(name, getattr(rows, attribute))
 
 
-def read_row_table(file) -> Rows:
-    """Read the columns that `write_row_table` wrote."""
-    return Rows(
-        *(file[name][:] for name in ("masks", "rows", "training_seeds")),
-        *(store.strings(file[name]) for name in ("labels", "unit_names", "unit_groups")),
-    )
+def read_rows(file: h5py.File) -> Rows:
+    """Read the columns that `write_rows` wrote."""
+    strings = {declared.name for declared in ROW_FIELDS if declared.dtype is str}
+    return Rows(*(artefacts.names(file[n]) if n in strings else file[n][:] for n in _COLUMNS.values()))
 
 
-def read_rows(path: str | Path) -> tuple[Rows, np.ndarray]:
+def read_masks(path: str | Path) -> tuple[Rows, np.ndarray]:
     """Read a shard of masks, and the unit of every source training image int64[images]."""
-    with store.open(path, KIND) as file:
-        return read_row_table(file), file["unit_of_image"][:].astype(np.int64)
+    with artefacts.open(path, MASKS) as file:
+        return read_rows(file), file["unit_of_image"][:].astype(np.int64)
+
+
+def joined(parts: list[Rows], paths: list[Path]) -> Rows:
+    """The rows of several shards, one after the other.
+
+    Raises:
+        ArtefactError: a shard of other units, or rows that are not those next in the study.
+    """
+    first = parts[0]
+    expected = int(first.numbers[0])
+    for rows, path in zip(parts, paths, strict=True):
+        if (rows.unit_names, rows.unit_groups) != (first.unit_names, first.unit_groups):
+            raise ArtefactError(f"{path}: has other units than {paths[0]}; delete it and run snakemake again")
+        if not np.array_equal(rows.numbers, expected + np.arange(len(rows))):
+            raise ArtefactError(
+                f"{path}: holds rows {rows.numbers[0]} to {rows.numbers[-1]} of its study where rows from "
+                f"{expected} on were expected; delete it and run snakemake again"
+            )
+        expected += len(rows)
+    stacked = {
+        key: np.concatenate([getattr(rows, key) for rows in parts])
+        for key in ("masks", "numbers", "training_seeds", "repeats", "removed")
+    }
+    lists = {key: [v for rows in parts for v in getattr(rows, key)] for key in ("roles", "removed_by")}
+    return Rows(**stacked, **lists, unit_names=first.unit_names, unit_groups=first.unit_groups)

@@ -4,12 +4,14 @@ Row i is a pure function of (seed, design, i), so that asking for more models ke
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from transferlens.core.errors import ConfigError
 from transferlens.core.seeding import rng_for, seed_for
-from transferlens.core.studies import Rows, Units
+from transferlens.core.studies import SUBSET, Rows, Units
 from transferlens.estimation.hadamard import hadamard, order_for
 
 # Designs whose rows come in pairs, each the complement of the other.
@@ -79,13 +81,21 @@ def draw_masks(design: str, units: int, keep: float, seed: int, rows: range) -> 
     return np.array(masks, bool).reshape(len(rows), units)
 
 
-def random_rows(study: str, design: str, keep: float, units: Units, rows: range, seed: int) -> Rows:
-    """Rows of a study of random masks; its name decides the training seeds, the masks do not depend on it."""
-    return Rows(
-        draw_masks(design, len(units.names), keep, seed, rows),
-        np.array(rows),
-        np.array([seed_for(seed, study, row) for row in rows]),
-        [f"{design}-{row}" for row in rows],
-        units.names,
-        units.groups,
-    )
+class RandomMasks:
+    """A study of random masks."""
+
+    @staticmethod
+    def draw(settings: Mapping[str, Any], units: Units, rows: range, evidence, source) -> Rows:
+        """Rows of the study; its name decides the training seeds, the masks do not depend on it."""
+        seed, count = settings["seed"], len(rows)
+        return Rows(
+            draw_masks(settings["design"], len(units.names), settings["keep"], seed, rows),
+            np.array(rows),
+            np.array([seed_for(seed, settings["study"], row) for row in rows]),
+            [SUBSET] * count,
+            np.full(count, -1),
+            [""] * count,
+            np.zeros(count, np.int64),
+            units.names,
+            units.groups,
+        )

@@ -28,6 +28,12 @@ def relation_members(
     return {name: pairs for name, pairs in members.items() if pairs.any()}
 
 
+def compared_names(members: dict[str, np.ndarray]) -> list[str]:
+    """The relations that occur, then the difference of each to the next weaker one."""
+    present = [r for r in RELATIONS if r in members]
+    return present + [f"{stronger} - {weaker}" for stronger, weaker in pairwise(present)]
+
+
 def compare_relations(
     masks: np.ndarray, means: np.ndarray, members: dict[str, np.ndarray], draws: np.ndarray
 ) -> dict[str, Interval]:

@@ -17,16 +17,17 @@ from pathlib import Path
 
 import numpy as np
 
-from transferlens.core import job, store
+from transferlens.core import artefacts, job
 from transferlens.core.errors import ConfigError
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import Interval, jackknife_interval
 from transferlens.estimation import estimators
-from transferlens.influence.artefact import ModelMeans
+from transferlens.influence.artefacts import SCORES
+from transferlens.influence.estimate import ModelMeans
 from transferlens.training import outputs as stored
 from transferlens.training import summary as summaries
+from transferlens.training.artefacts import SUMMARY
 
-KIND = "influence scores"
 _FOLDS = 5
 _SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
 _SPLITS, _GROUPS = 8, 10
@@ -54,9 +55,6 @@ def write_scores(
     output: str,
     estimator: str,
     names: list[str],
-    *,
-    config: dict,
-    inputs: list,
 ) -> None:
     """Score estimators on one output, and follow the reported one as models are added.
 
@@ -64,49 +62,50 @@ def write_scores(
         repeated_path: summary of the study that repeats the first masks with other seeds (None: no ceiling).
         estimator: the estimator whose influences are reported; `names`: all that are compared.
     """
-    with store.open(summary_path, summaries.KIND) as file:
-        summary = summaries.read_summary(file)
-        values = stored.Output(file, output)
-        outputs = Outputs(summary.rows.masks, estimators.sample_columns(values, _EXAMPLES))
-        means = ModelMeans(len(summary.rows), summary)
-        with ThreadPoolExecutor(1) as disk:
-            for block, part in estimators.blocks(values, disk):
-                means.add(block, part)
-        class_means = Outputs(summary.rows.masks, means.by_class()[:, 1])
-    with store.create(path, KIND, config=config, inputs=inputs) as out:
-        out.strings("estimators", names, ["estimators"], "estimator")
-        out.attribute("estimator", estimator)
+    outputs, class_means = _read_outputs(summary_path, output)
+    models = len(outputs.masks)
+    sizes = _sizes(models)
+    with artefacts.create(path, SCORES) as out:
+        out.write("estimator", names)
+        out.write("models", sizes)
+        out.attribute("reported_estimator", estimator)
         out.attribute("examples", outputs.values.shape[1])
-        sizes = _sizes(len(summary.rows))
-        out.array("models", np.array(sizes), ["sizes"], "models that estimates are made from")
         scored = [
             [score(outputs, name, share, name in _SLOW) for share in _SHARES]
             for name in job.progress(names, "score", "estimators")
         ]
-        _write_intervals(
-            out, "score", scored, ["estimators", "sizes"], "predictive correlation on held-out models"
-        )
+        _write_intervals(out, "score", scored)
         if repeated_path:
-            with store.open(repeated_path, summaries.KIND) as file:
+            with artefacts.open(repeated_path, SUMMARY) as file:
                 again = estimators.sample_columns(stored.Output(file, output), _EXAMPLES)
-            _write_intervals(out, "ceiling", ceiling(outputs, again), [], "largest correlation possible")
-        found = [
+            _write_intervals(out, "ceiling", ceiling(outputs, again))
+        reliable = [
             [NOTHING if name in _SLOW else reliability(class_means, name, size) for size in sizes]
             for name in names
         ]
-        _write_intervals(
-            out, "reliability", found, ["estimators", "sizes"], "reliability of class influences"
-        )
-        needed = [models_needed(of_estimator[-1], len(summary.rows)) for of_estimator in found]
-        _write_intervals(out, "models_needed", needed, ["estimators"], "models for a reliability of 0.9")
+        _write_intervals(out, "reliability", reliable)
+        needed = [models_needed(of_estimator[-1], models) for of_estimator in reliable]
+        _write_intervals(out, "models_needed", needed)
 
 
-def _write_intervals(out: store.Writer, name: str, intervals, dims: list[str], meaning: str) -> None:
-    for key in ("value", "low", "high"):
+def _read_outputs(summary_path: Path, output: str) -> tuple[Outputs, Outputs]:
+    """A sample of examples, and the report half's means of target classes, of every model."""
+    with artefacts.open(summary_path, SUMMARY) as file:
+        summary = summaries.read_summary(file)
+        masks, values = summary.rows.masks, stored.Output(file, output)
+        sample = Outputs(masks, estimators.sample_columns(values, _EXAMPLES))
+        means = ModelMeans(len(summary.rows), summary)
+        with ThreadPoolExecutor(1) as disk:
+            for block, part in estimators.blocks(values, disk):
+                means.add(block, part)
+        return sample, Outputs(masks, means.by_class()[:, 1])
+
+
+def _write_intervals(out: artefacts.Writer, name: str, intervals: object) -> None:
+    """Store intervals, alone or in nested lists, as an estimate with its ends."""
+    for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
         values = np.vectorize(lambda i, key=key: float(getattr(i, key)))(np.array(intervals, object))
-        out.array(
-            f"{name}/{key}", values, dims, meaning if key == "value" else f"{meaning}: {key} end of 95 %"
-        )
+        out.write(f"{name}{suffix}", values)
 
 
 def _sizes(models: int) -> list[int]:

@@ -1,0 +1,160 @@
+"""How a room says once what it is: its settings, its files, its steps, its studies, its words on the page.
+
+Everything shared is derived from these declarations: the configuration and its reference, rules and their
+command lines, the plan, the doctor, the read API, memory and GPU requests, the page and its order. A
+declaration imports neither torch nor Snakemake.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from transferlens.core.artefacts import RESULTS, Artefact
+from transferlens.core.settings import Section
+from transferlens.core.studies import Study
+
+if TYPE_CHECKING:
+    from transferlens.core.blocks import Section as PageSection
+    from transferlens.core.run import Run
+
+Wildcards = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A file beside an artefact: a table, a picture, a page.
+
+    Attributes:
+        path: below the results folder, with wildcards in braces.
+        category, caption, labels: of Snakemake's own report, if it is shown there; the caption is a file in
+            workflow/report.
+    """
+
+    path: str
+    category: str = ""
+    caption: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def at(self, **wildcards: str) -> str:
+        """The path of one file, from the project's folder."""
+        return f"{RESULTS}/{self.path.format(**wildcards)}"
+
+
+def nothing(run: "Run", wildcards: Wildcards) -> dict[str, Any]:
+    """No inputs, or no settings."""
+    return {}
+
+
+def no_more(run: "Run", wildcards: Wildcards) -> tuple[str, ...]:
+    """No further entry points of code, or arguments."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """A rule: a script that makes files from files.
+
+    Attributes:
+        name: of the rule.
+        script: in scripts/.
+        title: what a job says it does, with wildcards in braces.
+        outputs: the files it makes, by argument name; artefacts first.
+        inputs: the files it is made from, by argument name: a path, or a list of them.
+        settings: exactly those that decide the result; JSON can hold them.
+        made_for: the wildcards of every job in this run; empty where the run does not ask for it.
+        code: what the script reaches by a name in its settings only: `module:Name`.
+        arguments: more of the command line, which decides no result.
+        shown: whether the page of the run is made from it.
+    """
+
+    name: str
+    script: str
+    title: str
+    outputs: Mapping[str, Artefact | Beside]
+    made_for: Callable[["Run"], Iterable[Wildcards]]
+    inputs: Callable[["Run", Wildcards], Mapping[str, str | list[str]]] = nothing
+    settings: Callable[["Run", Wildcards], Mapping[str, Any]] = nothing
+    code: Callable[["Run", Wildcards], Sequence[str]] = no_more
+    arguments: Callable[["Run", Wildcards], Sequence[str]] = no_more
+    shown: bool = True
+
+    @property
+    def artefacts(self) -> list[Artefact]:
+        return [made for made in self.outputs.values() if isinstance(made, Artefact)]
+
+    @property
+    def place(self) -> str:
+        """What tells its jobs apart: the wildcards of its first output, as a path."""
+        path = next(iter(self.outputs.values())).path
+        wildcards = [part.split("}")[0] for part in path.split("{")[1:]]
+        return "/".join(f"{{{name}}}" for name in dict.fromkeys(wildcards)) or self.name
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Models of a study that a capability needs adapted to a target by a recipe.
+
+    Attributes:
+        rows: how many of the study's first models; None for all.
+        summarised: whether their outputs are collected in one file.
+        keeps: what else is kept of every adapted model: import path of a collector, and its settings.
+    """
+
+    study: str
+    target: str
+    recipe: str
+    rows: int | None = None
+    summarised: bool = True
+    keeps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class RecipeKind(Protocol):
+    """A way to adapt a source model; the rooms that train declare theirs."""
+
+    settings: type[Section]
+    path: str
+
+    def changes_backbone(self, settings: Section) -> bool: ...
+
+
+class Capability:
+    """What a room declares. A room overrides what it has."""
+
+    name: str = ""
+    settings: tuple[type[Section], ...] = ()
+    steps: tuple[Step, ...] = ()
+    recipe_kinds: Mapping[str, RecipeKind] = {}
+
+    def recipes(self, run: "Run") -> Mapping[str, Mapping[str, Any]]:
+        """Recipes that it derives from the run's own: settings by name (a '+' in it keeps names apart)."""
+        return {}
+
+    def recipe_inputs(self, run: "Run", target: str, recipe: str) -> Mapping[str, str]:
+        """More files that a transfer by one of its recipes is made from."""
+        return {}
+
+    def recipe_settings(self, run: "Run", target: str, recipe: str) -> Mapping[str, Any]:
+        """More settings of a transfer by one of its recipes."""
+        return {}
+
+    def studies(self, run: "Run") -> Iterable[Study]:
+        """Source models that no one else trains."""
+        return ()
+
+    def transfers(self, run: "Run") -> Iterable[Transfer]:
+        """Adapted models that it reads."""
+        return ()
+
+    def check(self, run: "Run") -> None:
+        """What must agree with other sections.
+
+        Raises:
+            ConfigError: one line, before anything runs.
+        """
+
+    def check_data(self, run: "Run") -> None:
+        """What must agree with the data sets, their classes, and files that the settings name."""
+
+    def sections(self, run: "Run", results: Any) -> Iterable["PageSection"]:
+        """What a reader sees on the page."""
+        return ()

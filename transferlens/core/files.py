@@ -1,0 +1,132 @@
+"""Files that are whole or absent: written beside their place, synced, renamed."""
+
+import errno
+import hashlib
+import io
+import os
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from transferlens.core.errors import ArtefactError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Disk(io.FileIO):
+    """A file on disk that HDF5 writes through; remembers its first failure instead of passing it on.
+
+    After a failed write (a full disk, a quota) HDF5 can neither go on nor close its file: it prints a page of
+    errors and crashes at exit. So it never learns of the failure, and nothing more is written. No lock is
+    taken, as HDF5 itself would: nobody else knows the temporary name, and some file systems have no locks.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data) -> int:
+        rest = memoryview(data).cast("B")
+        try:
+            while len(rest) and not self.failure:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.failure = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            if not self.failure:
+                super().truncate(size)
+        except OSError as error:
+            self.failure = error
+        return size or 0
+
+    def check(self) -> None:
+        """Raise the first failure, if there was one."""
+        if self.failure:
+            raise self.failure
+
+
+@contextmanager
+def on_disk(path: Path) -> Iterator[Disk]:
+    """A file to write HDF5 through; a failed write is raised when the block ends, whatever else it caused."""
+    with Disk(path, "w+") as disk:
+        try:
+            yield disk
+        finally:
+            disk.check()
+
+
+@contextmanager
+def replace_file(path: str | Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place, synced to disk, when the block ends well.
+
+    Raises:
+        ArtefactError: the place cannot be written, or the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left_over in path.parent.glob(f".{path.name}.*.tmp"):
+            left_over.unlink()  # of an earlier job that was killed
+        yield temporary
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except PermissionError as error:
+        raise ArtefactError(
+            f"{path}: no write permission in {path.parent}; make it writable or run with "
+            "--directory on a folder that is"
+        ) from error
+    except OSError as error:
+        if error.errno is None and "write" not in str(error):
+            raise  # HDF5 failed to read another file in the block; whoever opened that one names it
+        cure = "; free space there and run again" if error.errno in _FULL else ""
+        raise ArtefactError(f"{path}: cannot be written ({first_line(error)}){cure}") from error
+    finally:
+        with suppress(OSError):  # nothing to remove, or no longer a folder: the error above says more
+            temporary.unlink()
+
+
+def write_csv(path: str | Path, table) -> None:
+    """Write a pandas table atomically, without its row numbers."""
+    with replace_file(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def date_back(paths: Iterable[str | Path]) -> list[str]:
+    """Date files from the future (a clock was wrong) now; returns their names.
+
+    Snakemake takes a job's output that is older than an input for a fault of the clocks, and removes it.
+    """
+    now, dated = time.time(), []
+    for path in paths:
+        with suppress(OSError):  # gone, or another user's
+            if os.stat(path).st_mtime > now:
+                os.utime(path)
+                dated.append(str(path))
+    return dated
+
+
+def refuse_unwritable(folder: str | Path) -> None:
+    """Stop before any work if nothing can be written to a results folder."""
+    folder = Path(folder)
+    existing = folder if os.path.exists(folder) else folder.absolute().parent
+    if not os.access(existing, os.W_OK):
+        raise ArtefactError(
+            f"{folder}: no write permission in {existing}; make it writable or run with --directory on a "
+            "folder that is"
+        )
+
+
+def sha256(path: str | Path) -> str:
+    """Hex SHA-256 of a file's content."""
+    with Path(path).open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def first_line(error: Exception) -> str:
+    """An error in one line."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

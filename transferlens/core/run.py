@@ -1,0 +1,500 @@
+"""A run: what a configuration asks for, as every rule, the planner, the doctor and the page need it.
+
+Made from the settings alone, without Snakemake: targets, adaptations, studies, transfers, and of every step
+its inputs, settings, code and command line.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
+from typing import Any, ClassVar, Literal
+
+import yaml
+from pydantic import Field, ValidationError, create_model
+
+from transferlens.core.artefacts import RESULTS, Artefact
+from transferlens.core.capability import Capability, Step, Transfer, Wildcards
+from transferlens.core.errors import ConfigError, nearest
+from transferlens.core.fingerprint import fingerprint
+from transferlens.core.settings import (
+    ArchitectureSettings,
+    DatasetSettings,
+    InputSettings,
+    Name,
+    Section,
+    TrainingSettings,
+    explain,
+)
+from transferlens.core.studies import Study
+
+# From so many models on, source models of studies of many are deleted when all their transfers are done.
+MODELS_OF_TEMPORARY_WEIGHTS = 1000
+# Between the name of a target and the images a class that a part of it has; names of users cannot hold it.
+_SIZE_MARK = "@"
+OUTPUTS = Literal["margin", "p_true", "raw_margin", "correct"]
+
+
+class TargetSettings(Section):
+    """A transfer task."""
+
+    recipes: list[str] = Field(
+        ["fixed"], min_length=1, description="Recipes this target is adapted by (keys of `recipes`)."
+    )
+    overrides: dict[str, Any] = Field(
+        {}, description="Recipe settings that differ for this target, laid over every recipe it uses."
+    )
+    published: bool = Field(
+        False,
+        description="Whether to lay the training settings that the original study published for this data "
+        "set "
+        "over its recipes, below `overrides` (docs/data.md lists them).",
+    )
+    sizes: list[int] = Field(
+        [],
+        description="Also transfer the influence and reference models with only so many training images a "
+        "class, "
+        "to see how influences depend on the size of the target.",
+    )
+
+
+class ReportSettings(Section):
+    """The HTML page."""
+
+    title: str = Field("Transferlens report", description="Title of the page.")
+    output: OUTPUTS = Field("margin", description="The output whose influences are shown.")
+    top_classes: int = Field(
+        8, ge=1, description="Source classes listed as most helpful and as most harmful."
+    )
+
+
+class Configuration(Section):
+    """The keys that all capabilities share; `configuration_of` adds theirs."""
+
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**63,
+        description="The one seed of the run. Masks, initial weights, data order and splits all derive from "
+        "it.",
+    )
+    data_root: str = Field("data", description="Folder where raw data sets lie, or are downloaded to.")
+    download: bool = Field(
+        True, description="Whether a data set that is not found locally may be downloaded into data_root."
+    )
+    source: str = Field(
+        description="Name of the source data set (a key of `datasets`, or a registered name)."
+    )
+    targets: dict[Name, TargetSettings] = Field(
+        min_length=1,
+        description="The transfer tasks, by data set name. Each is run with each of its recipes.",
+    )
+    datasets: dict[Name, DatasetSettings] = Field(
+        {},
+        description="Settings of data sets, by name. A registered name needs no entry; any other name needs "
+        "a "
+        "`path`.",
+    )
+    input: InputSettings = Field(
+        InputSettings(), description="How images enter the networks; the same for source and targets."
+    )
+    architecture: ArchitectureSettings = Field(
+        ArchitectureSettings(), description="The network of every source model."
+    )
+    source_training: TrainingSettings = Field(
+        TrainingSettings(), description="How source models are trained."
+    )
+    source_weights: Literal["auto", "keep", "temporary"] = Field(
+        "auto",
+        description="What becomes of trained source models when all their transfers are done: `keep` them, "
+        "or "
+        "delete them (`temporary`; models of the whole source always stay). A later target or recipe then "
+        "trains them again. `auto` is temporary from 1,000 models on, not counting those of the whole "
+        "source.",
+    )
+    recipes: dict[Name, dict[str, Any]] = Field(
+        {"fixed": {}}, description="How a source model is adapted to a target, by name."
+    )
+    report: ReportSettings = Field(ReportSettings(), description="The HTML page.")
+
+
+class CapabilitySection(Section):
+    """A section that a capability declares.
+
+    Attributes:
+        key: its place in the configuration, dotted.
+        nullable: whether null stands for "none".
+        default_null: whether it is null where the configuration does not name it.
+    """
+
+    key: ClassVar[str]
+    nullable: ClassVar[bool] = False
+    default_null: ClassVar[bool] = False
+
+
+def configuration_of(capabilities: Sequence[Capability]) -> type[Configuration]:
+    """The whole configuration: the shared keys and the sections of all capabilities."""
+    tree: dict[str, Any] = {}
+    for capability in capabilities:
+        for section in capability.settings:
+            *parents, leaf = section.key.split(".")
+            place = tree
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            place[leaf] = section
+    return create_model("Configuration", __base__=Configuration, **_fields(tree))
+
+
+def _fields(tree: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Fields of a model from a tree of sections."""
+    made = {}
+    for name, entry in tree.items():
+        if isinstance(entry, Mapping):
+            inner = create_model(name.title(), __base__=Section, **_fields(entry))
+            made[name] = (inner, Field(default_factory=inner, description=_DESCRIPTIONS.get(name, "")))
+        else:
+            words = (entry.__doc__ or "").split("\n\n")[0].strip()
+            annotation = entry | None if entry.nullable else entry
+            default = {"default": None} if entry.default_null else {"default_factory": entry}
+            made[name] = (annotation, Field(description=words, **default))
+    return made
+
+
+_DESCRIPTIONS = {"studies": "The tables of source models to train (one row, one model)."}
+
+
+class Run:
+    """What a configuration asks for.
+
+    Args:
+        given: the configuration as written.
+        capabilities: what the house can do, in the order of the page.
+        published: training settings that the original study published, by data set; laid below the
+            overrides of the targets that ask for them.
+
+    Raises:
+        ConfigError: the first unknown key, wrong type, impossible value, or pair of settings that cannot hold
+            together.
+    """
+
+    def __init__(
+        self,
+        given: Mapping[str, Any],
+        capabilities: Sequence[Capability],
+        published: Mapping[str, Mapping[str, Any]] | None = None,
+    ):
+        self.capabilities, self._published = list(capabilities), published or {}
+        model = configuration_of(capabilities)
+        try:
+            self.settings = model.model_validate(_with_every_dataset(given))
+        except ValidationError as error:
+            raise ConfigError(explain(error, model)) from None
+        self._check_recipes()
+        self.settings.source_training.check("source_training")
+        for capability in self.capabilities:
+            capability.check(self)
+
+    # What was asked for
+
+    @property
+    def seed(self) -> int:
+        return self.settings.seed
+
+    @property
+    def source(self) -> str:
+        return self.settings.source
+
+    @property
+    def targets(self) -> Mapping[str, TargetSettings]:
+        return self.settings.targets
+
+    def section(self, kind: type[Section]) -> Any:
+        """A capability's section; None where the run does without."""
+        place: Any = self.settings
+        for part in kind.key.split("."):
+            place = getattr(place, part)
+        return place
+
+    def as_given(self) -> dict[str, Any]:
+        """The complete configuration, as JSON can hold it; reading it gives the same run."""
+        return self.settings.model_dump(mode="json")
+
+    @cached_property
+    def adaptations(self) -> list[tuple[str, str]]:
+        """Every (target, recipe) of the run."""
+        return [(target, recipe) for target, use in self.targets.items() for recipe in use.recipes]
+
+    @cached_property
+    def sizes(self) -> dict[str, tuple[str, int]]:
+        """Targets with fewer training images: (target, images a class) by name."""
+        return {
+            f"{target}{_SIZE_MARK}{size}": (target, size)
+            for target, use in self.targets.items()
+            for size in use.sizes
+        }
+
+    @cached_property
+    def sized_adaptations(self) -> list[tuple[str, str]]:
+        """(target, recipe) of every target with fewer training images."""
+        return [(name, r) for name, (whole, _) in self.sizes.items() for r in self.targets[whole].recipes]
+
+    @cached_property
+    def dataset_names(self) -> list[str]:
+        """The data sets that are prepared."""
+        return list(dict.fromkeys([self.source, *self.targets, *self.sizes]))
+
+    def whole(self, dataset: str) -> str:
+        """A data set's entry in the configuration: of a part of a target, the target's."""
+        return self.sizes.get(dataset, (dataset,))[0]
+
+    def dataset(self, dataset: str) -> DatasetSettings:
+        """The settings of a data set; of a part of a target, with its own number of images."""
+        name, size = self.sizes.get(dataset, (dataset, None))
+        settings = self.settings.datasets[name]
+        return settings if size is None else settings.model_copy(update={"train_per_class": size})
+
+    def input_of(self, dataset: str) -> dict[str, Any]:
+        """How images of a data set enter the networks: by its own crop ratio, if it has one."""
+        ratio = self.settings.datasets[self.whole(dataset)].crop_ratio
+        shared = self.settings.input
+        return (shared if ratio is None else shared.model_copy(update={"crop_ratio": ratio})).model_dump()
+
+    # Recipes
+
+    @cached_property
+    def recipe_kinds(self) -> dict[str, Any]:
+        """How source models can be adapted."""
+        return {k: kind for c in self.capabilities for k, kind in c.recipe_kinds.items()}
+
+    @cached_property
+    def recipes(self) -> dict[str, Mapping[str, Any]]:
+        """The run's recipes as written, and those that capabilities derive from them."""
+        derived = {name: given for c in self.capabilities for name, given in c.recipes(self).items()}
+        return {**self.settings.recipes, **derived}
+
+    @cache  # noqa: B019 a run lives as long as its process
+    def recipe(self, target: str, name: str) -> dict[str, Any]:
+        """The complete settings of a recipe for a target: with the target's overrides laid over it."""
+        whole = self.whole(target)
+        given = merged(merged(self.recipes[name], self._published_for(whole)), self.targets[whole].overrides)
+        return self.recipe_section(given, f" (in targets.{whole}.overrides)").model_dump()
+
+    def recipe_section(self, given: Mapping[str, Any], where: str) -> Section:
+        """A recipe's settings as the section of its kind, which `model_dump` completes."""
+        kind = given.get("kind", "fixed")
+        if kind not in self.recipe_kinds:
+            raise ConfigError(
+                f"config: recipe of kind {kind!r}" + nearest(str(kind), list(self.recipe_kinds))
+            )
+        section = self.recipe_kinds[kind].settings
+        try:
+            return section.model_validate({**given, "kind": kind})
+        except ValidationError as error:
+            raise ConfigError(explain(error, section) + where) from None
+
+    def changes_backbone(self, target: str, recipe: str) -> bool:
+        """Whether the adapted backbone differs from the source model's."""
+        given = self.recipe(target, recipe)
+        return self.recipe_kinds[given["kind"]].changes_backbone(self.recipe_section(given, ""))
+
+    def recipe_code(self, target: str, recipe: str) -> str:
+        """Import path of the class that adapts."""
+        return self.recipe_kinds[self.recipe(target, recipe)["kind"]].path
+
+    def _published_for(self, target: str) -> Mapping[str, Any]:
+        if not self.targets[target].published:
+            return {}
+        images = self.settings.datasets[target].of or target
+        if images not in self._published:
+            raise ConfigError(
+                f"config: targets.{target}.published is true, but no settings were published for '{images}'; "
+                f"there are some for {', '.join(sorted(self._published))}"
+            )
+        return {"training": self._published[images]}
+
+    def _check_recipes(self) -> None:
+        """Recipes are complete and known, for every target that uses them."""
+        for name, given in self.settings.recipes.items():
+            section = self.recipe_section(given, f" (in recipes.{name})")
+            section.training.check(f"recipes.{name}")
+        for target, use in self.targets.items():
+            for name in use.recipes:
+                self.require_recipe(name, f"targets.{target}.recipes")
+                self.recipe_section(self.recipe(target, name), "").training.check(f"targets.{target}.{name}")
+
+    def require_recipe(self, name: str, where: str) -> None:
+        """Refuse the name of a recipe that there is not; `where` names the key."""
+        if name not in self.settings.recipes:
+            raise ConfigError(
+                f"config: {where} names '{name}', which is no recipe"
+                + nearest(name, list(self.settings.recipes))
+            )
+
+    # Studies and transfers
+
+    @cached_property
+    def studies(self) -> dict[str, Study]:
+        """Every study by name, in the order in which capabilities declare them."""
+        return {study.name: study for c in self.capabilities for study in c.studies(self)}
+
+    def architecture_of(self, study: str) -> dict[str, Any]:
+        """The network of a study's models."""
+        own = self.studies[study].architecture
+        return self.settings.architecture.model_dump() if own is None else dict(own)
+
+    @cached_property
+    def temporary_weights(self) -> list[str]:
+        """The studies whose source models are not kept."""
+        many = [study for study in self.studies.values() if not study.keeps_weights]
+        models = sum(study.rows for study in many)
+        temporary = {"keep": False, "temporary": True, "auto": models >= MODELS_OF_TEMPORARY_WEIGHTS}
+        return [study.name for study in many] if temporary[self.settings.source_weights] else []
+
+    @cached_property
+    def transfers(self) -> dict[tuple[str, str, str], Transfer]:
+        """Every transfer by (study, target, recipe): what all capabilities together need of it."""
+        needed: dict[tuple[str, str, str], Transfer] = {}
+        for capability in self.capabilities:
+            for transfer in capability.transfers(self):
+                key = (transfer.study, transfer.target, transfer.recipe)
+                needed[key] = _both(needed[key], transfer) if key in needed else transfer
+        return needed
+
+    def transfer_shards(self, study: str, target: str, recipe: str) -> list[str]:
+        """The shards of a study that are adapted to a target by a recipe."""
+        rows = self.transfers[study, target, recipe].rows
+        known = self.studies[study]
+        return known.shards if rows is None else known.shards_of(rows)
+
+    # Steps
+
+    @cached_property
+    def steps(self) -> dict[str, Step]:
+        """Every step of the house by name, whether this run takes it or not."""
+        return {step.name: step for capability in self.capabilities for step in capability.steps}
+
+    @cached_property
+    def artefacts(self) -> list[Artefact]:
+        """Every kind of file."""
+        made = [artefact for step in self.steps.values() for artefact in step.artefacts]
+        return list(dict.fromkeys(made))
+
+    def inputs(self, step: str, wildcards: Wildcards) -> dict[str, str | list[str]]:
+        """The files that a job is made from, by argument name."""
+        return {k: v for k, v in self.steps[step].inputs(self, dict(wildcards)).items() if v}
+
+    def settings_of(self, step: str, wildcards: Wildcards) -> str:
+        """The settings that decide a job's result, as the JSON that its script takes."""
+        return json.dumps(self.steps[step].settings(self, dict(wildcards)), sort_keys=True)
+
+    def code_of(self, step: str, wildcards: Wildcards) -> str:
+        """The fingerprint of the code that decides a job's result."""
+        declared = self.steps[step]
+        return fingerprint(declared.script, *declared.code(self, dict(wildcards)))
+
+    def command(self, step: str, wildcards: Wildcards, inputs: Any, outputs: Any) -> str:
+        """The command line of a job. Nothing in it but settings and names of files decides the result."""
+        declared = self.steps[step]
+        parts = ["python", f"scripts/{declared.script}", "--settings", self.settings_of(step, wildcards)]
+        parts += ["--seed", str(self.seed), "--log", self.log_of(step).format(**wildcards)]
+        for name, value in [*inputs.items(), *outputs.items()]:
+            values = [value] if isinstance(value, str) else list(value)
+            parts += [f"--{name.replace('_', '-')}", *values] * bool(values)
+        parts += declared.arguments(self, dict(wildcards))
+        return shlex.join(str(part) for part in parts)
+
+    def log_of(self, step: str) -> str:
+        """Where a job's messages go, with wildcards in braces."""
+        return f"{RESULTS}/logs/{step}/{self.steps[step].place}.log"
+
+    def benchmark_of(self, step: str) -> str:
+        """Where a job's time and memory go, with wildcards in braces."""
+        return f"{RESULTS}/benchmarks/{step}/{self.steps[step].place}.tsv"
+
+    def jobs_of(self, step: str) -> list[Wildcards]:
+        """The wildcards of every job of a step in this run."""
+        return list(self.steps[step].made_for(self))
+
+    def shown(self) -> list[str]:
+        """The files that the page is made from."""
+        return [
+            made.at(**wildcards)
+            for step in self.steps.values()
+            if step.shown
+            for wildcards in self.jobs_of(step.name)
+            for made in step.outputs.values()
+        ]
+
+    def constraints(self) -> dict[str, str]:
+        """A pattern for each wildcard: the names that occur in this run."""
+        values = {
+            "study": self.studies,
+            "target": [*self.targets, *self.sizes],
+            "recipe": self.recipes,
+            "dataset": self.dataset_names,
+        }
+        patterns = {name: "|".join(map(re.escape, known)) or "none" for name, known in values.items()}
+        return {**patterns, "split": "train|val", "shard": r"\d{4}"}
+
+
+def _both(one: Transfer, other: Transfer) -> Transfer:
+    """What two capabilities need of the same transfer."""
+    rows = None if one.rows is None or other.rows is None else max(one.rows, other.rows)
+    return Transfer(
+        one.study,
+        one.target,
+        one.recipe,
+        rows,
+        one.summarised or other.summarised,
+        {**one.keeps, **other.keeps},
+    )
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid over `base`, key by key at every depth."""
+    made = dict(base)
+    for key, value in over.items():
+        nested = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+        made[key] = merged(base[key], value) if nested else value
+    return made
+
+
+def _with_every_dataset(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy in which source and targets have an entry under `datasets`, so that each gets its defaults."""
+    copied = _unshared(given)
+    datasets = copied.setdefault("datasets", {})
+    if isinstance(datasets, dict) and isinstance(copied.get("targets"), dict):
+        for name in [copied.get("source"), *copied["targets"]]:
+            if isinstance(name, str):
+                datasets.setdefault(name, {})
+    return copied
+
+
+def _unshared(value: Any) -> Any:
+    """A copy in which no two places share an object, as YAML's anchors make them."""
+    if isinstance(value, Mapping):
+        return {key: _unshared(nested) for key, nested in value.items()}
+    if isinstance(value, list):
+        return [_unshared(nested) for nested in value]
+    return value
+
+
+def typed(value: Any) -> Any:
+    """Command-line settings with the types their spelling has in YAML (Snakemake leaves nested ones text)."""
+    if isinstance(value, Mapping):
+        return {key: typed(nested) for key, nested in value.items()}
+    if isinstance(value, list):
+        return [typed(nested) for nested in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        spelled = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    if isinstance(spelled, bool | int | float | list | None) or value.startswith("{"):
+        return spelled
+    try:  # YAML 1.1 takes 1e-3 for text
+        return float(value)
+    except ValueError:
+        return value  # names, and what YAML would make a date or a mapping of

@@ -1,0 +1,118 @@
+"""What images exist: an index of every data set, and its FFCV files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transferlens.core.capability import Beside, Capability, Step, Wildcards
+from transferlens.core.run import Run
+from transferlens.data import catalogue, sources
+from transferlens.data.artefacts import INDEX, MANIFEST
+from transferlens.data.groups import require_groups, wordnet_level
+
+# How a data set is found and used; none of it says what it is.
+_ELSEWHERE = {"of", "complete", "archive_limit_gb", "metric", "crop_ratio"}
+_CHOSEN = {"path", "groups", "labels", "train_per_class", "val_per_class", "select_fraction", "unreadable"}
+
+
+def images_of(run: Run, dataset: str) -> str:
+    """The name of the data set that holds a data set's images."""
+    return run.dataset(dataset).of or run.whole(dataset)
+
+
+def metric_of(run: Run, dataset: str) -> str:
+    """What accuracy means on a data set: as set, or as usual on the one that holds its images."""
+    return run.dataset(dataset).metric or catalogue.usual_metric(images_of(run, dataset))
+
+
+def described(run: Run, dataset: str) -> tuple[list[str], list[str]]:
+    """(class names, their groups) of a data set, without reading any image."""
+    settings = run.dataset(dataset)
+    names, groups = sources.describe(
+        images_of(run, dataset), settings.path, settings.groups, Path(run.settings.data_root)
+    )
+    if settings.labels == "groups":
+        require_groups(f"data set {dataset}", names, groups)
+    return names, groups
+
+
+def betons(dataset: str, *splits: str) -> dict[str, str]:
+    """The FFCV files of a prepared data set by split, and its index. Their manifests come with them."""
+    files = {split: f"results/data/{dataset}/{split}.beton" for split in splits}
+    return {"index": INDEX.at(dataset=dataset), **files}
+
+
+def source_files(run: Run, *splits: str) -> dict[str, str]:
+    """The same of the source data set, beside files of a target."""
+    return {f"source_{name}": path for name, path in betons(run.source, *splits).items()}
+
+
+def _index_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
+    dataset = wildcards["dataset"]
+    chosen = run.dataset(dataset).model_dump(include=_CHOSEN)
+    return {"name": images_of(run, dataset), "seed": run.seed, "dataset": chosen}
+
+
+def _beton_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
+    dataset = wildcards["dataset"]
+    stored = run.dataset(dataset).model_dump(exclude=_ELSEWHERE)
+    return {"name": images_of(run, dataset), "split": wildcards["split"], "dataset": stored}
+
+
+def _groups_file(run: Run, wildcards: Wildcards) -> dict[str, str]:
+    """The table that gives a data set's groups, if there is one: its content is an input."""
+    groups = run.dataset(wildcards["dataset"]).groups
+    return {"groups": groups} if groups and wordnet_level(groups) is None else {}
+
+
+def _where(run: Run, wildcards: Wildcards) -> list[str]:
+    """Where raw data lies, and how it is checked. Moving data re-runs nothing."""
+    settings = run.dataset(wildcards["dataset"])
+    given = ["--data-root", run.settings.data_root, "--archive-limit-gb", str(settings.archive_limit_gb)]
+    return given + ["--download"] * run.settings.download + ["--incomplete"] * (not settings.complete)
+
+
+def _datasets(run: Run) -> list[Mapping[str, str]]:
+    return [{"dataset": name} for name in run.dataset_names]
+
+
+DATASET = Step(
+    name="dataset",
+    script="prepare_dataset.py",
+    title="Index data set {dataset}",
+    outputs={"index": INDEX},
+    inputs=_groups_file,
+    settings=_index_settings,
+    arguments=_where,
+    made_for=_datasets,
+    shown=False,
+)
+BETON = Step(
+    name="beton",
+    script="write_beton.py",
+    title="Write FFCV file of {dataset}, {split}",
+    outputs={"manifest": MANIFEST, "beton": Beside("data/{dataset}/{split}.beton")},
+    inputs=lambda run, wildcards: {"index": INDEX.at(dataset=wildcards["dataset"])},
+    settings=_beton_settings,
+    arguments=_where,
+    made_for=lambda run: [{**w, "split": split} for w in _datasets(run) for split in ("train", "val")],
+    shown=False,
+)
+
+
+class Data(Capability):
+    """Data sets."""
+
+    name = "data"
+    steps = (DATASET, BETON)
+
+    def check_data(self, run: Run) -> None:
+        """Refuse unknown data sets, and groups that do not fit; a target's images may still be missing."""
+        for name in run.settings.datasets:
+            settings = run.dataset(name)
+            sources.check_name(settings.of or name, settings.path)
+            if settings.groups is not None or settings.labels == "groups":
+                described(run, name)
+
+
+CAPABILITY = Data()

@@ -1,0 +1,170 @@
+"""The influence of every source class on every target example, and how far it can be trusted."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from transferlens.core.capability import Capability, Step, Transfer, Wildcards
+from transferlens.core.errors import ConfigError
+from transferlens.core.run import Run
+from transferlens.core.studies import Study
+from transferlens.data.capability import described
+from transferlens.data.groups import require_groups
+from transferlens.estimation import designs, estimators
+from transferlens.influence.artefacts import EXAMPLE_INFLUENCE, INFLUENCE, SCORES
+from transferlens.influence.settings import ExampleStudy, InfluenceSettings, InfluenceStudy, RepeatedStudy
+from transferlens.training.artefacts import SUMMARY
+
+RANDOM_MASKS = "transferlens.estimation.designs:RandomMasks"
+
+
+def unit_names(run: Run) -> list[str]:
+    """What masks of the influence study switch on and off: the source's classes, or its groups of classes."""
+    names, groups = described(run, run.source)
+    study = run.section(InfluenceStudy)
+    if study is not None and study.units == "groups":
+        require_groups(f"studies.influence.units: data set {run.source}", names, groups)
+        names = sorted(set(groups))
+    return names
+
+
+def _each(study: str, sized: bool = False) -> Any:
+    """Every (target, recipe), where there is such a study."""
+
+    def made_for(run: Run) -> list[dict[str, str]]:
+        pairs = run.adaptations + run.sized_adaptations * sized if study in run.studies else []
+        return [{"target": target, "recipe": recipe} for target, recipe in pairs]
+
+    return made_for
+
+
+def _score_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
+    given = run.section(InfluenceSettings)
+    return {
+        "output": run.settings.report.output,
+        "estimator": given.estimator,
+        "compared": list(dict.fromkeys([given.estimator, *given.compared])),
+    }
+
+
+def _score_inputs(run: Run, wildcards: Wildcards) -> dict[str, str]:
+    files = {"summary": SUMMARY.at(study="influence", **wildcards)}
+    if "repeated" in run.studies:
+        files["repeated"] = SUMMARY.at(study="repeated", **wildcards)
+    return files
+
+
+ESTIMATE = Step(
+    name="influence",
+    script="estimate_influence.py",
+    title="Estimate influences on {target} ({recipe})",
+    outputs={"influence": INFLUENCE},
+    inputs=lambda run, w: {
+        "summary": SUMMARY.at(study="influence", **w),
+        "target_index": f"results/data/{w['target']}/index.h5",
+    },
+    settings=lambda run, w: run.section(InfluenceSettings).model_dump(include={"outputs", "estimator"}),
+    made_for=_each("influence", sized=True),
+)
+ESTIMATE_EXAMPLES = Step(
+    name="example_influence",
+    script="estimate_influence.py",
+    title="Estimate influences of source images on {target} ({recipe})",
+    outputs={"example_influence": EXAMPLE_INFLUENCE},
+    inputs=lambda run, w: {
+        "summary": SUMMARY.at(study="examples", **w),
+        "target_index": f"results/data/{w['target']}/index.h5",
+    },
+    # Of many blocks and few models only differences of means can be estimated without a bias.
+    settings=lambda run, w: {
+        "outputs": run.section(InfluenceSettings).outputs,
+        "estimator": "difference_of_means",
+    },
+    made_for=_each("examples"),
+)
+SCORE = Step(
+    name="score",
+    script="score_influence.py",
+    title="Score the influences on {target} ({recipe})",
+    outputs={"scores": SCORES},
+    inputs=_score_inputs,
+    settings=_score_settings,
+    made_for=_each("influence"),
+)
+
+
+class Influence(Capability):
+    """Class influences, influences of source images, and their scores."""
+
+    name = "influence"
+    settings = (InfluenceStudy, RepeatedStudy, ExampleStudy, InfluenceSettings)
+    steps = (ESTIMATE, ESTIMATE_EXAMPLES, SCORE)
+
+    def studies(self, run: Run) -> Iterator[Study]:
+        if given := run.section(InfluenceStudy):
+            masks = given.model_dump(include={"design", "keep", "units"})
+            common = {"kind": RANDOM_MASKS, "masks": masks, "seen": given.keep}
+            yield Study("influence", rows=given.models, shard_size=given.shard_size, **common)
+            if again := run.section(RepeatedStudy):
+                yield Study("repeated", rows=again.models, shard_size=again.shard_size, **common)
+        if blocks := run.section(ExampleStudy):
+            masks = {"design": blocks.design, "keep": blocks.keep, "units": blocks.images_a_block}
+            yield Study(
+                "examples",
+                kind=RANDOM_MASKS,
+                rows=blocks.models,
+                shard_size=blocks.shard_size,
+                masks=masks,
+                seen=blocks.keep,
+            )
+
+    def transfers(self, run: Run) -> Iterator[Transfer]:
+        for study in ("influence", "repeated", "examples"):
+            if study in run.studies:
+                for target, recipe in run.adaptations:
+                    yield Transfer(study, target, recipe)
+
+    def check(self, run: Run) -> None:
+        study = run.section(InfluenceStudy)
+        if study is None:
+            return
+        if study.models % study.shard_size:
+            below = study.models - study.models % study.shard_size
+            near = f"{below} or {below + study.shard_size}" if below else f"{study.shard_size}"
+            raise ConfigError(
+                f"config: studies.influence.models is {study.models}, not a multiple of its shard_size "
+                f"{study.shard_size}; use {near}, so that more models never touch finished shards"
+            )
+        repeated = run.section(RepeatedStudy)
+        if repeated and repeated.models > study.models:
+            raise ConfigError(
+                f"config: studies.repeated.models is {repeated.models}, more than the {study.models} masks "
+                f"of "
+                "the influence study; lower it, or set studies.repeated: null"
+            )
+        require_output(run, run.settings.report.output, "report")
+
+    def check_data(self, run: Run) -> None:
+        """Refuse a study that the source's classes do not allow."""
+        given = run.section(InfluenceStudy)
+        if given is None:
+            return
+        names = unit_names(run)
+        designs.check_design(given.design, len(names), given.keep, given.models)
+        estimator = run.section(InfluenceSettings).estimator
+        fold_over = given.design in designs.FOLD_OVER
+        estimators.require_models(estimator, given.models, len(names), fold_over)
+        drawn = designs.draw_masks(given.design, len(names), given.keep, run.seed, range(given.models))
+        estimators.check_masks(drawn, names)
+
+
+def require_output(run: Run, output: str, where: str) -> None:
+    """Refuse an output that influences are not estimated on; `where` names the section that asks for it."""
+    outputs = run.section(InfluenceSettings).outputs
+    if output not in outputs:
+        raise ConfigError(
+            f"config: {where}.output is '{output}', which is not among influence.outputs {outputs}; add it "
+            f"there"
+        )
+
+
+CAPABILITY = Influence()

