@@ -2,9 +2,15 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from transferlens import open_results
 from transferlens.core import job, store
-from transferlens.report import checks, figures, tables
+from transferlens.counterfactual import checks as counterfactual_checks
+from transferlens.counterfactual import figures as counterfactual_figures
+from transferlens.counterfactual import tables as counterfactual_tables
+from transferlens.influence import checks, figures, tables
+from transferlens.pictures.figures import save
 
 
 def main(arguments):
@@ -13,26 +19,31 @@ def main(arguments):
     influence = results.influence(settings["target"], settings["recipe"], settings["output"])
     counterfactual = results.counterfactual(settings["target"], settings["recipe"])
     scores = results.scores(settings["target"], settings["recipe"])
-    found = checks.run_checks(influence, counterfactual)
+    made = [*counterfactual_checks.run_checks(counterfactual), *checks.run_checks(influence)]
     for name, table in {
         "class_influence": tables.class_table(influence),
         "overall_influence": tables.overall_table(influence),
-        "counterfactual": tables.counterfactual_table(counterfactual),
-        "chosen_k": tables.choice_table(counterfactual),
-        "single_removals": tables.single_table(counterfactual),
+        "counterfactual": counterfactual_tables.counterfactual_table(counterfactual),
+        "chosen_k": counterfactual_tables.choice_table(counterfactual),
+        "single_removals": counterfactual_tables.single_table(counterfactual),
         "scores": tables.score_table(scores),
-        "checks": tables.check_table(found),
+        "checks": pd.DataFrame([check.row() for check in made]),
     }.items():
         store.write_csv(folder / f"{name}.csv", table)
-    figures.save(figures.influence_matrix(influence), folder, "influence_matrix")
-    figures.save(figures.strongest_classes(influence, settings["top_classes"]), folder, "strongest_classes")
-    figures.save(figures.counterfactual_curves(counterfactual), folder, "counterfactual_curves")
-    figures.save(figures.convergence(scores), folder, "convergence")
+    drawn = {
+        "influence_matrix": figures.influence_matrix(influence),
+        "strongest_classes": figures.strongest_classes(influence, settings["top_classes"]),
+        "counterfactual_curves": counterfactual_figures.curves(counterfactual),
+        "convergence": figures.convergence(scores),
+    }
     if "removed_class" in counterfactual.coords:
-        figures.save(figures.single_removals(counterfactual, settings["output"]), folder, "single_removals")
+        drawn["single_removals"] = counterfactual_figures.single_removals(counterfactual, settings["output"])
     if settings["reuse"]:
         reused = results.reuse(settings["target"], settings["recipe"])
-        figures.save(figures.counterfactual_curves(reused), folder, "reuse")
+        drawn["reuse"] = counterfactual_figures.curves(reused)
+    for name, figure in drawn.items():
+        for suffix in ("svg", "png"):
+            save(figure, folder / f"{name}.{suffix}", dpi=150)
 
 
 if __name__ == "__main__":

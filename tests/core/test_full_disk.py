@@ -19,7 +19,7 @@ from transferlens.core.errors import ArtefactError
 from transferlens.data import ffcv_files
 from transferlens.data.index import Examples
 from transferlens.data.splits import Split
-from transferlens.report import figures
+from transferlens.pictures import figures
 
 
 def artefact(folder):
@@ -47,11 +47,9 @@ def table(folder):
 
 
 def picture(folder):
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots()
-    axis.plot(np.random.default_rng(0).random(4000))
-    figures.save(figure, folder, "x")
+    figure = figures.figure(6.4, 4.8)
+    figure.subplots().plot(np.random.default_rng(0).random(4000))
+    figures.save(figure, folder / "x.svg")
 
 
 def in_a_child(write, folder, limit):

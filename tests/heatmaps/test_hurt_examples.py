@@ -1,6 +1,5 @@
 """The examples shown are the ones most surely hurt, and their maps are drawn as they are."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -9,6 +8,7 @@ from transferlens.core import store
 from transferlens.core.config import ArchitectureSettings
 from transferlens.heatmaps import hurt_examples
 from transferlens.models import architectures
+from transferlens.pictures import figures
 
 
 def test_the_surest_harm_comes_first():
@@ -84,11 +84,12 @@ def test_a_gallery_says_class_probability_and_raw_maximum(tmp_path, monkeypatch,
         config={},
         inputs=[],
     )
-    figures = []
-    monkeypatch.setattr(plt, "close", figures.append)
+    drawn_figures, save = [], figures.save
+    monkeypatch.setattr(
+        figures, "save", lambda figure, path: drawn_figures.append(figure) or save(figure, path)
+    )
     hurt_examples.draw_gallery(tmp_path / "h.h5", tmp_path / "h.png", colormap)
-    monkeypatch.undo()
-    (figure,) = figures
+    (figure,) = drawn_figures
     titles = np.array([axis.get_title() for axis in figure.axes]).reshape(4, 5)
     assert (
         titles[0, 4]
@@ -108,7 +109,6 @@ def test_a_gallery_says_class_probability_and_raw_maximum(tmp_path, monkeypatch,
             figure.axes[5 * row + column].images[-1].get_clim()[1] for row in (0, 1) for column in (1, 2, 3)
         ]
         np.testing.assert_allclose(scales, target)
-    plt.close(figure)
     with store.open(tmp_path / "h.h5", hurt_examples.KIND) as file:
         assert file["maps/harmful/zero"][:].tolist() == [False, False, False, True]
         assert file["maps/harmful/raw_max"][3] == 0

@@ -137,7 +137,7 @@ def test_compared_estimators_are_scored_again_and_nothing_else(finished):
 
 
 def test_a_changed_figure_redraws_and_rewrites_the_page(finished):
-    edit(finished / "transferlens/report/figures.py", "from transferlens", "# changed\nfrom transferlens")
+    edit(finished / "transferlens/influence/figures.py", "from transferlens", "# changed\nfrom transferlens")
     assert planned(finished) == AFTER_TRANSFER
 
 

@@ -7,15 +7,14 @@ that were trained without the class (single removals), which is an independent t
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from transferlens.analyses import pictures
 from transferlens.core import store
 from transferlens.core.statistics import Interval, mean_interval, q_values, t_interval, two_sided_p
 from transferlens.data.pipeline import Images
+from transferlens.pictures import figures
 
 KIND = "failures"
 _SHOWN_CLASSES = 5
@@ -182,25 +181,25 @@ def write_failures(
 def draw(failures: list[Failure], path: Path, picture: Path, output: str) -> None:
     """One row a failure: the image, its most harmful classes, and the change without the removed one."""
     if not failures:
-        pictures.save(
-            pictures.message("Full-source models misclassify no example of the report half."), picture
+        figures.save(
+            figures.message("Full-source models misclassify no example of the report half."), picture
         )
         return
     with store.open(path, KIND) as file:
         images = file["images"][:]
-    figure, axes = plt.subplots(
-        len(failures), 2, figsize=(7.5, 1.75 * len(failures)), squeeze=False, width_ratios=[1, 3]
-    )
+    figure = figures.figure(7.5, 1.75 * len(failures), layout="tight")
+    axes = figure.subplots(len(failures), 2, squeeze=False, width_ratios=[1, 3])
     for failure, image, (left, right) in zip(failures, images, axes, strict=True):
-        pictures.show(left, image, f"{failure.true},\ntaken for {failure.predicted}")
+        figures.show(left, image, f"{failure.true},\ntaken for {failure.predicted}")
         places = np.arange(len(failure.classes))
-        colours = [pictures.HURT if e < 0 else pictures.HELP for e in failure.effect]
-        right.barh(places, failure.effect, xerr=failure.reach, color=colours, ecolor="#444444", height=0.7)
+        colours = [figures.HURT if e < 0 else figures.HELP for e in failure.effect]
+        right.barh(
+            places, failure.effect, xerr=failure.reach, color=colours, ecolor=figures.ERROR_BARS, height=0.7
+        )
         right.set_yticks(places, failure.classes, fontsize=7)
         right.invert_yaxis()
         right.axvline(0, color="black", linewidth=0.8)
         right.tick_params(axis="x", labelsize=7)
-        right.spines[["top", "right"]].set_visible(False)
         if failure.change:
             right.set_title(
                 f"without {failure.removed}: expected {failure.expected:+.2f}, realised "
@@ -209,5 +208,4 @@ def draw(failures: list[Failure], path: Path, picture: Path, output: str) -> Non
                 fontsize=7,
             )
     axes[-1, 1].set_xlabel(f"influence on {output} (bars: 95 %)", fontsize=8)
-    figure.tight_layout()
-    pictures.save(figure, picture)
+    figures.save(figure, picture)

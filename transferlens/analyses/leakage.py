@@ -8,18 +8,17 @@ here.
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
 from PIL import Image
 
-from transferlens.analyses import pictures
 from transferlens.core import store
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import q_values, t_interval, two_sided_p
 from transferlens.data.index import Index
 from transferlens.data.pipeline import Images
+from transferlens.pictures import figures
 
 KIND = "leakage"
 ENDS = ("helps most", "hurts most")
@@ -163,15 +162,15 @@ def draw(pairs: list[StrongPair], found: pd.DataFrame, source: Images, val: Imag
     _, above = val.pick(np.array([p.example for p in pairs]))
     _, below = source.pick(np.array([p.source_image for p in pairs]))
     columns = len(pairs) // len(ENDS)
-    figure, axes = plt.subplots(4, columns, figsize=(1.35 * columns, 7), squeeze=False)
+    figure = figures.figure(1.35 * columns, 7, layout="tight")
+    axes = figure.subplots(4, columns, squeeze=False)
     for i, (pair, row) in enumerate(zip(pairs, found.itertuples(), strict=True)):
         column, first = i % columns, 2 * pair.end
         title = f"{ENDS[pair.end]}\n" if column == 0 else ""
         numbers = f"{row.effect:+.2f} ± {row.se:.2f}\nq {row.q:.2g}"
-        pictures.show(axes[first, column], above[i], f"{title}{row.target_class}\n{numbers}")
+        figures.show(axes[first, column], above[i], f"{title}{row.target_class}\n{numbers}")
         note = ", duplicate?" if row.near_duplicate else ""
-        pictures.show(
+        figures.show(
             axes[first + 1, column], below[i], f"source: {row.source_class}\nlike {row.likeness:.2f}{note}"
         )
-    figure.tight_layout()
-    pictures.save(figure, picture)
+    figures.save(figure, picture)

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from transferlens.analyses import pictures
 from transferlens.core import store
 from transferlens.core.statistics import Interval, jackknife_interval, mean_interval
+from transferlens.pictures import figures
 
 KIND = "small targets"
 
@@ -69,10 +68,11 @@ def write_small_targets(path: Path, table: pd.DataFrame, *, config: dict, inputs
 
 def draw(table: pd.DataFrame, picture: Path) -> None:
     """Accuracies, and the agreement of influences, against the number of target training images."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3))
+    figure = figures.figure(8, 3, layout="tight")
+    left, right = figure.subplots(1, 2)
     lines = (
-        (left, "full", pictures.HELP, "full source"),
-        (left, "scratch", "#777777", "from scratch"),
+        (left, "full", figures.HELP, "full source"),
+        (left, "scratch", figures.NEUTRAL, "from scratch"),
         (right, "agreement", "#444444", "class influences"),
     )
     for axis, key, colour, name in lines:
@@ -83,9 +83,7 @@ def draw(table: pd.DataFrame, picture: Path) -> None:
         axis.set(xscale="log", xlabel="target training images")
         axis.set_xticks(table.training_images, table.training_images)
         axis.minorticks_off()
-        axis.spines[["top", "right"]].set_visible(False)
     left.set_ylabel("target accuracy (report half)")
     left.legend(frameon=False, fontsize=8)
     right.set_ylabel("correlation with the whole target's")
-    figure.tight_layout()
-    pictures.save(figure, picture)
+    figures.save(figure, picture)

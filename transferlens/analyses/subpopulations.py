@@ -7,18 +7,17 @@ examples of a target class by what they share with it (Jain et al. 2022, "projec
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from transferlens.analyses import pictures
 from transferlens.core import store
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import Interval
 from transferlens.data.index import HALVES, Index
 from transferlens.data.pipeline import Images
+from transferlens.pictures import figures
 
 KIND = "subpopulations"
 ENDS = ("most helped", "most hurt")
@@ -183,14 +182,13 @@ def draw(path: Path, picture: Path) -> None:
     with store.open(path, KIND) as file:
         names = [store.strings(file[key]) for key in ("target_classes", "source_classes")]
         if not names[0]:
-            pictures.save(
-                pictures.message("No influence differs between examples by more than noise."), picture
+            figures.save(
+                figures.message("No influence differs between examples by more than noise."), picture
             )
             return
         columns = file["pair0/examples"].shape[1]
-        figure, axes = plt.subplots(
-            2 * len(names[0]), columns, figsize=(1.25 * columns, 3.1 * len(names[0])), squeeze=False
-        )
+        figure = figures.figure(1.25 * columns, 3.1 * len(names[0]), layout="tight")
+        axes = figure.subplots(2 * len(names[0]), columns, squeeze=False)
         for i, (target_class, source_class) in enumerate(zip(*names, strict=True)):
             images, effect, se = (file[f"pair{i}/{key}"][:] for key in ("images", "effect", "se"))
             for axis in axes[2 * i : 2 * i + 2].ravel():
@@ -200,6 +198,5 @@ def draw(path: Path, picture: Path) -> None:
                 if rank == 0:
                     verb = ENDS[end].split()[1]
                     caption = f"{target_class} {verb} by\n{source_class}\n{caption}"
-                pictures.show(axes[2 * i + end, rank], images[end * effect.shape[1] + rank], caption)
-        figure.tight_layout()
-        pictures.save(figure, picture)
+                figures.show(axes[2 * i + end, rank], images[end * effect.shape[1] + rank], caption)
+        figures.save(figure, picture)

@@ -8,10 +8,19 @@ import pandas as pd
 from transferlens.core import store
 from transferlens.core.statistics import Interval
 from transferlens.heatmaps.faithfulness import BASELINES, CONTROLS, MEASURES, RANDOMISED, Scores, Summary
+from transferlens.pictures import figures
 
 KIND = "faithfulness"
-# Told apart by colour-blind readers (Okabe and Ito); the controls are grey.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+# The controls are grey.
+_COLOURS = (
+    figures.BLUE,
+    figures.VERMILION,
+    figures.GREEN,
+    figures.PURPLE,
+    figures.ORANGE,
+    figures.SKY_BLUE,
+    figures.BLACK,
+)
 _CONTROL_STYLES = {"random": ("--", "D"), "centre": (":", "s")}
 _LABELS = {
     "deletion_mean": "deletion, mean",
@@ -103,12 +112,7 @@ def _write_interval(out: store.Writer, group: str, intervals: dict[str, Interval
 
 def draw(scores: Scores, summary: Summary, picture: Path) -> None:
     """Above, the curves; below, how much better than random maps each method is, and random networks."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure = plt.figure(figsize=(11, 6.4), layout="constrained")
+    figure = figures.figure(11, 6.4)
     above, below = figure.subfigures(2, 1, height_ratios=[1, 1.15])
     panels = [(curve, name) for name in BASELINES for curve in ("deletion", "insertion")]
     axes = above.subplots(1, len(panels), sharey=True)
@@ -119,9 +123,7 @@ def draw(scores: Scores, summary: Summary, picture: Path) -> None:
     _draw_gains(gain, scores, summary)
     _draw_randomised(change, scores, summary)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=7, fontsize=8)
-    with store.replace_file(picture) as temporary:
-        figure.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
-    plt.close(figure)
+    figures.save(figure, picture)
 
 
 def _style(scores: Scores, method: str) -> tuple[str, str, str]:
@@ -183,4 +185,3 @@ def _dot(axis, value: float, ends: list[float], y: float, style: tuple[str, str,
 
 def _tidy(axis) -> None:
     axis.tick_params(labelsize=7)
-    axis.spines[["top", "right"]].set_visible(False)

@@ -13,7 +13,7 @@ from transferlens.core.statistics import q_values, t_interval, two_sided_p
 from transferlens.data.index import HALVES
 from transferlens.maps.class_maps import SIGNED_METHODS, ClassMaps, class_maps
 from transferlens.models.architectures import Network
-from transferlens.pictures import overlays
+from transferlens.pictures import figures, overlays
 
 KIND = "heatmaps"
 ROLES = {
@@ -173,11 +173,6 @@ def draw_gallery(heatmaps_path: Path, picture: Path, colormap: str) -> None:
         colormap: `safe`, where maps share one scale within their head (target, source), so that panels can
             be compared; or `jet`, where each has its own.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     with store.open(heatmaps_path, KIND) as file:
         n, signed = len(file["examples"]), bool(file.attrs["signed"])
         limits = {
@@ -187,16 +182,13 @@ def draw_gallery(heatmaps_path: Path, picture: Path, colormap: str) -> None:
             for head in ("target", "source")
         }
         scales = {head: overlays.Scale(colormap, signed, limit) for head, limit in limits.items()}
-        figure, axes = plt.subplots(
-            n, 1 + len(ROLES), figsize=(11, 2.35 * n + 0.4), squeeze=False, layout="constrained"
-        )
+        figure = figures.figure(11, 2.35 * n + 0.4)
+        axes = figure.subplots(n, 1 + len(ROLES), squeeze=False)
         for i in range(n):
             _draw_row(axes[i], file, i, scales)
         words = "; ".join(f"{head} head: {scale.words}" for head, scale in scales.items())
         figure.suptitle(overlays.JET_WORDS if colormap == "jet" else words, fontsize=9)
-        with store.replace_file(picture) as temporary:
-            figure.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
-        plt.close(figure)
+        figures.save(figure, picture)
 
 
 def _draw_row(axes, file: h5py.File, i: int, scales: dict[str, overlays.Scale]) -> None:

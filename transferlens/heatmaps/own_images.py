@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from transferlens.core import job, store
+from transferlens.core import job
 from transferlens.core.config import ArchitectureSettings
 from transferlens.core.errors import ConfigError, DataError, nearest
 from transferlens.data import augmentation
 from transferlens.maps.class_maps import ClassMaps, class_maps
 from transferlens.models import architectures, states
 from transferlens.models.architectures import Network
-from transferlens.pictures import overlays
+from transferlens.pictures import figures, overlays
 
 MOST_IMAGES = 200  # in one figure
 _IMAGES_AT_ONCE = 16
@@ -176,16 +176,11 @@ def draw(
         colormap: `safe` for everybody's eyes, or the paper's `jet` (see `overlays`).
         shared_scale: one scale for all maps of a column (`safe`), so that weak maps look weak.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     panels = 1 + len(columns)
     across = max(1, min(len(names), _PANELS_A_ROW // panels))
     rows = -(-len(names) // across)
-    size = (1.9 * across * panels, 2.3 * rows + 0.3)
-    figure, axes = plt.subplots(rows, across * panels, figsize=size, squeeze=False, layout="constrained")
+    figure = figures.figure(1.9 * across * panels, 2.3 * rows + 0.3)
+    axes = figure.subplots(rows, across * panels, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
     cells = axes.reshape(rows * across, panels)
@@ -198,9 +193,7 @@ def draw(
             overlays.Scale(colormap, signed, limit).draw(axis, image, own)
             axis.set_title(_caption(column, i), fontsize=7)
     figure.suptitle(_colours(signed, colormap, shared_scale), fontsize=8)
-    with store.replace_file(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
-    plt.close(figure)
+    figures.save(figure, path)
 
 
 def _caption(column: Column, i: int) -> str:

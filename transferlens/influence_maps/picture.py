@@ -1,19 +1,18 @@
 """The picture of influence maps: what a helpful and a harmful source class change, over the image."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
-import matplotlib
 import numpy as np
 
 from transferlens.core import store
 from transferlens.influence_maps.estimates import KIND
+from transferlens.pictures import figures
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
-from matplotlib.image import AxesImage
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 _CHOICES = ("helpful", "harmful")
 _WORTH_OUTLINING = 3.0  # |t| of a cell
@@ -29,19 +28,17 @@ def draw(maps_path: Path, picture: Path, classes: int) -> None:
     with store.open(maps_path, KIND) as file:
         rows = _strongest(file, classes)
         limit = max(_largest_effect(file, rows), 1e-9)
-        figure, axes = plt.subplots(
-            len(rows), 8, figsize=(14, 2.3 * len(rows) + 0.6), squeeze=False, layout="constrained"
-        )
+        figure = figures.figure(14, 2.3 * len(rows) + 0.6)
+        axes = figure.subplots(len(rows), 8, squeeze=False)
         for row, axes_of_row in zip(rows, axes, strict=True):
             influence, t = _draw_row(axes_of_row, file, row, limit)
         of_cells = "influence on the logit of the true class, by cell (the bias part spread evenly)"
         for shown, columns, label in ((influence, axes[:, :6], of_cells), (t, axes[:, 6:], "t")):
-            figure.colorbar(
-                shown, ax=columns, label=label, orientation="horizontal", fraction=0.15 / len(rows), pad=0.01
-            )
-        with store.replace_file(picture) as temporary:
-            figure.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
-        plt.close(figure)
+            place = {"ax": columns, "orientation": "horizontal", "fraction": 0.15 / len(rows), "pad": 0.01}
+            bar = figure.colorbar(shown, **place)
+            bar.set_label(label, fontsize=10)
+            bar.ax.tick_params(labelsize=10)
+        figures.save(figure, picture)
 
 
 def _strongest(file: h5py.File, classes: int) -> list[int]:
@@ -68,13 +65,13 @@ def _first_examples(file: h5py.File) -> list[int]:
     return np.unique(file["example_labels"][:], return_index=True)[1].tolist()
 
 
-def _draw_row(axes: list[Axes], file: h5py.File, row: int, limit: float) -> tuple[AxesImage, AxesImage]:
+def _draw_row(axes: list["Axes"], file: h5py.File, row: int, limit: float) -> tuple["AxesImage", "AxesImage"]:
     """The panels of a class; returns an image with the scale of influences, and one with that of t."""
     name, example = file["target_class_names"].asstr()[file["classes"][row]], _first_examples(file)[row]
     members = np.flatnonzero(file["example_labels"][:] == file["classes"][row])
     image, mean = file["images"][example], file["images"][members].mean(0)
-    _show(axes[0], mean / 255, f"{name}\nmean of {len(members)}")
-    _show(axes[3], image, f"{name}\n{file['example_ids'].asstr()[example]}")
+    figures.show(axes[0], mean / 255, f"{name}\nmean of {len(members)}")
+    figures.show(axes[3], image, f"{name}\n{file['example_ids'].asstr()[example]}")
     for i, word in enumerate(_CHOICES):
         unit = int(file[f"chosen/{word}"][row])
         source = f"most {word}: {file['unit_names'].asstr()[unit]}"
@@ -93,11 +90,6 @@ def _draw_row(axes: list[Axes], file: h5py.File, row: int, limit: float) -> tupl
     return influence, t_image
 
 
-def _show(axis: Axes, image: np.ndarray, title: str) -> None:
-    axis.imshow(image)
-    axis.set_title(title, fontsize=7)
-
-
 def _map(file: h5py.File, name: str, at: int, unit: int) -> tuple[np.ndarray, np.ndarray]:
     """A map's effects and their t-values."""
     effect, se = (file[f"{name}/{key}"][at, unit] for key in ("effect", "se"))
@@ -109,12 +101,14 @@ def _value(file: h5py.File, name: str, at: int, unit: int) -> str:
     return f"{effect:+.2f} ± {se:.2f}"
 
 
-def _overlay(axis: Axes, image: np.ndarray, values: np.ndarray, t: np.ndarray, limit: float):
+def _overlay(axis: "Axes", image: np.ndarray, values: np.ndarray, t: np.ndarray, limit: float):
     """Cells over the paled grey image, red above zero, blue below; a line around those with a large |t|."""
+    from matplotlib.collections import LineCollection
+
     height, width = image.shape[:2]
     everything = (0, width, height, 0)
     axis.imshow(image.mean(2), cmap="gray", vmin=-255, vmax=255, extent=everything)
-    shown = axis.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=0.7, extent=everything)
+    shown = axis.imshow(values, cmap=figures.DIVERGING, vmin=-limit, vmax=limit, alpha=0.7, extent=everything)
     lines = outline(np.abs(t) > _WORTH_OUTLINING) * (width / t.shape[1], height / t.shape[0])
     axis.add_collection(LineCollection(lines, colors="black", linewidths=1.2))
     return shown

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from transferlens.pictures import figures
+
 # The published overlay weighs the image so, and the colours by the rest.
 _IMAGE_WEIGHT = 0.6
 JET_WORDS = (
@@ -43,7 +45,7 @@ class Scale:
         if values.any():
             axis.imshow(
                 values,
-                cmap="RdBu_r" if self.signed else "magma",
+                cmap=figures.DIVERGING if self.signed else "magma",
                 vmin=-self.limit if self.signed else 0,
                 vmax=self.limit,
                 alpha=0.6,
@@ -57,10 +59,8 @@ def published(image: np.ndarray, values: np.ndarray) -> np.ndarray:
 
     The map is scaled to 0..1, enlarged by bicubic interpolation, squared, and coloured by jet.
     """
-    import matplotlib
-
     values = values.astype(np.float32) - values.min()
     values /= values.max() + 1e-8
     large = Image.fromarray(values, mode="F").resize(image.shape[1::-1], Image.Resampling.BICUBIC)
-    heat = matplotlib.colormaps["jet"](np.asarray(large).clip(0, 1) ** 2)[..., :3]  # bicubic overshoots
+    heat = figures.colours("jet")(np.asarray(large).clip(0, 1) ** 2)[..., :3]  # bicubic overshoots
     return (_IMAGE_WEIGHT * image + (1 - _IMAGE_WEIGHT) * 255 * heat).astype(np.uint8)

@@ -5,7 +5,7 @@ rule subpopulations:
     input:
         unpack(target_files),
         script=code("find_subpopulations.py"),
-        code=code("find_subpopulations.py", "analyses/subpopulations.py", "analyses/pictures.py"),
+        code=code("find_subpopulations.py", "analyses/subpopulations.py", "pictures/figures.py"),
         influence="results/influence/{target}/{recipe}.h5",
     output:
         found="results/analyses/subpopulations/{target}/{recipe}.h5",
@@ -35,7 +35,7 @@ rule failures:
     input:
         unpack(target_files),
         script=code("explain_failures.py"),
-        code=code("explain_failures.py", "analyses/failures.py", "analyses/pictures.py"),
+        code=code("explain_failures.py", "analyses/failures.py", "pictures/figures.py"),
         influence="results/influence/{target}/{recipe}.h5",
         reference="results/studies/reference/summary/{target}/{recipe}.h5",
         removals=("results/studies/counterfactual-{target}-{recipe}/summary/{target}/{recipe}.h5"),
@@ -67,7 +67,7 @@ rule leakage:
         unpack(target_files),
         **{f"source_{kind}": path for kind, path in betons(SOURCE).items()},
         script=code("find_leakage.py"),
-        code=code("find_leakage.py", "analyses/leakage.py", "analyses/pictures.py"),
+        code=code("find_leakage.py", "analyses/leakage.py", "pictures/figures.py"),
         influence="results/example_influence/{target}/{recipe}.h5",
         masks="results/studies/examples/masks/0000.h5",
     output:
@@ -98,7 +98,7 @@ rule small_targets:
     input:
         unpack(sized_results),
         script=code("compare_sizes.py"),
-        code=code("compare_sizes.py", "analyses/small_targets.py", "analyses/pictures.py"),
+        code=code("compare_sizes.py", "analyses/small_targets.py", "pictures/figures.py"),
     output:
         found="results/analyses/small_targets/{target}/{recipe}.h5",
         table="results/analyses/small_targets/{target}/{recipe}.csv",

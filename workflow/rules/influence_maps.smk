@@ -11,6 +11,7 @@ rule influence_maps:
             "influence/artefact.py",
             "estimation/estimators.py",
             "influence_maps/picture.py",
+            "pictures/figures.py",
             "influence_maps/estimates.py",
             "training/kept_maps.py",
         ),

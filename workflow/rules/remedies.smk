@@ -57,6 +57,7 @@ rule remedies:
             "memories/kept/probes.py",
             "memories/remedies/comparison.py",
             "memories/remedies/figure.py",
+            "pictures/figures.py",
             "memories/retraining/retrained.py",
         ),
     output:

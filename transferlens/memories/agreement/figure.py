@@ -8,14 +8,15 @@ import numpy as np
 
 from transferlens.core import store
 from transferlens.memories.agreement import measures
+from transferlens.pictures import figures
 
-# Colours that the colour-blind tell apart (Okabe and Ito), and markers besides, in the order of QUADRANTS.
+# Colours, and markers besides, in the order of QUADRANTS.
 _STYLES = (
-    ("#E69F00", "^"),
-    ("#D55E00", "X"),
-    ("#CC79A7", "D"),
-    ("#009E73", "o"),
-    ("#0072B2", "s"),
+    (figures.ORANGE, "^"),
+    (figures.VERMILION, "X"),
+    (figures.PURPLE, "D"),
+    (figures.GREEN, "o"),
+    (figures.BLUE, "s"),
     ("#BBBBBB", "."),
 )
 _LABELLED = 8
@@ -24,34 +25,21 @@ _OWN = {"own": "their memory", "control": "a random class", "more": "the former 
 
 def draw(path: Path, picture: Path, settings: dict) -> None:
     """Draw an artefact of agreement; `settings` are those it was made with."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     with store.open(path, measures.KIND) as file:
         retrained = "without" in file
-        figure, axes = plt.subplots(
-            1,
-            2 + retrained,
-            figsize=(9 + 3 * retrained, 4.4),
-            width_ratios=[3, 2, 1.5][: 2 + retrained],
-            layout="tight",
-        )
+        figure = figures.figure(9 + 3 * retrained, 4.4, layout="tight")
+        axes = figure.subplots(1, 2 + retrained, width_ratios=[3, 2, 1.5][: 2 + retrained])
         _scatter(axes[0], file, settings)
         _correlations(axes[1], file)
         if retrained:
             _changes(axes[2], file, settings["output"])
         for axis in axes:
-            axis.spines[["top", "right"]].set_visible(False)
             axis.tick_params(labelsize=7)
         figure.suptitle(_title(settings), fontsize=9, x=0.01, ha="left")
         figure.draw_without_rendering()  # names are placed on the final axes
         if axes[0].axison:
             _name_strongest(axes[0], file)
-    with store.replace_file(picture) as temporary:
-        figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
-    plt.close(figure)
+    figures.save(figure, picture, dpi=120)
 
 
 def _title(settings: dict) -> str:
@@ -132,11 +120,10 @@ def _correlations(axis, file: h5py.File) -> None:
     ]
     table = {key: values[:] for key, values in file["pairs/correlation"].items()}
     for i, (value, low, high) in enumerate(zip(table["value"], table["low"], table["high"], strict=True)):
-        certain = table["p"][i] < 0.05
+        certain = table["p"][i] < figures.SIGNIFICANT
         axis.plot([low, high], [i, i], color="#555555", linewidth=1)
-        axis.plot(
-            value, i, "o", color="#0072B2", markerfacecolor="#0072B2" if certain else "white", markersize=5
-        )
+        face = figures.BLUE if certain else "white"
+        axis.plot(value, i, "o", color=figures.BLUE, markerfacecolor=face, markersize=5)
         axis.plot(table["null_mean"][i], i, "x", color="#999999", markersize=4)
         axis.text(
             1.02, i, f"p {table['p'][i]:.2g}", fontsize=6.5, va="center", transform=axis.get_yaxis_transform()
@@ -154,7 +141,7 @@ def _changes(axis, file: h5py.File, output: str) -> None:
     for i, name in enumerate(_OWN):
         value, low, high = (group[f"{name}{suffix}"][-1] for suffix in ("", "_low", "_high"))
         axis.plot([i, i], [low, high], color="#555555", linewidth=1)
-        axis.plot(i, value, "o", color="#D55E00" if name == "own" else "#0072B2", markersize=5)
+        axis.plot(i, value, "o", color=figures.VERMILION if name == "own" else figures.BLUE, markersize=5)
     axis.axhline(0, color="#888888", linewidth=0.6)
     axis.set_xticks(range(len(_OWN)), [fill(text, 10) for text in _OWN.values()], fontsize=7)
     axis.set_xlim(-0.5, len(_OWN) - 0.5)

@@ -7,6 +7,7 @@ the scrambled background, in the fine-tuned model beyond that in the model from 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,10 @@ from transferlens.core.statistics import (
 )
 from transferlens.data.index import HALVES
 from transferlens.memories.effect.composites import CONTROLS, Composites, Responses
+from transferlens.pictures import figures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 KIND = "interference"
 _MEANINGS = {
@@ -230,37 +235,35 @@ def table(found: Interference) -> pd.DataFrame:
 
 def draw_matrix(path: Path, found: Interference) -> None:
     """The report half's interference as a matrix; pairs with q < 0.05 are marked, congruent ones framed."""
-    import matplotlib
+    effect = found.cells["effect"][HALVES.index("report")]
+    if np.isnan(effect).all():
+        reason = found.skipped or "no pair of classes has enough usable composites"
+        figures.save(figures.message(f"No interference estimated: {reason}"), path)
+    else:
+        figures.save(_matrix(found, effect), path)
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+
+def _matrix(found: Interference, effect: np.ndarray) -> "Figure":
+    """The figure of effects float[shortlist, target classes] of the report half."""
     from matplotlib.patches import Rectangle
 
-    report = HALVES.index("report")
-    effect, q = (found.cells[key][report] for key in ("effect", "q"))
-    if np.isnan(effect).all():
-        figure = plt.figure(figsize=(8, 0.8))
-        reason = found.skipped or "no pair of classes has enough usable composites"
-        figure.text(0.01, 0.5, f"No interference estimated: {reason}", fontsize=8, va="center", wrap=True)
-    else:
-        rows, columns = effect.shape
-        size = (2.5 + 0.45 * columns, 1.8 + 0.26 * rows)
-        figure, axis = plt.subplots(figsize=size, layout="constrained")
-        limit = np.nanmax(np.abs(effect))
-        axis.set_facecolor("0.85")
-        image = axis.imshow(effect, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
-        for row, column in np.argwhere(q < 0.05):
-            axis.text(column, row, "*", ha="center", va="center")
-        for row, column in np.argwhere(found.congruent):
-            axis.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="black"))
-        axis.set_xticks(range(columns), found.target_names, rotation=90, fontsize=8)
-        names = [found.source_names[c] for c in found.source_classes]
-        axis.set_yticks(range(rows), names, fontsize=8)
-        axis.set_xlabel("target class pasted")
-        axis.set_ylabel("source class behind")
-        title = "Interference, report half (* q < 0.05, framed: bound to, gray: none)"
-        axis.set_title(title, fontsize=8)
-        figure.colorbar(image, label="net drop of the true class's probability")
-    with store.replace_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
-    plt.close(figure)
+    rows, columns = effect.shape
+    figure = figures.figure(2.5 + 0.45 * columns, 1.8 + 0.26 * rows)
+    axis = figure.subplots()
+    limit = np.nanmax(np.abs(effect))
+    axis.set_facecolor("0.85")
+    axis.spines[:].set_visible(True)
+    image = axis.imshow(effect, cmap=figures.DIVERGING, vmin=-limit, vmax=limit, aspect="auto")
+    for row, column in np.argwhere(found.cells["q"][HALVES.index("report")] < figures.SIGNIFICANT):
+        axis.text(column, row, "*", ha="center", va="center", fontsize=10)
+    for row, column in np.argwhere(found.congruent):
+        axis.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="black"))
+    axis.set_xticks(range(columns), found.target_names, rotation=90, fontsize=8)
+    axis.set_yticks(range(rows), [found.source_names[c] for c in found.source_classes], fontsize=8)
+    axis.set_xlabel("target class pasted", fontsize=10)
+    axis.set_ylabel("source class behind", fontsize=10)
+    axis.set_title("Interference, report half (* q < 0.05, framed: bound to, gray: none)", fontsize=8)
+    bar = figure.colorbar(image)
+    bar.set_label("net drop of the true class's probability", fontsize=10)
+    bar.ax.tick_params(labelsize=10)
+    return figure

@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
-import matplotlib
 import numpy as np
 from PIL import Image
 
 from transferlens.core import store
 from transferlens.memories.gallery import numbers
-from transferlens.pictures import templates
+from transferlens.pictures import figures, templates
 
 ROLES = {
     "source": ("source model", "its own top class", "source"),
@@ -227,7 +226,7 @@ def _histogram(binding: dict) -> dict | None:
 
 def _stops(name: str) -> list[list[int]]:
     """A colour map as a short list of red, green and blue."""
-    colours = matplotlib.colormaps[name](np.linspace(0, 1, _COLOURS))[:, :3]
+    colours = figures.colours(name)(np.linspace(0, 1, _COLOURS))[:, :3]
     return np.round(255 * colours).astype(int).tolist()
 
 

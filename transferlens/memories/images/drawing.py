@@ -5,25 +5,22 @@ stretch every panel to the full range instead: there only the printed raw maximu
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
-import matplotlib
 import numpy as np
 from PIL import Image
 
 from transferlens.core import store
 from transferlens.memories.images import panels
-from transferlens.pictures import overlays
+from transferlens.pictures import figures, overlays
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure, SubFigure
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
 
 # name: (matplotlib's colours, smallest value as a multiple of the largest)
-COLORMAPS = {"diverging": ("RdBu_r", -1), "magma": ("magma", 0), "jet": ("jet", 0)}
+COLORMAPS = {"diverging": (figures.DIVERGING, -1), "magma": ("magma", 0), "jet": ("jet", 0)}
 _EXAMPLES_SHOWN = 8
 _HEADS = {"source": "source heads", "target": "target heads"}
 _EXAMPLE_ROLES = {"predicted": "predicted", "true": "true", "memory": "memory", "contrast": "against"}
@@ -36,23 +33,23 @@ def draw_figure(path: Path, picture: Path, colormap: str) -> None:
             reason = (
                 file.attrs.get("skipped") or "no pair of classes has enough composites in the select half"
             )
-            _save(_message(f"No composites to draw: {reason}."), picture)
+            figures.save(figures.message(f"No composites to draw: {reason}."), picture)
             return
         cells = len(file["figure/effect"])
-        figure = plt.figure(figsize=(7, 5.9 * cells + 0.7), layout="constrained")
+        figure = figures.figure(7, 5.9 * cells + 0.7)
         *blocks, bottom = _blocks(figure, [5.9] * cells + [0.7])
         limits = _limits(file["figure"], panels.FIGURE_ROLES)
         for i, block in enumerate(blocks):
             _draw_cell(block, file, i, limits, colormap)
         _draw_scales(bottom, limits, colormap)
-        _save(figure, picture)
+        figures.save(figure, picture)
 
 
-def _blocks(figure: Figure, heights: list[float]) -> list[SubFigure]:
+def _blocks(figure: "Figure", heights: list[float]) -> list["SubFigure"]:
     return list(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
 
 
-def _draw_cell(block: SubFigure, file: h5py.File, i: int, limits: dict[str, float], colormap: str) -> None:
+def _draw_cell(block: "SubFigure", file: h5py.File, i: int, limits: dict[str, float], colormap: str) -> None:
     group, names = file["figure"], _names(file)
     block.suptitle(
         f"{names['source'][group['source_class'][i]]} behind {names['target'][group['target_class'][i]]}: "
@@ -76,7 +73,7 @@ def draw_examples(path: Path, picture: Path, colormap: str) -> None:
         rows = [i for i, kind in enumerate(store.strings(file["kind"])) if kind == "natural"]
         rows = rows[:_EXAMPLES_SHOWN]
         names, limits = _names(file), _limits(file, _EXAMPLE_ROLES, rows)
-        figure = plt.figure(figsize=(10.2, 2.15 * len(rows) + 0.7), layout="constrained")
+        figure = figures.figure(10.2, 2.15 * len(rows) + 0.7)
         top, bottom = _blocks(figure, [2.15 * len(rows), 0.7])
         axes = top.subplots(len(rows), 1 + len(_EXAMPLE_ROLES), squeeze=False)
         for line, row in zip(axes, rows, strict=True):
@@ -84,7 +81,7 @@ def draw_examples(path: Path, picture: Path, colormap: str) -> None:
             for axis, (role, word) in zip(line[1:], _EXAMPLE_ROLES.items(), strict=True):
                 _draw_panel(axis, file, role, row, names, limits, colormap, word)
         _draw_scales(bottom, limits, colormap)
-        _save(figure, picture)
+        figures.save(figure, picture)
 
 
 def _example_title(file: h5py.File, row: int, names: dict[str, list[str]]) -> str:
@@ -110,7 +107,7 @@ def _limits(group: h5py.Group, roles, rows=slice(None)) -> dict[str, float]:
     return found
 
 
-def _draw_panel(axis: Axes, group, role: str, row: int, names, limits, colormap: str, title: str) -> None:
+def _draw_panel(axis: "Axes", group, role: str, row: int, names, limits, colormap: str, title: str) -> None:
     """A role's map over the image, under the class, its probability and the map's raw maximum."""
     maps, head = group[f"maps/{role}"], panels.ROLES[role][0]
     image, highest = group["image"][row], maps["raw_max"][row]
@@ -131,7 +128,7 @@ def blend(image: np.ndarray, evidence: np.ndarray, limit: float, colormap: str) 
     """
     picture, large = image / 255, enlarged(evidence, image.shape[0])
     grey = np.repeat(picture.mean(2, keepdims=True), 3, 2)
-    colours = matplotlib.colormaps[COLORMAPS[colormap][0]]
+    colours = figures.colours(COLORMAPS[colormap][0])
     if colormap == "jet":
         if evidence.max() <= 0:
             return picture
@@ -152,11 +149,14 @@ def enlarged(evidence: np.ndarray, side: int) -> np.ndarray:
     )
 
 
-def _draw_scales(block: SubFigure, limits: dict[str, float], colormap: str) -> None:
+def _draw_scales(block: "SubFigure", limits: dict[str, float], colormap: str) -> None:
     """One scale for each kind of head; a line of words for colours that have none."""
     if colormap == "jet":
         block.text(0.5, 0.4, "each panel stretched to the full range of colours", ha="center", fontsize=8)
         return
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
     name, lowest = COLORMAPS[colormap]
     for axis, (head, words) in zip(block.subplots(1, len(_HEADS)), _HEADS.items(), strict=True):
         scale = ScalarMappable(Normalize(lowest * limits[head], limits[head]), name)
@@ -165,21 +165,9 @@ def _draw_scales(block: SubFigure, limits: dict[str, float], colormap: str) -> N
         axis.tick_params(labelsize=7)
 
 
-def _show(axis: Axes, image: np.ndarray, caption: str) -> None:
+def _show(axis: "Axes", image: np.ndarray, caption: str) -> None:
     axis.imshow(image)
     axis.set_title(caption, fontsize=8)
     axis.set_xticks([])
     axis.set_yticks([])
     axis.spines[:].set_visible(False)
-
-
-def _message(text: str) -> Figure:
-    figure = plt.figure(figsize=(8, 0.8))
-    figure.text(0.01, 0.5, text, fontsize=9, va="center")
-    return figure
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with store.replace_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
-    plt.close(figure)

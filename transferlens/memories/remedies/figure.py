@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from transferlens.core import store
+from transferlens.pictures import figures
 
-# Colours that the colour-blind tell apart (Okabe and Ito), and markers besides.
-_USED, _OTHER, _SCRATCH = ("#0072B2", "o"), ("#56B4E9", "s"), ("#999999", "X")
+# Colours, and markers besides.
+_USED, _OTHER, _SCRATCH = (figures.BLUE, "o"), (figures.SKY_BLUE, "s"), ("#999999", "X")
 # By title, each line's measure, pairs, style and name.
 _PANELS = {
     "Interference (net of scratch)": [
-        ("interference", "significant", ("#D55E00", "D"), "significant before"),
+        ("interference", "significant", (figures.VERMILION, "D"), "significant before"),
         ("interference", "trained", _USED, "classes the remedy used"),
         ("interference", "held out", _OTHER, "other classes"),
     ],
@@ -30,19 +30,13 @@ _PANELS = {
         ("retention", "held out", _OTHER, "other classes"),
     ],
 }
-_SIGNIFICANT = 0.05
 
 
 def draw(path: Path, table: pd.DataFrame) -> None:
     """Changes by each remedy (report half), with 95 % intervals; filled where q < .05."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     remedies = list(dict.fromkeys(table["remedy"]))
-    size = (13, 2.2 + 0.6 * len(remedies))
-    figure, axes = plt.subplots(1, len(_PANELS), figsize=size, sharey=True, layout="constrained")
+    figure = figures.figure(13, 2.2 + 0.6 * len(remedies))
+    axes = figure.subplots(1, len(_PANELS), sharey=True)
     for axis, (title, shown) in zip(axes, _PANELS.items(), strict=True):
         _panel(axis, table, remedies, title, shown)
     axes[0].set_yticks(range(len(remedies)), remedies)
@@ -50,9 +44,7 @@ def draw(path: Path, table: pd.DataFrame) -> None:
     figure.suptitle(
         "Change by each remedy, report half, 95 % intervals (filled: q < .05)", fontsize=9, x=0.01, ha="left"
     )
-    with store.replace_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
-    plt.close(figure)
+    figures.save(figure, path)
 
 
 def _panel(axis, table: pd.DataFrame, remedies: list[str], title: str, shown: list[tuple]) -> None:
@@ -64,11 +56,10 @@ def _panel(axis, table: pd.DataFrame, remedies: list[str], title: str, shown: li
         for remedy, row in rows.iterrows():
             y = remedies.index(remedy) + offset
             axis.plot([row.change_low, row.change_high], [y, y], color=colour, linewidth=1.2)
-            face = colour if row.q < _SIGNIFICANT else "white"
+            face = colour if row.q < figures.SIGNIFICANT else "white"
             axis.plot(row.change, y, marker, color=colour, markerfacecolor=face, markersize=6)
         axis.plot([], [], marker, color=colour, label=label if len(rows) else f"{label} (none)")
     axis.axvline(0, color="#888888", linewidth=0.7)
-    axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8)
     axis.set_title(title, fontsize=9)
     axis.set_xlabel("change", fontsize=8)

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from transferlens.report import figures
+from transferlens.influence import figures
 
 
 def test_of_many_classes_the_matrix_shows_those_with_the_largest_influences_on_the_select_half():

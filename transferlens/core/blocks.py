@@ -1,0 +1,182 @@
+"""What a capability gives to the page: sections made of a few kinds of blocks, for the frame to lay out.
+
+Texts are plain: the frame escapes them, and only sets what stands between backticks as code.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from transferlens.core.statistics import Interval
+
+
+@dataclass(frozen=True)
+class Card:
+    """A number with its name above and its interval, or another detail, below."""
+
+    name: str
+    value: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Cards:
+    """Numbers side by side, and a note under them."""
+
+    cards: tuple[Card, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """The head of a table's column; numbers stand to the right."""
+
+    name: str
+    number: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A cell that says whether something holds."""
+
+    text: str
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under a head (none for names and their values), and a note under them.
+
+    Raises:
+        ValueError: a row has not as many cells as the head.
+    """
+
+    head: tuple[Column, ...]
+    rows: tuple[tuple[str | Verdict, ...], ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        for row in self.rows if self.head else ():
+            if len(row) != len(self.head):
+                raise ValueError(f"{len(row)} cells under {len(self.head)} columns: {row}")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture (`.svg` or `.png`, put into the page), its caption, and words for who cannot see it."""
+
+    path: Path
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """A way to another page, relative to this one, and what is there."""
+
+    address: str
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Warnings:
+    """What a reader must know before using the numbers beside them."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prose:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Details:
+    """A long text, shown as it is, that opens under its summary."""
+
+    summary: str
+    text: str
+
+
+Block = Cards | Table | Figure | Link | Warnings | Prose | Details
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What several sections speak of.
+
+    Attributes:
+        title: the heading above them.
+        anchor: the name of the heading in addresses.
+        short: the title in the page's navigation.
+    """
+
+    title: str
+    anchor: str
+    short: str
+
+
+class Place(IntEnum):
+    """Where a section stands in its subject; within a place, sections keep the order of capabilities."""
+
+    HEADLINE = 0
+    CHECKS = 1
+    BODY = 2
+
+
+@dataclass(frozen=True)
+class Section:
+    """Blocks under one heading.
+
+    Sections of several capabilities with the same subject and anchor are one on the page, where the first of
+    them stands; their tables with equal heads are one table.
+
+    Attributes:
+        title: the heading; '' for blocks that follow their subject's heading.
+        anchor: the name of the heading in addresses, within the subject.
+        warnings: what a reader must know before using any number, told at the head of the page.
+    """
+
+    title: str
+    anchor: str
+    blocks: tuple[Block, ...]
+    subject: Subject
+    place: Place = Place.BODY
+    warnings: tuple[str, ...] = ()
+
+
+RunFacts = Mapping[str, Any]
+"""What a page must know of the run: its targets, recipes, studies, and what was made of them."""
+
+
+class Results(Protocol):
+    """An opened results folder, as `transferlens.open_results` gives it (it stands on a floor above)."""
+
+    folder: Path
+
+    def __getattr__(self, artefact: str) -> Callable[..., Any]: ...
+
+
+def adaptation(target: str, recipe: str) -> Subject:
+    """The subject of all that is known of a target and recipe."""
+    return Subject(f"Target {target}, recipe {recipe}", f"{target}-{recipe}", f"{target} ({recipe})")
+
+
+def signed(value: float) -> str:
+    """Three digits with a sign."""
+    return f"{float(value):+.3g}"
+
+
+def signed_range(low: float, high: float) -> str:
+    """The ends of an interval of a signed number."""
+    return f"{signed(low)} to {signed(high)}"
+
+
+def interval_text(interval: Interval) -> str:
+    """An interval under its number."""
+    return f"95 % {float(interval.low):.3f} to {float(interval.high):.3f}"

@@ -1,0 +1,83 @@
+"""What the page says of detrimental memories; the gallery beside it has every example."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from transferlens.core.blocks import (
+    Block,
+    Card,
+    Cards,
+    Figure,
+    Link,
+    Place,
+    Prose,
+    Results,
+    RunFacts,
+    Section,
+    Subject,
+    Warnings,
+)
+from transferlens.memories.gallery import numbers
+
+_LEAD = (
+    "What the fine-tuned model still recognises of its source classes, to which target classes that is "
+    "bound, and where it pulls predictions away."
+)
+_GALLERY = "the matrix to click, and every example with what each model sees in it."
+_INTERFERENCE = (
+    "Net interference (report half): probability of the target class that is lost when its image is pasted "
+    "on an image of the source class, beyond a scrambled background and beyond a model from scratch. A star "
+    "marks q < 0.05, a frame the target class that the source class is bound to; gray has no estimate."
+)
+_PANELS = (
+    "Background, overlay and composite, as the source model, the fine-tuned model and the model from scratch "
+    "see them: evidence for each model's own prediction, with its class and probability."
+)
+# By table: the heading, the caption of its picture, and what the picture shows.
+_TABLES = {
+    "agreement": (
+        "Do influences and memories agree?",
+        "What training on a source class does (its influence), against what seeing it does (interference, "
+        "binding, coupling of weights). They measure different things and need not agree.",
+        "Agreement of class influences and interference",
+    ),
+    "remedies": (
+        "What helps",
+        "Interference, accuracy on clean images and retention, before and after each remedy, on the same "
+        "composites.",
+        "Remedies before and after",
+    ),
+}
+
+
+def sections(run: RunFacts, results: Results) -> Iterator[Section]:
+    """Of every target and recipe with a study of memories: its numbers and pictures."""
+    for target, recipe in run["memories"]:
+        study = results.folder / "memories" / target / recipe
+        subject = Subject(
+            f"Detrimental memories: target {target}, recipe {recipe}",
+            f"memories-{target}-{recipe}",
+            f"Memories in {target} ({recipe})",
+        )
+        gallery = Link(f"{target}/{recipe}/memories.html", "Open the gallery", _GALLERY)
+        yield Section("", "headline", _overview(study, gallery), subject, Place.HEADLINE)
+        for name, (title, caption, alt) in _TABLES.items():
+            if name in run["memory_tables"]:
+                yield Section(title, name, (Figure(study / f"{name}.png", caption, alt),), subject)
+
+
+def _overview(study: Path, gallery: Link) -> tuple[Block, ...]:
+    warnings = tuple(numbers.warnings(study))
+    told: tuple[Block, ...] = (Warnings(warnings),) if warnings else ()
+    return (
+        Prose(_LEAD),
+        Cards(tuple(Card(*card) for card in numbers.headline(study))),
+        *told,
+        gallery,
+        Figure(
+            study / "interference.png",
+            _INTERFERENCE,
+            "Matrix of interference, source classes by target classes",
+        ),
+        Figure(study / "figure.png", _PANELS, "Background, overlay and composite as three models see them"),
+    )
