@@ -3,12 +3,13 @@
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from tqdm import tqdm
 
@@ -34,12 +35,17 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return arguments
 
 
-def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
-    """Run a script's `main`; a foreseeable error ends it with one line and exit status 1."""
+def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> NoReturn:
+    """Run a script's `main` and end the process; a foreseeable error ends it with one line and status 1."""
     parsed = arguments.parse_args()
     _set_up_logging(parsed.log)
     # A scheduler ends jobs with SIGTERM: as an exception, it lets temporary files be removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    _end(_status_of(main, parsed))
+
+
+def _status_of(main: Callable[[argparse.Namespace], None], parsed: argparse.Namespace) -> int:
+    """Run `main`, log how it went, and return the process's exit status."""
     log.info("command: %s", " ".join(sys.argv))
     started = time.monotonic()
     try:
@@ -47,13 +53,30 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
         store.date_back(_files(parsed))
     except TransferlensError as error:
         log.error("error: %s", error)
-        sys.exit(1)
+        return 1
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
+    except SystemExit as end:
+        return int(end.code or 0)
     except Exception:
         log.exception("unexpected error (please report it)")
-        sys.exit(1)
+        return 1
     log.info("done in %.1f s", time.monotonic() - started)
+    return 0
+
+
+def _end(status: int) -> NoReturn:
+    """End the process without unloading libraries: what it wrote is whole, and its workers are joined.
+
+    Unloading torch takes one to two seconds, and Numba's threads, once FFCV has forked, never end on one core.
+    """
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # a full disk, or a reader that went away: what was printed is lost
+            status = status or 1
+    os._exit(status)
 
 
 def _files(arguments: argparse.Namespace) -> Iterator[Path]:
