@@ -68,7 +68,7 @@ def _status_of(main: Callable[[argparse.Namespace], None], parsed: argparse.Name
 def _end(status: int) -> NoReturn:
     """End the process without unloading libraries: what it wrote is whole, and its workers are joined.
 
-    Unloading torch takes one to two seconds, and Numba's threads, once FFCV has forked, never end on one core.
+    Unloading torch takes one to two seconds, and on one core Numba's threads never end once FFCV has forked.
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
