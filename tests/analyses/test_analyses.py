@@ -81,6 +81,12 @@ def test_auroc_agrees_with_scikit_learn_ties_included():
     assert found.low < found.value < found.high
 
 
+def test_the_interval_of_an_auroc_draws_one_fewer_than_there_are():
+    """Three of four: all below the rest in 1.6 % of the draws, two of them in 14 %."""
+    found = subpopulations.auroc(np.r_[1.0, 3.0, 3.0, 3.0, np.full(40, 2.0)], np.arange(44) < 4)
+    assert [found.low, found.value, found.high] == pytest.approx([1 / 3, 0.75, 1.0])
+
+
 def summary_of(labels, masks, p_true, prediction):
     models = len(labels)
     return xr.Dataset(

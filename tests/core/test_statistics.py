@@ -34,6 +34,51 @@ def test_a_permutation_counts_the_observed_one():
     assert statistics.permutation_p(np.array([9.0]), permuted) == 1 / 4
 
 
+def test_an_roc_area_counts_pairs_in_order_and_ties_half():
+    place = statistics.dense_ranks(np.array([0.1, 0.4, 0.4, 0.8]))
+    failed = np.array([False, True, False, True])
+    assert statistics.roc_area(place, failed, np.ones(4)) == pytest.approx((1.5 + 2) / 4)
+    # A weight counts an example so many times, as a bootstrap does.
+    assert statistics.roc_area(place, failed, np.array([1, 2, 0, 1])) == pytest.approx(1.0)
+
+
+def test_an_roc_area_is_mann_and_whitneys():
+    rng = np.random.default_rng(0)
+    values, positive = rng.integers(0, 9, 80), rng.random(80) < 0.4
+    u = stats.mannwhitneyu(values[positive], values[~positive]).statistic
+    area = statistics.roc_area(statistics.dense_ranks(values), positive, np.ones(80))
+    assert area == pytest.approx(u / (positive.sum() * (~positive).sum()))
+
+
+def test_rank_correlations_are_spearmans():
+    first, second = np.random.default_rng(0).integers(0, 6, (2, 4, 30)).astype(float)
+    first[3] = 1.0
+    expected = [stats.spearmanr(*pair).statistic for pair in zip(first[:3], second, strict=False)]
+    found = statistics.rank_correlations(first, second)
+    np.testing.assert_allclose(found[:3], expected)
+    assert np.isnan(found[3])
+
+
+@pytest.mark.parametrize("units", [2, 3, 8, 50])
+def test_a_bootstrap_of_few_units_has_the_unbiased_standard_error(units):
+    values = np.random.default_rng(units).normal(size=units)
+    counts = statistics.bootstrap_counts(units, 20_000, np.random.default_rng(0))
+    means = counts @ values / counts.sum(1)
+    assert means.std() == pytest.approx(values.std(ddof=1) / np.sqrt(units), rel=0.03)
+    assert means.mean() == pytest.approx(values.mean(), abs=4 * means.std() / np.sqrt(20_000))
+
+
+def test_a_bootstrap_of_one_unit_draws_it():
+    assert statistics.bootstrap_counts(1, 3, np.random.default_rng(0)).tolist() == [[1], [1], [1]]
+
+
+@pytest.mark.parametrize("replicates", [1, 4])
+def test_replicates_do_not_depend_on_how_many_are_drawn_at_once(replicates):
+    rng = np.random.default_rng(0)
+    drawn = np.concatenate([statistics.bootstrap_counts(7, replicates, rng) for _ in range(8 // replicates)])
+    np.testing.assert_array_equal(drawn, statistics.bootstrap_counts(7, 8, np.random.default_rng(0)))
+
+
 def bootstrap_se(values, factors):
     weights = statistics.pigeonhole_weights(factors, 4000, np.random.default_rng(0))
     return ((weights @ values) / weights.sum(1)).std()
@@ -41,12 +86,18 @@ def bootstrap_se(values, factors):
 
 def test_images_used_once_are_drawn_once():
     values = np.random.default_rng(1).normal(size=200)
-    closed = values.std() / np.sqrt(200)
+    closed = values.std(ddof=1) / np.sqrt(200)
     once = np.arange(200)
     assert bootstrap_se(values, [once, once[::-1]]) == pytest.approx(closed, rel=0.05)
     # Pairs of values on one background: its clusters alone are drawn, whatever is pasted on it.
     pairs, of_pairs = once // 2, values.reshape(-1, 2).mean(1)
-    assert bootstrap_se(values, [pairs, once]) == pytest.approx(of_pairs.std() / 10, rel=0.05)
+    assert bootstrap_se(values, [pairs, once]) == pytest.approx(of_pairs.std(ddof=1) / 10, rel=0.05)
+
+
+def test_few_levels_have_the_unbiased_standard_error():
+    values = np.array([0.3, -1.2, 2.0])
+    se = bootstrap_se(np.repeat(values, 5), [np.repeat(np.arange(3), 5)])
+    assert se == pytest.approx(values.std(ddof=1) / np.sqrt(3), rel=0.05)
 
 
 def test_crossed_images_are_drawn_separately():
@@ -55,7 +106,7 @@ def test_crossed_images_are_drawn_separately():
     rows, columns = np.divmod(np.arange(30 * 20), 20)
     row_effects, column_effects = rng.normal(size=30), rng.normal(size=20)
     values = row_effects[rows] + column_effects[columns]
-    closed = np.sqrt(row_effects.var() / 30 + column_effects.var() / 20)
+    closed = np.sqrt(row_effects.var(ddof=1) / 30 + column_effects.var(ddof=1) / 20)
     assert bootstrap_se(values, [rows, columns]) == pytest.approx(closed, rel=0.07)
 
 

@@ -4,12 +4,13 @@ import h5py
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import expit
 
 from transferlens.core import store, studies
 from transferlens.core.errors import ArtefactError, DataError
 from transferlens.core.studies import Rows
 from transferlens.data.index import Index
-from transferlens.estimation import estimators
+from transferlens.estimation import designs, estimators
 from transferlens.influence import artefact
 from transferlens.training import outputs, summary
 
@@ -137,6 +138,44 @@ def test_every_estimator_writes_what_it_estimates(case):
         np.testing.assert_allclose(found.effect, expected.effect, atol=1e-5)
         np.testing.assert_allclose(found.se, expected.se, atol=1e-5)
         assert found.df == pytest.approx(expected.df)
+
+
+@pytest.mark.parametrize("estimator", estimators.ESTIMATORS)
+@pytest.mark.parametrize("design", ["bernoulli", "fixed_size", "complementary", "hadamard"])
+def test_every_output_as_stored_gives_what_it_gives_as_a_float(tmp_path, design, estimator):
+    """Booleans, half precision and outputs that follow from others are storage, not other numbers."""
+    masks = designs.draw_masks(design, 3, 0.5, 0, range(MODELS))
+    chance = np.random.default_rng(0).normal(size=(MODELS, EXAMPLES))
+    margins = ((masks @ PLANTED.T)[:, LABELS] + chance).astype(np.float16)
+    stored, plain = (write_summary(tmp_path / f"{name}.h5", masks, margins) for name in ("stored", "plain"))
+    predictions = np.where(margins > 0, LABELS, 1 - LABELS).astype(np.uint8)
+    with h5py.File(stored, "r+") as file:
+        del file["outputs/correct"], file["outputs/margin"]
+        for name, values in (("margin", margins), ("raw_margin", margins), ("prediction", predictions)):
+            file[f"outputs/{name}"] = values
+    with h5py.File(plain, "r+") as file:
+        del file["outputs/correct"]
+        as_floats = margins.astype(np.float32)
+        for name, values in (
+            ("p_true", expit(as_floats)),
+            ("raw_margin", as_floats),
+            ("correct", (margins > 0).astype(np.float32)),
+        ):
+            file[f"outputs/{name}"] = values
+    # Lasso takes its time: the output that is stored most differently stands for all.
+    names = ("correct",) if estimator == "lasso" else ("margin", "p_true", "raw_margin", "correct")
+    paths = [write_influence(path.with_suffix(".i.h5"), path, names, estimator) for path in (stored, plain)]
+    compared = []
+    with h5py.File(paths[0]) as one, h5py.File(paths[1]) as other:
+
+        def compare(name, values):
+            if isinstance(values, h5py.Dataset):
+                compared.append(name)
+                np.testing.assert_array_equal(values[()], other[name][()], err_msg=name)
+
+        one.visititems(compare)
+    for name in names:
+        assert {f"{name}/effect", f"{name}/class/q", f"{name}/relations/low"} < set(compared)
 
 
 def test_a_class_that_all_models_saw_stops_before_anything_is_written(tmp_path):

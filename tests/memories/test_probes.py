@@ -86,6 +86,16 @@ def test_the_standard_error_is_that_of_independent_images():
     np.testing.assert_allclose(found.se[1, :, 0].mean(), np.mean(spread), rtol=0.05)
 
 
+def test_the_standard_error_is_that_of_few_models():
+    """Where images of a class are alike it is that of the mean of two models, unbiased."""
+    labels, halves = labelled(30, 4)
+    of_models = np.random.default_rng(5).normal(size=(2, 30))
+    values = of_models[:, labels, None]
+    found = binding.bind(values, np.zeros_like(values), labels, halves, np.zeros((30, 1), bool), 4000, 10, 0)
+    centred = of_models - of_models.mean(1, keepdims=True)
+    np.testing.assert_allclose(found.se[1, :, 0], centred.std(0, ddof=1) / np.sqrt(2), rtol=0.05)
+
+
 def test_p_values_of_binding_are_uniform_under_the_null():
     rng, found = np.random.default_rng(2), []
     for _ in range(300):

@@ -60,15 +60,6 @@ def test_the_ranking_is_by_distraction_times_overlap_and_tells_wrong_from_unsure
     assert ranked.top(2).memory.tolist() == [1, 0]
 
 
-def test_auc_counts_pairs_in_order_and_ties_half():
-    scores = np.array([0.1, 0.4, 0.4, 0.8])
-    place = np.unique(scores, return_inverse=True)[1]
-    failed = np.array([False, True, False, True])
-    assert ranking._auc(place, failed, np.ones(4)) == pytest.approx((1.5 + 2) / 4)
-    # A weight counts an example so many times, as a bootstrap does.
-    assert ranking._auc(place, failed, np.array([1, 2, 0, 1])) == pytest.approx(1.0)
-
-
 def test_failures_are_predicted_by_distraction_but_not_those_of_the_control():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 300)

@@ -15,6 +15,7 @@ from tests.conftest import CLASSES, draw
 from tests.report import browser
 from tests.report.memory_artefacts import write_memories
 from transferlens.memories.gallery import html, numbers
+from transferlens.memories.kept import binding
 
 SOURCES = ["espresso", "hen", "hen of the woods", "tench", "cello", "watch", "<i>agaric</i>", "tortoise"]
 TARGETS = ["cat", "dog", "fox"]
@@ -237,13 +238,28 @@ def test_blobs_hold_the_images_and_the_signed_maps(study):
         np.testing.assert_array_equal(
             np.asarray(Image.open(io.BytesIO(base64.b64decode(pixels)))), file["image"][7]
         )
-        found = np.frombuffer(base64.b64decode(maps), np.int8).reshape(len(page.ROLES), 7, 7)
-        for role, values in zip(page.ROLES, found, strict=True):
+        found = np.frombuffer(base64.b64decode(maps), np.int8).reshape(len(html.ROLES), 7, 7)
+        for role, values in zip(html.ROLES, found, strict=True):
             stored = file[f"maps/{role}/map"][7].astype(float)
             unit = max(abs(file[f"maps/{role}/{key}"][7]) for key in ("raw_max", "raw_min")) / 127
             np.testing.assert_allclose(values * unit, stored, atol=0.51 * unit + 0.01)
     assert "&lt;pets&gt;" in text
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", text)
+
+
+def test_the_class_that_the_page_names_as_bound_is_the_one_that_every_room_means(study, tmp_path):
+    """Where the strongest tie is to a class of the same meaning, it is no binding."""
+    shutil.copy(study / "probes.h5", tmp_path)
+    with h5py.File(tmp_path / "probes.h5", "r+") as file:
+        same = int(file["overlap"][:].any(1).argmax())
+        effect = file["binding/effect"][:]
+        effect[0, same] = [0.9, 0.1, 0.5]
+        file["binding/effect"][...] = effect
+        expected = binding.bound_class(effect, file["overlap"][:])
+    table = numbers.binding_table(tmp_path)
+    assert table.target_class.tolist() == expected.tolist()
+    assert table.target_class[same] == 2
+    assert table.effect[same] == effect[1, same, 2]
 
 
 def test_headline_counts_what_is_significant_and_measures_the_strongest_pair_on_the_other_half(

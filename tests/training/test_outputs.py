@@ -24,6 +24,14 @@ def test_outputs_match_their_definitions():
     np.testing.assert_array_equal(found["correct"], logits.argmax(1) == labels)
 
 
+def test_raw_margins_are_those_that_are_stored():
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(size=(50, 7)).astype(np.float32), rng.integers(0, 7, 50)
+    found = outputs.raw_margins(torch.from_numpy(logits), torch.from_numpy(labels)).numpy()
+    expected = [row[y] - np.delete(row, y).max() for row, y in zip(logits.astype(float), labels, strict=True)]
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_a_certain_model_keeps_a_finite_exact_margin():
     found = outputs.per_example(torch.tensor([[1000.0, 0.0, -5.0]]), torch.tensor([0]))
     assert found["p_true"] == 1

@@ -10,11 +10,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import stats
 
 from transferlens.core import store
 from transferlens.core.seeding import rng_for
-from transferlens.core.statistics import Interval
+from transferlens.core.statistics import (
+    Interval,
+    bootstrap_counts,
+    dense_ranks,
+    percentile_interval,
+    roc_area,
+)
 from transferlens.data.index import HALVES, Index
 from transferlens.data.pipeline import Images
 from transferlens.pictures import figures
@@ -101,22 +106,16 @@ def finer_classes(influence: xr.Dataset, target: Index) -> pd.DataFrame:
 
 
 def auroc(values: np.ndarray, positive: np.ndarray) -> Interval:
-    """Area under the ROC curve of values float[n] for positive bool[n], with a bootstrap interval
-    over examples.
+    """Area under the ROC curve of values float[n] for positive bool[n], with an interval from a
+    bootstrap over examples of either kind.
     """
 
-    def area(rows: np.ndarray) -> float:
-        ranks, is_positive = stats.rankdata(values[rows]), positive[rows]
-        n = is_positive.sum()
-        return (ranks[is_positive].sum() - n * (n + 1) / 2) / (n * (len(rows) - n))
-
-    rng, everyone = rng_for("auroc", len(values)), np.arange(len(values))
-    ones, zeros = np.flatnonzero(positive), np.flatnonzero(~positive)
-    drawn = [
-        area(np.r_[rng.choice(ones, len(ones)), rng.choice(zeros, len(zeros))]) for _ in range(_BOOTSTRAPS)
-    ]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Interval(area(everyone), low, high)
+    place, rng = dense_ranks(values), rng_for("auroc", len(values))
+    counts = np.zeros((_BOOTSTRAPS, len(values)))
+    for side in (positive, ~positive):
+        counts[:, side] = bootstrap_counts(int(side.sum()), _BOOTSTRAPS, rng)
+    drawn = np.array([roc_area(place, positive, drawn) for drawn in counts])
+    return percentile_interval(roc_area(place, positive, np.ones(len(values))), drawn)
 
 
 def write_subpopulations(

@@ -92,35 +92,41 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespac
     _set_up_logging(arguments.log)
     # A scheduler ends jobs with SIGTERM: as an exception, it lets temporary files be removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    _end(_status_of(main, arguments))
+
+
+def _status_of(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> int:
+    """Run `main`, log how it went, and return the process's exit status."""
     log.info("command: %s", " ".join(sys.argv))
     started = time.monotonic()
     try:
         main(arguments)
         files.date_back(p for value in vars(arguments).values() for p in _paths(value) if p.is_file())
-        log.info("done in %.1f s", time.monotonic() - started)
-        status = 0
     except TransferlensError as error:
         log.error("error: %s", error)
-        status = 1
+        return 1
     except KeyboardInterrupt:
-        status = 130
-    except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else 1
+        return 130
+    except SystemExit as end:
+        return int(end.code or 0)
     except Exception:
         log.exception("unexpected error (please report it)")
-        status = 1
-    _end(status)
+        return 1
+    log.info("done in %.1f s", time.monotonic() - started)
+    return 0
 
 
 def _end(status: int) -> NoReturn:
-    """End the process at once.
+    """End the process without unloading libraries: what it wrote is whole, and its workers are joined.
 
-    What is to be kept is flushed by now. An interpreter that has imported torch takes seconds to take itself
-    apart, and one whose thread pool was forked (by FFCV's writer, on one core) never ends.
+    Unloading torch takes one to two seconds, and on one core Numba's threads never end once FFCV has forked.
     """
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # a full disk, or a reader that went away: what was printed is lost
+            status = status or 1
     os._exit(status)
 
 

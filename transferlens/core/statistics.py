@@ -1,4 +1,4 @@
-"""Intervals and corrections shared by every room."""
+"""Intervals, tests, corrections, bootstraps, rank correlations and ROC areas, shared by every room."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,12 +79,54 @@ def mcnemar_p(only_first: np.ndarray, only_second: np.ndarray) -> np.ndarray:
     return np.minimum(1.0, 2 * scipy.stats.binom.cdf(fewer, all_of_them, 0.5))
 
 
+def dense_ranks(values: np.ndarray) -> np.ndarray:
+    """The place of each of values [n] among the distinct ones, from 0, int64[n]."""
+    return np.unique(values, return_inverse=True)[1]
+
+
+def roc_area(place: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:
+    """Area under the ROC curve: how probably a positive case lies above a negative one, ties counting half.
+
+    Args:
+        place: int64[n], dense ranks of the scores; the same for all replicates of a bootstrap.
+        positive: bool[n].
+        weights: [n], how often each case counts.
+    """
+    above = np.bincount(place, weights * positive)
+    below = np.bincount(place, weights * ~positive)
+    return (above * (below.cumsum() - below / 2)).sum() / (above.sum() * below.sum())
+
+
+def centred_ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks along the last axis minus their mean, float64; ties share the mean of theirs."""
+    ranks = scipy.stats.rankdata(values, axis=-1)
+    return ranks - (ranks.shape[-1] + 1) / 2
+
+
+def rank_correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Spearman's correlations float64[n] of the rows of two arrays [n, m]; NaN where one is constant."""
+    a, b = centred_ranks(first), centred_ranks(second)
+    scale = np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    return np.divide((a * b).sum(1), scale, out=np.full(len(a), np.nan), where=scale > 0)
+
+
+def bootstrap_counts(units: int, replicates: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each unit is drawn in each replicate of a bootstrap, int64[replicates, units].
+
+    One fewer is drawn than there are (Rao and Wu 1988): else the variance of the mean of n units comes out as
+    (n - 1) / n of what it is, half of it for two models.
+    """
+    drawn = rng.integers(0, units, (replicates, max(units - 1, 1)))
+    drawn += units * np.arange(replicates)[:, None]
+    return np.bincount(drawn.ravel(), minlength=replicates * units).reshape(replicates, units)
+
+
 def pigeonhole_weights(
     factors: Sequence[np.ndarray], replicates: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Weights float32[replicates, n] of n values, of a bootstrap over levels of crossed factors (Owen 2007).
 
-    The levels of each factor int[n] are drawn with replacement; a value weighs the product of how often its
+    The levels of each factor int[n] are drawn as by `bootstrap_counts`; a value weighs the product of how often its
     levels were drawn. A factor each of whose levels lies within one level of another factor is left out (an
     image used once comes with the image it is pasted on): drawn by itself, its variation would count twice.
     """
@@ -95,9 +137,7 @@ def pigeonhole_weights(
         # Of two factors with the same levels the first one stays.
         if any(j < i or not _within(levels[j], level) for j in coarser):
             continue
-        count = level.max() + 1
-        drawn = rng.multinomial(count, np.full(count, 1 / count), replicates)
-        weights *= drawn.astype(np.float32)[:, level]
+        weights *= bootstrap_counts(level.max() + 1, replicates, rng).astype(np.float32)[:, level]
     return weights
 
 

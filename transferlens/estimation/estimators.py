@@ -420,8 +420,12 @@ def fold_of_rows(masks: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
 
 
 def observe(outputs: np.ndarray, by_pairs: bool) -> np.ndarray:
-    """Outputs float[models, outputs] as observations: centred, or differences within pairs; a new array."""
+    """Outputs [models, outputs] as observations: centred, or differences within pairs; a new float array.
+
+    Whether a prediction is correct is an output, too: a bool has no difference of its own.
+    """
     if by_pairs:
+        outputs = outputs if outputs.dtype.kind == "f" else outputs.astype(np.float32)
         return (outputs[0::2] - outputs[1::2]).astype(np.float32, copy=False)
     return centred(outputs)
 

@@ -11,14 +11,13 @@ import copy
 from dataclasses import dataclass
 
 import numpy as np
-import scipy
 import torch
 from torch import nn
 from torch.nn import functional
 
 from transferlens.core import job
 from transferlens.core.seeding import rng_for, seed_for
-from transferlens.core.statistics import Interval, mean_interval, q_values, two_sided_p
+from transferlens.core.statistics import Interval, mean_interval, q_values, rank_correlations, two_sided_p
 from transferlens.maps import class_maps
 from transferlens.models.architectures import Network
 from transferlens.training import fitting
@@ -235,10 +234,7 @@ def randomised(network: Network, seed: int) -> Network:
 
 def spearman(one: torch.Tensor, other: torch.Tensor) -> np.ndarray:
     """Rank correlation float64[N] of the cells of maps [N, h, w]; NaN where one is constant."""
-    ranks = [scipy.stats.rankdata(m.flatten(1).cpu().numpy(), axis=1) for m in (one, other)]
-    first, second = (r - r.mean(1, keepdims=True) for r in ranks)
-    norm = np.sqrt((first**2).sum(1) * (second**2).sum(1))
-    return np.divide((first * second).sum(1), norm, out=np.full(len(norm), np.nan), where=norm > 0)
+    return rank_correlations(*(maps.flatten(1).cpu().numpy() for maps in (one, other)))
 
 
 def ssim(one: torch.Tensor, other: torch.Tensor, side: tuple[int, int]) -> np.ndarray:

@@ -67,6 +67,13 @@ class Output:
         return values if self.stored else scipy.special.expit(values)
 
 
+def raw_margins(logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
+    """The true logit minus the best other one, float64[N], of logits [N, C] with true classes int64[N]."""
+    logits = logits.double()
+    others = logits.scatter(1, labels[:, None], -np.inf)
+    return logits.gather(1, labels[:, None])[:, 0] - others.amax(1)
+
+
 def per_example(logits: "torch.Tensor", labels: "torch.Tensor") -> dict[str, np.ndarray]:
     """The stored outputs of logits [N, C] with true classes [N]; each value has shape [N].
 
@@ -81,7 +88,7 @@ def per_example(logits: "torch.Tensor", labels: "torch.Tensor") -> dict[str, np.
     values = {
         "p_true": margin.sigmoid(),
         "margin": margin,
-        "raw_margin": true - others.max(1).values,
+        "raw_margin": raw_margins(logits, labels),
         "correct": prediction == labels,
         "prediction": prediction,
     }

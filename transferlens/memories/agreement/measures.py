@@ -15,7 +15,14 @@ import pandas as pd
 import scipy
 
 from transferlens.core import store
-from transferlens.core.statistics import Interval, jackknife_interval, mean_interval, permutation_p
+from transferlens.core.statistics import (
+    Interval,
+    bootstrap_counts,
+    centred_ranks,
+    jackknife_interval,
+    mean_interval,
+    permutation_p,
+)
 from transferlens.data.index import HALVES
 from transferlens.memories.kept.binding import pull
 
@@ -155,8 +162,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray, resampling: Resampling) -> Ag
 def _ranks(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Ranks of the known cells about their mean; 0 elsewhere."""
     found = np.zeros(values.shape)
-    ranks = scipy.stats.rankdata(values[known])
-    found[known] = ranks - (len(ranks) + 1) / 2
+    found[known] = centred_ranks(values[known])
     return found
 
 
@@ -181,8 +187,7 @@ def _exchanged(pairings: np.ndarray, resampling: Resampling) -> np.ndarray:
 
 def _replicates(own: np.ndarray, resampling: Resampling) -> np.ndarray:
     """Sums [bootstrap, ...] over rows drawn with replacement from those of [rows, ...]."""
-    rows = len(own)
-    return resampling.rng.multinomial(rows, np.full(rows, 1 / rows), resampling.bootstrap) @ own
+    return bootstrap_counts(len(own), resampling.bootstrap, resampling.rng) @ own
 
 
 def _percentiles(draws: np.ndarray) -> tuple[float, float]:

@@ -12,7 +12,8 @@ from torch import nn
 
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import permutation_p
-from transferlens.memories.effect.removal import Tested, margins
+from transferlens.memories.effect.removal import Tested
+from transferlens.training.outputs import raw_margins
 
 
 def directions(source_head: nn.Linear, target_row: torch.Tensor) -> torch.Tensor:
@@ -34,7 +35,7 @@ def changes(features: torch.Tensor, label: int, target_head: nn.Linear, source_h
     before = weight @ features.double() + bias
     after = before - (v @ features.double())[:, None] * (v @ weight.T)
     labels = torch.full((len(v) + 1,), label, device=features.device)
-    found = margins(torch.cat([before[None], after]), labels)
+    found = raw_margins(torch.cat([before[None], after]), labels)
     return (found[1:] - found[0]).cpu().numpy()
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from transferlens.core import store
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import (
+    bootstrap_counts,
     mcnemar_p,
     percentile_interval,
     pigeonhole_weights,
@@ -134,9 +135,7 @@ def estimate(
     if len(found.table):
         values = measure(found)
         models = len(values.usable)
-        drawn = rng_for(seed, "interference models").multinomial(
-            models, np.full(models, 1 / models), bootstrap
-        )
+        drawn = bootstrap_counts(models, bootstrap, rng_for(seed, "interference models"))
         for cell, rows in _cells(found, listed):
             rows = rows[values.usable[:, rows].any(0)]
             counts[cell] = len(rows)

@@ -16,6 +16,7 @@ from transferlens.core import job, store
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import permutation_p, q_values
 from transferlens.training import fitting
+from transferlens.training.outputs import raw_margins
 
 # Standard deviation of the blur, as a share of the image's side: 11 pixels of 224.
 _BLUR = 0.05
@@ -90,13 +91,6 @@ def blurred(images: torch.Tensor) -> torch.Tensor:
     return pictures.gaussian_blur(images, 2 * reach + 1, sigma)
 
 
-def margins(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The true logit minus the best other one, float64[N]."""
-    logits = logits.double()
-    others = logits.scatter(1, labels[:, None], -torch.inf)
-    return logits.gather(1, labels[:, None])[:, 0] - others.amax(1)
-
-
 @torch.inference_mode()
 def changes(network, image: torch.Tensor, label: int, masks: torch.Tensor) -> np.ndarray:
     """Change of the margin of class `label` when each of the masks bool[R, side, side] is blurred: [R]."""
@@ -105,7 +99,7 @@ def changes(network, image: torch.Tensor, label: int, masks: torch.Tensor) -> np
 
     def margin(chosen):
         logits = network(torch.where(chosen[:, None], soft, image))
-        return margins(logits, torch.full((len(chosen),), label, device=logits.device))
+        return raw_margins(logits, torch.full((len(chosen),), label, device=logits.device))
 
     found, _ = fitting.in_parts(margin, torch.cat([none, masks]), _BATCH)
     return (found[1:] - found[0]).cpu().numpy()

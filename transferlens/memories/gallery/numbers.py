@@ -9,6 +9,7 @@ import pandas as pd
 
 from transferlens.core import store
 from transferlens.core.statistics import Interval, jackknife_interval
+from transferlens.memories.kept.binding import bound_class
 
 SIGNIFICANT = 0.05
 _REPORT = 1
@@ -119,15 +120,15 @@ def _of_interference(interference: h5py.File) -> Iterator[str]:
 
 
 def binding_table(folder: Path) -> pd.DataFrame:
-    """One row a source class: the class it is bound to on the select half, numbers of the report half."""
+    """One row a source class: what it is bound to by the select half, with the report half's numbers."""
     with store.open(folder / "probes.h5", "memory probes") as probes:
-        binding = {key: probes[f"binding/{key}"][:] for key in ("effect", "low", "high", "q")}
-        bound = np.nan_to_num(binding["effect"][0], nan=-np.inf).argmax(1)
+        effects = {key: probes[f"binding/{key}"][:] for key in ("effect", "low", "high", "q")}
+        bound = bound_class(effects["effect"], probes["overlap"][:])
         rows = np.arange(len(bound))
         table = {
             "source_class": rows,
             "target_class": bound,
-            **{key: value[_REPORT, rows, bound] for key, value in binding.items()},
+            **{key: value[_REPORT, rows, bound] for key, value in effects.items()},
         }
         if "retention" in probes:
             kept = ("retained", "retained_low", "retained_high")

@@ -17,7 +17,13 @@ from scipy.special import softmax
 
 from transferlens.core import store
 from transferlens.core.seeding import rng_for
-from transferlens.core.statistics import Interval, percentile_interval
+from transferlens.core.statistics import (
+    Interval,
+    bootstrap_counts,
+    dense_ranks,
+    percentile_interval,
+    roc_area,
+)
 from transferlens.data.index import HALVES, Examples
 from transferlens.data.pipeline import Images
 from transferlens.memories.effect.removal import Tested
@@ -27,6 +33,7 @@ from transferlens.memories.pairs import Pair
 from transferlens.memories.retraining.without import Without
 from transferlens.models.architectures import Network
 from transferlens.training import engine
+from transferlens.training.outputs import raw_margins
 
 KIND = "ranked examples"
 # Of the right predictions, those with the smallest margins: the failures to come.
@@ -106,14 +113,6 @@ def pair_logits(pair: Pair, temperature: float, images: Images, examples: np.nda
     scratch = engine.evaluate(pair.scratch, images).cpu().numpy()[examples]
     target, memory = np.split(found, [pair.fine_tuned.head.out_features], axis=1)
     return Logits(target.astype(np.float64), memory / np.float32(temperature), scratch.astype(np.float64))
-
-
-def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The true logit minus the best other one, float64[n]."""
-    rows = np.arange(len(labels))
-    others = logits.copy()
-    others[rows, labels] = -np.inf
-    return logits[rows, labels] - others.max(1)
 
 
 @dataclass(frozen=True)
@@ -228,7 +227,7 @@ def rank(
         "p_true": probabilities[rows, labels],
         "p_predicted": probabilities[rows, predicted],
         "p_memory": softmax(first.memory, axis=1)[rows, found.memory],
-        "margin": margins(first.target, labels),
+        "margin": raw_margins(torch.from_numpy(first.target), torch.from_numpy(labels)).numpy(),
         "wrong": predicted != labels,
     }
     order = np.argsort(-columns["distraction"] * columns["overlap"], kind="stable")
@@ -276,22 +275,16 @@ def _auc_interval(scores: np.ndarray, failed: np.ndarray, bootstrap: int, rng) -
     usable = failed.any(1) & ~failed.all(1)
     if not usable.any():
         return Interval(*np.full(3, np.nan))
-    places = [np.unique(row, return_inverse=True)[1] for row in scores[usable]]
+    places = [dense_ranks(row) for row in scores[usable]]
     n = scores.shape[1]
 
     def mean_auc(weights):
         with np.errstate(invalid="ignore"):
-            return np.mean([_auc(p, f, weights) for p, f in zip(places, failed[usable], strict=True)])
+            return np.mean([roc_area(p, f, weights) for p, f in zip(places, failed[usable], strict=True)])
 
-    draws = [mean_auc(np.bincount(rng.integers(n, size=n), minlength=n)) for _ in range(bootstrap)]
+    # One by one: the counts of all replicates would fill the memory.
+    draws = [mean_auc(bootstrap_counts(n, 1, rng)[0]) for _ in range(bootstrap)]
     return percentile_interval(mean_auc(np.ones(n)), np.array(draws))
-
-
-def _auc(place: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:
-    """Probability that a positive example is placed above a negative one, ties counting half."""
-    above = np.bincount(place, weights * positive)
-    below = np.bincount(place, weights * ~positive)
-    return (above * (below.cumsum() - below / 2)).sum() / (above.sum() * below.sum())
 
 
 COLUMNS = {

@@ -5,10 +5,10 @@ much two class maps agree.
 from dataclasses import dataclass
 
 import numpy as np
-import scipy
 import torch
 from torch import nn
 
+from transferlens.core.statistics import rank_correlations
 from transferlens.maps import class_maps, evidence
 from transferlens.models.architectures import Network
 
@@ -84,10 +84,7 @@ def _top(cells: np.ndarray, share: float) -> np.ndarray:
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Spearman's correlation over the cells of two maps [N, h, w]: [N]; NaN where one is constant."""
-    ranks = [scipy.stats.rankdata(_cells(maps), axis=1) for maps in (first, second)]
-    a, b = (r - r.mean(1, keepdims=True) for r in ranks)
-    scale = np.sqrt((a**2).sum(1) * (b**2).sum(1))
-    return np.divide((a * b).sum(1), scale, out=np.full(len(a), np.nan), where=scale > 0)
+    return rank_correlations(_cells(first), _cells(second))
 
 
 def _cells(maps: np.ndarray) -> np.ndarray:

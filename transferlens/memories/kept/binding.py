@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from transferlens.core.seeding import rng_for
-from transferlens.core.statistics import q_values
+from transferlens.core.statistics import bootstrap_counts, q_values
 from transferlens.data.index import HALVES
 
 _CELLS_AT_ONCE = 50_000_000
@@ -89,16 +89,18 @@ def _bootstrap(of_classes: list[np.ndarray], replicates: int, seed: int, half: i
         of_classes: of each class, the differences float64[models, images, target classes].
     """
     models, _, targets = of_classes[0].shape
-    drawn = rng_for(seed, "binding models", half).multinomial(models, np.full(models, 1 / models), replicates)
+    drawn = bootstrap_counts(models, replicates, rng_for(seed, "binding models", half))
+    of_models = drawn / drawn.sum(1, keepdims=True)
     found: dict[str, list] = {"se": [], "low": [], "high": []}
     at_once = max(1, _CELLS_AT_ONCE // (replicates * len(of_classes)))
     for start in range(0, targets, at_once):
         parts = []
         for c, values in enumerate(of_classes):
-            n = values.shape[1]
-            images = rng_for(seed, "binding images", half, c).multinomial(n, np.full(n, 1 / n), replicates)
-            means = np.einsum("ri,mij->rmj", images / n, values[..., start : start + at_once], optimize=True)
-            parts.append(np.einsum("rm,rmj->rj", drawn / models, means))
+            rng = rng_for(seed, "binding images", half, c)
+            drawn = bootstrap_counts(values.shape[1], replicates, rng)
+            of_images = drawn / drawn.sum(1, keepdims=True)
+            means = np.einsum("ri,mij->rmj", of_images, values[..., start : start + at_once], optimize=True)
+            parts.append(np.einsum("rm,rmj->rj", of_models, means))
         effects = _centred(np.stack(parts, axis=1))
         found["se"].append(effects.std(0, ddof=1))
         low, high = np.percentile(effects, [2.5, 97.5], axis=0)

@@ -11,7 +11,7 @@ from scipy import optimize
 from scipy.special import logsumexp
 
 from transferlens.core.seeding import rng_for
-from transferlens.core.statistics import Interval, percentile_interval
+from transferlens.core.statistics import Interval, bootstrap_counts, percentile_interval
 from transferlens.data.index import HALVES
 from transferlens.memories.kept.binding import by_half_and_class
 
@@ -107,11 +107,10 @@ def summarise(
 def _retained(right: list[np.ndarray], bootstrap: int, seed: int) -> Interval:
     """The ratio of accuracies for each class, from bool[models, (after, before), images of the class]."""
     models = len(right[0])
-    drawn = rng_for(seed, "retention models").multinomial(models, np.full(models, 1 / models), bootstrap)
+    drawn = bootstrap_counts(models, bootstrap, rng_for(seed, "retention models"))
     ratios, replicates = np.zeros(len(right)), np.zeros((bootstrap, len(right)))
     for c, values in enumerate(right):
-        n = values.shape[2]
-        images = rng_for(seed, "retention images", c).multinomial(n, np.full(n, 1 / n), bootstrap)
+        images = bootstrap_counts(values.shape[2], bootstrap, rng_for(seed, "retention images", c))
         of_models = np.einsum("ri,mki->rmk", images, values, optimize=True)
         ratios[c] = _ratio(values.sum((0, 2)))
         replicates[:, c] = _ratio(np.einsum("rm,rmk->kr", drawn, of_models))

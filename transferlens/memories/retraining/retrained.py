@@ -7,7 +7,7 @@ import numpy as np
 
 from transferlens.core import store
 from transferlens.core.errors import ArtefactError
-from transferlens.core.statistics import Interval
+from transferlens.core.statistics import Interval, bootstrap_counts
 from transferlens.data.index import HALVES
 from transferlens.training import outputs as stored
 from transferlens.training import summary as summaries
@@ -114,12 +114,8 @@ def _rescue(own, control, allowed, of_repeats, of_examples, of_classes) -> np.nd
 
 
 def _counts(n: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each of n units is drawn in a bootstrap replicate.
-
-    One fewer is drawn than there are (Rao and Wu 1988): else the variance of the mean of n units comes out as
-    (n - 1) / n of what it is, half of it for two repeats.
-    """
-    return np.bincount(rng.integers(0, n, max(n - 1, 1)), minlength=n).astype(np.float64)
+    """How often each of n units is drawn in the next replicate, float64[n]."""
+    return bootstrap_counts(n, 1, rng)[0].astype(np.float64)
 
 
 def write_without(
