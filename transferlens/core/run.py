@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, create_model
 from transferlens.core.artefacts import RESULTS, Artefact
 from transferlens.core.capability import Capability, Step, Transfer, Wildcards
 from transferlens.core.errors import ConfigError, nearest
-from transferlens.core.fingerprint import fingerprint
+from transferlens.core.fingerprint import fingerprint, reached, reaches
 from transferlens.core.settings import (
     ArchitectureSettings,
     DatasetSettings,
@@ -33,6 +33,7 @@ from transferlens.core.studies import Study
 MODELS_OF_TEMPORARY_WEIGHTS = 1000
 # Between the name of a target and the images a class that a part of it has; names of users cannot hold it.
 _SIZE_MARK = "@"
+_PICKS_DEVICE = "transferlens.training.device:pick"
 OUTPUTS = Literal["margin", "p_true", "raw_margin", "correct"]
 
 
@@ -392,6 +393,14 @@ class Run:
         """The fingerprint of the code that decides a job's result."""
         declared = self.steps[step]
         return fingerprint(declared.script, *declared.code(self, dict(wildcards)))
+
+    def wants_gpu(self, step: str) -> bool:
+        """Whether a step runs on a GPU where there is one: its code picks a device."""
+        return reaches(self.steps[step].script, name=_PICKS_DEVICE)
+
+    def needs_torch(self, step: str) -> bool:
+        """Whether a step's jobs import torch, which takes far more memory than the rest."""
+        return "torch" in reached(self.steps[step].script).packages
 
     def command(self, step: str, wildcards: Wildcards, inputs: Any, outputs: Any) -> str:
         """The command line of a job. Nothing in it but settings and names of files decides the result."""

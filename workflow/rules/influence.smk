@@ -1,86 +1,58 @@
-# The influence of every source class on every target example.
-
-ESTIMATION = code(
-    "estimate_influence.py",
-    "core/statistics.py",
-    "influence/artefact.py",
-    "estimation/estimators.py",
-    "influence/relations.py",
-    "training/outputs.py",
-)
+# The influence of every source class on every target example, and how far it can be trusted.
 
 
 rule influence:
     input:
-        script=code("estimate_influence.py"),
-        code=ESTIMATION,
-        summary="results/studies/influence/summary/{target}/{recipe}.h5",
-        target_index="results/data/{target}/index.h5",
+        unpack(inputs_of("influence")),
     output:
-        influence="results/influence/{target}/{recipe}.h5",
+        **outputs_of("influence"),
     log:
-        "results/logs/influence/{target}-{recipe}.log",
+        log_of("influence"),
     benchmark:
-        "results/benchmarks/influence/{target}-{recipe}.tsv"
+        benchmark_of("influence")
     conda:
         "../../envs/transferlens.yaml"
     params:
-        settings=influence_settings,
+        **params_of("influence"),
     message:
-        "Estimate influences on {wildcards.target} ({wildcards.recipe})"
+        message_of("influence")
     shell:
-        "python {input.script} --settings {params.settings:q} --summary {input.summary}"
-        " --target-index {input.target_index} --out {output.influence}"
-        " --log {log}"
+        "{params.job}"
 
 
-# The same of blocks of source images, where the configuration has a study of them.
-use rule influence as example_influence with:
+rule example_influence:
     input:
-        script=code("estimate_influence.py"),
-        code=ESTIMATION,
-        summary="results/studies/examples/summary/{target}/{recipe}.h5",
-        target_index="results/data/{target}/index.h5",
+        unpack(inputs_of("example_influence")),
     output:
-        influence="results/example_influence/{target}/{recipe}.h5",
+        **outputs_of("example_influence"),
     log:
-        "results/logs/example_influence/{target}-{recipe}.log",
+        log_of("example_influence"),
     benchmark:
-        "results/benchmarks/example_influence/{target}-{recipe}.tsv"
+        benchmark_of("example_influence")
+    conda:
+        "../../envs/transferlens.yaml"
     params:
-        settings=example_influence_settings(),
+        **params_of("example_influence"),
     message:
-        "Estimate influences of source images on {wildcards.target} ({wildcards.recipe})"
+        message_of("example_influence")
+    shell:
+        "{params.job}"
 
 
 rule score:
     input:
-        unpack(repeated_summary),
-        script=code("score_influence.py"),
-        code=code(
-            "score_influence.py",
-            "core/statistics.py",
-            "influence/artefact.py",
-            "estimation/estimators.py",
-            "influence/scores.py",
-            "training/outputs.py",
-        ),
-        summary="results/studies/influence/summary/{target}/{recipe}.h5",
+        unpack(inputs_of("score")),
     output:
-        scores="results/scores/{target}/{recipe}.h5",
+        **outputs_of("score"),
     log:
-        "results/logs/scores/{target}-{recipe}.log",
+        log_of("score"),
     benchmark:
-        "results/benchmarks/scores/{target}-{recipe}.tsv"
+        benchmark_of("score")
     conda:
         "../../envs/transferlens.yaml"
     params:
-        settings=score_settings(),
-        repeated=lambda wildcards, input: (
-            f"--repeated {input.repeated}" if "repeated" in input.keys() else ""
-        ),
+        **params_of("score"),
     message:
-        "Score the influences on {wildcards.target} ({wildcards.recipe})"
+        message_of("score")
     shell:
-        "python {input.script} --settings {params.settings:q} --summary {input.summary}"
-        " {params.repeated} --out {output.scores} --log {log}"
+        "{params.job}"
