@@ -1,5 +1,5 @@
 # Transferlens: what a fine-tuned vision model still carries from its source data.
-# The stages below are in the order of the DAG; config.yaml holds the settings, workflow/schemas their reference.
+# The stages below are in the order of the DAG; config.yaml holds the settings, docs/configuration.md their reference.
 from snakemake.utils import min_version
 
 min_version("9.19")
@@ -13,9 +13,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/config.smk"
 include: "workflow/rules/common.smk"
-include: "workflow/rules/memory_settings.smk"
-include: "workflow/rules/remedy_settings.smk"
-include: "workflow/rules/planning.smk"
+include: "workflow/rules/messages.smk"
 include: "workflow/rules/cluster.smk"
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/studies.smk"

@@ -64,6 +64,7 @@ class Step:
         made_for: the wildcards of every job in this run; empty where the run does not ask for it.
         code: what the script reaches by a name in its settings only: `module:Name`.
         arguments: more of the command line, which decides no result.
+        waits_for: files that must be there before, and that the script finds by itself.
         shown: whether the page of the run is made from it.
     """
 
@@ -76,6 +77,7 @@ class Step:
     settings: Callable[["Run", Wildcards], Mapping[str, Any]] = nothing
     code: Callable[["Run", Wildcards], Sequence[str]] = no_more
     arguments: Callable[["Run", Wildcards], Sequence[str]] = no_more
+    waits_for: Callable[["Run"], Sequence[str]] = lambda run: ()
     shown: bool = True
 
     @property

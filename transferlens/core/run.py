@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import yaml
@@ -33,6 +34,9 @@ from transferlens.core.studies import Study
 MODELS_OF_TEMPORARY_WEIGHTS = 1000
 # Between the name of a target and the images a class that a part of it has; names of users cannot hold it.
 _SIZE_MARK = "@"
+# The name of inputs that a script does not take: what must be there before it.
+WAITED_FOR = "waits_for"
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 _PICKS_DEVICE = "transferlens.training.device:pick"
 OUTPUTS = Literal["margin", "p_true", "raw_margin", "correct"]
 
@@ -221,6 +225,19 @@ class Run:
         """The complete configuration, as JSON can hold it; reading it gives the same run."""
         return self.settings.model_dump(mode="json")
 
+    def as_json(self) -> str:
+        """The complete configuration as one line."""
+        return json.dumps(self.as_given(), sort_keys=True)
+
+    def check_data(self) -> None:
+        """What must agree with the data sets, their classes, and files that the settings name.
+
+        Raises:
+            TransferlensError: one line, before anything runs.
+        """
+        for capability in self.capabilities:
+            capability.check_data(self)
+
     @cached_property
     def adaptations(self) -> list[tuple[str, str]]:
         """Every (target, recipe) of the run."""
@@ -383,7 +400,9 @@ class Run:
 
     def inputs(self, step: str, wildcards: Wildcards) -> dict[str, str | list[str]]:
         """The files that a job is made from, by argument name."""
-        return {k: v for k, v in self.steps[step].inputs(self, dict(wildcards)).items() if v}
+        declared = self.steps[step]
+        files = {**declared.inputs(self, dict(wildcards)), WAITED_FOR: declared.waits_for(self)}
+        return {name: paths for name, paths in files.items() if paths}
 
     def settings_of(self, step: str, wildcards: Wildcards) -> str:
         """The settings that decide a job's result, as the JSON that its script takes."""
@@ -405,9 +424,11 @@ class Run:
     def command(self, step: str, wildcards: Wildcards, inputs: Any, outputs: Any) -> str:
         """The command line of a job. Nothing in it but settings and names of files decides the result."""
         declared = self.steps[step]
-        parts = ["python", f"scripts/{declared.script}", "--settings", self.settings_of(step, wildcards)]
+        parts = ["python", str(SCRIPTS / declared.script), "--settings", self.settings_of(step, wildcards)]
         parts += ["--seed", str(self.seed), "--log", self.log_of(step).format(**wildcards)]
         for name, value in [*inputs.items(), *outputs.items()]:
+            if name == WAITED_FOR:
+                continue
             values = [value] if isinstance(value, str) else list(value)
             parts += [f"--{name.replace('_', '-')}", *values] * bool(values)
         parts += declared.arguments(self, dict(wildcards))

@@ -6,8 +6,9 @@ limit above the partition's, or ended jobs whose state nobody keeps.
 
 import re
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from transferlens.core.errors import ClusterError, nearest
 
@@ -42,6 +43,25 @@ class Request:
     minutes: int | None
     needs_torch: bool = False
     attempt: int = 1
+
+
+def request(rules: Sequence[str], resources: Mapping[str, Any], with_torch: bool, attempt: int) -> Request:
+    """What one Slurm job of these rules asks for.
+
+    Args:
+        resources: as Snakemake evaluates them for this attempt.
+    """
+    counts = {rule: rules.count(rule) for rule in sorted(set(rules))}
+    return Request(
+        " + ".join(f"{n} {rule}" if len(rules) > 1 else rule for rule, n in counts.items()),
+        resources.get("slurm_partition"),
+        resources.get("_cores"),
+        resources.get("mem_mb"),
+        resources.get("gpu") or 0,
+        resources.get("runtime"),
+        with_torch,
+        attempt,
+    )
 
 
 def ask(*command: str) -> str:

@@ -1,99 +1,88 @@
-"""The HTML page: one self-contained file that opens from disk without a network."""
+"""What the page says of the run as a whole: its data sets and studies, and where the numbers come from."""
 
-import base64
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from pathlib import Path
+import json
+from collections.abc import Iterator
 
-from jinja2.utils import markupsafe
+import numpy as np
 
-from transferlens.core import store
-from transferlens.core.blocks import Block, Section, Subject, Table
-from transferlens.pictures import templates
+from transferlens.core import artefacts
+from transferlens.core.artefacts import Artefact
+from transferlens.core.blocks import Block, Column, Details, Results, Section, Subject, Table
+from transferlens.core.run import Run
+from transferlens.core.studies import MASKS
+from transferlens.training.artefacts import TRAINING_RECORDS, TRANSFER_RUNS
+
+_RUN = Subject("What was run", "run", "What was run")
+_PROVENANCE = Subject("Provenance", "provenance", "Provenance")
+_SETTINGS = {"source training": TRAINING_RECORDS, "transfer": TRANSFER_RUNS, "masks": MASKS}
+_DATASETS_HEAD = (
+    Column("data set"),
+    *(Column(name, number=True) for name in ("classes", "train", "val: select", "val: report")),
+)
+_STUDIES_HEAD = (
+    Column("study"),
+    Column("models", number=True),
+    Column("classes (or other units) seen", number=True),
+    Column("mean source accuracy", number=True),
+)
 
 
-@dataclass(frozen=True)
-class Chapter:
-    """The sections of a subject, in the order of the page."""
-
-    subject: Subject
-    sections: list[Section]
-
-
-def write_page(path: Path, title: str, lead: str, sections: Iterable[Section]) -> None:
-    """Write sections of any capabilities as one file, with the pictures in it.
-
-    Args:
-        lead: a line under the title.
-        sections: in the order of capabilities; the page's order is that of `chapters`.
-    """
-    sections = list(sections)
-    html = templates.template("report/page.html.jinja").render(
-        title=title,
-        lead=lead,
-        chapters=chapters(sections),
-        warnings=list(dict.fromkeys(warning for section in sections for warning in section.warnings)),
-        style=templates.text("pictures/page.css"),
-        words=words,
-        picture=picture,
-        kind=lambda block: type(block).__name__,
+def lead(run: Run) -> str:
+    """The line under the page's title."""
+    return (
+        f"What a model fine-tuned from {run.source} still carries from its source classes, whether it "
+        "helps or hurts, and where in the image it shows."
     )
-    with store.replace_file(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
 
 
-def chapters(sections: Iterable[Section]) -> list[Chapter]:
-    """Subjects in the order of their first sections; in each, sections by their place, then as given.
-
-    Sections with the same subject and anchor become one.
-    """
-    merged: dict[tuple[Subject, str], Section] = {}
-    for section in sections:
-        key = section.subject, section.anchor
-        merged[key] = _joined(merged[key], section) if key in merged else section
-    subjects = dict.fromkeys(subject for subject, _ in merged)
-    return [
-        Chapter(subject, sorted((s for s in merged.values() if s.subject == subject), key=lambda s: s.place))
-        for subject in subjects
-    ]
+def sections(run: Run, results: Results) -> Iterator[Section]:
+    """What was run, and provenance."""
+    datasets = tuple(_dataset_row(results, name) for name in run.dataset_names)
+    studies = tuple(_study_row(results, name) for name in run.studies)
+    blocks: tuple[Block, ...] = (Table(_DATASETS_HEAD, datasets), Table(_STUDIES_HEAD, studies))
+    yield Section("", "run", blocks, _RUN, warnings=tuple(_skipped(results, run.dataset_names)))
+    yield Section("", "provenance", _provenance(run, results), _PROVENANCE)
 
 
-def _joined(one: Section, other: Section) -> Section:
-    """A section with the blocks of both; a table with the head of an earlier one continues it."""
-    blocks = list(one.blocks)
-    for block in other.blocks:
-        place = _table_with_head(blocks, block)
-        if place is None:
-            blocks.append(block)
-        else:
-            table = blocks[place]
-            note = " ".join(dict.fromkeys(filter(None, (table.note, block.note))))
-            blocks[place] = replace(table, rows=table.rows + block.rows, note=note)
-    return replace(one, blocks=tuple(blocks), warnings=one.warnings + other.warnings)
+def _dataset_row(results: Results, name: str) -> tuple[str, ...]:
+    index = results.dataset(name)
+    report = int(index.val.halves.sum())
+    counts = (len(index.class_names), len(index.train), len(index.val) - report, report)
+    return name, *map(str, counts)
 
 
-def _table_with_head(blocks: list[Block], table: Block) -> int | None:
-    """The place of the table whose head is that of `table`."""
-    for place, block in enumerate(blocks):
-        if isinstance(block, Table) and isinstance(table, Table) and block.head == table.head:
-            return place
-    return None
+def _study_row(results: Results, name: str) -> tuple[str, ...]:
+    """Models, units seen and source accuracy of a study."""
+    models = results.source_models(name)
+    seen = models["mask"].sum("unit").values
+    classes = f"{seen.min()} to {seen.max()}" if np.ptp(seen) else f"{seen.min()}"
+    return name, str(models.sizes["model"]), classes, f"{float(models.accuracy.mean(skipna=True)):.3f}"
 
 
-def words(text: str) -> markupsafe.Markup:
-    """A text, escaped; what stands between backticks is set as code."""
-    parts = str(markupsafe.escape(text)).split("`")
-    if len(parts) % 2 == 0:  # a backtick without its pair stands for itself
-        return markupsafe.escape(text)
-    return markupsafe.Markup("".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts)))
+def _skipped(results: Results, names: list[str]) -> Iterator[str]:
+    for name in names:
+        if skipped := results.dataset(name).skipped:
+            yield f"{len(skipped)} images of {name} could not be decoded and were left out."
 
 
-def picture(path: Path, alt: str) -> markupsafe.Markup:
-    """A picture in the page: an SVG's root element (HTML takes no prologue), or a PNG's data."""
-    label = markupsafe.escape(alt)
-    if path.suffix == ".svg":
-        text = path.read_text(encoding="utf-8")
-        root = text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
-        return markupsafe.Markup(root)
-    data = base64.b64encode(path.read_bytes()).decode()
-    return markupsafe.Markup(f'<img src="data:image/png;base64,{data}" alt="{label}">')
+def _provenance(run: Run, results: Results) -> tuple[Block, ...]:
+    """Software, device and the settings that decided the numbers, as the first trained models record them."""
+    study, target, recipe = next(iter(run.transfers))
+    wildcards = {"study": study, "target": target, "recipe": recipe, "shard": "0000"}
+    settings, attributes = {}, {}
+    for name, artefact in _SETTINGS.items():
+        with artefacts.open(_place(results, artefact, wildcards), artefact) as file:
+            settings[name] = artefacts.settings_of(file)
+            attributes = attributes or dict(file.attrs)
+    rows = (
+        ("Transferlens", attributes["transferlens_version"]),
+        ("commit", attributes["git_commit"] or "not a git checkout"),
+        ("device", attributes["device"]),
+        ("first models trained", attributes["created"]),
+        *json.loads(attributes["software"]).items(),
+    )
+    return Table((), rows), Details("Settings", json.dumps(settings, indent=2, sort_keys=True))
+
+
+def _place(results: Results, artefact: Artefact, wildcards: dict[str, str]) -> str:
+    return f"{results.folder}/{artefact.path.format(**wildcards)}"

@@ -1,22 +1,5 @@
 # What is asked of a Slurm cluster before anything is submitted to it.
-
-# Jobs that import torch: they need far more memory than the rest.
-TORCH_RULES = {
-    "beton",
-    "train_source",
-    "train_temporary_source",
-    "transfer",
-    "transfer_remedied",
-    "label_mapping",
-    "heatmaps",
-    "probe_memories",
-    "composites",
-    "rank_examples",
-    "memory_panels",
-    "faithfulness",
-    "influence_maps",
-    "agreement",
-}
+from transferlens.operations import cluster
 
 
 def refuse_impossible_jobs():
@@ -58,19 +41,6 @@ def slurm_requests():
     for rules, job in kinds.items():
         for attempt in sorted({1, 1 + job.restart_times}):
             job.attempt = attempt  # its resources are evaluated anew
-            yield slurm_request(rules, job.resources, attempt)
+            with_torch = any(name in RUN.steps and RUN.needs_torch(name) for name in rules)
+            yield cluster.request(rules, job.resources, with_torch, attempt)
         job.attempt = 1
-
-
-def slurm_request(rules, resources, attempt):
-    counts = {rule: rules.count(rule) for rule in sorted(set(rules))}
-    return cluster.Request(
-        " + ".join(f"{n} {rule}" if len(rules) > 1 else rule for rule, n in counts.items()),
-        resources.get("slurm_partition"),
-        resources.get("_cores"),
-        resources.get("mem_mb"),
-        resources.get("gpu") or 0,
-        resources.get("runtime"),
-        not TORCH_RULES.isdisjoint(rules),
-        attempt,
-    )

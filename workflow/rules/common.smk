@@ -47,3 +47,13 @@ def resources_of(step):
 
 def message_of(step):
     return re.sub(r"{(\w+)}", r"{wildcards.\1}", RUN.steps[step].title)
+
+
+def temporary(outputs, name):
+    """Outputs of which one is deleted when nobody needs it any more."""
+    return {key: temp(path) if key == name else path for key, path in outputs.items()}
+
+
+def one_of(names):
+    """A pattern of names that a wildcard may take; of none, one that nothing matches."""
+    return "|".join(map(re.escape, names)) or "none"

@@ -3,52 +3,52 @@
 
 rule train_source:
     input:
-        unpack(weights_file),
-        **betons(SOURCE),
-        script=code("train_source.py"),
-        code=code(
-            "train_source.py",
-            "data/augmentation.py",
-            "data/pipeline.py",
-            "models/architectures.py",
-            "models/efficientnet.py",
-            "training/engine.py",
-            "training/fitting.py",
-            "training/schedule.py",
-            "training/source.py",
-        ),
-        masks="results/studies/{study}/masks/{shard}.h5",
+        unpack(inputs_of("train_source")),
     output:
-        models="results/studies/{study}/source/{shard}.h5",
-        record="results/studies/{study}/training/{shard}.h5",
+        **outputs_of("train_source"),
     log:
-        "results/logs/train_source/{study}-{shard}.log",
+        log_of("train_source"),
     benchmark:
-        "results/benchmarks/train_source/{study}-{shard}.tsv"
+        benchmark_of("train_source")
     priority: 2
     conda:
         "../../envs/transferlens.yaml"
-    resources:
-        gpu=1,
     params:
-        settings=source_settings,
+        **params_of("train_source"),
+    resources:
+        **resources_of("train_source"),
     message:
-        "Train source models of {wildcards.study}, shard {wildcards.shard}"
+        message_of("train_source")
     shell:
-        "python {input.script} --settings {params.settings:q} --masks {input.masks}"
-        " --index {input.index} --train {input.train} --val {input.val} --out {output.models}"
-        " --record {output.record} --log {log}"
+        "{params.job}"
 
 
 # Where weights are temporary: deleted once all transfers of the shard are done. Transfers come first, so that
 # few shards of weights are on the disk at a time.
 use rule train_source as train_temporary_source with:
     output:
-        models=temp("results/studies/{study}/source/{shard}.h5"),
-        record="results/studies/{study}/training/{shard}.h5",
+        **temporary(outputs_of("train_source"), "models"),
     wildcard_constraints:
-        study="|".join(TEMPORARY_WEIGHTS) or "none",
+        study=one_of(RUN.temporary_weights),
     priority: 0
 
 
-ruleorder: train_temporary_source > train_source
+# Weights from elsewhere instead of training.
+use rule train_source as load_pretrained with:
+    input:
+        unpack(inputs_of("load_pretrained")),
+    output:
+        **outputs_of("load_pretrained"),
+    wildcard_constraints:
+        study=one_of(name for name, study in RUN.studies.items() if study.loads),
+    log:
+        log_of("load_pretrained"),
+    benchmark:
+        benchmark_of("load_pretrained")
+    params:
+        **params_of("load_pretrained"),
+    message:
+        message_of("load_pretrained")
+
+
+ruleorder: load_pretrained > train_temporary_source > train_source

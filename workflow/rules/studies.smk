@@ -3,32 +3,16 @@
 
 rule draw_masks:
     input:
-        unpack(masks_input),
-        script=code("draw_masks.py"),
-        code=code(
-            "draw_masks.py",
-            "core/studies.py",
-            "core/seeding.py",
-            "data/units.py",
-            "estimation/designs.py",
-            "estimation/hadamard.py",
-            "counterfactual/orders.py",
-        ),
+        unpack(inputs_of("draw_masks")),
     output:
-        masks="results/studies/{study}/masks/{shard}.h5",
+        **outputs_of("draw_masks"),
     log:
-        "results/logs/draw_masks/{study}-{shard}.log",
+        log_of("draw_masks"),
     conda:
         "../../envs/transferlens.yaml"
     params:
-        settings=masks_settings,
-        ranking=lambda wildcards, input: " ".join(
-            f"--{name} {input[name]}"
-            for name in ("influence", "mapping", "interference", "probes")
-            if name in input.keys()
-        ),
+        **params_of("draw_masks"),
     message:
-        "Draw masks of {wildcards.study}, shard {wildcards.shard}"
+        message_of("draw_masks")
     shell:
-        "python {input.script} --settings {params.settings:q} --index {input.index}"
-        " {params.ranking} --out {output.masks} --log {log}"
+        "{params.job}"

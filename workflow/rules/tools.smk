@@ -2,8 +2,6 @@
 
 
 rule plan:
-    input:
-        script=code("plan_study.py"),
     log:
         "results/logs/plan.log",
     retries: 0
@@ -11,18 +9,16 @@ rule plan:
     conda:
         "../../envs/transferlens.yaml"
     params:
-        settings=lambda wildcards: plan_settings(),
-        data_root=config["data_root"],
+        settings=RUN.as_json(),
+        snakefile=REPOSITORY / "Snakefile",
     message:
         "Plan the study"
     shell:
-        "python {input.script} --settings {params.settings:q} --data-root {params.data_root:q}"
-        " --results results --log {log}"
+        "python {REPOSITORY}/scripts/plan_study.py --settings {params.settings:q}"
+        " --snakefile {params.snakefile:q} --results results --log {log}"
 
 
 rule doctor:
-    input:
-        script=code("check_results.py"),
     log:
         "results/logs/doctor.log",
     retries: 0
@@ -31,10 +27,10 @@ rule doctor:
         "../../envs/transferlens.yaml"
     threads: 4
     params:
-        settings=dumps(config),
+        settings=RUN.as_json(),
         snakefile=REPOSITORY / "Snakefile",
     message:
         "Check the files of results"
     shell:
-        "python {input.script} --settings {params.settings:q} --snakefile {params.snakefile:q}"
-        " --results results --log {log}"
+        "python {REPOSITORY}/scripts/check_results.py --settings {params.settings:q}"
+        " --snakefile {params.snakefile:q} --results results --log {log}"

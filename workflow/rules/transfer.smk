@@ -3,50 +3,38 @@
 
 rule transfer:
     input:
-        unpack(probe_code),
-        # Most jobs of a large run are transfers, and planning takes as long as their inputs are many. The
-        # manifests of FFCV files come with these; a change of code shared with train_source, with the models.
-        index="results/data/{target}/index.h5",
-        train="results/data/{target}/train.beton",
-        val="results/data/{target}/val.beton",
-        code=code("transfer.py", "training/outputs.py", "training/transfer.py"),
-        source="results/studies/{study}/source/{shard}.h5",
+        unpack(inputs_of("transfer")),
     output:
-        runs="results/studies/{study}/transfer/{target}/{recipe}/{shard}.h5",
+        **outputs_of("transfer"),
     log:
-        "results/logs/transfer/{study}-{target}-{recipe}-{shard}.log",
+        log_of("transfer"),
     benchmark:
-        "results/benchmarks/transfer/{study}-{target}-{recipe}-{shard}.tsv"
+        benchmark_of("transfer")
     priority: 1
     conda:
         "../../envs/transferlens.yaml"
-    resources:
-        gpu=1,
     params:
-        settings=transfer_settings,
+        **params_of("transfer"),
+    resources:
+        **resources_of("transfer"),
     message:
-        "Transfer {wildcards.study}, shard {wildcards.shard}, to {wildcards.target} ({wildcards.recipe})"
+        message_of("transfer")
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --source {input.source}"
-        " --index {input.index} --train {input.train} --val {input.val} --out {output.runs}"
-        " --log {log}"
+        "{params.job}"
 
 
 rule summary:
     input:
-        script=code("compress_summary.py"),
-        code=code("compress_summary.py", "training/outputs.py", "training/summary.py"),
-        shards=summary_shards,
+        unpack(inputs_of("summary")),
     output:
-        summary="results/studies/{study}/summary/{target}/{recipe}.h5",
+        **outputs_of("summary"),
     log:
-        "results/logs/summary/{study}-{target}-{recipe}.log",
+        log_of("summary"),
     conda:
         "../../envs/transferlens.yaml"
     params:
-        settings="{}",
+        **params_of("summary"),
     message:
-        "Summarise {wildcards.study} on {wildcards.target} ({wildcards.recipe})"
+        message_of("summary")
     shell:
-        "python {input.script} --settings {params.settings:q} --shards {input.shards}"
-        " --out {output.summary} --log {log}"
+        "{params.job}"

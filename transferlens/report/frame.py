@@ -1,0 +1,99 @@
+"""The HTML page: one self-contained file that opens from disk without a network."""
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jinja2.utils import markupsafe
+
+from transferlens.core import files
+from transferlens.core.blocks import Block, Section, Subject, Table
+from transferlens.pictures import templates
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """The sections of a subject, in the order of the page."""
+
+    subject: Subject
+    sections: list[Section]
+
+
+def write_page(path: Path, title: str, lead: str, sections: Iterable[Section]) -> None:
+    """Write sections of any capabilities as one file, with the pictures in it.
+
+    Args:
+        lead: a line under the title.
+        sections: in the order of capabilities; the page's order is that of `chapters`.
+    """
+    sections = list(sections)
+    html = templates.template("report/page.html.jinja").render(
+        title=title,
+        lead=lead,
+        chapters=chapters(sections),
+        warnings=list(dict.fromkeys(warning for section in sections for warning in section.warnings)),
+        style=templates.text("pictures/page.css"),
+        words=words,
+        picture=picture,
+        kind=lambda block: type(block).__name__,
+    )
+    with files.replace_file(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+def chapters(sections: Iterable[Section]) -> list[Chapter]:
+    """Subjects in the order of their first sections; in each, sections by their place, then as given.
+
+    Sections with the same subject and anchor become one.
+    """
+    merged: dict[tuple[Subject, str], Section] = {}
+    for section in sections:
+        key = section.subject, section.anchor
+        merged[key] = _joined(merged[key], section) if key in merged else section
+    subjects = dict.fromkeys(subject for subject, _ in merged)
+    return [
+        Chapter(subject, sorted((s for s in merged.values() if s.subject == subject), key=lambda s: s.place))
+        for subject in subjects
+    ]
+
+
+def _joined(one: Section, other: Section) -> Section:
+    """A section with the blocks of both; a table with the head of an earlier one continues it."""
+    blocks = list(one.blocks)
+    for block in other.blocks:
+        place = _table_with_head(blocks, block)
+        if place is None:
+            blocks.append(block)
+        else:
+            table = blocks[place]
+            note = " ".join(dict.fromkeys(filter(None, (table.note, block.note))))
+            blocks[place] = replace(table, rows=table.rows + block.rows, note=note)
+    return replace(one, blocks=tuple(blocks), warnings=one.warnings + other.warnings)
+
+
+def _table_with_head(blocks: list[Block], table: Block) -> int | None:
+    """The place of the table whose head is that of `table`."""
+    for place, block in enumerate(blocks):
+        if isinstance(block, Table) and isinstance(table, Table) and block.head == table.head:
+            return place
+    return None
+
+
+def words(text: str) -> markupsafe.Markup:
+    """A text, escaped; what stands between backticks is set as code."""
+    parts = str(markupsafe.escape(text)).split("`")
+    if len(parts) % 2 == 0:  # a backtick without its pair stands for itself
+        return markupsafe.escape(text)
+    return markupsafe.Markup("".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts)))
+
+
+def picture(path: Path, alt: str) -> markupsafe.Markup:
+    """A picture in the page: an SVG's root element (HTML takes no prologue), or a PNG's data."""
+    label = markupsafe.escape(alt)
+    if path.suffix == ".svg":
+        text = path.read_text(encoding="utf-8")
+        root = text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+        return markupsafe.Markup(root)
+    data = base64.b64encode(path.read_bytes()).decode()
+    return markupsafe.Markup(f'<img src="data:image/png;base64,{data}" alt="{label}">')
