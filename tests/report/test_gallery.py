@@ -237,8 +237,8 @@ def test_blobs_hold_the_images_and_the_signed_maps(study):
         np.testing.assert_array_equal(
             np.asarray(Image.open(io.BytesIO(base64.b64decode(pixels)))), file["image"][7]
         )
-        found = np.frombuffer(base64.b64decode(maps), np.int8).reshape(len(page.ROLES), 7, 7)
-        for role, values in zip(page.ROLES, found, strict=True):
+        found = np.frombuffer(base64.b64decode(maps), np.int8).reshape(len(html.ROLES), 7, 7)
+        for role, values in zip(html.ROLES, found, strict=True):
             stored = file[f"maps/{role}/map"][7].astype(float)
             unit = max(abs(file[f"maps/{role}/{key}"][7]) for key in ("raw_max", "raw_min")) / 127
             np.testing.assert_allclose(values * unit, stored, atol=0.51 * unit + 0.01)
