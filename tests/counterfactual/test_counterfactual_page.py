@@ -1,0 +1,97 @@
+"""What the page says of retraining is what the data sets hold."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from transferlens.core.blocks import Figure, Place, Table
+from transferlens.counterfactual import page
+
+HALF = {"half": ["select", "report"]}
+
+
+def summary(metric, accuracy):
+    variables = {"accuracy": (("model", "half"), np.stack([np.zeros(len(accuracy)), accuracy], 1))}
+    return xr.Dataset(variables, HALF, {"metric": metric})
+
+
+def counterfactual(repeats, singles):
+    full = np.array([[0.0, 0.8], [0.0, 0.9]])
+    variables = {
+        "accuracy": (("order", "k", "half", "repeat"), np.zeros((2, 1, 2, repeats))),
+        "full": (("reference_repeat", "half"), full),
+        "scratch": (("reference_repeat", "half"), full - np.array([[0.25], [0.35]])),
+        "best_k": ("order", [5, 10]),
+        "best_gain_mean": ("order", [-0.04, 0.01]),
+        "best_gain_low": ("order", [-0.05, -0.01]),
+        "best_gain_high": ("order", [-0.03, 0.03]),
+    }
+    attributes, coordinates = {}, {"order": ["top", "bottom"], **HALF}
+    if singles:
+        coordinates["removed_class"] = ["cup", "wolf"]
+        names = ("slope", "slope_low", "slope_high", "r_squared", "reliability")
+        attributes = dict(zip([f"singles_{n}" for n in names], [1.25, 0.5, 2.0, 0.75, 0.5], strict=True))
+    return xr.Dataset(variables, coordinates, attributes)
+
+
+def sections(tmp_path, repeats=4, singles=True, reuse="", studies=("reference", "influence")):
+    summaries = {
+        "reference": summary("per_class", [0.8]),
+        "influence": summary("per_class", [0.6, 0.7]),
+        "pretrained": summary("per_class", [0.95]),
+    }
+    results = SimpleNamespace(
+        folder=tmp_path,
+        counterfactual=lambda *_: counterfactual(repeats, singles),
+        summary=lambda study, *_, **__: summaries[study],
+    )
+    run = {"adaptations": [("pets", "full")], "output": "margin", "reuse": reuse, "studies": studies}
+    return {section.anchor: section for section in page.sections(run, results)}
+
+
+def test_the_headline_gives_report_half_accuracies_and_says_what_accuracy_is(tmp_path):
+    section = sections(tmp_path)["headline"]
+    assert (section.title, section.place) == ("", Place.HEADLINE)
+    (cards,) = section.blocks
+    assert [card.value for card in cards.cards] == ["0.850", "0.550", "0.650", "0.300"]
+    assert cards.cards[3].detail == "95 % -0.335 to 0.935"
+    assert cards.note.startswith("Accuracy is the mean over target classes of the share")
+    (cards,) = sections(tmp_path, studies=("influence", "pretrained"))["headline"].blocks
+    assert (cards.cards[-1].value, cards.cards[-1].detail) == ("0.950", "one model")
+
+
+def test_a_source_that_is_not_surely_worth_anything_is_told_at_the_head(tmp_path):
+    (told,) = sections(tmp_path)["checks"].warnings
+    assert told.startswith("pets (full): the expectation that the full source gives a better target accuracy")
+
+
+def test_the_table_gives_every_order_with_its_k_and_gain(tmp_path):
+    (table,) = [b for b in sections(tmp_path)["removals"].blocks if isinstance(b, Table)]
+    assert table.rows == (
+        ("top", "5", "-0.04", "-0.05 to -0.03"),
+        ("bottom", "10", "+0.01", "-0.01 to +0.03"),
+    )
+
+
+@pytest.mark.parametrize("singles", [True, False])
+def test_single_removals_are_shown_where_there_are_any(tmp_path, singles):
+    shown = [b for b in sections(tmp_path, singles=singles)["removals"].blocks if isinstance(b, Figure)]
+    assert [figure.path.name for figure in shown] == [
+        "counterfactual_curves.svg",
+        *["single_removals.svg"] * singles,
+    ]
+    if singles:
+        assert "Slope 1.25 (95 % 0.50 to 2.00), R² 0.75 over 2 classes. 50% of" in shown[1].caption
+
+
+def test_few_repeats_are_told_at_the_head(tmp_path):
+    assert sections(tmp_path)["removals"].warnings == ()
+    (told,) = sections(tmp_path, repeats=3)["removals"].warnings
+    assert told == "pets (full): counterfactual intervals rest on 3 repeats and are wide."
+
+
+def test_influences_that_are_reused_have_a_section_of_their_own(tmp_path):
+    assert "reuse" not in sections(tmp_path)
+    assert sections(tmp_path, reuse="resnet18")["reuse"].title == "The same removals with resnet18"

@@ -1,0 +1,119 @@
+"""What the page says of influences is what the data sets hold."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from transferlens.core.blocks import Cards, Figure, Place, Table, Verdict
+from transferlens.influence import page
+
+EFFECT = np.array([[0.25, -0.5, 0.1], [0.0, 0.3, -0.2]])  # report half: target classes by source classes
+
+
+def influence(relations):
+    dims = ("half", "target_class", "source_class")
+    both = np.stack([np.zeros((2, 3)), EFFECT])
+    variables = {
+        "class_effect": (dims, both),
+        "class_low": (dims, both - 0.125),
+        "class_high": (dims, both + 0.125),
+        "class_q": (dims, np.full(both.shape, 0.04)),
+        "n_in": ("source_class", [20, 20, 20]),
+        "n_out": ("source_class", [28, 28, 28]),
+    }
+    for key, shift in (("value", 0), ("low", -0.1), ("high", 0.1)):
+        variables[f"relation_{key}"] = (
+            ("half", "relation"),
+            np.tile(np.array(list(relations.values())) + shift, (2, 1)),
+        )
+    coordinates = {
+        "half": ["select", "report"],
+        "target_class": ["cat", "dog"],
+        "source_class": ["lynx", "cup", "wolf"],
+        "relation": list(relations),
+    }
+    return xr.Dataset(variables, coordinates, {"output": "margin", "config": {"estimator": "least_squares"}})
+
+
+def scores(score=(0.4, 0.3, 0.5), needed=(100.0, 80.0, np.inf)):
+    variables = {}
+    for name, values in (("score", score), ("reliability", (0.8, 0.7, 0.9))):
+        for suffix, value in zip(("", "_low", "_high"), values, strict=True):
+            variables[name + suffix] = (("estimator", "models"), [[np.nan, value]])
+    for suffix, value in zip(("", "_low", "_high"), needed, strict=True):
+        variables[f"models_needed{suffix}"] = ("estimator", [value])
+    coordinates = {"estimator": ["ridge"], "models": [24, 48]}
+    return xr.Dataset(variables, coordinates, {"reported_estimator": "ridge"})
+
+
+def sections(tmp_path, relations=None, design="hadamard", **of_scores):
+    relations = {"same - related": 0.3, "related - unrelated": 0.05} if relations is None else relations
+    results = SimpleNamespace(
+        folder=tmp_path,
+        influence=lambda *_: influence(relations),
+        scores=lambda *_: scores(**of_scores),
+        settings=lambda *_: {"design": design},
+    )
+    run = {"adaptations": [("pets", "fixed")], "output": "margin"}
+    return {section.anchor: section for section in page.sections(run, results)}
+
+
+def blocks_of(section, kind):
+    return [block for block in section.blocks if isinstance(block, kind)]
+
+
+def test_the_table_names_the_extremes_of_each_target_class_on_the_report_half(tmp_path):
+    (table,) = blocks_of(sections(tmp_path)["influences"], Table)
+    assert table.rows == (
+        ("cat", "lynx", "+0.25 (+0.125 to +0.375)", "0.04", "cup", "-0.5 (-0.625 to -0.375)", "0.04"),
+        ("dog", "cup", "+0.3 (+0.175 to +0.425)", "0.04", "wolf", "-0.2 (-0.325 to -0.075)", "0.04"),
+    )
+    assert "biased outwards" in table.note
+
+
+def test_the_matrix_tells_what_it_was_made_from(tmp_path):
+    matrix, _ = blocks_of(sections(tmp_path)["influences"], Figure)
+    assert matrix.path == tmp_path / "report/pets/fixed/influence_matrix.svg"
+    assert "by least squares from 48 models of design hadamard" in matrix.caption
+    assert "over all 6 pairs" in matrix.caption
+
+
+def test_a_check_that_is_not_established_is_told_in_its_row_and_at_the_head(tmp_path):
+    section = sections(tmp_path)["checks"]
+    assert section.place == Place.CHECKS
+    holds, fails = section.blocks[0].rows
+    assert holds[1:] == ("+0.3", "+0.2 to +0.4", "margin", Verdict("holds", True))
+    assert fails[1:] == ("+0.05", "-0.05 to +0.15", "margin", Verdict("not established", False))
+    (told,) = section.warnings
+    assert told.startswith("pets (fixed): the expectation that related source classes help more")
+    assert told.endswith("is not established by this run (95 % -0.050 to 0.150).")
+    assert "checks" not in sections(tmp_path, relations={})
+
+
+def test_cards_say_the_scores_of_all_models(tmp_path):
+    section = sections(tmp_path)["trust"]
+    (cards,) = blocks_of(section, Cards)
+    assert [(card.value, card.detail) for card in cards.cards] == [
+        ("0.40", "95 % 0.300 to 0.500"),
+        ("0.80", "95 % 0.700 to 0.900"),
+        ("100", "95 % 80 to no limit"),
+    ]
+    assert section.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("score", "words"),
+    [((np.nan,) * 3, "too few models to score"), ((0.1, -0.1, 0.3), "do not predict models")],
+)
+def test_influences_that_cannot_be_trusted_are_told_at_the_head(tmp_path, score, words):
+    (told,) = sections(tmp_path, score=score)["trust"].warnings
+    assert words in told
+    assert told.startswith("pets (fixed): ")
+
+
+def test_masks_of_a_fixed_size_are_told_at_the_head(tmp_path):
+    assert sections(tmp_path)["influences"].warnings == ()
+    (told,) = sections(tmp_path, design="fixed_size")["influences"].warnings
+    assert "sum to about zero" in told
