@@ -126,9 +126,10 @@ def pigeonhole_weights(
 ) -> np.ndarray:
     """Weights float32[replicates, n] of n values, of a bootstrap over levels of crossed factors (Owen 2007).
 
-    The levels of each factor int[n] are drawn as by `bootstrap_counts`; a value weighs the product of how often its
-    levels were drawn. A factor each of whose levels lies within one level of another factor is left out (an
-    image used once comes with the image it is pasted on): drawn by itself, its variation would count twice.
+    The levels of each factor int[n] are drawn as by `bootstrap_counts`; a value weighs the product of how
+    often its levels were drawn. A factor each of whose levels lies within one level of another factor is left
+    out (an image used once comes with the image it is pasted on): drawn by itself, its variation would count
+    twice.
     """
     levels = [np.unique(factor, return_inverse=True)[1] for factor in factors]
     weights = np.ones((replicates, len(levels[0])), np.float32)
