@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.skips import pytest_terminal_summary  # noqa: F401 (a hook of pytest)
 from transferlens.core.config import ArchitectureSettings, DatasetSettings, InputSettings, TrainingSettings
 from transferlens.data import ffcv_files, folder, index, pipeline
 

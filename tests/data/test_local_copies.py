@@ -1,22 +1,19 @@
 """Real images, where the reduced copies of public sets lie beside the repository."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from tests.conftest import DATASET, INPUT, TRAINING
+from tests.skips import shared_data
 from transferlens.core.errors import DataError
 from transferlens.data import ffcv_files, index, pipeline, sources
 
-COPIES = Path(__file__).resolve().parents[3] / "shared" / "data"
-pytestmark = pytest.mark.skipif(not COPIES.is_dir(), reason="no local copies of public data sets")
-
 
 def opened(name, file, root, **changes):
-    settings = replace(DATASET, path=str(COPIES / file) if file else None, **changes)
+    settings = replace(DATASET, path=str(shared_data(file)) if file else None, **changes)
     return settings, sources.open_image_set(name, settings, root, download=False, complete=False)
 
 
@@ -50,19 +47,19 @@ def test_from_the_file_to_batches_of_the_streaming_loader(tmp_path, name, file, 
 
 
 def test_complete_usps_passes_its_checks(tmp_path):
-    settings = replace(DATASET, path=str(COPIES / "usps.h5"))
+    settings = replace(DATASET, path=str(shared_data("usps.h5")))
     images = sources.open_image_set("usps", settings, tmp_path, download=False)
     assert (len(images.train.ids), len(images.val.ids)) == (7291, 2007)
 
 
 def test_the_reduced_copies_are_no_complete_sets(tmp_path):
-    settings = replace(DATASET, path=str(COPIES / "cifar-10.tar"))
+    settings = replace(DATASET, path=str(shared_data("cifar-10.tar")))
     with pytest.raises(DataError, match="has 10,000 training images, the published set has 50,000"):
         sources.open_image_set("cifar10", settings, tmp_path, download=False)
 
 
 def test_archives_are_found_by_name_in_the_data_root(tmp_path):
-    (tmp_path / "tiny-imagenet-200.tar").symlink_to(COPIES / "tiny-imagenet-200.tar")
+    (tmp_path / "tiny-imagenet-200.tar").symlink_to(shared_data("tiny-imagenet-200.tar"))
     _, images = opened("tiny-imagenet-200", None, tmp_path)
     assert len(images.train.ids) == 20_000
     assert (tmp_path / "tiny-imagenet-200/val").is_dir()

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import CLASSES, DATASET, draw
+from tests.skips import needed_data
 from transferlens.core.errors import DataError
 from transferlens.data import classnames, folder, sources
 from transferlens.data.catalogue import CATALOGUE
@@ -308,8 +309,8 @@ def test_floating_point_pixels_out_of_range_are_named(tmp_path):
 
 
 def test_debians_fashion_mnist_is_found(tmp_path):
-    if not Path("/usr/share/datasets/fashion-mnist").is_dir():
-        pytest.skip("Debian's package dataset-fashion-mnist is not installed")
+    packaged = Path("/usr/share/datasets/fashion-mnist")
+    needed_data(packaged, "Debian's package dataset-fashion-mnist is not installed")
     images = opened(None, tmp_path, "fashion-mnist")
     assert images.class_names[:2] == ["T-shirt", "trouser"]
     assert (len(images.train.ids), len(images.val.ids)) == (60_000, 10_000)

@@ -1,5 +1,6 @@
 """The smoke study, run for real once a session in a copy of the project."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,13 +52,36 @@ def planned_jobs(folder: Path, *arguments: str) -> dict[str, int]:
     return {rule: n for rule, n in counts.items() if rule not in ("all", "total")}
 
 
+def made_once(root: Path, name: str, make: Callable[[Path], None]) -> Path:
+    """The folder `root/name`, made by the first worker that needs it; others wait, and learn of a failure."""
+    folder, outcome = root / name, root / f"{name}.outcome"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not outcome.exists():
+            folder.mkdir()
+            try:
+                make(folder)
+            except BaseException as error:
+                outcome.write_text(f"{name} could not be made: {error}")
+                raise
+            outcome.write_text("")
+    assert not outcome.read_text(), outcome.read_text()
+    return folder
+
+
+def run_smoke_study(folder: Path) -> None:
+    """The whole smoke study in a new folder."""
+    done = snakemake(copy_project(folder), "--cores", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory) -> Path:
-    """A finished smoke study."""
-    folder = copy_project(tmp_path_factory.mktemp("smoke"))
-    done = snakemake(folder, "--cores", "2")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+    """A finished smoke study: run once a session, with a copy for each worker (some tests write there)."""
+    root = tmp_path_factory.getbasetemp()
+    of_session = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    finished = made_once(of_session, "smoke-study", run_smoke_study)
+    return shutil.copytree(finished, tmp_path_factory.mktemp("smoke") / "study")
 
 
 @pytest.fixture(scope="session")

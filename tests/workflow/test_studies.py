@@ -5,12 +5,12 @@ import re
 import pytest
 import yaml
 
+from tests.skips import shared_data
 from tests.workflow.conftest import REPOSITORY, copy_project, planned_jobs, run_snakemake
 from transferlens import open_results
 from transferlens.data import index
 
 pytestmark = pytest.mark.workflow
-IMAGES = REPOSITORY.parent / "shared" / "data"
 
 
 @pytest.mark.parametrize(
@@ -35,15 +35,15 @@ def reduced(folder):
     study = yaml.safe_load((REPOSITORY / "configs/tiny-imagenet.yaml").read_text())
     study["targets"] = {"cifar10": study["targets"]["cifar10"]}
     names = [
-        line.split("\t")[0] for line in (IMAGES / "tiny-imagenet-200-names.tsv").read_text().splitlines()
+        line.split("\t")[0] for line in shared_data("tiny-imagenet-200-names.tsv").read_text().splitlines()
     ]
     wnids = sorted(name for name in names if re.fullmatch(r"n\d{8}", name))
     table = "".join(f"{wnid},group {i // 20}\n" for i, wnid in enumerate(wnids))
     (folder / "groups.csv").write_text("class,group\n" + table)
     source, target = study["datasets"]["tiny-imagenet-200"], study["datasets"]["cifar10"]
-    source |= {"path": str(IMAGES / "tiny-imagenet-200.tar"), "complete": False, "groups": "groups.csv"}
+    source |= {"path": str(shared_data("tiny-imagenet-200.tar")), "complete": False, "groups": "groups.csv"}
     source |= {"train_per_class": 5, "val_per_class": 4}
-    target |= {"path": str(IMAGES / "cifar-10.tar"), "complete": False}
+    target |= {"path": str(shared_data("cifar-10.tar")), "complete": False}
     target |= {"train_per_class": 20, "val_per_class": 20, "format": "jpg"}
     study["datasets"] = {"tiny-imagenet-200": source, "cifar10": target}
     study["input"] |= {"resolution": 32, "loading": "streaming"}
@@ -59,9 +59,6 @@ def reduced(folder):
     (folder / "reduced.yaml").write_text(yaml.safe_dump(study))
 
 
-@pytest.mark.skipif(
-    not (IMAGES / "tiny-imagenet-200.tar").exists(), reason="needs local copies of the images"
-)
 def test_tiny_imagenet_runs_on_real_jpegs_through_the_streaming_loader(tmp_path):
     folder = copy_project(tmp_path)
     reduced(folder)
