@@ -163,7 +163,7 @@ def test_names_are_safe_in_paths_and_shells(changes):
 
 
 def test_composed_names_never_meet():
-    """Targets `opt` with recipe `a-b` and `opt-a` with recipe `b`; a part of a target, and a target of that name."""
+    """Targets `opt` with recipe `a-b` and `opt-a` with `b`; a part of a target, and a target of its name."""
     datasets = {name: {"of": "optdigits"} for name in ("opt", "opt-a", "opt-5-a-class")}
     run = load(
         recipes={"a-b": {}, "b": {}},
