@@ -249,7 +249,7 @@ class Slice:
 
     def _load(self, name: str) -> None:
         """Note the packages that importing a module imports, through infrastructure, too."""
-        for part in _prefixes(name):
+        for part in () if name in self._loaded else _prefixes(name):
             if part in self._loaded:
                 continue
             self._loaded.add(part)
@@ -262,7 +262,7 @@ class Slice:
     def _enter(self, name: str) -> None:
         """Take what runs when a module is imported; that is all of it which is no definition."""
         self._load(name)
-        for part in _prefixes(name):
+        for part in () if name in self._entered else _prefixes(name):
             module = self._module(part)
             if part in self._entered or part in INFRASTRUCTURE or module is None:
                 continue
@@ -373,6 +373,7 @@ class Slice:
             self._take_whole(self._module(name))
 
 
+@cache
 def _prefixes(dotted: str) -> list[str]:
     """'a', 'a.b' and 'a.b.c' of 'a.b.c'."""
     parts = dotted.split(".")

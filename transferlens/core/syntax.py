@@ -42,6 +42,7 @@ DESCRIBED = {"transferlens.core.artefacts.Field", "transferlens.core.artefacts.E
 _WHOLE = {"globals", "eval", "exec"}
 _NO_MEANING = {"ctx", "kind", "type_comment"}
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_SCOPES = (*_FUNCTIONS, ast.ClassDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 Chain = tuple[str, ...]
@@ -114,7 +115,7 @@ class Module:
         self.classes: list[ast.ClassDef] = []
         for node in ast.parse(path.read_bytes(), str(path)).body:
             self._take(node)
-        self.top_names = {name for node in self._top_nodes() for name in _bound([node])}
+        self.top_names = {name for node in self._top_nodes() for name in _bound(_statements([node]))}
 
     def _top_nodes(self) -> list[ast.stmt]:
         return self.definitions[TOP].nodes if TOP in self.definitions else []
@@ -244,20 +245,22 @@ def _is_type_checking(test: ast.expr) -> bool:
 
 def _statements(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """Nodes and all below them that run in the same scope; of inner functions and classes only themselves."""
-    for node in nodes:
+    left = list(nodes)
+    while left:
+        node = left.pop()
         yield node
         if isinstance(node, _COMPREHENSIONS):
             yield from (inner for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr))
         elif isinstance(node, ast.If) and _is_type_checking(node.test):
-            yield from _statements(node.orelse)
-        elif not isinstance(node, (*_FUNCTIONS, ast.ClassDef, ast.Lambda)):
-            yield from _statements(ast.iter_child_nodes(node))
+            left += node.orelse
+        elif not isinstance(node, _SCOPES):
+            left += ast.iter_child_nodes(node)
 
 
 def _bound(nodes: Iterable[ast.AST]) -> set[str]:
-    """The names that statements bind in their scope, but for imports."""
+    """The names that nodes of one scope bind, but for imports."""
     names, outside = set(), set()
-    for node in _statements(nodes):
+    for node in nodes:
         match node:
             case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.NamedExpr(target=ast.Name(id=name)):
                 names.add(name)
@@ -338,9 +341,9 @@ class _Scan(ast.NodeVisitor):
     def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
         for name, target in imported_names(node, self.module.name, self.module.is_package):
             self.uses.modules.add(target)
-            # A name bound in a function is followed where it is used; one in a class body at once.
-            in_function = bool(self._scopes) and target in (self._scopes[-1].get(name) or ())
-            if name and not in_function:
+            # A name of the module or a function is followed where it is used; one of a class body at once.
+            scope = self._scopes[-1] if self._scopes else self.module.aliases
+            if name and target not in (scope.get(name) or ()):
                 self.uses.imported.add((target, None))
 
     visit_ImportFrom = visit_Import
@@ -385,8 +388,9 @@ class _Scan(ast.NodeVisitor):
         for default in (*arguments.defaults, *arguments.kw_defaults):
             if default:
                 self.visit(default)
-        scope = dict.fromkeys([*(argument.arg for argument in given), *_bound(body)])
-        for node in _statements(body):
+        inner = list(_statements(body))
+        scope = dict.fromkeys([*(argument.arg for argument in given), *_bound(inner)])
+        for node in inner:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 for name, target in imported_names(node, self.module.name, self.module.is_package):
                     if name:
@@ -395,7 +399,7 @@ class _Scan(ast.NodeVisitor):
 
     def _visit_comprehension(self, node: ast.expr) -> None:
         self.visit(node.generators[0].iter)  # runs outside
-        bound = dict.fromkeys(_bound(generator.target for generator in node.generators))
+        bound = dict.fromkeys(_bound(_statements(generator.target for generator in node.generators)))
         parts = [getattr(node, name) for name in ("elt", "key", "value") if hasattr(node, name)]
         for i, generator in enumerate(node.generators):
             parts += [generator.target, *([generator.iter] if i else []), *generator.ifs]
