@@ -60,6 +60,11 @@ def reaching(project, entry):
     return {script for script in project.scripts() if project.follow(script).reaches(entry)}
 
 
+def test_a_copy_elsewhere_has_the_same_fingerprints(before):
+    assert before == fingerprints(Tree(REPOSITORY))
+    assert len(set(before.values())) == len(before)
+
+
 WORDS_ONLY = {
     "comment": ("core/statistics.py", "import numpy as np\n", "import numpy as np  # arrays\n"),
     "docstring": ("core/seeding.py", '"""A 63-bit seed', '"""Another sentence. A 63-bit seed'),

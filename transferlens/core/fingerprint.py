@@ -322,7 +322,7 @@ class Slice:
         return known
 
     def _refer_to_stars(self, module: Module, chain: Chain, literal: str | None) -> bool:
-        stars = [self._module(star) for star in module.stars]
+        stars = [self._module(star) for star in module.stars if star not in INFRASTRUCTURE]
         known = [self._refer(star, chain, literal) for star in stars if star and star is not module]
         return any(known)
 
