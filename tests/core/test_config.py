@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from transferlens.core import config
-from transferlens.core.config import RecipeSettings, TrainingSettings
 from transferlens.core.errors import ConfigError
+from transferlens.core.settings import TrainingSettings
 from transferlens.data import catalogue
+from transferlens.training.recipes import settings as recipes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCHEMA = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text())
@@ -138,7 +139,7 @@ def test_defaults_are_filled_in_and_the_input_is_left_alone():
 
 def test_overrides_lie_over_the_recipe():
     found = load(targets={"optdigits": {"overrides": {"training": {"epochs": 3, "lr_peak_epoch": 1}}}})
-    recipe = RecipeSettings.of(config.recipe(found, "optdigits", "fixed"))
+    recipe = recipes.read(config.recipe(found, "optdigits", "fixed"))
     assert (recipe.training.epochs, recipe.training.lr) == (3, 0.5)
     assert found["recipes"]["fixed"]["training"]["epochs"] == 16
 
@@ -157,11 +158,11 @@ def test_command_line_values_get_the_type_of_their_spelling():
 
 def test_settings_given_by_hand_are_checked_too():
     section = load()["source_training"]
-    assert TrainingSettings.of(section).epochs == 16
+    assert TrainingSettings.read(section).epochs == 16
     with pytest.raises(ConfigError, match=r"unknown key 'epoch' .did you mean 'epochs'"):
-        TrainingSettings.of({**section, "epoch": 1})
-    with pytest.raises(ConfigError, match="missing 1 required"):
-        TrainingSettings.of({k: v for k, v in section.items() if k != "lr"})
+        TrainingSettings.read({**section, "epoch": 1})
+    with pytest.raises(ConfigError, match=r"'lr' is 'fast' .str.; it must be of type number"):
+        TrainingSettings.read({**section, "lr": "fast"})
 
 
 def properties(schema, path=""):

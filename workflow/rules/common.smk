@@ -293,9 +293,16 @@ def weights_file(wildcards):
     modules = "models/states.py", "training/pretrained.py", "training/transfer.py"
     weights = config["studies"]["pretrained"]["weights"]
     return {
-        "loading": code("train_source.py", *modules),
+        "loading": code("load_pretrained.py", *modules),
         "weights": [weights] if Path(weights).suffix else [],
     }
+
+
+def training_script(wildcards):
+    """What makes the source models of a study."""
+    return code(
+        "load_pretrained.py" if wildcards.study == "pretrained" else "train_source.py"
+    )
 
 
 def architecture_of(study):

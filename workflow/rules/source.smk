@@ -5,7 +5,7 @@ rule train_source:
     input:
         unpack(weights_file),
         **betons(SOURCE),
-        script=code("train_source.py"),
+        script=training_script,
         code=code(
             "train_source.py",
             "data/augmentation.py",
