@@ -1,56 +1,41 @@
-"""Train the source models of one shard (or load the pretrained one)."""
+"""Train the source models of one shard."""
 
+from argparse import Namespace
 from pathlib import Path
 
 from transferlens.core import job, studies
-from transferlens.core.config import ArchitectureSettings, InputSettings, TrainingSettings
+from transferlens.core.settings import ArchitectureSettings, InputSettings, TrainingSettings
 from transferlens.data import index, pipeline
-from transferlens.training import device, pretrained, source
+from transferlens.training import device, source
 
 
-def main(arguments):
+def main(arguments: Namespace) -> None:
     settings, place = arguments.settings, device.pick()
     rows, unit_of_image = studies.read_rows(arguments.masks)
     examples = index.read_index(arguments.index)
-    architecture = ArchitectureSettings.of(settings["architecture"])
-    images = InputSettings.of(settings["input"])
-    val = pipeline.open_images(arguments.val, examples.val, images, place)
-    inputs = [arguments.masks, arguments.index, *map(_manifest, (arguments.train, arguments.val))]
-    provenance = {"config": settings, "inputs": inputs}
-    train, training = None, None
-    if "training" in settings:
-        train = pipeline.open_images(arguments.train, examples.train, images, place)
-        training = TrainingSettings.of(settings["training"])
-    if "weights" in settings:
-        pretrained.load_pretrained(
-            arguments.out,
-            rows,
-            examples.class_names,
-            settings["weights"],
-            training,
-            train,
-            val,
-            architecture,
-            **provenance,
-        )
-    else:
-        source.train_shard(
-            arguments.out,
-            rows,
-            unit_of_image,
-            examples.class_names,
-            train,
-            val,
-            architecture,
-            training,
-            settings["step_matched"],
-            **provenance,
-        )
+    images = InputSettings.read(settings["input"])
+    provenance = {
+        "config": settings,
+        "inputs": [
+            arguments.masks,
+            arguments.index,
+            *(beton.with_suffix(".h5") for beton in (arguments.train, arguments.val)),
+        ],
+    }
+    source.train_shard(
+        arguments.out,
+        rows,
+        unit_of_image,
+        examples.class_names,
+        pipeline.open_images(arguments.train, examples.train, images, place),
+        pipeline.open_images(arguments.val, examples.val, images, place),
+        ArchitectureSettings.read(settings["architecture"]),
+        TrainingSettings.read(settings["training"]),
+        settings["step_matched"],
+        settings.get("checkpoints", []),
+        **provenance,
+    )
     source.write_record(arguments.record, arguments.out, **provenance)
-
-
-def _manifest(beton: Path) -> Path:
-    return beton.with_suffix(".h5")
 
 
 if __name__ == "__main__":

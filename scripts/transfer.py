@@ -1,19 +1,25 @@
 """Adapt the source models of one shard to a target, and record their outputs on every target example."""
 
+from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+
 from transferlens.core import job
-from transferlens.core.config import ArchitectureSettings, InputSettings, RecipeSettings
+from transferlens.core.settings import ArchitectureSettings, InputSettings
 from transferlens.data import index, pipeline
 from transferlens.memories.retraining import left_out
 from transferlens.training import device, kept_maps, transfer
 from transferlens.training.recipes import remedies
+from transferlens.training.recipes import settings as recipes
 
 
-def main(arguments):
+def main(arguments: Namespace) -> None:
     settings, place = arguments.settings, device.pick()
+    recipe = recipes.read(settings["recipe"], "recipe")
     target = index.read_index(arguments.index)
-    images = InputSettings.of(settings["input"])
+    images = InputSettings.read(settings["input"])
     train, val = (
         pipeline.open_images(beton, examples, images, place)
         for beton, examples in ((arguments.train, target.train), (arguments.val, target.val))
@@ -24,12 +30,15 @@ def main(arguments):
         target,
         train,
         val,
-        ArchitectureSettings.of(settings["architecture"]),
-        RecipeSettings.of(settings["recipe"]),
+        ArchitectureSettings.read(settings["architecture"]),
+        recipe,
         settings["keep_weights"],
         settings["metric"],
         kept_maps.open_probe(val, **settings["probe"]) if "probe" in settings else None,
-        material_of(arguments, settings, place) if settings["recipe"].get("remedy") else None,
+        material_of(arguments, settings, recipe, place)
+        if recipes.KINDS[recipe.kind].made_of_source
+        else None,
+        settings.get("checkpoints", []),
         config=settings,
         inputs=[
             arguments.source,
@@ -40,18 +49,18 @@ def main(arguments):
     )
 
 
-def material_of(arguments, settings, place):
-    """What the remedy is made of: training images of the source classes that distract most."""
-    found, given = index.read_index(arguments.source_index), settings["composites"]
-    classes = left_out.remedied_classes(
-        arguments.interference, arguments.probes, settings["recipe"]["remedy"]["classes"]
-    )
+def material_of(
+    arguments: Namespace, settings: Mapping, recipe: recipes.RemediedSettings, place: torch.device
+) -> remedies.Material:
+    """What the recipe is made of: training images of the source classes that distract most."""
+    source, given = index.read_index(arguments.source_index), settings["composites"]
+    classes = left_out.remedied_classes(arguments.interference, arguments.probes, recipe.classes)
     return remedies.Material(
         pipeline.open_images(
-            arguments.source_train, found.train, InputSettings.of(settings["source_input"]), place
+            arguments.source_train, source.train, InputSettings.read(settings["source_input"]), place
         ),
         classes,
-        [found.class_names[c] for c in classes],
+        [source.class_names[c] for c in classes],
         given["side"],
         given["placement"],
     )

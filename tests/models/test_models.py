@@ -7,14 +7,14 @@ from safetensors.torch import save_file
 
 from tests.conftest import ARCHITECTURE
 from transferlens.core import store
-from transferlens.core.config import ArchitectureSettings
 from transferlens.core.errors import ConfigError
+from transferlens.core.settings import ArchitectureSettings
 from transferlens.models import architectures, states
 
 
 def network(name="small_resnet", classes=5, width=8, seed=0):
     torch.manual_seed(seed)
-    return architectures.build(ArchitectureSettings(name, width), classes).eval()
+    return architectures.build(ArchitectureSettings(name=name, width=width), classes).eval()
 
 
 @pytest.mark.parametrize(
@@ -96,4 +96,4 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     with pytest.raises(ConfigError, match="no file"):
         states.foreign(ARCHITECTURE, str(tmp_path / "none.pt"))
     with pytest.raises(ConfigError, match="no torchvision weight name"):
-        states.foreign(ArchitectureSettings("resnet18", 8), "IMAGENET9K")
+        states.foreign(ArchitectureSettings(name="resnet18", width=8), "IMAGENET9K")

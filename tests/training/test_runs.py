@@ -1,21 +1,29 @@
 """Training, transfer and summaries on small real images."""
 
-from dataclasses import replace
-
 import h5py
 import numpy as np
 import pytest
 import torch
 
-from tests.conftest import ARCHITECTURE, CLASSES, TRAINING
+from tests.conftest import ARCHITECTURE, CLASSES, TRAINING, changed
 from transferlens.core import store, studies
-from transferlens.core.config import RecipeSettings
 from transferlens.core.errors import ArtefactError, ConfigError
 from transferlens.core.studies import Rows
 from transferlens.data.units import Units
-from transferlens.training import engine, kept_maps, outputs, pretrained, source, summary, transfer
+from transferlens.training import (
+    criterion,
+    engine,
+    kept_maps,
+    networks,
+    outputs,
+    pretrained,
+    source,
+    summary,
+    transfer,
+)
+from transferlens.training.recipes.settings import FixedSettings, FullSettings
 
-FIXED = RecipeSettings("fixed", "eval", replace(TRAINING, epochs=20, lr=0.5))
+FIXED = FixedSettings(training=changed(TRAINING, epochs=20, lr=0.5))
 
 
 def rows(masks, seeds=None):
@@ -54,7 +62,7 @@ def shard(textures, tmp_path):
     _, train, val = textures
     path = tmp_path / "source.h5"
     table = rows([[1, 1, 1], [1, 1, 0], [0, 0, 0]])
-    return train_shard(path, table, train, val, replace(TRAINING, epochs=6))
+    return train_shard(path, table, train, val, changed(TRAINING, epochs=6))
 
 
 def transferred(shard, textures, path, recipe=FIXED, keep_weights=True, probed=None):
@@ -74,6 +82,12 @@ def transferred(shard, textures, path, recipe=FIXED, keep_weights=True, probed=N
         inputs=[],
     )
     return path
+
+
+def adapted(shard, path, row):
+    """The adapted network of one row."""
+    (model,) = networks.adapted_networks([shard], [path], ARCHITECTURE, torch.device("cpu"), [row])
+    return model.network
 
 
 def test_source_models_learn_what_they_see(shard):
@@ -146,7 +160,7 @@ def test_training_is_a_function_of_its_seed(textures):
 def test_class_weights_undo_unequal_classes():
     """Every class has the same total weight, and the mean weight is 1, also if a label is missing."""
     labels = torch.tensor([0] * 6 + [1] * 3 + [3])
-    weights = engine.class_weights(labels)[labels]
+    weights = criterion.class_weights(labels)[labels]
     totals = [float(weights[labels == c].sum()) for c in (0, 1, 3)]
     np.testing.assert_allclose(totals, 10 / 3, rtol=1e-6)
 
@@ -158,7 +172,7 @@ def test_a_weighted_model_does_not_give_up_the_rare_class(textures):
     positions = np.concatenate([np.flatnonzero(labels == 0)[:25], np.flatnonzero(labels == 1)[:2]])
     log = {}
     for weighted in (False, True):
-        training = replace(TRAINING, epochs=1, batch_size=27, lr=1e-9, class_weighted=weighted)
+        training = changed(TRAINING, epochs=1, batch_size=27, lr=1e-9, class_weighted=weighted)
         network = source.initial_network(ARCHITECTURE, 3, 0)
         log[weighted] = engine.train(network.train(), network.parameters(), train, positions, training, 0)[
             0, 0
@@ -187,7 +201,7 @@ def test_outputs_are_those_of_the_stored_network(shard, textures, tmp_path):
     path = transferred(shard, textures, tmp_path / "t.h5")
     with store.open(path, outputs.KIND) as file:
         for row in range(3):
-            network, _ = transfer.load_adapted(path, shard, row, ARCHITECTURE)
+            network = adapted(shard, path, row)
             again = outputs.per_example(engine.evaluate(network, val), val.labels)
             np.testing.assert_allclose(file["outputs/margin"][row], again["margin"], rtol=1e-4, atol=1e-4)
         correct, halves = file["outputs/correct"][0], made.val.halves
@@ -195,7 +209,7 @@ def test_outputs_are_those_of_the_stored_network(shard, textures, tmp_path):
         assert file["accuracy"][0].min() > file["accuracy"][2].max() - 0.2
 
 
-@pytest.mark.parametrize("recipe", [FIXED, RecipeSettings("full", "eval", TRAINING)], ids=["fixed", "full"])
+@pytest.mark.parametrize("recipe", [FIXED, FullSettings(training=TRAINING)], ids=["fixed", "full"])
 def test_maps_of_the_probe_set_add_up_to_the_adapted_networks_logits(shard, textures, tmp_path, recipe):
     made, _, val = textures
     probed = kept_maps.open_probe(val, 7, seed=3)
@@ -203,7 +217,7 @@ def test_maps_of_the_probe_set_add_up_to_the_adapted_networks_logits(shard, text
     assert (made.val.halves[probed.examples] == 1).all()
     assert sorted(np.bincount(made.val.labels[probed.examples])) == [2, 2, 3]
     for row in range(3):
-        network, _ = transfer.load_adapted(path, shard, row, ARCHITECTURE)
+        network = adapted(shard, path, row)
         labels = made.val.labels[probed.examples]
         logits = engine.evaluate(network, val).numpy()[probed.examples, labels]
         maps, stored = (kept_maps.read([path], f"probe/{name}")[row] for name in ("maps", "logit"))
@@ -223,7 +237,7 @@ def test_a_probe_set_has_at_most_the_report_half(textures):
 
 def test_shards_with_other_probe_sets_are_refused(shard, textures, tmp_path):
     _, _, val = textures
-    short = replace(FIXED, training=replace(TRAINING, epochs=1))
+    short = changed(FIXED, training=changed(TRAINING, epochs=1))
     probes = {n: kept_maps.open_probe(val, n, 0) if n else None for n in (3, 4, 0)}
     paths = [
         transferred(shard, textures, tmp_path / f"{n}.h5", short, probed=probed)
@@ -237,7 +251,7 @@ def test_shards_with_other_probe_sets_are_refused(shard, textures, tmp_path):
 
 def moved(shard, path, row=0):
     """Which parts of the adapted network differ from the source model's: parameters, running statistics."""
-    network, _ = transfer.load_adapted(path, shard, row, ARCHITECTURE)
+    network = adapted(shard, path, row)
     parts = {"parameters": False, "statistics": False}
     with store.open(shard, source.KIND) as file:
         for name, tensor in network.backbone.state_dict().items():
@@ -250,8 +264,8 @@ def moved(shard, path, row=0):
     ("recipe", "parameters", "statistics"),
     [
         (FIXED, False, False),
-        (replace(FIXED, batchnorm="train", training=TRAINING), False, True),
-        (RecipeSettings("full", "eval", TRAINING), True, True),
+        (changed(FIXED, batchnorm="train", training=TRAINING), False, True),
+        (FullSettings(training=TRAINING), True, True),
     ],
 )
 def test_each_recipe_changes_what_it_may(shard, textures, tmp_path, recipe, parameters, statistics):
@@ -267,8 +281,8 @@ def test_a_feature_that_never_varies_does_no_harm(textures):
         last.weight.zero_()
         last.bias.fill_(-1e3)
         net.backbone.block3.shortcut[1].weight.zero_()
-    transfer.adapt(net, train, FIXED, seed=0)
-    assert torch.isfinite(engine.evaluate(net.eval(), val)).all()
+    adapted = transfer.adapt(net, train, FIXED, seed=0).network
+    assert torch.isfinite(engine.evaluate(adapted.eval(), val)).all()
 
 
 def test_a_summary_is_its_shards_in_order(shard, textures, tmp_path):
@@ -324,7 +338,7 @@ def test_a_backbone_without_a_head_gets_one_by_a_linear_probe(textures, shard, t
     with store.open(shard, source.KIND) as file:
         learned = source.load_network(file, 0, ARCHITECTURE, torch.device("cpu"))
     torch.save(learned.backbone.state_dict(prefix="backbone."), tmp_path / "simclr.pt")
-    probe = replace(TRAINING, epochs=20, lr=0.5)
+    probe = changed(TRAINING, epochs=20, lr=0.5)
     path = load_pretrained(tmp_path / "p.h5", tmp_path / "simclr.pt", textures, probe)
     with store.open(path, source.KIND) as file:
         found = source.load_network(file, 0, ARCHITECTURE, torch.device("cpu"))

@@ -1,6 +1,6 @@
 """Stacks of network states in HDF5: every parameter is one array `[models, ...]`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -9,35 +9,75 @@ import torch
 from torch import nn
 
 from transferlens.core import store
-from transferlens.core.config import ArchitectureSettings
-from transferlens.core.errors import ConfigError, nearest
+from transferlens.core.errors import ArtefactError, ConfigError, nearest
+from transferlens.core.settings import ArchitectureSettings
 from transferlens.models import architectures, efficientnet
 
+CHECKPOINTS = "checkpoints"
 
-def reserve(writer: store.Writer, group: str, module: nn.Module, models: int) -> None:
-    """Reserve `group/<parameter>` of shape [models, ...] for every tensor of the module's state."""
+
+def reserve(
+    writer: store.Writer, group: str, module: nn.Module, models: int, steps: int | None = None
+) -> None:
+    """Reserve `group/<parameter>` of shape [models, ...] for every tensor of the module's state.
+
+    Args:
+        steps: so many states of every model: the shape is [models, steps, ...].
+    """
+    leading = {"models": models} | ({} if steps is None else {"steps": steps})
     for name, tensor in module.state_dict().items():
         axes = [f"axis{i}" for i in range(tensor.ndim)]
         writer.empty(
             f"{group}/{name}",
-            (models, *tensor.shape),
+            (*leading.values(), *tensor.shape),
             tensor.detach().cpu().numpy().dtype,
-            ["models", *axes],
+            [*leading, *axes],
             "state tensor of the network, one model a row",
-            chunks=(1, *tensor.shape),
+            chunks=(*[1] * len(leading), *tensor.shape),
         )
 
 
-def save(writer: store.Writer, group: str, row: int, module: nn.Module) -> None:
-    """Write the module's state as row `row` of the reserved stack."""
+def save(writer: store.Writer, group: str, row: int | tuple[int, int], module: nn.Module) -> None:
+    """Write the module's state as row `row` (or model and step) of the reserved stack."""
     for name, tensor in module.state_dict().items():
         writer.file[f"{group}/{name}"][row] = tensor.detach().cpu().numpy()
 
 
-def load(file: h5py.File, group: str, row: int, module: nn.Module) -> None:
-    """Load row `row` of a stack into the module, strictly."""
+def load(file: h5py.File, group: str, row: int | tuple[int, int], module: nn.Module) -> None:
+    """Load row `row` (or model and step) of a stack into the module, strictly."""
     state = {name: torch.from_numpy(np.asarray(file[f"{group}/{name}"][row])) for name in module.state_dict()}
     module.load_state_dict(state)
+
+
+def reserve_checkpoints(writer: store.Writer, module: nn.Module, models: int, steps: Sequence[int]) -> None:
+    """Reserve room for whole states after so many optimiser steps of every model."""
+    reserve(writer, CHECKPOINTS, module, models, len(steps))
+    writer.array("checkpoint_steps", np.array(steps), ["steps"], "optimiser steps taken by then")
+    writer.empty(
+        "checkpoint_kept", (models, len(steps)), np.bool_, ["models", "steps"], "whether the run got so far"
+    )
+
+
+def save_checkpoint(writer: store.Writer, row: int, position: int, module: nn.Module) -> None:
+    """Write a model's state at the step of this position."""
+    save(writer, CHECKPOINTS, (row, position), module)
+    writer.file["checkpoint_kept"][row, position] = True
+
+
+def load_checkpoint(file: h5py.File, row: int, step: int, module: nn.Module) -> None:
+    """Load a model's state after so many optimiser steps.
+
+    Raises:
+        ArtefactError: none was kept; names the steps that were.
+    """
+    steps = file["checkpoint_steps"][file["checkpoint_kept"][row]] if "checkpoint_steps" in file else []
+    if step not in steps:
+        kept = ", ".join(map(str, steps)) or "none"
+        raise ArtefactError(
+            f"{file.filename}: no checkpoint of row {row} after {step} steps; kept are: {kept}"
+        )
+    position = int(np.flatnonzero(file["checkpoint_steps"][:] == step)[0])
+    load(file, CHECKPOINTS, (row, position), module)
 
 
 def foreign(

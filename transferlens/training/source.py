@@ -1,6 +1,8 @@
 """Source training: the block of models of one shard."""
 
+from collections.abc import Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -8,14 +10,17 @@ import numpy as np
 import torch
 
 from transferlens.core import job, store, studies
-from transferlens.core.config import ArchitectureSettings, TrainingSettings
 from transferlens.core.seeding import seed_for
+from transferlens.core.settings import ArchitectureSettings, TrainingSettings
 from transferlens.core.studies import Rows
 from transferlens.data.pipeline import Images
 from transferlens.models import architectures, states
 from transferlens.models.architectures import Network
 from transferlens.training import device as devices
-from transferlens.training import engine, fitting
+from transferlens.training import engine, fitting, schedule
+from transferlens.training.block import SEQUENTIAL, Job, train_block
+from transferlens.training.recipes.base import Data
+from transferlens.training.recipes.settings import FullSettings
 
 KIND = "source models"
 RECORD_KIND = "training records"
@@ -31,6 +36,7 @@ def train_shard(
     architecture: ArchitectureSettings,
     training: TrainingSettings,
     step_matched: bool,
+    checkpoints: Sequence[int] = (),
     *,
     config: dict,
     inputs: list,
@@ -44,36 +50,50 @@ def train_shard(
         unit_of_image: int64[training images], the unit of the masks that each image belongs to.
         step_matched: every model takes as many steps as one that sees the whole source, by further passes
             over its images; else as many as its images make in the given epochs.
+        checkpoints: whole networks are also kept after so many optimiser steps.
     """
-    labels, steps = train.examples.labels, None
-    if step_matched:
-        steps = engine.steps_per_epoch(len(labels), training)
+    labels, classes = train.examples.labels, len(class_names)
+    steps = schedule.steps_per_epoch(len(labels), training) if step_matched else None
+    network = partial(_new_network, architecture, classes, train.device)
     with (
         fitting.named(train.device, training.batch_size, train.settings.resolution),
         reserve(path, rows, class_names, architecture, training.epochs, config, inputs, train.device) as out,
     ):
+        if checkpoints:
+            states.reserve_checkpoints(out, initial_network(architecture, classes, 0), len(rows), checkpoints)
+
+        def job_of(i: int) -> Job:
+            seed = int(rows.training_seeds[i])
+            return Job(
+                partial(network, seed),
+                Data(train, np.flatnonzero(rows.masks[i][unit_of_image]), steps),
+                FullSettings(training=training),
+                seed_for(seed, "data"),
+                checkpoints=keep_checkpoints(out, i, checkpoints),
+            )
+
+        models = train_block(job_of(i) for i in range(len(rows)))
         for i in job.progress(range(len(rows)), f"train {path.stem}", "models"):
-            network = initial_network(architecture, len(class_names), int(rows.training_seeds[i]))
-            network.to(train.device, memory_format=torch.channels_last)
-            positions = np.flatnonzero(rows.masks[i][unit_of_image])
-            if len(positions):
-                network.train()
-                seed = seed_for(int(rows.training_seeds[i]), "data")
-                out.file["log"][i] = engine.train(
-                    network, network.parameters(), train, positions, training, seed, steps
-                )
-            out.file["train_images"][i] = len(positions)
-            save(out, i, network, np.isin(np.arange(len(class_names)), labels[positions]), val)
+            model, seen = next(models), labels[rows.masks[i][unit_of_image]]
+            out.file["log"][i] = model.log
+            out.file["train_images"][i] = len(seen)
+            save(out, i, model.network, np.isin(np.arange(classes), seen), val)
+        out.attribute("implementation", SEQUENTIAL)
+
+
+def keep_checkpoints(out: store.Writer, row: int, steps: Sequence[int]) -> engine.Checkpoints:
+    """Checkpoints that are written to the row of an artefact that has room for them."""
+    return engine.Checkpoints(steps, partial(states.save_checkpoint, out, row))
 
 
 def write_record(path: Path, source_path: Path, *, config: dict, inputs: list) -> None:
-    """Copy all of a shard of source models but their weights, which need not be kept."""
+    """Copy all of a shard of source models but their weights and checkpoints, which need not be kept."""
     with (
         store.open(source_path, KIND) as source,
         store.create(path, RECORD_KIND, config=config, inputs=inputs, device=source.attrs["device"]) as out,
     ):
         for name in source:
-            if name != "weights":
+            if name not in ("weights", states.CHECKPOINTS):
                 source.copy(name, out.file)
 
 
@@ -81,6 +101,14 @@ def initial_network(architecture: ArchitectureSettings, classes: int, seed: int)
     """The randomly initialised network of a training seed."""
     torch.manual_seed(seed_for(seed, "weights"))
     return architectures.build(architecture, classes)
+
+
+def _new_network(
+    architecture: ArchitectureSettings, classes: int, device: torch.device, seed: int
+) -> Network:
+    """The network that a training begins with, on the device."""
+    network = initial_network(architecture, classes, seed)
+    return network.to(device, memory_format=torch.channels_last)
 
 
 def load_network(file: h5py.File, row: int, architecture: ArchitectureSettings, device) -> Network:

@@ -29,7 +29,7 @@ def write_summary(path: Path, shard_paths: list[Path], *, config: dict) -> None:
         ArtefactError: shards that are not of the same examples and classes, or a NaN among the outputs.
     """
     rows = [_read_rows(p) for p in shard_paths]
-    all_rows = _concatenate(rows)
+    all_rows = concatenate(rows)
     with store.create(path, KIND, config=config, inputs=shard_paths) as out:
         studies.write_row_table(out, all_rows)
         with store.open(shard_paths[0], outputs.KIND) as first:
@@ -47,7 +47,8 @@ def _read_rows(path: Path) -> Rows:
         return studies.read_row_table(file)
 
 
-def _concatenate(rows: list[Rows]) -> Rows:
+def concatenate(rows: list[Rows]) -> Rows:
+    """The rows of several shards, one after the other."""
     return Rows(
         np.concatenate([r.masks for r in rows]),
         np.concatenate([r.rows for r in rows]),

@@ -1,1 +1,15 @@
 """Recipes: how a source model is adapted to a target, one family a file."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from transferlens.training.recipes.settings import KINDS
+
+if TYPE_CHECKING:
+    from transferlens.training.recipes.base import Recipe
+
+
+def make(settings: Any) -> "Recipe":
+    """A fresh recipe of these settings, for one training run (its implementation is imported here)."""
+    module, _, name = KINDS[settings.kind].path.partition(":")
+    return getattr(import_module(module), name)(settings)
