@@ -1,7 +1,6 @@
 """Train the source models of one shard."""
 
 from argparse import Namespace
-from pathlib import Path
 
 from transferlens.core import job, studies
 from transferlens.core.settings import ArchitectureSettings, InputSettings, TrainingSettings
@@ -11,19 +10,11 @@ from transferlens.training import device, source
 
 def main(arguments: Namespace) -> None:
     settings, place = arguments.settings, device.pick()
-    rows, unit_of_image = studies.read_rows(arguments.masks)
+    rows, unit_of_image = studies.read_masks(arguments.masks)
     examples = index.read_index(arguments.index)
     images = InputSettings.read(settings["input"])
-    provenance = {
-        "config": settings,
-        "inputs": [
-            arguments.masks,
-            arguments.index,
-            *(beton.with_suffix(".h5") for beton in (arguments.train, arguments.val)),
-        ],
-    }
     source.train_shard(
-        arguments.out,
+        arguments.models,
         rows,
         unit_of_image,
         examples.class_names,
@@ -33,17 +24,16 @@ def main(arguments: Namespace) -> None:
         TrainingSettings.read(settings["training"]),
         settings["step_matched"],
         settings.get("checkpoints", []),
-        **provenance,
     )
-    source.write_record(arguments.record, arguments.out, **provenance)
+    source.write_record(arguments.record, arguments.models)
 
 
 if __name__ == "__main__":
-    parser = job.parser(__doc__)
-    parser.add_argument("--masks", type=Path, required=True)
-    parser.add_argument("--index", type=Path, required=True)
-    parser.add_argument("--train", type=Path, required=True)
-    parser.add_argument("--val", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--record", type=Path, required=True, help="all of it but the weights")
-    job.run(main, parser)
+    script = job.Script(__doc__)
+    script.reads("masks")
+    script.reads("index", "of the source data set")
+    script.reads("train")
+    script.reads("val")
+    script.writes("models")
+    script.writes("record", "all of it but the weights")
+    script.run(main)

@@ -194,19 +194,22 @@ class Writer:
         self._label(dataset, field)
         return dataset
 
-    def stack(self, group: str, name: str, models: int, size: int, dtype: Any) -> h5py.Dataset:
-        """Room in a group of free content: [models, size], as states of networks need it."""
-        if group.split("/")[0] not in (self._artefact.groups or {}):
+    def stack(self, group: str, name: str, leading: Mapping[str, int], size: int, dtype: Any) -> h5py.Dataset:
+        """Room in a group of free content: [*leading, size], as states of networks need it."""
+        if group not in (self._artefact.groups or {}):
             raise KeyError(f"{self._artefact.kind}: no group '{group}' is declared")
-        field = Field(name, ("model", f"size_{size}"), dtype, "as the network's parameter of this name, flat")
-        dataset = self.file.create_dataset(
-            f"{group}/{name}",
-            shape=(models, size),
-            dtype=dtype,
-            **_storage((models, size), np.dtype(dtype), field, (1, size) if size else None),
-        )
+        dims, shape = (*leading, f"size_{size}"), (*leading.values(), size)
+        field = Field(name, dims, dtype, "the network's tensor of this name, flat")
+        chunks = (*[1] * len(leading), size)
+        storage = _storage(shape, np.dtype(dtype), field, chunks)
+        dataset = self.file.create_dataset(f"{group}/{name}", shape=shape, dtype=dtype, **storage)
         self._label(dataset, field)
         return dataset
+
+    def copy(self, file: h5py.File, name: str) -> None:
+        """Store an array of another artefact under the same name, as it is declared here."""
+        field = self._artefact.field(name)
+        self.write(name, names(file[name]) if field.dtype is str else file[name][()])
 
     def attribute(self, name: str, value: Any) -> None:
         """Store a scalar, or what JSON can hold, beside the provenance."""

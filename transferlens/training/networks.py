@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from transferlens.core import store, studies
+from transferlens.core import artefacts, studies
 from transferlens.core.errors import ArtefactError
 from transferlens.core.settings import ArchitectureSettings
 from transferlens.core.studies import Rows
 from transferlens.models import states
 from transferlens.models.architectures import Network
-from transferlens.training import outputs, recipes, source, summary
+from transferlens.training import recipes, source
+from transferlens.training.artefacts import SOURCE_MODELS, TRANSFER_RUNS
 from transferlens.training.recipes import settings as recipe_settings
 
 
@@ -35,7 +36,7 @@ class Adapted:
 
 def study_rows(source_paths: Sequence[Path]) -> Rows:
     """The rows of all shards of source models, in order."""
-    return summary.concatenate([_rows(path) for path in source_paths])
+    return studies.joined([_rows(path) for path in source_paths], list(source_paths))
 
 
 def source_networks(
@@ -56,7 +57,7 @@ def source_networks(
         ArtefactError: a damaged file, a row or a checkpoint that is in none.
     """
     for shard, i in _places(source_paths, rows):
-        with store.open(source_paths[shard], source.KIND) as file:
+        with artefacts.open(source_paths[shard], SOURCE_MODELS) as file:
             network = source.load_network(file, i, architecture, device)
             if step is not None:
                 states.load_checkpoint(file, i, step, network)
@@ -82,8 +83,8 @@ def adapted_networks(
     """
     for shard, i in _places(source_paths, rows):
         with (
-            store.open(source_paths[shard], source.KIND) as of_source,
-            store.open(transfer_paths[shard], outputs.KIND) as file,
+            artefacts.open(source_paths[shard], SOURCE_MODELS) as of_source,
+            artefacts.open(transfer_paths[shard], TRANSFER_RUNS) as file,
         ):
             own, network = (source.load_network(of_source, i, architecture, device) for _ in range(2))
             network = _adapted(network, file, i, step)
@@ -94,7 +95,7 @@ def adapted_networks(
 
 def _adapted(network: Network, file: h5py.File, row: int, step: int | None) -> Network:
     """What a transfer run, a row of an open shard, made of a source model."""
-    network.head = nn.Linear(network.head.in_features, len(file["target_class_names"]))
+    network.head = nn.Linear(network.head.in_features, len(file["target_class"]))
     recipe = recipe_settings.read(json.loads(file.attrs["recipe"]))
     network = recipes.make(recipe).convert(network)
     if step is not None:
@@ -110,7 +111,7 @@ def _adapted(network: Network, file: h5py.File, row: int, step: int | None) -> N
 
 def _places(paths: Sequence[Path], rows: Sequence[int] | None) -> list[tuple[int, int]]:
     """Where the models of a study's rows lie: (number of the shard, position in it)."""
-    numbers = [_rows(path).rows for path in paths]
+    numbers = [_rows(path).numbers for path in paths]
     places = {int(number): (shard, i) for shard, own in enumerate(numbers) for i, number in enumerate(own)}
     wanted = np.concatenate(numbers) if rows is None else rows
     for row in wanted:
@@ -120,5 +121,5 @@ def _places(paths: Sequence[Path], rows: Sequence[int] | None) -> list[tuple[int
 
 
 def _rows(path: Path) -> Rows:
-    with store.open(path, source.KIND) as file:
-        return studies.read_row_table(file)
+    with artefacts.open(path, SOURCE_MODELS) as file:
+        return studies.read_rows(file)

@@ -27,9 +27,6 @@ def load_pretrained(
     train: Images | None,
     val: Images,
     architecture: ArchitectureSettings,
-    *,
-    config: dict,
-    inputs: list,
 ) -> None:
     """As `source.train_shard` for the pretrained study: one row whose weights come from elsewhere.
 
@@ -44,7 +41,7 @@ def load_pretrained(
     epochs = probe.epochs if probe else 0
     network = source.initial_network(architecture, len(class_names), 0)
     state = states.foreign(architecture, weights)
-    with source.reserve(path, rows, class_names, architecture, epochs, config, inputs, val.device) as out:
+    with source.reserve(path, rows, class_names, architecture, epochs) as out:
         if probe is None:
             _check_head(state, weights)
             states.load_foreign(network, state, weights)
@@ -56,6 +53,7 @@ def load_pretrained(
             network, out.file["log"][0] = fitted.network, fitted.log
             out.file["train_images"][0] = len(train)
         source.save(out, 0, network, np.ones(len(class_names), bool), val)
+        out.attribute("implementation", "weights from elsewhere")
 
 
 def fit_head(network: Network, train: Images, training: TrainingSettings) -> Trained:

@@ -4,28 +4,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import h5py
 import numpy as np
 import torch
 from torch import nn
 
-from transferlens.core import job, store, studies
+from transferlens.core import artefacts, job, studies
 from transferlens.core.seeding import seed_for
 from transferlens.core.settings import ArchitectureSettings
-from transferlens.data.index import HALVES, Index
+from transferlens.core.studies import Rows
+from transferlens.data.artefacts import HALVES, write_examples
+from transferlens.data.index import Index
 from transferlens.data.pipeline import Images
 from transferlens.models import states
 from transferlens.models.architectures import Network
-from transferlens.training import device as devices
 from transferlens.training import engine, fitting, outputs
-from transferlens.training import kept_maps as probes
 from transferlens.training import source as sources
+from transferlens.training.artefacts import OUTPUTS, SOURCE_MODELS, TRANSFER_RUNS
 from transferlens.training.block import SEQUENTIAL, Job, Trained, train_block
-from transferlens.training.kept_maps import Probe
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.remedies import Material
 from transferlens.training.recipes.settings import RecipeSettings, changes_backbone, log_rows
+
+
+class Collector(Protocol):
+    """Keeps something of every adapted model; made of the target's val images and its settings."""
+
+    def save(self, out: artefacts.Writer, row: int, network: Network, models: int) -> None:
+        """Write what is kept of the model in a row; room for all models is made with the first."""
 
 
 def transfer_shard(
@@ -38,30 +46,25 @@ def transfer_shard(
     recipe: RecipeSettings,
     keep_weights: bool,
     metric: str,
-    probe: Probe | None = None,
+    collectors: Sequence[Collector] = (),
     material: Material | None = None,
     checkpoints: Sequence[int] = (),
-    *,
-    config: dict,
-    inputs: list,
 ) -> None:
     """Adapt every source model of a shard and write its per-example outputs on the target's val split.
 
     Args:
         keep_weights: also store the whole adapted network (when the recipe changes the backbone).
         metric: what accuracy is on this target, as in `outputs.accuracies`.
-        probe: examples whose evidence maps are kept of every model; None for none.
+        collectors: what else is kept of every adapted model.
         material: what the recipe is made of beside the target, if it asks for anything.
         checkpoints: whole networks are also kept after so many optimiser steps.
     """
     with (
         fitting.named(train.device, recipe.training.batch_size, train.settings.resolution),
-        store.open(source_path, sources.KIND) as source,
-        store.create(
-            path, outputs.KIND, config=config, inputs=inputs, device=devices.name(train.device)
-        ) as out,
+        artefacts.open(source_path, SOURCE_MODELS) as source,
+        artefacts.create(path, TRANSFER_RUNS) as out,
     ):
-        rows = studies.read_row_table(source)
+        rows = studies.read_rows(source)
         reserve(out, rows, target, log_rows(recipe), source)
         _write_identity(out, recipe, metric, material)
         data, classes = Data(train, np.arange(len(train)), material=material), len(target.class_names)
@@ -73,19 +76,19 @@ def transfer_shard(
             network = model.network.eval()
             _save_outputs(out, i, engine.evaluate(network, val), target, val.labels, metric)
             _save_network(out, i, network, len(rows), changes_backbone(recipe), keep_weights)
-            if probe:
-                probes.save(out, i, network, probe, len(rows))
+            for collector in collectors:
+                collector.save(out, i, network, len(rows))
 
 
 def _write_identity(
-    out: store.Writer, recipe: RecipeSettings, metric: str, material: Material | None
+    out: artefacts.Writer, recipe: RecipeSettings, metric: str, material: Material | None
 ) -> None:
     """What was done, and what the outputs mean."""
     out.attribute("metric", metric)
     out.attribute("recipe", recipe.model_dump())
     out.attribute("implementation", SEQUENTIAL)
     if material:
-        out.strings("remedy_classes", material.class_names, ["remedied"], "source class used by the remedy")
+        out.write("remedy_class", material.class_names)
 
 
 @dataclass(frozen=True)
@@ -98,11 +101,11 @@ class _Shard:
     data: Data
     classes: int
     checkpoints: Sequence[int]
-    out: store.Writer
+    out: artefacts.Writer
 
     def job(self, row: int) -> Job:
         """The transfer of one row."""
-        seed = seed_for(int(self.source["training_seeds"][row]), "transfer")
+        seed = seed_for(int(self.source["training_seed"][row]), "transfer")
         return Job(
             lambda: self._network(row, seed),
             self.data,
@@ -123,7 +126,7 @@ class _Shard:
 
     def _keep(self, row: int, position: int, network: Network) -> None:
         if states.CHECKPOINTS not in self.out.file:
-            models = len(self.source["training_seeds"])
+            models = len(self.source["training_seed"])
             states.reserve_checkpoints(self.out, network, models, self.checkpoints)
         states.save_checkpoint(self.out, row, position, network)
 
@@ -143,47 +146,26 @@ def new_head(features: int, classes: int, seed: int) -> nn.Linear:
     return nn.Linear(features, classes)
 
 
-def reserve(out: store.Writer, rows, target: Index, epochs: int, source: Mapping) -> None:
+def reserve(out: artefacts.Writer, rows: Rows, target: Index, epochs: int, source: Mapping) -> None:
     """Write what is known before the first run, and reserve room for the outputs."""
-    models, classes, examples = len(rows), len(target.class_names), target.val
-    studies.write_row_table(out, rows)
-    out.array("source_accuracy", source["accuracy"][:], ["models"], "accuracy of the source model")
-    out.array("train_images", source["train_images"][:], ["models"], "source images an epoch")
-    write_examples(out, target)
+    models, val = len(rows), target.val
+    studies.write_rows(out, rows)
+    out.write("source_accuracy", source["accuracy"][:])
+    out.write("train_images", source["train_images"][:])
+    write_examples(out, val.ids, val.labels, val.halves, target.class_names)
     sources.reserve_log(out, models, epochs)
-    for name, (dtype, meaning) in outputs.OUTPUTS.items():
-        out.empty(
-            f"outputs/{name}",
-            (models, len(examples)),
-            dtype,
-            ["models", "examples"],
-            meaning,
-            outputs.UNITS.get(name),
-        )
-    out.empty("accuracy", (models, 2), np.float64, ["models", "halves"], "accuracy (halves: select, report)")
-    out.empty(
-        "class_accuracy",
-        (models, 2, classes),
-        np.float64,
-        ["models", "halves", "target classes"],
-        "accuracy on examples of the class",
-    )
-
-
-def write_examples(out: store.Writer, target: Index) -> None:
-    """The columns that identify target examples and classes."""
-    out.strings("target_class_names", target.class_names, ["target classes"], "target class")
-    out.strings("example_ids", target.val.ids, ["examples"], "the data set's own example id")
-    out.array("example_labels", target.val.labels, ["examples"], "index into target_class_names")
-    out.array("example_halves", target.val.halves, ["examples"], f"index into {HALVES}")
+    for name in OUTPUTS:
+        out.reserve(name, (models, len(val)))
+    out.reserve("accuracy", (models, len(HALVES)))
+    out.reserve("class_accuracy", (models, len(HALVES), len(target.class_names)))
 
 
 def _save_outputs(
-    out: store.Writer, i: int, logits: torch.Tensor, target: Index, labels, metric: str
+    out: artefacts.Writer, i: int, logits: torch.Tensor, target: Index, labels, metric: str
 ) -> None:
     values = outputs.per_example(logits, labels)
     for name, value in values.items():
-        out.file[f"outputs/{name}"][i] = value
+        out.file[name][i] = value
     overall, by_class = outputs.accuracies(
         values["correct"], target.val.labels, target.val.halves, len(target.class_names), metric
     )
@@ -192,7 +174,7 @@ def _save_outputs(
 
 
 def _save_network(
-    out: store.Writer, i: int, network: Network, models: int, changed: bool, keep: bool
+    out: artefacts.Writer, i: int, network: Network, models: int, changed: bool, keep: bool
 ) -> None:
     """Store the target head of every run, and the whole network if asked."""
     if i == 0:

@@ -1,8 +1,8 @@
 """Recipes: how a source model is adapted to a target, one family a file."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from transferlens.core.imports import resolve
 from transferlens.training.recipes.settings import KINDS
 
 if TYPE_CHECKING:
@@ -11,5 +11,4 @@ if TYPE_CHECKING:
 
 def make(settings: Any) -> "Recipe":
     """A fresh recipe of these settings, for one training run (its implementation is imported here)."""
-    module, _, name = KINDS[settings.kind].path.partition(":")
-    return getattr(import_module(module), name)(settings)
+    return resolve(KINDS[settings.kind].path)(settings)
