@@ -13,6 +13,7 @@ from transferlens.core.settings import (
     Section,
     TrainingSettings,
 )
+from transferlens.core.studies import SUBSET, Rows
 from transferlens.data import ffcv_files, folder, index, pipeline
 
 torch.set_num_threads(1)
@@ -52,6 +53,22 @@ CLASSES = ("blobs", "stripes", "waves")
 def changed(section: Section, **changes) -> Section:
     """Settings with other values for some keys, checked as they are when read."""
     return type(section)(**{**dict(section), **changes})
+
+
+def rows_of(masks, seeds=None, first: int = 0, unit_names=CLASSES) -> Rows:
+    """Rows of a study with these masks, numbered from `first` on."""
+    count = len(masks)
+    return Rows(
+        np.array(masks, bool),
+        first + np.arange(count),
+        np.array(seeds if seeds is not None else range(count)),
+        [SUBSET] * count,
+        np.full(count, -1),
+        [""] * count,
+        np.zeros(count, np.int64),
+        list(unit_names),
+        [""] * len(unit_names),
+    )
 
 
 def draw(name: str, rng: np.random.Generator, height: int, width: int) -> np.ndarray:

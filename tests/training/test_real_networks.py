@@ -5,17 +5,17 @@ import pytest
 import torch
 import torchvision
 
-from tests.conftest import CLASSES, INPUT, TRAINING, changed
-from transferlens.core import store, studies
+from tests.conftest import CLASSES, INPUT, TRAINING, changed, rows_of
+from transferlens.core import artefacts
 from transferlens.core.errors import ConfigError
 from transferlens.core.settings import ArchitectureSettings
 from transferlens.data import pipeline
-from transferlens.data.units import Units
 from transferlens.maps import evidence
 from transferlens.maps.class_maps import class_maps
 from transferlens.models import states
 from transferlens.models.architectures import Network
 from transferlens.training import pretrained, source, transfer
+from transferlens.training.artefacts import SOURCE_MODELS
 from transferlens.training.recipes.settings import FullSettings
 
 CPU = torch.device("cpu")
@@ -114,18 +114,25 @@ def test_a_self_supervised_resnet_gets_a_head_and_loses_its_projection(opened, t
     state = {f"backbone.{key}": tensor for key, tensor in backbone.state_dict().items()}
     torch.save({"state_dict": state}, tmp_path / "simclr.pt")
     train, val = opened(32)
-    table = studies.pretrained_rows(Units(list(CLASSES), [""] * 3, np.arange(3)))
+    table = rows_of([[1, 1, 1]])
     architecture = ArchitectureSettings(name="resnet18", width=8)
 
     def load(path, probe):
         weights = str(tmp_path / "simclr.pt")
         pretrained.load_pretrained(
-            path, table, list(CLASSES), weights, probe, train, val, architecture, config={}, inputs=[]
+            path,
+            table,
+            list(CLASSES),
+            weights,
+            probe,
+            train,
+            val,
+            architecture,
         )
         return path
 
     path = load(tmp_path / "p.h5", changed(TRAINING, epochs=10, lr=0.1))
-    with store.open(path, source.KIND) as file:
+    with artefacts.open(path, SOURCE_MODELS) as file:
         found = source.load_network(file, 0, architecture, CPU)
         assert file["accuracy"][0] > 0.5  # of three classes, from random features
     torch.testing.assert_close(found.backbone.conv1.weight, backbone.conv1.weight)

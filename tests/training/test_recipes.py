@@ -11,14 +11,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tests.conftest import ARCHITECTURE, CLASSES, TRAINING, changed
+from tests.conftest import ARCHITECTURE, CLASSES, TRAINING, changed, rows_of
 from tests.training import toys
-from transferlens.core import store
+from transferlens.core import artefacts
 from transferlens.core.errors import ArtefactError, ConfigError
 from transferlens.core.seeding import seed_for
-from transferlens.core.studies import Rows
 from transferlens.models import states
 from transferlens.training import block, engine, networks, outputs, recipes, schedule, source, transfer
+from transferlens.training.artefacts import TRAINING_RECORDS, TRANSFER_RUNS
 from transferlens.training.block import Job, train_block
 from transferlens.training.recipes import base
 from transferlens.training.recipes.base import Data
@@ -146,22 +146,22 @@ def test_phases_have_their_own_parameters_rates_and_decay(textures):
 def test_a_converted_network_is_stored_and_loaded_as_it_was_evaluated(textures, tmp_path):
     """An adapter, a frozen source, watched features, a loss on parameters, and changed weights in the end."""
     made, train, val = textures
-    table = Rows(np.ones((2, 3), bool), np.arange(2), np.arange(2), ["a", "b"], list(CLASSES), [""] * 3)
+    table = rows_of(np.ones((2, 3)))
     source.train_shard(
         tmp_path / "s.h5", table, train.examples.labels, list(CLASSES), train, val, ARCHITECTURE, TRAINING,
-        False, config={}, inputs=[],
+        False,
     )  # fmt: skip
     transfer.transfer_shard(
         tmp_path / "t.h5", tmp_path / "s.h5", made, train, val, ARCHITECTURE, settings("Anchored"), True,
-        "global", checkpoints=(0, 3), config={}, inputs=[],
+        "global", checkpoints=(0, 3),
     )  # fmt: skip
     places = [tmp_path / "s.h5"], [tmp_path / "t.h5"], ARCHITECTURE, CPU
     models = list(networks.adapted_networks(*places))
-    with store.open(tmp_path / "t.h5", outputs.KIND) as file:
+    with artefacts.open(tmp_path / "t.h5", TRANSFER_RUNS) as file:
         assert file.attrs["implementation"] == block.SEQUENTIAL
         for row, model in enumerate(models):
             margins = outputs.per_example(engine.evaluate(model.network, val), val.labels)["margin"]
-            np.testing.assert_allclose(file["outputs/margin"][row], margins, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(file["margin"][row], margins, rtol=1e-5, atol=1e-5)
     seed = seed_for(1, "transfer")
     ours, theirs = models[1].network, models[1].source
     assert ours.backbone[1].change.weight.abs().max() > 0
@@ -237,11 +237,10 @@ def test_a_model_without_images_stays_as_it_is(textures):
 def sources(textures, tmp_path):
     """A shard of two source models with checkpoints: all classes, and one class."""
     _, train, val = textures
-    masks = np.array([[1, 1, 1], [1, 0, 0]], bool)
-    table = Rows(masks, np.array([4, 5]), np.arange(2), ["full-2", "x"], list(CLASSES), [""] * 3)
+    table = rows_of([[1, 1, 1], [1, 0, 0]], first=4)
     source.train_shard(
         tmp_path / "s.h5", table, train.examples.labels, list(CLASSES), train, val, ARCHITECTURE, TRAINING,
-        False, (0, 1, 2, 4), config={}, inputs=[],
+        False, (0, 1, 2, 4),
     )  # fmt: skip
     return tmp_path / "s.h5"
 
@@ -271,8 +270,8 @@ def test_a_checkpoint_that_a_run_never_reached_is_refused(sources, tmp_path):
         next(networks.source_networks([sources], ARCHITECTURE, CPU, [5], step=4))
     with pytest.raises(ArtefactError, match="row 6 is in none of these 1 shards"):
         next(networks.source_networks([sources], ARCHITECTURE, CPU, [6]))
-    source.write_record(tmp_path / "r.h5", sources, config={}, inputs=[])
-    with store.open(tmp_path / "r.h5", source.RECORD_KIND) as record:
+    source.write_record(tmp_path / "r.h5", sources)
+    with artefacts.open(tmp_path / "r.h5", TRAINING_RECORDS) as record:
         assert states.CHECKPOINTS not in record
         assert record["checkpoint_kept"][:].tolist() == [[True] * 4, [True, True, True, False]]
 
@@ -282,7 +281,7 @@ def test_a_checkpoint_of_a_head_on_cached_features_takes_features_as_they_are(so
     recipe = FixedSettings(training=changed(TRAINING, epochs=4))
     transfer.transfer_shard(
         tmp_path / "t.h5", sources, made, train, val, ARCHITECTURE, recipe, False, "global",
-        checkpoints=(0, 20), config={}, inputs=[],
+        checkpoints=(0, 20),
     )  # fmt: skip
     places = [sources], [tmp_path / "t.h5"], ARCHITECTURE, CPU
     start, end = (next(networks.adapted_networks(*places, step=step)) for step in (0, 20))

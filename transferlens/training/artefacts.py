@@ -36,7 +36,7 @@ SOURCE_MODELS = Artefact(
 TRAINING_RECORDS = Artefact(
     kind="training records",
     path="studies/{study}/training/{shard}.h5",
-    fields=_TRAINING,
+    fields=(*_TRAINING, *_CHECKPOINTS),
     attributes=_IMPLEMENTATION,
 )
 

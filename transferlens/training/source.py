@@ -87,7 +87,8 @@ def write_record(path: Path, source_path: Path) -> None:
         artefacts.create(path, TRAINING_RECORDS) as out,
     ):
         for field in TRAINING_RECORDS.fields:
-            out.copy(source, field.name)
+            if field.name in source:
+                out.copy(source, field.name)
         out.attribute("implementation", source.attrs["implementation"])
 
 
