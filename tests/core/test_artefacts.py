@@ -51,7 +51,7 @@ def write(path, **attributes):
         for output in ("margin", "p_true"):
             for name in ("effect", "effect_se", "effect_q"):
                 out.write(f"{output}/{name}", np.full((2, 3), len(output)))
-        out.stack("weights", "layer.weight", 2, 4, np.float32)[:] = 1
+        out.stack("weights", "layer.weight", {"model": 2}, 4, np.float32)[:] = 1
         out.attribute("note", "größer")
         out.attribute("count", 3)
     with h5py.File(path, "r+") as file:
