@@ -64,7 +64,7 @@ def test_what_is_written_can_be_read_with_its_labels_and_provenance(tmp_path):
         assert file["x"][:].tolist() == [[0, 1, 2], [3, 4, 5]]
         assert (file["x"].attrs["meaning"], file["x"].attrs["units"]) == (b"a cell", b"metres")
         assert (file["x"].fletcher32, file["x"].compression) == (True, None)
-        assert file["margin/effect_q"].attrs["meaning"] == "Benjamini-Hochberg q-value of what it adds"
+        assert file["margin/effect_q"].attrs["meaning"] == b"Benjamini-Hochberg q-value of what it adds"
         assert artefacts.names(file["row"]) == ["α", "b"]
         assert artefacts.settings_of(file) == {"a": [2], "b": 1}
         assert (file.attrs["seed"], file.attrs["note"], file.attrs["count"]) == (7, "größer", 3)
