@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.workflow.conftest import snakemake
+from tests.workflow.conftest import arrays, assert_same_arrays, snakemake
 from transferlens import open_results
 
 pytestmark = pytest.mark.workflow
@@ -306,26 +306,7 @@ def test_same_settings_give_identical_arrays_even_after_an_interruption(smoke, i
     # transfers; the summary and the influences. The rest was made before the interruption.
     assert len(paths) >= 2 * 3 + 3 * 4 + 2
     for path in paths:
-        with h5py.File(smoke / path) as first, h5py.File(folder / path) as second:
-            assert _arrays(first) == _arrays(second), path
-
-
-def _arrays(file: h5py.File) -> dict[str, bytes]:
-    found = {}
-    file.visititems(
-        lambda name, item: (
-            found.update(
-                {
-                    name: np.asarray(item[()]).astype("S").tobytes()
-                    if item.dtype == "O"
-                    else item[()].tobytes()
-                }
-            )
-            if isinstance(item, h5py.Dataset)
-            else None
-        )
-    )
-    return found
+        assert_same_arrays(folder / path, arrays(smoke / path))
 
 
 def test_snakemake_report_is_written(smoke):
