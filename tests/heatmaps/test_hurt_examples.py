@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from transferlens.core import artefacts
+from transferlens.core import artefacts, labelled, provenance
 from transferlens.core.settings import ArchitectureSettings
-from transferlens.heatmaps import hurt_examples
+from transferlens.heatmaps import hurt_examples, page
 from transferlens.heatmaps.artefacts import HEATMAPS, ROLES
 from transferlens.models import architectures
 from transferlens.pictures import figures
@@ -66,6 +66,7 @@ def test_roles_are_of_the_classes_they_name():
 
 @pytest.mark.parametrize(("method", "colormap"), [("CAM", "safe"), ("LayerCAM", "jet")])
 def test_a_gallery_says_class_probability_and_raw_maximum(tmp_path, monkeypatch, method, colormap):
+    monkeypatch.setattr(provenance, "current", provenance.Provenance({"colormap": colormap}))
     labels = np.array([0, 1, 2, 0])
     found, *_ = explained(method, labels)
     maps = found.maps["harmful"].maps
@@ -114,3 +115,5 @@ def test_a_gallery_says_class_probability_and_raw_maximum(tmp_path, monkeypatch,
         assert file["raw_max"][harmful_role, 3] == 0
         assert artefacts.names(file["rival"]) == ["abc"[c] for c in found.rival]
         assert artefacts.names(file["harmful"]) == ["s", "t", "s", "t"]
+    told = page.map_colours(labelled.read(tmp_path / "h.h5", HEATMAPS))
+    assert ("cannot be compared" if colormap == "jet" else "red is evidence for the class") in told
