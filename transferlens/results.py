@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transferlens.capabilities import CAPABILITIES
-from transferlens.core import artefacts, labelled
+from transferlens.core import labelled
 from transferlens.core.artefacts import Artefact
 from transferlens.core.errors import ArtefactError, nearest
 from transferlens.data.index import Index, read_index
-from transferlens.training import outputs as stored
 from transferlens.training.artefacts import OUTPUTS, SUMMARY, TRAINING_RECORDS
+from transferlens.training.reading import read_outputs
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -104,11 +104,7 @@ class Results:
 
         The outputs that a summary does not store follow from those it does.
         """
-        path = self.path(SUMMARY, study, target, recipe)
-        with artefacts.open(path, SUMMARY) as file:
-            values = {name: (("model", "example"), stored.Output(file, name)[:]) for name in outputs}
-        rest = labelled.read(path, SUMMARY)
-        return rest.drop_vars([name for name in OUTPUTS if name in rest]).assign(values)
+        return read_outputs(self.path(SUMMARY, study, target, recipe), outputs)
 
     def source_models(self, study: str) -> "xr.Dataset":
         """Masks, accuracies and training logs of all models of a study (not their weights)."""
