@@ -1,11 +1,11 @@
-"""What probes, composites and interference are stored as, what tests and retraining add to other files."""
+"""What probes, composites and interference are stored as."""
 
 import numpy as np
 
 from transferlens.core.artefacts import Artefact, Field, estimate
 
 # The models of a pair that composites are shown to.
-ROLES = ("fine_tuned", "scratch")
+MODELS = ("fine_tuned", "scratch")
 # The backgrounds of a composite.
 CONTROLS = ("object", "scrambled", "canvas")
 
@@ -41,7 +41,7 @@ PROBES = Artefact(
                 np.float64,
                 f"mean probability of the target class on images of the source class, {role} models",
             )
-            for role in ROLES
+            for role in MODELS
         ),
         *estimate(
             "binding",
@@ -136,61 +136,4 @@ INTERFERENCE = Artefact(
         ),
     ),
     attributes=_SKIPPED,
-)
-
-# Of ranked examples: the tests of those that come first, NaN for the others.
-TESTED_FIELDS = tuple(
-    Field(f"{test}_{name}", ("example",), np.float64, meaning, units)
-    for test, cause, others in (
-        ("removal", "the memory's region is blurred", "the same region shifted at random"),
-        ("ablation", "the memory's feature direction is removed", "other source classes' directions"),
-    )
-    for name, meaning, units in (
-        ("effect", f"change of the true class's margin when {cause}", "logit units"),
-        ("effect_p", f"one-sided p-value of the change against {others}", ""),
-        ("effect_q", "its Benjamini-Hochberg q-value over the tested examples", ""),
-        ("null_mean", f"mean change by {others}", "logit units"),
-    )
-)
-# Of ranked examples: what models make of them whose source never had the memory.
-WITHOUT_FIELDS = (
-    *estimate(
-        "without_effect",
-        ("example",),
-        "change of the margin in models retrained without the memory; NaN where none was; interval over "
-        "repeats",
-        "low high",
-        units="logit units",
-        optional=True,
-    ),
-    Field(
-        "without_control_mean",
-        ("example",),
-        np.float64,
-        "mean change without each of the other classes that were left out",
-        "logit units",
-        optional=True,
-    ),
-)
-# Of the agreement: what leaving a class out of the source changes.
-CHANGED = {"p_true": "probability", "margin": "nats", "correct": "share"}
-LEFT_OUT_FIELDS = (
-    Field("left_out", ("left_out",), str, "source class that the models did not see", optional=True),
-    Field("left_out_kind", ("left_out",), str, "distracting, or random as a control", optional=True),
-    Field("left_out_repeats", (), np.int64, "models a class, in pairs", optional=True),
-    Field("memory", ("memory",), str, "distracting class that was left out, then all", optional=True),
-    Field("memory_examples", ("memory",), np.int64, "images whose top memory was left out", optional=True),
-    *(
-        field
-        for output, units in CHANGED.items()
-        for name, dims, meaning in (
-            ("change", ("left_out",), "change on all images"),
-            ("own", ("memory",), "change on the images whose top memory was left out"),
-            ("control", ("memory",), "change on these when a random class is left out"),
-            ("more", ("memory",), "the change on these beyond that when a random class is left out"),
-        )
-        for field in estimate(
-            f"{output}_{name}", dims, f"{output}, {meaning}", "low high", units=units, optional=True
-        )
-    ),
 )
