@@ -122,12 +122,16 @@ class Results:
     def memories(self, target: str, recipe: str) -> "xr.Dataset":
         """What models adapted by a recipe still see of source classes, and what that does to them.
 
-        Joins `memory_probes` and `interference`: variables of both, NaN where a source class was not tried
-        with composites.
+        Joins `memory_probes` and `interference`: variables of both; where a source class was not tried with
+        composites, estimates are NaN, counts 0 and flags false.
         """
         probes, interference = self.memory_probes(target, recipe), self.interference(target, recipe)
         told = {key: probes.attrs.get(key) or interference.attrs.get(key, "") for key in ("note", "skipped")}
-        tried = interference.rename(tried_class="source_class").reindex(source_class=probes.source_class)
+        none = {name: 0 for name, values in interference.items() if values.dtype.kind in "bi"}
+        tried = interference.rename(tried_class="source_class")
+        tried = tried.reindex(source_class=probes.source_class, fill_value=none).astype(
+            {name: interference[name].dtype for name in none}
+        )
         return probes.merge(tried, compat="override", join="exact").assign_attrs(told)
 
     def dataset(self, name: str) -> Index:
