@@ -21,7 +21,7 @@ from transferlens.training import device as devices
 from transferlens.training import engine, fitting, outputs
 from transferlens.training import kept_maps as probes
 from transferlens.training import source as sources
-from transferlens.training.block import SEQUENTIAL, Job, Trained, train_block
+from transferlens.training.block import Job, Trained, train_block
 from transferlens.training.kept_maps import Probe
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.remedies import Material
@@ -69,6 +69,7 @@ def transfer_shard(
         models = train_block(shard.job(row) for row in range(len(rows)))
         for i in job.progress(range(len(rows)), f"transfer {path.stem}", "models"):
             model = next(models)
+            out.attribute("implementation", model.implementation)
             out.file["log"][i] = model.log
             network = model.network.eval()
             _save_outputs(out, i, engine.evaluate(network, val), target, val.labels, metric)
@@ -83,7 +84,6 @@ def _write_identity(
     """What was done, and what the outputs mean."""
     out.attribute("metric", metric)
     out.attribute("recipe", recipe.model_dump())
-    out.attribute("implementation", SEQUENTIAL)
     if material:
         out.strings("remedy_classes", material.class_names, ["remedied"], "source class used by the remedy")
 
