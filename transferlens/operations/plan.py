@@ -17,7 +17,7 @@ from transferlens.core import store, studies
 from transferlens.core.config import ArchitectureSettings, DatasetSettings
 from transferlens.core.errors import TransferlensError
 from transferlens.core.studies import Rows
-from transferlens.data import ffcv_files, index, sources
+from transferlens.data import ffcv_writing, index, sources
 from transferlens.data.catalogue import CATALOGUE, limited
 from transferlens.maps import evidence
 from transferlens.models import architectures, states
@@ -96,9 +96,9 @@ def _beton_bytes(
         return beton.stat().st_size
     pixels = _stored_sizes(examples.sizes, settings.max_resolution).prod(1) * 3.0
     if settings.format == "raw":
-        return ffcv_files.expected_bytes(pixels)
+        return ffcv_writing.expected_bytes(pixels)
     ratio = _jpeg_ratio(entry, settings, examples, data_root)
-    return None if ratio is None else ffcv_files.expected_bytes(pixels * ratio)
+    return None if ratio is None else ffcv_writing.expected_bytes(pixels * ratio)
 
 
 def _stored_sizes(sizes: np.ndarray, longest: int | None) -> np.ndarray:
