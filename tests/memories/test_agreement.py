@@ -208,7 +208,7 @@ def test_influences_of_groups_are_not_compared(tmp_path, cells):
 
 def test_memories_of_examples_are_read_as_positions(tmp_path):
     path = write_artefact(
-        tmp_path / "r.h5", RANKING, {"example": 2, "predictor": 3}, examples=[9, 4], memory=["c5", "c0"],
+        tmp_path / "r.h5", RANKING, {"example": 2, "predictor": 3}, position=[9, 4], memory=["c5", "c0"],
         true=["z", "y"],
     )  # fmt: skip
     found = measures.read_memories(path, [f"c{i}" for i in range(8)], ["y", "z"])

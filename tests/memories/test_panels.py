@@ -204,7 +204,7 @@ class Picked(Split):
 
 def test_natural_rows_are_the_first_of_the_ranking_with_its_scores(tmp_path):
     path = write_artefact(
-        tmp_path / "r.h5", RANKING, {"example": 3, "predictor": 3}, examples=[7, 2, 5],
+        tmp_path / "r.h5", RANKING, {"example": 3, "predictor": 3}, position=[7, 2, 5],
         true=["dog", "cat", "cow"], memory=[SOURCE[4], SOURCE[0], SOURCE[1]], score=[0.3, 0.2, 0.1],
         removal_effect_q=[0.04, np.nan, np.nan], map_method="CAM",
     )  # fmt: skip

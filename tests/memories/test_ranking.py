@@ -144,7 +144,7 @@ def test_a_ranking_survives_the_disk_as_a_table(tmp_path):
     np.testing.assert_allclose(table.without_control_mean, [1.5, 5.0, 5.0])
     stored = labelled.read(tmp_path / "r.h5", RANKING)
     np.testing.assert_allclose(stored.without_effect_high[1], 1.5 + 12.706 * 0.5, rtol=1e-3)
-    assert stored.examples.values.tolist() == [0, 2, 3]
+    assert stored.position.values.tolist() == [0, 2, 3]
     assert stored.failures_auc.sel(predictor="distraction") == 0.5  # the first and the last are wrong
 
 

@@ -1,5 +1,6 @@
 """The whole DAG on real images: what it says is checked, not merely that it exists."""
 
+import json
 import re
 import subprocess
 import sys

@@ -92,7 +92,7 @@ def read_memories(
     """Positions in the val split, top memories and true classes int64[examples] of the ranked examples."""
     with artefacts.open(ranking, "ranked examples") as file:
         return (
-            file["examples"][:],
+            file["position"][:],
             positions(artefacts.names(file["memory"]), source_names),
             positions(artefacts.names(file["true"]), target_names),
         )

@@ -301,6 +301,7 @@ def write_ranking(
     with artefacts.create(path, RANKING) as out:
         out.attribute("map_method", method)
         out.write("example", [ids[e] for e in ranking.examples])
+        out.write("position", ranking.examples)
         for name, names in (("true", target_names), ("predicted", target_names), ("memory", source_names)):
             out.write(name, np.array(names, dtype=object)[getattr(ranking, name)])
         for field in RANKED:
@@ -338,6 +339,6 @@ def table(path: Path) -> pd.DataFrame:
         columns = {
             f.name: artefacts.names(file[f.name]) if f.dtype is str else file[f.name][:]
             for f in of_example
-            if f.name != "examples"
+            if f.name != "position"
         }
         return pd.DataFrame({"rank": np.arange(1, len(columns["example"]) + 1), **columns})

@@ -116,7 +116,7 @@ def natural(
         known = {name: file[name][:count] for name in SCORES if name in file}
         true = positions(artefacts.names(file["true"])[:count], target_names)
         memory = positions(artefacts.names(file["memory"])[:count], source_names)
-        rows = Rows(*images.pick(file["examples"][:count]), true, memory)
+        rows = Rows(*images.pick(file["position"][:count]), true, memory)
     n = len(ids)
     return Gallery(rows, ["natural"] * n, ids, [""] * n, np.zeros(n, bool), _scores(n, known))
 
