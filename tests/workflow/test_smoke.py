@@ -114,7 +114,7 @@ def test_memories_count_only_pairs_that_do_not_overlap(results):
 def test_a_remedy_is_compared_with_models_without_it(results):
     found = results.memory_remedies("optdigits", "full")
     np.testing.assert_allclose(found.change, found.after - found.before, atol=1e-12)
-    assert ((found.change_low <= found.change_high) & (found.p > 0)).all()
+    assert ((found.change_low <= found.change_high) & (found.change_p > 0)).all()
     (used,) = json.loads(found.attrs["classes"]).values()
     assert len(used) == 3
     assert not any(name.startswith("digit") for name in used)  # these mean the same as target classes
