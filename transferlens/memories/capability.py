@@ -373,11 +373,15 @@ class Memories(Capability):
         }
 
     def recipe_settings(self, run: Run, target: str, recipe: str) -> Mapping[str, Any]:
-        """How composites are made of source images."""
+        """What it is made of, and how."""
         if recipe not in scope.base_recipes(run):
             return {}
-        composites = run.section(MemorySettings).composites.model_dump(include={"side", "placement"})
-        return {"source_input": run.input_of(run.source), "composites": composites}
+        material = {
+            "maker": "transferlens.memories.retraining.material:of_distracting_classes",
+            "source_input": run.input_of(run.source),
+            **run.section(MemorySettings).composites.model_dump(include={"side", "placement"}),
+        }
+        return {"material": material}
 
     def studies(self, run: Run) -> Iterator[Study]:
         """The full source without one class: each of the most distracting ones, and as many at random."""
