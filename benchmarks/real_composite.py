@@ -19,7 +19,6 @@ about six minutes for training; the trained weights are kept in the given folder
 import sys
 import tarfile
 import tempfile
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -29,11 +28,10 @@ from PIL import Image
 from skimage import data as photographs
 from tables import print_table
 
-from transferlens.core.config import (
+from transferlens.core.settings import (
     ArchitectureSettings,
     DatasetSettings,
     InputSettings,
-    RecipeSettings,
     ResizeSettings,
     TrainingSettings,
 )
@@ -43,10 +41,11 @@ from transferlens.heatmaps import own_images
 from transferlens.models import states
 from transferlens.models.architectures import Network
 from transferlens.training import engine, source, transfer
+from transferlens.training.recipes.settings import FullSettings
 
 CPU = torch.device("cpu")
-ARCHITECTURE = ArchitectureSettings("efficientnet_lite0", 32)
-INPUT = InputSettings(224, 0.875, [0.5] * 3, [0.5] * 3, "resident", 1.0)
+ARCHITECTURE = ArchitectureSettings(name="efficientnet_lite0")
+INPUT = InputSettings(mean=[0.5] * 3, std=[0.5] * 3, loading="resident", resident_limit_gb=1)
 TARGET = {
     "cat": ("n02123045", "n02123394", "n02124075"),  # tabby, Persian, Egyptian
     "dog": ("n02085620", "n02099601", "n02106662"),  # Chihuahua, golden retriever, German shepherd
@@ -65,13 +64,17 @@ FINE_TUNING = TrainingSettings(
     class_weighted=False,
     precision="float32",
     crop="random_resized",
-    padding=0,
     scale=[0.35, 1.0],
     flip=True,
-    resize=ResizeSettings(160, 224, 0, 2),
+    resize=ResizeSettings(low=160, high=224, start=0, end=2),
 )
-FROM_SCRATCH = replace(
-    FINE_TUNING, epochs=16, lr=0.05, lr_peak_epoch=3, resize=ResizeSettings(96, 224, 13, 15)
+FROM_SCRATCH = FINE_TUNING.model_copy(
+    update={
+        "epochs": 16,
+        "lr": 0.05,
+        "lr_peak_epoch": 3,
+        "resize": ResizeSettings(low=96, high=224, start=13, end=15),
+    }
 )
 SIDE = 0.45  # of the pasted image, as a share of the input's
 PLACE = (0.5, 0.28)  # of its left and top edge
@@ -127,7 +130,7 @@ def trained(imagenet: Network, archive: Path, weights: Path) -> tuple[Network, N
                 network.load_state_dict(torch.load(file, weights_only=True))
             else:
                 network.to(memory_format=torch.channels_last)
-                log = transfer.adapt(network, train, RecipeSettings("full", "eval", training), 0)
+                log = transfer.adapt(network, train, FullSettings(training=training), 0).log
                 print(f"{name}: last epoch's loss {log[-1, 0]:.3f}, accuracy {log[-1, 1]:.3f}", flush=True)
                 torch.save(network.state_dict(), file)
             network.eval()
@@ -147,7 +150,7 @@ def target_images(archive: Path, place: Path) -> tuple[pipeline.Images, pipeline
                 file = place / parts[-3] / class_of[parts[-2]] / parts[-1]
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(tar.extractfile(member).read())
-    images, settings = folder.open_folder(place), DatasetSettings(None, None, 0.5, "error")
+    images, settings = folder.open_folder(place), DatasetSettings()
     made, _ = index.make_index("cats-and-dogs", images, settings, seed=0)
     opened = []
     for split in ("train", "val"):

@@ -20,7 +20,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +106,7 @@ def project(task: Task, threads: int) -> Callable[[int], int]:
     positions = np.arange(len(examples))
 
     def run(epochs: int) -> int:
-        training = replace(task.training, epochs=epochs, lr_peak_epoch=0)
+        training = task.training.model_copy(update={"epochs": epochs, "lr_peak_epoch": 0})
         engine.train(network, network.parameters(), images, positions, training, seed=0)
         return epochs * whole_batches(len(examples), training.batch_size)
 

@@ -1,17 +1,17 @@
 """Collect the transfer shards of a study, for one target and recipe, into one compressed file."""
 
-from pathlib import Path
+from argparse import Namespace
 
 from transferlens.core import job
 from transferlens.training import summary
 
 
-def main(arguments):
-    summary.write_summary(arguments.out, arguments.shards, config=arguments.settings)
+def main(arguments: Namespace) -> None:
+    summary.write_summary(arguments.summary, arguments.shards)
 
 
 if __name__ == "__main__":
-    parser = job.parser(__doc__)
-    parser.add_argument("--shards", type=Path, nargs="+", required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    job.run(main, parser)
+    script = job.Script(__doc__)
+    script.reads("shards", "transfer runs, in order", many=True)
+    script.writes("summary")
+    script.run(main)

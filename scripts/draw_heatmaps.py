@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from transferlens.core import job
-from transferlens.core.config import ArchitectureSettings, InputSettings
+from transferlens.core.settings import ArchitectureSettings, InputSettings
 from transferlens.data import index, pipeline
 from transferlens.heatmaps import hurt_examples
 from transferlens.influence import artefact
-from transferlens.training import device, transfer
+from transferlens.training import device, networks
 
 
 def main(arguments):
@@ -20,15 +20,14 @@ def main(arguments):
         influence.effect, influence.se, influence.df, influence.example_halves, settings["examples"]
     )
     target = index.read_index(arguments.index)
-    images = pipeline.open_images(arguments.val, target.val, InputSettings.of(settings["input"]), where)
-    network, source_head = transfer.load_adapted(
-        arguments.transfer, arguments.source, 0, ArchitectureSettings.of(settings["architecture"])
-    )
+    images = pipeline.open_images(arguments.val, target.val, InputSettings.read(settings["input"]), where)
+    architecture = ArchitectureSettings.read(settings["architecture"])
+    model = next(networks.adapted_networks([arguments.source], [arguments.transfer], architecture, where))
     labels = target.val.labels[hurt.examples]
     batch, pixels = images.pick(hurt.examples)
     explained = hurt_examples.explain(
-        network.to(where),
-        source_head.to(where),
+        model.network,
+        model.source.head,
         batch,
         labels,
         hurt,

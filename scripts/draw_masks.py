@@ -1,9 +1,8 @@
 """Draw one shard of a study's masks: which units of the source each of its models is trained on."""
 
 from argparse import Namespace
-from importlib import import_module
 
-from transferlens.core import job, studies
+from transferlens.core import imports, job, studies
 from transferlens.core.studies import StudyKind
 from transferlens.data import index, units
 from transferlens.data.index import Index
@@ -12,15 +11,9 @@ from transferlens.data.index import Index
 def main(arguments: Namespace) -> None:
     settings, source = arguments.settings, index.read_index(arguments.index)
     of_source = make_units(source, settings["units"])
-    kind = study_kind(settings["kind"])
+    kind: StudyKind = imports.resolve(settings["kind"])
     rows = kind.draw(settings, of_source, range(*settings["rows"]), arguments.evidence, source)
     studies.write_masks(arguments.masks, rows, of_source)
-
-
-def study_kind(path: str) -> StudyKind:
-    """The class that draws the rows, by its import path."""
-    module, name = path.split(":")
-    return getattr(import_module(module), name)
 
 
 def make_units(source: Index, kind: str | int) -> units.Units:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from transferlens.core import job
-from transferlens.core.config import ArchitectureSettings, InputSettings
+from transferlens.core.settings import ArchitectureSettings, InputSettings
 from transferlens.counterfactual import label_mapping
 from transferlens.data import index, pipeline
 from transferlens.training import device
@@ -12,12 +12,12 @@ from transferlens.training import device
 def main(arguments):
     settings = arguments.settings
     target = index.read_index(arguments.index)
-    images = InputSettings.of(settings["input"])
+    images = InputSettings.read(settings["input"])
     label_mapping.write_label_mapping(
         arguments.out,
         arguments.source,
         pipeline.open_images(arguments.train, target.train, images, device.pick()),
-        ArchitectureSettings.of(settings["architecture"]),
+        ArchitectureSettings.read(settings["architecture"]),
         config=settings,
         inputs=[*arguments.source, arguments.index, arguments.train.with_suffix(".h5")],
     )

@@ -5,31 +5,30 @@ from pathlib import Path
 import numpy as np
 
 from transferlens.core import job, store
-from transferlens.core.config import ArchitectureSettings, InputSettings
 from transferlens.core.seeding import rng_for
+from transferlens.core.settings import ArchitectureSettings, InputSettings
 from transferlens.data import index, pipeline
 from transferlens.data.index import HALVES
 from transferlens.heatmaps import faithfulness, faithfulness_report
-from transferlens.training import device, transfer
+from transferlens.training import device, networks
 
 
 def main(arguments):
     settings = arguments.settings
     where = device.pick()
     target = index.read_index(arguments.index)
-    images = pipeline.open_images(arguments.val, target.val, InputSettings.of(settings["input"]), where)
+    images = pipeline.open_images(arguments.val, target.val, InputSettings.read(settings["input"]), where)
     report = np.flatnonzero(target.val.halves == HALVES.index("report"))
     rng = rng_for(settings["seed"], "faithfulness")
     examples = np.sort(rng.permutation(report)[: settings["examples"]])
-    network, _ = transfer.load_adapted(
-        arguments.transfer, arguments.source, 0, ArchitectureSettings.of(settings["architecture"])
-    )
+    architecture = ArchitectureSettings.read(settings["architecture"])
+    model = next(networks.adapted_networks([arguments.source], [arguments.transfer], architecture, where))
     batch, _ = images.pick(examples)
     scores = faithfulness.score(
-        network.to(where), batch, settings["methods"], settings["layer"], settings["steps"], settings["seed"]
+        model.network, batch, settings["methods"], settings["layer"], settings["steps"], settings["seed"]
     )
     summary = faithfulness.summarise(scores)
-    layer = settings["layer"] or network.class_map_layer
+    layer = settings["layer"] or model.network.class_map_layer
     faithfulness_report.write(
         arguments.out,
         scores,

@@ -1,72 +1,54 @@
 """Adapt the source models of one shard to a target, and record their outputs on every target example."""
 
-from pathlib import Path
+from argparse import Namespace
+from typing import Any
 
-from transferlens.core import job
-from transferlens.core.config import ArchitectureSettings, InputSettings, RecipeSettings
+import torch
+
+from transferlens.core import imports, job
+from transferlens.core.settings import ArchitectureSettings, InputSettings
 from transferlens.data import index, pipeline
-from transferlens.memories.retraining import left_out
-from transferlens.training import device, kept_maps, transfer
-from transferlens.training.recipes import remedies
+from transferlens.training import device, transfer
+from transferlens.training.recipes import settings as recipes
 
 
-def main(arguments):
+def main(arguments: Namespace) -> None:
     settings, place = arguments.settings, device.pick()
     target = index.read_index(arguments.index)
-    images = InputSettings.of(settings["input"])
+    images = InputSettings.read(settings["input"])
     train, val = (
         pipeline.open_images(beton, examples, images, place)
         for beton, examples in ((arguments.train, target.train), (arguments.val, target.val))
     )
+    recipe = recipes.read(settings["recipe"], "recipe")
     transfer.transfer_shard(
-        arguments.out,
+        arguments.runs,
         arguments.source,
         target,
         train,
         val,
-        ArchitectureSettings.of(settings["architecture"]),
-        RecipeSettings.of(settings["recipe"]),
+        ArchitectureSettings.read(settings["architecture"]),
+        recipe,
         settings["keep_weights"],
         settings["metric"],
-        kept_maps.open_probe(val, **settings["probe"]) if "probe" in settings else None,
-        material_of(arguments, settings, place) if settings["recipe"].get("remedy") else None,
-        config=settings,
-        inputs=[
-            arguments.source,
-            arguments.index,
-            *(beton.with_suffix(".h5") for beton in (arguments.train, arguments.val)),
-            *(path for path in (arguments.source_index, arguments.interference, arguments.probes) if path),
-        ],
+        [imports.resolve(path)(val, given) for path, given in settings.get("keeps", {}).items()],
+        material_of(arguments, recipe, place),
+        settings.get("checkpoints", []),
     )
 
 
-def material_of(arguments, settings, place):
-    """What the remedy is made of: training images of the source classes that distract most."""
-    found, given = index.read_index(arguments.source_index), settings["composites"]
-    classes = left_out.remedied_classes(
-        arguments.interference, arguments.probes, settings["recipe"]["remedy"]["classes"]
-    )
-    return remedies.Material(
-        pipeline.open_images(
-            arguments.source_train, found.train, InputSettings.of(settings["source_input"]), place
-        ),
-        classes,
-        [found.class_names[c] for c in classes],
-        given["side"],
-        given["placement"],
-    )
+def material_of(arguments: Namespace, recipe: recipes.RecipeSettings, place: torch.device) -> Any:
+    """What the recipe is made of beside the target's images, by the function that its settings name."""
+    given = arguments.settings.get("material")
+    return given and imports.resolve(given["maker"])(arguments.others, given, recipe, place)
 
 
 if __name__ == "__main__":
-    parser = job.parser(__doc__)
-    parser.add_argument("--source", type=Path, required=True)
-    parser.add_argument("--index", type=Path, required=True, help="of the target data set")
-    parser.add_argument("--train", type=Path, required=True)
-    parser.add_argument("--val", type=Path, required=True)
-    remedy = parser.add_argument_group("for a recipe with a remedy")
-    remedy.add_argument("--source-index", type=Path)
-    remedy.add_argument("--source-train", type=Path)
-    remedy.add_argument("--interference", type=Path, help="of the recipe without the remedy")
-    remedy.add_argument("--probes", type=Path, help="of the recipe without the remedy")
-    parser.add_argument("--out", type=Path, required=True)
-    job.run(main, parser)
+    script = job.Script(__doc__)
+    script.reads("source", "shard of source models")
+    script.reads("index", "of the target data set")
+    script.reads("train")
+    script.reads("val")
+    script.reads_others("others")  # what the recipe is made of beside these
+    script.writes("runs")
+    script.run(main)

@@ -6,13 +6,27 @@ import torch
 from PIL import Image
 
 from tests.skips import pytest_terminal_summary  # noqa: F401 (a hook of pytest)
-from transferlens.core.config import ArchitectureSettings, DatasetSettings, InputSettings, TrainingSettings
+from transferlens.core.settings import (
+    ArchitectureSettings,
+    DatasetSettings,
+    InputSettings,
+    Section,
+    TrainingSettings,
+)
+from transferlens.core.studies import SUBSET, Rows
 from transferlens.data import ffcv_files, folder, index, pipeline
 
 torch.set_num_threads(1)
 
-ARCHITECTURE = ArchitectureSettings("small_resnet", 8)
-INPUT = InputSettings(28, 0.9, [0.4, 0.5, 0.6], [0.2, 0.3, 0.25], "resident", 1.0)
+ARCHITECTURE = ArchitectureSettings(name="small_resnet", width=8)
+INPUT = InputSettings(
+    resolution=28,
+    crop_ratio=0.9,
+    mean=[0.4, 0.5, 0.6],
+    std=[0.2, 0.3, 0.25],
+    loading="resident",
+    resident_limit_gb=1.0,
+)
 TRAINING = TrainingSettings(
     epochs=3,
     batch_size=16,
@@ -32,8 +46,29 @@ TRAINING = TrainingSettings(
     flip=False,
     resize=None,
 )
-DATASET = DatasetSettings(None, None, 0.5, "error")
+DATASET = DatasetSettings()
 CLASSES = ("blobs", "stripes", "waves")
+
+
+def changed(section: Section, **changes) -> Section:
+    """Settings with other values for some keys, checked as they are when read."""
+    return type(section)(**{**dict(section), **changes})
+
+
+def rows_of(masks, seeds=None, first: int = 0, unit_names=CLASSES) -> Rows:
+    """Rows of a study with these masks, numbered from `first` on."""
+    count = len(masks)
+    return Rows(
+        np.array(masks, bool),
+        first + np.arange(count),
+        np.array(seeds if seeds is not None else range(count)),
+        [SUBSET] * count,
+        np.full(count, -1),
+        [""] * count,
+        np.zeros(count, np.int64),
+        list(unit_names),
+        [""] * len(unit_names),
+    )
 
 
 def draw(name: str, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -71,7 +106,7 @@ def dataset(image_folder, tmp_path_factory):
     files = {}
     for storage in ("raw", "jpg"):
         place = tmp_path_factory.mktemp(storage)
-        settings = DatasetSettings(None, None, 0.5, "error", format=storage, jpeg_quality=95)
+        settings = DatasetSettings(format=storage, jpeg_quality=95)
         for split in ("train", "val"):
             path = place / f"{split}.beton"
             ffcv_files.write_beton(path, getattr(images, split), made.split(split), settings, 1)

@@ -14,22 +14,33 @@ import pandas as pd
 import pytest
 
 from tests.conftest import DATASET
-from transferlens.core import store
+from transferlens.core import artefacts, files
+from transferlens.core.artefacts import Artefact, Field
 from transferlens.core.errors import ArtefactError
 from transferlens.data import ffcv_files
 from transferlens.data.index import Examples
 from transferlens.data.splits import Split
 from transferlens.pictures import figures
 
+TEST = Artefact(
+    "test",
+    "x.h5",
+    (
+        Field("name", ("name",), str, "a name"),
+        Field("rows", ("row", "column"), np.float64, "noise"),
+        Field("last", ("column",), np.float64, "the last one"),
+    ),
+)
+
 
 def artefact(folder):
     rng = np.random.default_rng(0)
-    with store.create(folder / "x.h5", "test", config={}) as out:
-        out.strings("names", [f"name {i}" for i in range(3000)], ["x"], "test")
-        out.empty("rows", (60, 1000), float, ["x", "y"], "test", chunks=(1, 1000))
+    with artefacts.create(folder / "x.h5", TEST) as out:
+        out.write("name", [f"name {i}" for i in range(3000)])
+        out.reserve("rows", (60, 1000), chunks=(1, 1000))
         for i in range(60):
             out.file["rows"][i] = rng.random(1000)
-        out.array("last", np.arange(1000.0), ["x"], "test")
+        out.write("last", np.arange(1000.0))
 
 
 def beton(folder):
@@ -43,7 +54,7 @@ def beton(folder):
 
 
 def table(folder):
-    store.write_csv(folder / "x.csv", pd.DataFrame({"x": np.arange(200_000)}))
+    files.write_csv(folder / "x.csv", pd.DataFrame({"x": np.arange(200_000)}))
 
 
 def picture(folder):

@@ -1,12 +1,10 @@
 """Pictures of every kind: made RGB, or refused with one line."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import DATASET, draw
+from tests.conftest import DATASET, changed, draw
 from transferlens.core.errors import DataError
 from transferlens.data import folder, index
 from transferlens.data.splits import decode
@@ -95,6 +93,6 @@ def test_broken_pictures_are_named_or_left_out(tmp_path, kind, reason, suffix):
     assert "(image 3 of train): cannot be decoded" in message
     assert reason in message
     assert "\n" not in message
-    made, skipped = index.make_index("x", images, replace(DATASET, unreadable="skip"), 0)
+    made, skipped = index.make_index("x", images, changed(DATASET, unreadable="skip"), 0)
     assert skipped == [f"train/a/3.{suffix}"]
     assert len(made.train) == 3

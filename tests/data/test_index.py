@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.conftest import CLASSES, DATASET
+from tests.conftest import CLASSES, DATASET, changed
 from transferlens.core.errors import ConfigError, DataError
 from transferlens.data import folder, index, sources
 from transferlens.data.splits import ImageSet, Split
@@ -38,7 +38,7 @@ def test_halves_divide_every_class_and_never_meet(dataset):
 
 
 def test_choices_depend_on_the_seed_alone():
-    settings = replace(DATASET, train_per_class=2)
+    settings = changed(DATASET, train_per_class=2)
     first, again, other = (
         index.make_index("x", image_set([0, 1] * 20), settings, seed)[0] for seed in (0, 0, 1)
     )
@@ -50,7 +50,7 @@ def test_choices_depend_on_the_seed_alone():
 def test_a_broken_image_stops_or_is_left_out_and_reported():
     with pytest.raises(DataError, match="image 5: cannot be decoded; repair or remove it, or set"):
         index.make_index("x", image_set(broken={5}), DATASET, 0)
-    made, skipped = index.make_index("x", image_set(broken={5}), replace(DATASET, unreadable="skip"), 0)
+    made, skipped = index.make_index("x", image_set(broken={5}), changed(DATASET, unreadable="skip"), 0)
     assert skipped == ["x/5", "x/5"]
     assert "x/5" not in made.train.ids
     assert made.train.sizes[:, 0].tolist() == [4, 5, 6, 7, 8, 10, 11]
@@ -60,21 +60,21 @@ def test_a_class_without_images_is_named():
     with pytest.raises(DataError, match="class 'b' has no images in train"):
         index.make_index("x", image_set([0, 0, 0]), DATASET, 0)
     with pytest.raises(DataError, match=r"class 'b' has no images in val \(report half\)"):
-        index.make_index("x", image_set([0, 0, 0, 1]), replace(DATASET, select_fraction=0.6), 0)
+        index.make_index("x", image_set([0, 0, 0, 1]), changed(DATASET, select_fraction=0.6), 0)
 
 
 def test_labels_may_be_groups_and_the_classes_are_kept():
     images = replace(
         image_set([0, 1, 2] * 8), class_names=["cat", "car", "cow"], class_groups=["a", "t", "a"]
     )
-    made, _ = index.make_index("x", images, replace(DATASET, labels="groups"), 0)
+    made, _ = index.make_index("x", images, changed(DATASET, labels="groups"), 0)
     assert made.class_names == ["a", "t"]
     assert made.own_classes == ["cat", "car", "cow"]
     assert made.val.labels[:3].tolist() == [0, 1, 0]
     assert made.val.classes[:3].tolist() == [0, 1, 2]
     ungrouped = image_set()
     with pytest.raises(ConfigError, match=r"data set x: class .a. has no group .2 of 2"):
-        index.make_index("x", ungrouped, replace(DATASET, labels="groups"), 0)
+        index.make_index("x", ungrouped, changed(DATASET, labels="groups"), 0)
 
 
 def test_an_index_survives_the_disk(dataset, tmp_path):

@@ -3,13 +3,12 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from tests.conftest import INPUT, TRAINING
+from tests.conftest import INPUT, TRAINING, changed
 from transferlens.core.config import ResizeSettings
 from transferlens.core.errors import ArtefactError
 from transferlens.data import ffcv_files, folder, pipeline
@@ -20,7 +19,7 @@ CROPS = ("none", "translate", "random_resized")
 
 def open_split(dataset, split, loading, storage="raw"):
     made, files = dataset
-    settings = replace(INPUT, loading=loading)
+    settings = changed(INPUT, loading=loading)
     return pipeline.open_images(files[storage][split], made.split(split), settings, CPU)
 
 
@@ -59,7 +58,7 @@ def one_pass(images, training, positions, seed=1, epoch=0):
 @pytest.mark.parametrize("loading", ["resident", "streaming"])
 @pytest.mark.parametrize("crop", CROPS)
 def test_a_pass_depends_on_seed_and_epoch_alone(dataset, loading, crop):
-    training = replace(TRAINING, crop=crop, flip=True)
+    training = changed(TRAINING, crop=crop, flip=True)
     positions = np.arange(0, 60)
     images = open_split(dataset, "train", loading)
     first = one_pass(images, training, positions)
@@ -98,7 +97,9 @@ def test_random_crops_do_not_depend_on_the_number_of_workers(dataset):
 
 
 def test_progressive_resizing_changes_the_decoded_size(dataset):
-    training = replace(TRAINING, crop="random_resized", resize=ResizeSettings(20, 32, 0, 2))
+    training = changed(
+        TRAINING, crop="random_resized", resize=ResizeSettings(low=20, high=32, start=0, end=2)
+    )
     for loading in ("resident", "streaming"):
         images = open_split(dataset, "train", loading)
         for side in (20, 32, 20):
@@ -109,7 +110,7 @@ def test_progressive_resizing_changes_the_decoded_size(dataset):
 def test_auto_chooses_by_size(dataset):
     assert isinstance(open_split(dataset, "val", "auto"), pipeline.ResidentImages)
     made, files = dataset
-    tight = replace(INPUT, loading="auto", resident_limit_gb=1e-6)
+    tight = changed(INPUT, loading="auto", resident_limit_gb=1e-6)
     images = pipeline.open_images(files["raw"]["val"], made.val, tight, CPU)
     assert isinstance(images, pipeline.StreamingImages)
 

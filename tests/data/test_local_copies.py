@@ -1,19 +1,17 @@
 """Real images, where the reduced copies of public sets lie beside the repository."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
-from tests.conftest import DATASET, INPUT, TRAINING
+from tests.conftest import DATASET, INPUT, TRAINING, changed
 from tests.skips import shared_data
 from transferlens.core.errors import DataError
 from transferlens.data import ffcv_files, index, pipeline, sources
 
 
 def opened(name, file, root, **changes):
-    settings = replace(DATASET, path=str(shared_data(file)) if file else None, **changes)
+    settings = changed(DATASET, path=str(shared_data(file)) if file else None, **changes)
     return settings, sources.open_image_set(name, settings, root, download=False, complete=False)
 
 
@@ -34,9 +32,9 @@ def test_from_the_file_to_batches_of_the_streaming_loader(tmp_path, name, file, 
     path = tmp_path / "train.beton"
     ffcv_files.write_beton(path, images.train, made.train, settings, workers=2)
     ffcv_files.write_manifest(path.with_suffix(".h5"), path, len(made.train), config={}, inputs=[])
-    streaming = replace(INPUT, loading="streaming", resolution=32, crop_ratio=1.0)
+    streaming = changed(INPUT, loading="streaming", resolution=32, crop_ratio=1.0)
     opened_again = pipeline.open_images(path, made.train, streaming, torch.device("cpu"))
-    training = replace(TRAINING, crop="random_resized", batch_size=10)
+    training = changed(TRAINING, crop="random_resized", batch_size=10)
     batch, labels = next(opened_again.training_batches(np.arange(30), training, 10, 0, 0, 32))
     assert batch.shape == (10, 3, 32, 32)
     assert set(labels.tolist()) <= set(made.train.labels[:30].tolist())
@@ -47,13 +45,13 @@ def test_from_the_file_to_batches_of_the_streaming_loader(tmp_path, name, file, 
 
 
 def test_complete_usps_passes_its_checks(tmp_path):
-    settings = replace(DATASET, path=str(shared_data("usps.h5")))
+    settings = changed(DATASET, path=str(shared_data("usps.h5")))
     images = sources.open_image_set("usps", settings, tmp_path, download=False)
     assert (len(images.train.ids), len(images.val.ids)) == (7291, 2007)
 
 
 def test_the_reduced_copies_are_no_complete_sets(tmp_path):
-    settings = replace(DATASET, path=str(shared_data("cifar-10.tar")))
+    settings = changed(DATASET, path=str(shared_data("cifar-10.tar")))
     with pytest.raises(DataError, match="has 10,000 training images, the published set has 50,000"):
         sources.open_image_set("cifar10", settings, tmp_path, download=False)
 

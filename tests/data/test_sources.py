@@ -3,7 +3,6 @@
 import csv
 import shutil
 import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import CLASSES, DATASET, draw
+from tests.conftest import CLASSES, DATASET, changed, draw
 from tests.skips import needed_data
 from transferlens.core.errors import DataError
 from transferlens.data import classnames, folder, sources
@@ -22,7 +21,7 @@ KNOWN = [name for name in CATALOGUE if classnames.known(name)]
 
 
 def opened(path, root, name="mine", **options):
-    settings = replace(DATASET, path=str(path) if path else None)
+    settings = changed(DATASET, path=str(path) if path else None)
     return sources.open_image_set(name, settings, root, download=False, **options)
 
 

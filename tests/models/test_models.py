@@ -6,15 +6,16 @@ import torchvision
 from safetensors.torch import save_file
 
 from tests.conftest import ARCHITECTURE
-from transferlens.core import store
-from transferlens.core.config import ArchitectureSettings
+from transferlens.core import artefacts
+from transferlens.core.artefacts import Artefact
 from transferlens.core.errors import ConfigError
+from transferlens.core.settings import ArchitectureSettings
 from transferlens.models import architectures, states
 
 
 def network(name="small_resnet", classes=5, width=8, seed=0):
     torch.manual_seed(seed)
-    return architectures.build(ArchitectureSettings(name, width), classes).eval()
+    return architectures.build(ArchitectureSettings(name=name, width=width), classes).eval()
 
 
 @pytest.mark.parametrize(
@@ -50,15 +51,18 @@ def test_torchvision_states_load_under_our_names_and_compute_the_same():
     torch.testing.assert_close(ours(images), theirs(images))
 
 
+STACK = Artefact("stack", "s.h5", (), groups={"weights": "of networks"})
+
+
 def test_a_stack_of_states_gives_each_model_back(tmp_path):
     nets = [network(seed=s) for s in range(3)]
-    with store.create(tmp_path / "s.h5", "test", config={}) as out:
+    with artefacts.create(tmp_path / "s.h5", STACK) as out:
         states.reserve(out, "weights", nets[0], 3)
         for row, net in enumerate(nets):
             states.save(out, "weights", row, net)
     again = network(seed=9)
-    with store.open(tmp_path / "s.h5", "test") as file:
-        assert file["weights/head.weight"].shape == (3, 5, 32)
+    with artefacts.open(tmp_path / "s.h5", STACK) as file:
+        assert file["weights/head.weight"].shape == (3, 5 * 32)
         states.load(file, "weights", 1, again)
     for name, tensor in nets[1].state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name]), name
@@ -96,4 +100,4 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     with pytest.raises(ConfigError, match="no file"):
         states.foreign(ARCHITECTURE, str(tmp_path / "none.pt"))
     with pytest.raises(ConfigError, match="no torchvision weight name"):
-        states.foreign(ArchitectureSettings("resnet18", 8), "IMAGENET9K")
+        states.foreign(ArchitectureSettings(name="resnet18", width=8), "IMAGENET9K")

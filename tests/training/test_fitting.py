@@ -2,21 +2,20 @@
 
 import copy
 from contextlib import nullcontext
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from tests.conftest import ARCHITECTURE, TRAINING
-from transferlens.core.config import RecipeSettings
+from tests.conftest import ARCHITECTURE, TRAINING, changed
 from transferlens.core.errors import ConfigError
 from transferlens.models.architectures import Network
 from transferlens.training import engine, fitting, source, transfer
+from transferlens.training.recipes.settings import FixedSettings
 
 FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore text")
-WEIGHTED = replace(TRAINING, class_weighted=True, label_smoothing=0.1)
+WEIGHTED = changed(TRAINING, class_weighted=True, label_smoothing=0.1)
 
 
 def residual():
@@ -75,7 +74,7 @@ def test_micro_batches_give_the_same_model(textures, training, caplog):
 
 @pytest.mark.parametrize("kind", ["resnet18", "googlenet"])
 def test_stages_of_torchvision_networks_keep_less_and_give_the_same_gradients(kind):
-    network = source.initial_network(replace(ARCHITECTURE, name=kind), 5, 0).train()
+    network = source.initial_network(changed(ARCHITECTURE, name=kind), 5, 0).train()
     images, found = torch.randn(4, 3, 64, 64), []
     for recompute in (False, True):
         twin, kept = copy.deepcopy(network), {}
@@ -97,12 +96,12 @@ def test_stages_of_torchvision_networks_keep_less_and_give_the_same_gradients(ki
 
 def test_a_head_on_cached_features_is_trained_in_micro_batches(textures):
     _, train, _ = textures
-    recipe = RecipeSettings("fixed", "eval", TRAINING)
+    recipe = FixedSettings(training=TRAINING)
     plain, short = residual(), residual()
-    log = transfer.adapt(plain, train, recipe, seed=0)
     fail_unless(short, "head", lambda features: len(features) <= 4)
-    np.testing.assert_allclose(transfer.adapt(short, train, recipe, seed=0), log, rtol=1e-4)
-    torch.testing.assert_close(short.head.weight, plain.head.weight, rtol=1e-4, atol=1e-6)
+    expected, cut = (transfer.adapt(network, train, recipe, seed=0) for network in (plain, short))
+    np.testing.assert_allclose(cut.log, expected.log, rtol=1e-4)
+    torch.testing.assert_close(cut.network.head.weight, expected.network.head.weight, rtol=1e-4, atol=1e-6)
 
 
 def test_evaluation_goes_on_in_smaller_parts(textures):

@@ -7,6 +7,7 @@ import torch
 from scipy.special import log_softmax
 
 from transferlens.training import outputs
+from transferlens.training.artefacts import OUTPUTS, SUMMARISED
 
 
 def test_outputs_match_their_definitions():
@@ -56,11 +57,14 @@ def test_what_a_summary_stores_gives_every_output_within_the_stated_bound(tmp_pa
     labels[::2] = logits[::2].argmax(1)
     found = outputs.per_example(torch.from_numpy(logits), torch.from_numpy(labels))
     with h5py.File(tmp_path / "s.h5", "w") as file:
-        file["example_labels"] = labels
-        for name in outputs.SUMMARISED:
-            file[f"outputs/{name}"] = outputs.compact(name, found[name][None], 300)
-        again = {name: outputs.Output(file, name)[:, 1000:][0] for name in outputs.OUTPUTS}
-        assert file["outputs/prediction"].dtype == np.uint16
+        names = [f"class {i}" for i in range(300)]
+        file["example"] = [str(i) for i in range(4000)]
+        file["target_class"], file["example_class"] = names, [names[label] for label in labels]
+        file["example_half"] = ["report"] * 4000
+        for name in SUMMARISED:
+            file[name] = outputs.compact(name, found[name][None], 300)
+        again = {name: outputs.Output(file, name)[:, 1000:][0] for name in OUTPUTS}
+        assert file["prediction"].dtype == np.uint16
     for name in ("margin", "raw_margin"):
         error = np.abs(again[name] - found[name][1000:])
         assert (error <= np.maximum(2**-11 * np.abs(found[name][1000:]), 3e-8)).all()

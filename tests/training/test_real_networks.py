@@ -1,26 +1,25 @@
 """Published architectures, from files as their publishers save them to class maps with either head."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 import torchvision
 
-from tests.conftest import CLASSES, INPUT, TRAINING
-from transferlens.core import store, studies
-from transferlens.core.config import ArchitectureSettings, RecipeSettings
+from tests.conftest import CLASSES, INPUT, TRAINING, changed, rows_of
+from transferlens.core import artefacts
 from transferlens.core.errors import ConfigError
+from transferlens.core.settings import ArchitectureSettings
 from transferlens.data import pipeline
-from transferlens.data.units import Units
 from transferlens.maps import evidence
 from transferlens.maps.class_maps import class_maps
 from transferlens.models import states
 from transferlens.models.architectures import Network
 from transferlens.training import pretrained, source, transfer
+from transferlens.training.artefacts import SOURCE_MODELS
+from transferlens.training.recipes.settings import FullSettings
 
 CPU = torch.device("cpu")
-ONE_STEP = RecipeSettings("full", "eval", replace(TRAINING, epochs=1, batch_size=36, lr=0.001))
+ONE_STEP = FullSettings(training=changed(TRAINING, epochs=1, batch_size=36, lr=0.001))
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def opened(dataset):
     made, files = dataset
 
     def open_at(side):
-        settings = replace(INPUT, resolution=side)
+        settings = changed(INPUT, resolution=side)
         return [pipeline.open_images(files["raw"][s], made.split(s), settings, CPU) for s in ("train", "val")]
 
     return open_at
@@ -68,7 +67,7 @@ def test_a_saved_network_transfers_and_gets_its_own_head_back(
     """The fine-tuned backbone under the source's own head is torchvision's network with its new trunk."""
     monkeypatch.setattr(torch.nn, "Linear", _Narrow)
     theirs = published(name, tmp_path / "w.pt", **extra)
-    architecture, (_, val) = ArchitectureSettings(name, 8), opened(side)
+    architecture, (_, val) = ArchitectureSettings(name=name, width=8), opened(side)
     network = source.initial_network(architecture, 3, 5).eval()
     states.load_foreign(network, states.foreign(architecture, str(tmp_path / "w.pt")), "w.pt")
     images = val.pick(np.arange(3))[0]
@@ -102,7 +101,7 @@ def test_a_saved_network_transfers_and_gets_its_own_head_back(
 
 def test_googlenets_scaling_of_the_input_is_the_same_for_every_model():
     for seed in range(2):  # from scratch, too: what is loaded into it must see the same
-        network = source.initial_network(ArchitectureSettings("googlenet", 8), 3, seed)
+        network = source.initial_network(ArchitectureSettings(name="googlenet", width=8), 3, seed)
         assert network.backbone.transform_input
         assert not any(key.startswith("backbone.aux") for key in network.state_dict())
 
@@ -115,18 +114,25 @@ def test_a_self_supervised_resnet_gets_a_head_and_loses_its_projection(opened, t
     state = {f"backbone.{key}": tensor for key, tensor in backbone.state_dict().items()}
     torch.save({"state_dict": state}, tmp_path / "simclr.pt")
     train, val = opened(32)
-    table = studies.pretrained_rows(Units(list(CLASSES), [""] * 3, np.arange(3)))
-    architecture = ArchitectureSettings("resnet18", 8)
+    table = rows_of([[1, 1, 1]])
+    architecture = ArchitectureSettings(name="resnet18", width=8)
 
     def load(path, probe):
         weights = str(tmp_path / "simclr.pt")
         pretrained.load_pretrained(
-            path, table, list(CLASSES), weights, probe, train, val, architecture, config={}, inputs=[]
+            path,
+            table,
+            list(CLASSES),
+            weights,
+            probe,
+            train,
+            val,
+            architecture,
         )
         return path
 
-    path = load(tmp_path / "p.h5", replace(TRAINING, epochs=10, lr=0.1))
-    with store.open(path, source.KIND) as file:
+    path = load(tmp_path / "p.h5", changed(TRAINING, epochs=10, lr=0.1))
+    with artefacts.open(path, SOURCE_MODELS) as file:
         found = source.load_network(file, 0, architecture, CPU)
         assert file["accuracy"][0] > 0.5  # of three classes, from random features
     torch.testing.assert_close(found.backbone.conv1.weight, backbone.conv1.weight)
@@ -141,7 +147,7 @@ def test_efficientnet_lite0_recognises_the_photographs_of_scikit_image():
     from transferlens.data import classnames
     from transferlens.heatmaps import own_images
 
-    architecture = ArchitectureSettings("efficientnet_lite0", 8)
+    architecture = ArchitectureSettings(name="efficientnet_lite0", width=8)
     network = source.initial_network(architecture, 1000, 0).eval()
     states.load_foreign(network, states.foreign(architecture, "efficientnet-lite0"), "package")
     pixels = np.stack(
@@ -165,4 +171,4 @@ def test_efficientnet_lite0_recognises_the_photographs_of_scikit_image():
 
 def test_weight_names_of_efficientnet_lite0():
     with pytest.raises(ConfigError, match=r"is no weight name .* mean 'efficientnet-lite0'"):
-        states.foreign(ArchitectureSettings("efficientnet_lite0", 8), "efficientnet-lite1")
+        states.foreign(ArchitectureSettings(name="efficientnet_lite0", width=8), "efficientnet-lite1")

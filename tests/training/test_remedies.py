@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import ARCHITECTURE, INPUT, TRAINING
-from transferlens.core.config import InputSettings, RecipeSettings, RemedySettings
+from tests.conftest import ARCHITECTURE, INPUT, TRAINING, changed
 from transferlens.core.errors import ConfigError
+from transferlens.core.settings import InputSettings
 from transferlens.data import composites
 from transferlens.data.pipeline import shuffled_batches
-from transferlens.training import engine, source, transfer
+from transferlens.training import engine, recipes, source, transfer
 from transferlens.training.recipes import remedies
+from transferlens.training.recipes.base import Data
+from transferlens.training.recipes.settings import FullSettings, RemediedSettings
 
+FULL = FullSettings(training=TRAINING)
 KINDS = ("composites", "uniform", "consistency", "inside")
 LOGITS = torch.tensor([[1.0, 3.0, -2.0], [0.0, 0.5, 4.0]])
 
@@ -72,15 +75,27 @@ def material(images, classes=(1,)):
     return remedies.Material(images, np.array(classes), ["horizontal"], 0.45, "random")
 
 
-def adapted(planted, remedy=None, seed=3, epochs=8):
+def remedied(kind, weight=1.0):
+    return RemediedSettings(kind=kind, training=TRAINING, classes=1, weight=weight)
+
+
+def started(settings, network, images, target, seed=0):
+    """A recipe at the start of a run on all of the target."""
+    recipe = recipes.make(settings)
+    data = Data(target, np.arange(len(target)), material=material(images))
+    recipe.start(network, None, data, seed)
+    return recipe
+
+
+def adapted(planted, remedy=FULL, seed=3, epochs=8):
     images, state, target = planted
     network = source.initial_network(ARCHITECTURE, 3, 0)
     network.load_state_dict(state)
     torch.manual_seed(seed)
     network.head = torch.nn.Linear(network.head.in_features, 2)
-    recipe = RecipeSettings("full", "eval", replace(TRAINING, epochs=epochs), remedy)
-    log = transfer.adapt(network, target, recipe, seed, material(images) if remedy else None)
-    return network.eval(), log
+    recipe = changed(remedy, training=changed(TRAINING, epochs=epochs))
+    adapted = transfer.adapt(network, target, recipe, seed, material(images))
+    return adapted.network.eval(), adapted.log
 
 
 def p_composites(network):
@@ -98,23 +113,23 @@ def test_remedies_reduce_what_a_planted_memory_does(planted):
     def mean_p(remedy):
         return np.mean([p_composites(adapted(planted, remedy, seed)[0]) for seed in (1, 2)])
 
-    assert mean_p(None) < 0.2
+    assert mean_p(FULL) < 0.2
     for kind in ("composites", "consistency", "inside"):
-        assert mean_p(RemedySettings(kind, 1, 1.0)) > 0.5, kind
+        assert mean_p(remedied(kind)) > 0.5, kind
 
 
 def test_uniform_targets_make_the_memory_uninformative(planted):
-    (plain, _), (remedied, _) = (adapted(planted, r) for r in (None, RemedySettings("uniform", 1, 1.0)))
+    (plain, _), (uniform, _) = (adapted(planted, r) for r in (FULL, remedied("uniform")))
     images = stripes(torch.ones(64, dtype=torch.int64), 2.0, seed=6)
     with torch.inference_mode():
-        bound, free = (float(network(images).softmax(1)[:, 1].mean()) for network in (plain, remedied))
+        bound, free = (float(network(images).softmax(1)[:, 1].mean()) for network in (plain, uniform))
     assert bound > 0.9
     assert abs(free - 0.5) < 0.2
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_remedy_is_a_function_of_the_seed_and_leaves_no_hook(planted, kind):
-    settings = RemedySettings(kind, 1, 0.5)
+    settings = remedied(kind, 0.5)
     (first, log), (again, _), (other, _) = (adapted(planted, settings, seed, epochs=1) for seed in (3, 3, 4))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
     assert not torch.equal(first.backbone.stem[0].weight, other.backbone.stem[0].weight)
@@ -123,7 +138,7 @@ def test_a_remedy_is_a_function_of_the_seed_and_leaves_no_hook(planted, kind):
 
 
 def test_the_weight_weighs(planted):
-    settings = [RemedySettings("composites", 1, weight) for weight in (1e-9, 1.0, 5.0)]
+    settings = [remedied("composites", weight) for weight in (1e-9, 1.0, 5.0)]
     first = [adapted(planted, s, epochs=1)[1][0, 0] for s in settings]
     assert first[0] < first[1] < first[2]
 
@@ -133,9 +148,8 @@ def test_what_joins_a_batch(planted, kind):
     images, _, target = planted
     network = source.initial_network(ARCHITECTURE, 3, 0)
     batch = target.images[:16]
-    settings = RemedySettings(kind, 1, 1.0)
-    with remedies.applied(settings, material(images), network, TRAINING, seed=0) as remedy:
-        joined = remedy.images(batch)
+    remedy = started(remedied(kind), network, images, target)
+    joined = remedy.extra_images(batch)
     distracting = images.images[images.labels == 1]
     if kind == "uniform":
         assert all((distracting == image).all((1, 2, 3)).any() for image in joined)
@@ -148,15 +162,14 @@ def test_what_joins_a_batch(planted, kind):
         assert (distracting[:, :, outside] == joined[i][:, outside]).all((1, 2)).any()
 
 
-def test_composites_are_labelled_by_what_is_pasted():
-    seen = []
-    remedy = object.__new__(remedies.Remedy)
-    remedy.weight = 2.0
+def test_composites_are_labelled_by_what_is_pasted(planted):
+    images, _, target = planted
+    recipe = started(remedied("composites", 2.0), source.initial_network(ARCHITECTURE, 3, 0), images, target)
+    recipe.enter(next(recipe.phases()), {})
     labels = torch.tensor([2, 0])
-    loss = remedy.loss(LOGITS, LOGITS + 1, labels, lambda *given: seen.append(given) or torch.tensor(3.0))
-    assert float(loss) == 6
-    assert torch.equal(seen[0][0], LOGITS + 1)
-    assert torch.equal(seen[0][1], labels)
+    own, beside = (torch.nn.functional.cross_entropy(logits, labels) for logits in (LOGITS, LOGITS.flip(1)))
+    loss = recipe.loss(torch.cat([LOGITS, LOGITS.flip(1)]), {}, labels, {})
+    torch.testing.assert_close(loss, own + 2 * beside)
 
 
 def test_divergence_from_the_uniform_distribution():
@@ -210,9 +223,7 @@ def test_running_out_of_memory_changes_nothing_with_batch_norm(planted, kind):
                 raise torch.OutOfMemoryError("CUDA out of memory")
 
         block.register_forward_pre_hook(full)
-        settings = RemedySettings(kind, 1, 1.0)
-        with remedies.applied(settings, material(images), network, TRAINING, 0) as remedy:
-            engine.train(network, network.parameters(), target, np.arange(120), TRAINING, 0, beside=remedy)
+        engine.run(started(remedied(kind), network, images, target))
         return network.state_dict()
 
     torch.testing.assert_close(weights(True), weights(False), rtol=0, atol=0)
@@ -230,12 +241,8 @@ def test_running_out_of_memory_is_an_error_where_the_batch_cannot_be_computed_wi
     flat.register_forward_pre_hook(full)
     positions = np.arange(len(target))
     engine.train(flat, flat.parameters(), target, positions, TRAINING, 0)
-    settings = RemedySettings("composites", 1, 1.0)
-    with (
-        remedies.applied(settings, material(images), flat, TRAINING, 0) as remedy,
-        pytest.raises(torch.OutOfMemoryError),
-    ):
-        engine.train(flat, flat.parameters(), target, positions, TRAINING, 0, beside=remedy)
+    with pytest.raises(torch.OutOfMemoryError):
+        engine.run(started(remedied("composites"), flat, images, target))
 
 
 def test_places_of_a_grid():
@@ -251,9 +258,6 @@ def test_places_of_a_grid():
 def test_evidence_needs_a_network_that_pools(planted):
     network = source.initial_network(ARCHITECTURE, 2, 0)
     network.pools = False
-    settings = RemedySettings("inside", 1, 1.0)
-    with (
-        pytest.raises(ConfigError, match="global average pooling"),
-        remedies.applied(settings, material(planted[0]), network, TRAINING, 0),
-    ):
-        pass
+    images, _, target = planted
+    with pytest.raises(ConfigError, match="global average pooling"):
+        started(remedied("inside"), network, images, target)

@@ -1,33 +1,34 @@
 """Training, transfer and summaries on small real images."""
 
-from dataclasses import replace
-
 import h5py
 import numpy as np
 import pytest
 import torch
 
-from tests.conftest import ARCHITECTURE, CLASSES, TRAINING
-from transferlens.core import store, studies
-from transferlens.core.config import RecipeSettings
+from tests.conftest import ARCHITECTURE, CLASSES, TRAINING, changed, rows_of
+from transferlens.core import artefacts, studies
 from transferlens.core.errors import ArtefactError, ConfigError
-from transferlens.core.studies import Rows
-from transferlens.data.units import Units
-from transferlens.training import engine, kept_maps, outputs, pretrained, source, summary, transfer
+from transferlens.training import (
+    criterion,
+    engine,
+    kept_maps,
+    networks,
+    outputs,
+    pretrained,
+    source,
+    summary,
+    transfer,
+)
+from transferlens.training.artefacts import (
+    OUTPUTS,
+    SOURCE_MODELS,
+    SUMMARY,
+    TRAINING_RECORDS,
+    TRANSFER_RUNS,
+)
+from transferlens.training.recipes.settings import FixedSettings, FullSettings
 
-FIXED = RecipeSettings("fixed", "eval", replace(TRAINING, epochs=20, lr=0.5))
-
-
-def rows(masks, seeds=None):
-    count = len(masks)
-    return Rows(
-        np.array(masks, bool),
-        np.arange(count),
-        np.array(seeds if seeds is not None else range(count)),
-        [f"row-{i}" for i in range(count)],
-        list(CLASSES),
-        [""] * 3,
-    )
+FIXED = FixedSettings(training=changed(TRAINING, epochs=20, lr=0.5))
 
 
 def train_shard(path, table, train, val, training, unit_of_image=None, step_matched=False):
@@ -42,8 +43,6 @@ def train_shard(path, table, train, val, training, unit_of_image=None, step_matc
         ARCHITECTURE,
         training,
         step_matched,
-        config={},
-        inputs=[],
     )
     return path
 
@@ -53,11 +52,19 @@ def shard(textures, tmp_path):
     """A shard of three source models (all classes, two classes, none) on the textures."""
     _, train, val = textures
     path = tmp_path / "source.h5"
-    table = rows([[1, 1, 1], [1, 1, 0], [0, 0, 0]])
-    return train_shard(path, table, train, val, replace(TRAINING, epochs=6))
+    table = rows_of([[1, 1, 1], [1, 1, 0], [0, 0, 0]])
+    return train_shard(path, table, train, val, changed(TRAINING, epochs=6))
 
 
-def transferred(shard, textures, path, recipe=FIXED, keep_weights=True, probed=None):
+@pytest.fixture
+def next_shard(shard, textures, tmp_path):
+    """The next rows of the same study: the same models again."""
+    _, train, val = textures
+    table = rows_of([[1, 1, 1], [1, 1, 0], [0, 0, 0]], first=3)
+    return train_shard(tmp_path / "next.h5", table, train, val, changed(TRAINING, epochs=6))
+
+
+def transferred(shard, textures, path, recipe=FIXED, keep_weights=True, collectors=()):
     made, train, val = textures
     transfer.transfer_shard(
         path,
@@ -69,38 +76,42 @@ def transferred(shard, textures, path, recipe=FIXED, keep_weights=True, probed=N
         recipe,
         keep_weights,
         "global",
-        probed,
-        config={},
-        inputs=[],
+        collectors,
     )
     return path
 
 
+def adapted(shard, path, row):
+    """The adapted network of one row."""
+    (model,) = networks.adapted_networks([shard], [path], ARCHITECTURE, torch.device("cpu"), [row])
+    return model.network
+
+
 def test_source_models_learn_what_they_see(shard):
-    with store.open(shard, source.KIND) as file:
+    with artefacts.open(shard, SOURCE_MODELS) as file:
         assert file["accuracy"][0] > 0.9
         assert file["class_accuracy"][1, 2] == 0  # never a positive, though the head has its output
-        assert file["weights/head.weight"].shape == (3, 3, 32)
+        assert file["weights/head.weight"].shape == (3, 3 * 32)
         assert file["train_images"][:].tolist() == [90, 60, 0]
         assert np.isnan(file["accuracy"][2])
         assert file["log"][0, -1, 0] < file["log"][0, 0, 0]
 
 
 def test_a_record_is_all_but_the_weights(shard, tmp_path):
-    source.write_record(tmp_path / "r.h5", shard, config={}, inputs=[shard])
+    source.write_record(tmp_path / "r.h5", shard)
     with (
-        store.open(tmp_path / "r.h5", source.RECORD_KIND) as record,
-        store.open(shard, source.KIND) as whole,
+        artefacts.open(tmp_path / "r.h5", TRAINING_RECORDS) as record,
+        artefacts.open(shard, SOURCE_MODELS) as whole,
     ):
-        assert set(whole) - set(record) == {"weights"}
-        for name in record:
+        assert "weights" not in record
+        for name in (field.name for field in TRAINING_RECORDS.fields if not field.optional):
             np.testing.assert_array_equal(record[name], whole[name])
 
 
 def test_a_model_of_no_class_is_the_random_initialisation(shard):
-    with store.open(shard, source.KIND) as file:
+    with artefacts.open(shard, SOURCE_MODELS) as file:
         for name, tensor in source.initial_network(ARCHITECTURE, 3, 2).state_dict().items():
-            np.testing.assert_array_equal(file[f"weights/{name}"][2], tensor.numpy())
+            np.testing.assert_array_equal(file[f"weights/{name}"][2], tensor.numpy().ravel())
 
 
 def test_units_of_images_decide_what_a_model_sees(textures, tmp_path):
@@ -108,8 +119,9 @@ def test_units_of_images_decide_what_a_model_sees(textures, tmp_path):
     _, train, val = textures
     labels = train.examples.labels
     unit_of_image = np.where(labels == 0, 0, np.where(np.arange(90) % 2 == 0, 1, 2))
-    path = train_shard(tmp_path / "s.h5", rows([[1, 0, 0], [1, 1, 0]]), train, val, TRAINING, unit_of_image)
-    with store.open(path, source.KIND) as file:
+    table = rows_of([[1, 0, 0], [1, 1, 0]])
+    path = train_shard(tmp_path / "s.h5", table, train, val, TRAINING, unit_of_image)
+    with artefacts.open(path, SOURCE_MODELS) as file:
         assert file["train_images"][:].tolist() == [30, 60]
         assert file["accuracy"][0] == file["class_accuracy"][0, 0]
         assert file["accuracy"][1] == pytest.approx(file["class_accuracy"][1].mean())
@@ -123,9 +135,9 @@ def test_step_matched_models_take_the_steps_of_the_whole_source(textures, tmp_pa
     taken = []
     for masks, matched in (([[1, 1, 1]], False), ([[1, 0, 0]], False), ([[1, 0, 0]], True)):
         steps.clear()
-        path = train_shard(tmp_path / "s.h5", rows(masks), train, val, TRAINING, step_matched=matched)
+        path = train_shard(tmp_path / "s.h5", rows_of(masks), train, val, TRAINING, step_matched=matched)
         taken.append(len(steps))
-        with store.open(path, source.KIND) as file:
+        with artefacts.open(path, SOURCE_MODELS) as file:
             assert np.isfinite(file["log"][:]).all()
     # 90 images make 5 batches of 16, 30 images 1; three epochs.
     assert taken == [15, 3, 15]
@@ -146,7 +158,7 @@ def test_training_is_a_function_of_its_seed(textures):
 def test_class_weights_undo_unequal_classes():
     """Every class has the same total weight, and the mean weight is 1, also if a label is missing."""
     labels = torch.tensor([0] * 6 + [1] * 3 + [3])
-    weights = engine.class_weights(labels)[labels]
+    weights = criterion.class_weights(labels)[labels]
     totals = [float(weights[labels == c].sum()) for c in (0, 1, 3)]
     np.testing.assert_allclose(totals, 10 / 3, rtol=1e-6)
 
@@ -158,7 +170,7 @@ def test_a_weighted_model_does_not_give_up_the_rare_class(textures):
     positions = np.concatenate([np.flatnonzero(labels == 0)[:25], np.flatnonzero(labels == 1)[:2]])
     log = {}
     for weighted in (False, True):
-        training = replace(TRAINING, epochs=1, batch_size=27, lr=1e-9, class_weighted=weighted)
+        training = changed(TRAINING, epochs=1, batch_size=27, lr=1e-9, class_weighted=weighted)
         network = source.initial_network(ARCHITECTURE, 3, 0)
         log[weighted] = engine.train(network.train(), network.parameters(), train, positions, training, 0)[
             0, 0
@@ -185,28 +197,29 @@ def test_outputs_are_those_of_the_stored_network(shard, textures, tmp_path):
     """What is written down is what the stored weights compute: the folded head included."""
     made, _, val = textures
     path = transferred(shard, textures, tmp_path / "t.h5")
-    with store.open(path, outputs.KIND) as file:
+    with artefacts.open(path, TRANSFER_RUNS) as file:
         for row in range(3):
-            network, _ = transfer.load_adapted(path, shard, row, ARCHITECTURE)
+            network = adapted(shard, path, row)
             again = outputs.per_example(engine.evaluate(network, val), val.labels)
-            np.testing.assert_allclose(file["outputs/margin"][row], again["margin"], rtol=1e-4, atol=1e-4)
-        correct, halves = file["outputs/correct"][0], made.val.halves
+            np.testing.assert_allclose(file["margin"][row], again["margin"], rtol=1e-4, atol=1e-4)
+        correct, halves = file["correct"][0], made.val.halves
         assert file["accuracy"][0, 1] == correct[halves == 1].mean()
         assert file["accuracy"][0].min() > file["accuracy"][2].max() - 0.2
 
 
-@pytest.mark.parametrize("recipe", [FIXED, RecipeSettings("full", "eval", TRAINING)], ids=["fixed", "full"])
+@pytest.mark.parametrize("recipe", [FIXED, FullSettings(training=TRAINING)], ids=["fixed", "full"])
 def test_maps_of_the_probe_set_add_up_to_the_adapted_networks_logits(shard, textures, tmp_path, recipe):
     made, _, val = textures
-    probed = kept_maps.open_probe(val, 7, seed=3)
-    path = transferred(shard, textures, tmp_path / "t.h5", recipe, probed=probed)
+    keeper = kept_maps.ProbeMaps(val, {"examples": 7, "seed": 3})
+    probed, path = keeper.probe, transferred(shard, textures, tmp_path / "t.h5", recipe, collectors=[keeper])
+    assert np.array_equal(kept_maps.read_examples([path]), probed.examples)
     assert (made.val.halves[probed.examples] == 1).all()
     assert sorted(np.bincount(made.val.labels[probed.examples])) == [2, 2, 3]
     for row in range(3):
-        network, _ = transfer.load_adapted(path, shard, row, ARCHITECTURE)
+        network = adapted(shard, path, row)
         labels = made.val.labels[probed.examples]
         logits = engine.evaluate(network, val).numpy()[probed.examples, labels]
-        maps, stored = (kept_maps.read([path], f"probe/{name}")[row] for name in ("maps", "logit"))
+        maps, stored = (kept_maps.read([path], f"probe_{name}")[row] for name in ("map", "logit"))
         assert maps.shape == (7, 7, 7)
         bias = network.head.bias.detach().numpy()[labels]
         np.testing.assert_allclose(stored, logits, atol=1e-4)
@@ -223,11 +236,11 @@ def test_a_probe_set_has_at_most_the_report_half(textures):
 
 def test_shards_with_other_probe_sets_are_refused(shard, textures, tmp_path):
     _, _, val = textures
-    short = replace(FIXED, training=replace(TRAINING, epochs=1))
-    probes = {n: kept_maps.open_probe(val, n, 0) if n else None for n in (3, 4, 0)}
+    short = changed(FIXED, training=changed(TRAINING, epochs=1))
+    keepers = {n: [kept_maps.ProbeMaps(val, {"examples": n, "seed": 0})] if n else [] for n in (3, 4, 0)}
     paths = [
-        transferred(shard, textures, tmp_path / f"{n}.h5", short, probed=probed)
-        for n, probed in probes.items()
+        transferred(shard, textures, tmp_path / f"{n}.h5", short, collectors=keeper)
+        for n, keeper in keepers.items()
     ]
     with pytest.raises(ArtefactError, match=r"4\.h5: another probe set than in the first shard"):
         kept_maps.read_examples(paths[:2])
@@ -237,11 +250,11 @@ def test_shards_with_other_probe_sets_are_refused(shard, textures, tmp_path):
 
 def moved(shard, path, row=0):
     """Which parts of the adapted network differ from the source model's: parameters, running statistics."""
-    network, _ = transfer.load_adapted(path, shard, row, ARCHITECTURE)
+    network = adapted(shard, path, row)
     parts = {"parameters": False, "statistics": False}
-    with store.open(shard, source.KIND) as file:
+    with artefacts.open(shard, SOURCE_MODELS) as file:
         for name, tensor in network.backbone.state_dict().items():
-            if not np.array_equal(file[f"weights/backbone.{name}"][row], tensor.numpy()):
+            if not np.array_equal(file[f"weights/backbone.{name}"][row], tensor.numpy().ravel()):
                 parts["statistics" if "running" in name or "num_" in name else "parameters"] = True
     return parts
 
@@ -250,8 +263,8 @@ def moved(shard, path, row=0):
     ("recipe", "parameters", "statistics"),
     [
         (FIXED, False, False),
-        (replace(FIXED, batchnorm="train", training=TRAINING), False, True),
-        (RecipeSettings("full", "eval", TRAINING), True, True),
+        (changed(FIXED, batchnorm="train", training=TRAINING), False, True),
+        (FullSettings(training=TRAINING), True, True),
     ],
 )
 def test_each_recipe_changes_what_it_may(shard, textures, tmp_path, recipe, parameters, statistics):
@@ -267,16 +280,16 @@ def test_a_feature_that_never_varies_does_no_harm(textures):
         last.weight.zero_()
         last.bias.fill_(-1e3)
         net.backbone.block3.shortcut[1].weight.zero_()
-    transfer.adapt(net, train, FIXED, seed=0)
-    assert torch.isfinite(engine.evaluate(net.eval(), val)).all()
+    adapted = transfer.adapt(net, train, FIXED, seed=0).network
+    assert torch.isfinite(engine.evaluate(adapted.eval(), val)).all()
 
 
-def test_a_summary_is_its_shards_in_order(shard, textures, tmp_path):
-    paths = [transferred(shard, textures, tmp_path / f"{i}.h5") for i in range(2)]
-    summary.write_summary(tmp_path / "s.h5", paths, config={})
-    with h5py.File(tmp_path / "s.h5") as file, h5py.File(paths[0]) as part:
-        assert studies.read_row_table(file).labels == ["row-0", "row-1", "row-2"] * 2
-        for name in outputs.OUTPUTS:
+def test_a_summary_is_its_shards_in_order(shard, next_shard, textures, tmp_path):
+    paths = [transferred(s, textures, tmp_path / f"{i}.h5") for i, s in enumerate((shard, next_shard))]
+    summary.write_summary(tmp_path / "s.h5", paths)
+    with artefacts.open(tmp_path / "s.h5", SUMMARY) as file, h5py.File(paths[0]) as part:
+        assert studies.read_rows(file).numbers.tolist() == list(range(6))
+        for name in OUTPUTS:
             whole, of_part = outputs.Output(file, name), outputs.Output(part, name)
             exact = name in ("correct", "prediction")
             assert whole[:].dtype == of_part[:].dtype
@@ -288,25 +301,40 @@ def test_a_summary_is_its_shards_in_order(shard, textures, tmp_path):
 def test_a_diverged_model_is_named(shard, textures, tmp_path):
     path = transferred(shard, textures, tmp_path / "t.h5")
     with h5py.File(path, "r+") as file:
-        file["outputs/margin"][1, 4] = np.nan
+        file["margin"][1, 4] = np.nan
     with pytest.raises(ArtefactError, match="output 'margin' of model 1 is NaN"):
-        summary.write_summary(tmp_path / "s.h5", [path], config={})
+        summary.write_summary(tmp_path / "s.h5", [path])
     assert not (tmp_path / "s.h5").exists()
 
 
-def test_shards_of_other_examples_are_refused(shard, textures, tmp_path):
-    paths = [transferred(shard, textures, tmp_path / f"{i}.h5") for i in range(2)]
+def test_shards_out_of_order_are_refused(shard, next_shard, textures, tmp_path):
+    """A whole file with the right number of wrong rows."""
+    paths = [transferred(s, textures, tmp_path / f"{i}.h5") for i, s in enumerate((shard, shard, next_shard))]
+    with pytest.raises(ArtefactError, match=r"1\.h5: holds rows 0 to 2 of its study where rows from 3"):
+        summary.write_summary(tmp_path / "s.h5", paths[:2])
+    assert not (tmp_path / "s.h5").exists()
+
+
+def test_shards_of_other_examples_are_refused(shard, next_shard, textures, tmp_path):
+    paths = [transferred(s, textures, tmp_path / f"{i}.h5") for i, s in enumerate((shard, next_shard))]
     with h5py.File(paths[1], "r+") as file:
-        file["example_ids"][0] = "elsewhere"
+        file["example"][0] = "elsewhere"
     with pytest.raises(ArtefactError, match=r"1\.h5: other target examples"):
-        summary.write_summary(tmp_path / "s.h5", paths, config={})
+        summary.write_summary(tmp_path / "s.h5", paths)
 
 
 def load_pretrained(path, weights, textures, probe=None):
-    table = studies.pretrained_rows(Units(list(CLASSES), [""] * 3, np.arange(3)))
+    table = rows_of([[1, 1, 1]])
     _, train, val = textures
     pretrained.load_pretrained(
-        path, table, list(CLASSES), str(weights), probe, train, val, ARCHITECTURE, config={}, inputs=[]
+        path,
+        table,
+        list(CLASSES),
+        str(weights),
+        probe,
+        train,
+        val,
+        ARCHITECTURE,
     )
     return path
 
@@ -314,19 +342,21 @@ def load_pretrained(path, weights, textures, probe=None):
 def test_a_pretrained_row_is_loaded_not_trained(textures, tmp_path):
     net = source.initial_network(ARCHITECTURE, 3, 11)
     torch.save(net.state_dict(), tmp_path / "w.pt")
-    with store.open(load_pretrained(tmp_path / "p.h5", tmp_path / "w.pt", textures), source.KIND) as file:
-        np.testing.assert_array_equal(file["weights/head.weight"][0], net.head.weight.detach().numpy())
-        assert file["masks"][:].all()
+    path = load_pretrained(tmp_path / "p.h5", tmp_path / "w.pt", textures)
+    with artefacts.open(path, SOURCE_MODELS) as file:
+        head = net.head.weight.detach().numpy().ravel()
+        np.testing.assert_array_equal(file["weights/head.weight"][0], head)
+        assert file["mask"][:].all()
 
 
 def test_a_backbone_without_a_head_gets_one_by_a_linear_probe(textures, shard, tmp_path):
     """Fitted on the source's own images: about as good a head as the one its features were learned with."""
-    with store.open(shard, source.KIND) as file:
+    with artefacts.open(shard, SOURCE_MODELS) as file:
         learned = source.load_network(file, 0, ARCHITECTURE, torch.device("cpu"))
     torch.save(learned.backbone.state_dict(prefix="backbone."), tmp_path / "simclr.pt")
-    probe = replace(TRAINING, epochs=20, lr=0.5)
+    probe = changed(TRAINING, epochs=20, lr=0.5)
     path = load_pretrained(tmp_path / "p.h5", tmp_path / "simclr.pt", textures, probe)
-    with store.open(path, source.KIND) as file:
+    with artefacts.open(path, SOURCE_MODELS) as file:
         found = source.load_network(file, 0, ARCHITECTURE, torch.device("cpu"))
         assert file["accuracy"][0] > 0.9
         assert file["log"][0, -1, 0] < file["log"][0, 0, 0]

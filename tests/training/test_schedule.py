@@ -1,17 +1,15 @@
 """Learning rate and resolution over time."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from tests.conftest import TRAINING
-from transferlens.core.config import ResizeSettings
+from tests.conftest import TRAINING, changed
+from transferlens.core.settings import ResizeSettings
 from transferlens.training import schedule
 
 
 def test_triangle_rises_to_the_peak_and_falls_to_zero():
-    training = replace(TRAINING, epochs=16, lr=0.5, lr_peak_epoch=2)
+    training = changed(TRAINING, epochs=16, lr=0.5, lr_peak_epoch=2)
     rates = np.array([schedule.learning_rate(training, s, 100) for s in range(1600)])
     assert rates.argmax() in (199, 200)
     assert rates.max() == pytest.approx(0.5, rel=0.01)
@@ -24,14 +22,14 @@ def test_triangle_rises_to_the_peak_and_falls_to_zero():
 
 @pytest.mark.parametrize("peak", [0, 16])
 def test_a_peak_at_either_end_is_a_ramp(peak):
-    training = replace(TRAINING, epochs=16, lr=1.0, lr_peak_epoch=peak)
+    training = changed(TRAINING, epochs=16, lr=1.0, lr_peak_epoch=peak)
     rates = [schedule.learning_rate(training, s, 1) for s in range(16)]
     assert rates == sorted(rates, reverse=peak == 0)
 
 
 def test_steps_multiply_the_rate():
     """Food-101 in the paper: 15 epochs at .1, a tenth of it after every 5."""
-    training = replace(TRAINING, epochs=15, lr=0.1, schedule="step", step_epochs=5, gamma=0.1)
+    training = changed(TRAINING, epochs=15, lr=0.1, schedule="step", step_epochs=5, gamma=0.1)
     rates = [schedule.learning_rate(training, s, 2) for s in range(30)]
     np.testing.assert_allclose(rates, np.repeat([0.1, 0.01, 0.001], 10))
 

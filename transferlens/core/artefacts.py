@@ -194,19 +194,22 @@ class Writer:
         self._label(dataset, field)
         return dataset
 
-    def stack(self, group: str, name: str, models: int, size: int, dtype: Any) -> h5py.Dataset:
-        """Room in a group of free content: [models, size], as states of networks need it."""
-        if group.split("/")[0] not in (self._artefact.groups or {}):
+    def stack(self, group: str, name: str, leading: Mapping[str, int], size: int, dtype: Any) -> h5py.Dataset:
+        """Room in a group of free content: [*leading, size], as states of networks need it."""
+        if group not in (self._artefact.groups or {}):
             raise KeyError(f"{self._artefact.kind}: no group '{group}' is declared")
-        field = Field(name, ("model", f"size_{size}"), dtype, "as the network's parameter of this name, flat")
-        dataset = self.file.create_dataset(
-            f"{group}/{name}",
-            shape=(models, size),
-            dtype=dtype,
-            **_storage((models, size), np.dtype(dtype), field, (1, size) if size else None),
-        )
+        dims, shape = (*leading, f"size_{size}"), (*leading.values(), size)
+        field = Field(name, dims, dtype, "the network's tensor of this name, flat")
+        chunks = (*[1] * len(leading), size)
+        storage = _storage(shape, np.dtype(dtype), field, chunks)
+        dataset = self.file.create_dataset(f"{group}/{name}", shape=shape, dtype=dtype, **storage)
         self._label(dataset, field)
         return dataset
+
+    def copy(self, file: h5py.File, name: str) -> None:
+        """Store an array of another artefact under the same name, as it is declared here."""
+        field = self._artefact.field(name)
+        self.write(name, names(file[name]) if field.dtype is str else file[name][()])
 
     def attribute(self, name: str, value: Any) -> None:
         """Store a scalar, or what JSON can hold, beside the provenance."""
@@ -346,6 +349,22 @@ def _refuse_strangers(inputs: Sequence[Path], digests: Mapping[str, str]) -> Non
                     )
 
 
+class _Attributes(h5py.AttributeManager):
+    """Attributes whose text, stored with a fixed length, is text."""
+
+    def __getitem__(self, name: str) -> Any:
+        value = super().__getitem__(name)
+        return value.decode() if isinstance(value, bytes) else value
+
+
+class _File(h5py.File):
+    """An HDF5 file that is read."""
+
+    @property
+    def attrs(self) -> _Attributes:
+        return _Attributes(self)
+
+
 @contextmanager
 def open(path: str | Path, artefact: Artefact | str | None = None) -> Iterator[h5py.File]:
     """Read the artefact `path`, refusing what is not a whole artefact of this kind, made for this place.
@@ -358,7 +377,7 @@ def open(path: str | Path, artefact: Artefact | str | None = None) -> Iterator[h
             another schema.
     """
     try:
-        file = h5py.File(path, "r", locking=False)  # a file with its final name is never written to
+        file = _opened(path)
     except FileNotFoundError as error:
         raise ArtefactError(f"{path}: no such file; run snakemake to make it") from error
     except PermissionError as error:
@@ -375,6 +394,16 @@ def open(path: str | Path, artefact: Artefact | str | None = None) -> Iterator[h
             if damage is None:
                 raise
             raise _damaged(path, damage) from error
+
+
+def _opened(path: str | Path) -> _File:
+    """Without a lock, as a file with its final name is never written to."""
+    try:
+        return _File(path, "r", locking=False)
+    except OSError as error:
+        if "locking flag" not in str(error):
+            raise
+        return _File(path, "r")  # this process has it open with one, and both must agree
 
 
 def first_damage(file: h5py.File) -> Exception | None:
@@ -404,6 +433,8 @@ def _damaged(path: str | Path, error: Exception) -> ArtefactError:
 def _check_header(path: str | Path, artefact: Artefact | str | None, file: h5py.File) -> None:
     kind = file.attrs.get("kind")
     if kind is None:
+        if damage := first_damage(file):
+            raise _damaged(path, damage)
         raise ArtefactError(f"{path}: not written by Transferlens (it names no kind)")
     refuse_version(path, int(file.attrs["schema_version"]))
     expected = artefact.kind if isinstance(artefact, Artefact) else artefact

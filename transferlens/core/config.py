@@ -11,6 +11,7 @@ from typing import Any, Self
 import jsonschema
 import yaml
 
+from transferlens.core import settings as sections
 from transferlens.core.errors import ConfigError, nearest
 
 
@@ -373,66 +374,16 @@ class ArchitectureSettings(_Settings):
     width: int
 
 
-@dataclass(frozen=True)
-class ResizeSettings(_Settings):
-    """Progressive resizing (schema: `training.resize`)."""
-
-    low: int
-    high: int
-    start: int
-    end: int
+ResizeSettings = sections.ResizeSettings
 
 
-@dataclass(frozen=True)
-class TrainingSettings(_Settings):
-    """Optimisation and augmentation (schema: `$defs.training`)."""
+class TrainingSettings(sections.TrainingSettings):
+    """As in `core.settings`, read by the name that rooms still use."""
 
-    epochs: int
-    batch_size: int
-    lr: float
-    schedule: str
-    lr_peak_epoch: float
-    step_epochs: int
-    gamma: float
-    momentum: float
-    weight_decay: float
-    label_smoothing: float
-    class_weighted: bool
-    precision: str
-    crop: str
-    padding: int
-    scale: list[float]
-    flip: bool
-    resize: ResizeSettings | None
-
-    def __post_init__(self):
-        if isinstance(self.resize, Mapping):
-            object.__setattr__(self, "resize", ResizeSettings.of(self.resize))
-
-
-@dataclass(frozen=True)
-class RemedySettings(_Settings):
-    """What a recipe does against distracting memories (schema: `memories.remedies`, `memories.remedy`)."""
-
-    kind: str
-    classes: int
-    weight: float
-
-
-@dataclass(frozen=True)
-class RecipeSettings(_Settings):
-    """How a source model is adapted (schema: `recipes`)."""
-
-    kind: str
-    batchnorm: str
-    training: TrainingSettings
-    remedy: RemedySettings | None = None
-
-    def __post_init__(self):
-        if isinstance(self.training, Mapping):
-            object.__setattr__(self, "training", TrainingSettings.of(self.training))
-        if isinstance(self.remedy, Mapping):
-            object.__setattr__(self, "remedy", RemedySettings.of(self.remedy))
+    @classmethod
+    def of(cls, section: Mapping[str, Any]) -> Self:
+        """Read a section."""
+        return cls.read(section)
 
 
 @dataclass(frozen=True)

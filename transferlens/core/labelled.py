@@ -26,19 +26,24 @@ def read(path: str | Path, artefact: Artefact, group: str = "") -> "xr.Dataset":
     import xarray as xr
 
     with artefacts.open(path, artefact) as file:
-        if artefact.choose:
-            group = group or artefact.choose[1]
-            known = [name for name in file if isinstance(file[name], h5py.Group)]
-            if group not in known:
-                raise ArtefactError(f"{path}: no {artefact.choose[0]} '{group}'" + nearest(group, known))
-    options = {"engine": "h5netcdf", "driver_kwds": {"locking": False}}
-    with xr.open_dataset(path, **options) as root:
-        made = root.load()
-    if artefact.choose:
-        with xr.open_dataset(path, group=group, **options) as inner:
-            made = made.merge(inner.load(), join="exact")
-        made.attrs[artefact.choose[0]] = group
-    return made.drop_encoding()
+        if not artefact.choose:
+            return _loaded(file).drop_encoding()
+        keyword, default = artefact.choose
+        group = group or default
+        known = [name for name in file if isinstance(file[name], h5py.Group)]
+        if group not in known:
+            raise ArtefactError(f"{path}: no {keyword} '{group}'" + nearest(group, known))
+        made = xr.merge([_loaded(file), _loaded(file, group)], join="exact", combine_attrs="override")
+        return made.assign_attrs({keyword: group}).drop_encoding()
+
+
+def _loaded(file: h5py.File, group: str | None = None) -> "xr.Dataset":
+    """The variables of a group of an open file."""
+    import h5netcdf
+    import xarray as xr
+    from xarray.backends import H5NetCDFStore
+
+    return xr.open_dataset(H5NetCDFStore(h5netcdf.File(file, "r"), group=group)).load()
 
 
 def settings(dataset: "xr.Dataset") -> dict[str, Any]:

@@ -194,6 +194,12 @@ class TrainingSettings(Section):
     """Optimisation and augmentation."""
 
     epochs: int = Field(16, ge=1, description="Passes over the training images.")
+    iterations: int | None = Field(
+        None,
+        ge=1,
+        description="Optimiser steps of the whole training, however many images there are: a multiple of "
+        "`epochs`, which then are equal parts of it in place of passes. null for the steps of the passes.",
+    )
     batch_size: int = Field(
         512,
         ge=2,
@@ -201,17 +207,36 @@ class TrainingSettings(Section):
         "there is no other).",
     )
     lr: float = Field(0.5, gt=0, description="Peak learning rate.")
-    schedule: Literal["triangular", "step"] = Field(
+    schedule: Literal["triangular", "step", "cosine"] = Field(
         "triangular",
         description="`triangular` rises from 0 to `lr` at `lr_peak_epoch`, then falls to 0 at the end; "
-        "`step` "
-        "multiplies `lr` by `gamma` after every `step_epochs` epochs.",
+        "`step` multiplies `lr` by `gamma` after every `step_epochs` epochs; `cosine` falls from `lr` to 0 "
+        "along half a cosine.",
     )
     lr_peak_epoch: float = Field(2, ge=0, description="Epoch of the peak (schedule triangular).")
     step_epochs: int = Field(10, ge=1, description="Epochs between two steps (schedule step).")
     gamma: Share = Field(0.1, description="Factor of the learning rate at a step (schedule step).")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
+    warmup_epochs: float = Field(
+        0,
+        ge=0,
+        description="Epochs in which the learning rate rises linearly at first (schedules step and cosine; "
+        "triangular rises by itself).",
+    )
+    optimizer: Literal["sgd", "adamw"] = Field(
+        "sgd", description="`sgd` with momentum, or `adamw` (weight decay apart from the gradient)."
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum (optimizer sgd).")
+    nesterov: bool = Field(False, description="Whether momentum is Nesterov's (optimizer sgd).")
+    betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field(
+        [0.9, 0.999],
+        min_length=2,
+        max_length=2,
+        description="Decay of the running means of gradients and of their squares (optimizer adamw).",
+    )
     weight_decay: float = Field(0.0005, ge=0, description="Weight decay on every parameter.")
+    clip: float | None = Field(
+        None, gt=0, description="Largest norm of the gradient, which is scaled down to it; null for any."
+    )
     label_smoothing: float = Field(
         0, ge=0, lt=1, description="Share of the target probability spread over all classes."
     )
@@ -259,12 +284,30 @@ class TrainingSettings(Section):
                 f"config: {where}: lr_peak_epoch is {self.lr_peak_epoch}, after the last of "
                 f"{self.epochs} epochs"
             )
+        self._check_length(where)
+        if self.nesterov and not self.momentum:
+            raise ConfigError(f"config: {where}: nesterov needs momentum above 0")
         if self.scale[0] > self.scale[1]:
             raise ConfigError(f"config: {where}: scale is {self.scale}; the first must be the smaller")
         if self.resize and self.crop != "random_resized":
             raise ConfigError(f"config: {where}: resize needs crop random_resized")
         if self.resize and self.resize.start > self.resize.end:
             raise ConfigError(f"config: {where}: resize.start is after resize.end")
+
+    def _check_length(self, where: str) -> None:
+        if self.iterations is not None and self.iterations % self.epochs:
+            raise ConfigError(
+                f"config: {where}: iterations is {self.iterations}, not a multiple of {self.epochs} epochs"
+            )
+        if self.warmup_epochs and self.schedule == "triangular":
+            raise ConfigError(
+                f"config: {where}: warmup_epochs is for the schedules step and cosine; triangular "
+                "rises up to lr_peak_epoch"
+            )
+        if self.warmup_epochs > self.epochs:
+            raise ConfigError(
+                f"config: {where}: warmup_epochs is {self.warmup_epochs}, more than the {self.epochs} epochs"
+            )
 
 
 class DatasetSettings(Section):

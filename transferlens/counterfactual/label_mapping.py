@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from transferlens.core import store, studies
-from transferlens.core.config import ArchitectureSettings
+from transferlens.core import store
+from transferlens.core.settings import ArchitectureSettings
 from transferlens.data.pipeline import Images
-from transferlens.training import engine, source
+from transferlens.training import engine, networks, source
 
 KIND = "label mapping"
 
@@ -27,15 +27,14 @@ def write_label_mapping(
     inputs: list,
 ) -> None:
     """Count the source classes that every full-source model predicts for the target's training images."""
-    counts, names = [], []
+    study, counts = networks.study_rows(source_paths), []
+    full = study.rows[study.masks.all(1)]
+    with store.open(source_paths[0], source.KIND) as file:
+        names = store.strings(file["source_class_names"])
     with store.create(path, KIND, config=config, inputs=inputs) as out:
-        for source_path in source_paths:
-            with store.open(source_path, source.KIND) as file:
-                names = store.strings(file["source_class_names"])
-                for row in np.flatnonzero(studies.read_row_table(file).masks.all(1)):
-                    network = source.load_network(file, int(row), architecture, train.device).eval()
-                    predicted = engine.evaluate(network, train).argmax(1)
-                    counts.append(torch.bincount(predicted, minlength=len(names)).cpu().numpy())
+        for network in networks.source_networks(source_paths, architecture, train.device, full):
+            predicted = engine.evaluate(network, train).argmax(1)
+            counts.append(torch.bincount(predicted, minlength=len(names)).cpu().numpy())
         out.strings("source_class_names", names, ["classes"], "source class")
         out.array(
             "counts", np.array(counts), ["models", "classes"], "target training images put into the class"

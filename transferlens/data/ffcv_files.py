@@ -394,12 +394,15 @@ def _loader_class():
 
         def run_pipeline(self, b_ix, batch_indices, batch_slot, cuda_event):
             # next_epoch was already advanced for the following epoch.
-            seed = seed_for(self.loader.seed, self.loader.next_epoch, b_ix) % 2**32
+            view = (self.loader.view,) if self.loader.view else ()
+            seed = seed_for(self.loader.seed, self.loader.next_epoch, b_ix, *view) % 2**32
             seed_this_thread(np.uint32(seed))
             return super().run_pipeline(b_ix, batch_indices, batch_slot, cuda_event)
 
     class SeededLoader(Loader):
-        """A loader whose batches and crops depend on its seed and epoch alone."""
+        """A loader whose batches depend on its seed and epoch alone, and crops on its view, too."""
+
+        view = 0
 
         def __init__(self, beton, decoder, batch_size, workers, fields, shuffle):
             self.decoder = decoder
@@ -414,8 +417,9 @@ def _loader_class():
                 pipelines={f: pipelines[f] if f in fields else None for f in pipelines},
             )
 
-        def restart(self, indices: np.ndarray, seed: int, batch_size: int) -> None:
+        def restart(self, indices: np.ndarray, seed: int, batch_size: int, view: int = 0) -> None:
             """Point the compiled loader at other images, with a new seed."""
+            self.view = view
             self.indices, self.seed, self.batch_size = np.asarray(indices), seed % 2**31, batch_size
             self.traversal_order, self.next_epoch = Random(self), 0
             self.first_traversal_order = self.next_traversal_order()

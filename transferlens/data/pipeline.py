@@ -42,14 +42,18 @@ class Images(ABC):
         epoch: int,
         seed: int,
         resolution: int,
+        view: int = 0,
     ) -> Iterator[Batch]:
         """One shuffled, augmented pass over the images at `positions`; incomplete batches are dropped.
 
-        Yields float32[batch, 3, resolution, resolution] and int64[batch]. The order and the augmentation
-        depend on (seed, epoch) alone.
+        Yields float32[batch, 3, resolution, resolution] and int64[batch]. The order depends on (seed, epoch)
+        alone, the augmentation on (seed, epoch, view): views are the same images in the same order.
         """
-        generator = torch.Generator().manual_seed(seed_for(seed, "augmentation", epoch))
-        batches = self._training_images(positions, training, batch_size, epoch, seed, resolution, generator)
+        parts = (view,) if view else ()
+        generator = torch.Generator().manual_seed(seed_for(seed, "augmentation", epoch, *parts))
+        batches = self._training_images(
+            positions, training, batch_size, epoch, seed, resolution, generator, view
+        )
         for images, labels in batches:
             yield augmentation.flip(images, generator) if training.flip else images, labels
 
@@ -78,7 +82,7 @@ class Images(ABC):
 
     @abstractmethod
     def _training_images(
-        self, positions, training, batch_size, epoch, seed, resolution, generator
+        self, positions, training, batch_size, epoch, seed, resolution, generator, view
     ) -> Iterator[Batch]: ...
 
 
@@ -104,7 +108,7 @@ class ResidentImages(Images):
     def _evaluation_bytes(self, batch_size):
         yield from self._bytes(self.settings.resolution, self.settings.crop_ratio).split(batch_size)
 
-    def _training_images(self, positions, training, batch_size, epoch, seed, resolution, generator):
+    def _training_images(self, positions, training, batch_size, epoch, seed, resolution, generator, view):
         if training.crop == "random_resized":
             source = self._bytes(resident_side(self.settings, training), 1.0)
         else:
@@ -130,9 +134,12 @@ class StreamingImages(Images):
         super().__init__(beton, examples, settings, device)
         self._loaders: dict[tuple, object] = {}
 
-    def _loader(self, make, *arguments):
-        """FFCV's loader for these arguments, made once: compiling takes seconds, a pass may take less."""
-        key = (make, *arguments)
+    def _loader(self, make, *arguments, view: int = 0):
+        """FFCV's loader for these arguments, made once: compiling takes seconds, a pass may take less.
+
+        Views are read side by side, so that each has a loader of its own.
+        """
+        key = (make, view, *arguments)
         if key not in self._loaders:
             self._loaders[key] = make(self.beton, *arguments, torch.get_num_threads())
         return self._loaders[key]
@@ -143,15 +150,17 @@ class StreamingImages(Images):
         for (images,) in self._loader(ffcv_files.center_crop_loader, *crop, batch_size):
             yield images
 
-    def _training_images(self, positions, training, batch_size, epoch, seed, resolution, generator):
+    def _training_images(self, positions, training, batch_size, epoch, seed, resolution, generator, view):
         if training.crop == "random_resized":
             first, scale = self.settings.resolution, tuple(training.scale)
-            loader = self._loader(ffcv_files.random_crop_loader, first, scale, training.batch_size)
+            loader = self._loader(ffcv_files.random_crop_loader, first, scale, training.batch_size, view=view)
             loader.set_resolution(resolution)
         else:
             crop = (self.settings.resolution, self.settings.crop_ratio)
-            loader = self._loader(ffcv_files.shuffled_center_crop_loader, *crop, training.batch_size)
-        loader.restart(positions, seed_for(seed, "order", epoch), batch_size)
+            loader = self._loader(
+                ffcv_files.shuffled_center_crop_loader, *crop, training.batch_size, view=view
+            )
+        loader.restart(positions, seed_for(seed, "order", epoch), batch_size, view)
         for images, labels in loader:
             if training.crop == "translate":
                 images = augmentation.translate(images, training.padding, generator)

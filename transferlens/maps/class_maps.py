@@ -2,11 +2,11 @@
 
 torchcam's own choice of layer is unsafe for small inputs. Maps are taken before its per-image normalisation,
 which makes weak maps look as hot as strong ones. `CAM` of networks that pool comes from the weights alone
-(`models.evidence`), for all other methods torchcam is asked.
+(`maps.evidence`), for all other methods torchcam is asked.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +18,7 @@ from transferlens.core.config import ArchitectureSettings
 from transferlens.core.errors import ConfigError, nearest
 from transferlens.maps import evidence
 from transferlens.models import architectures
+from transferlens.models import layers as hooks
 from transferlens.models.architectures import Network
 
 SIGNED_METHODS = ("CAM",)
@@ -149,7 +150,7 @@ def _from_torchcam(
         stack.enter_context(torch.random.fork_rng(devices=[]))
         torch.manual_seed(0)
         extractor = stack.enter_context(_extractor(network, method, layers, rivals is not None))
-        stack.enter_context(_watched(network, layers, method))
+        stack.enter_context(_kept_from_changes(network, layers, method))
         # A gradient reaches the layer through the image even where all parameters are frozen.
         logits = network(images.requires_grad_(True))
         (maps,) = extractor(scores=logits, normalized=False, **arguments)
@@ -174,11 +175,10 @@ def _extractor(network: Network, method: str, layers: list[str], contrast: bool)
     return getattr(methods, method)(network, names if len(names) > 1 else names[0], **options)
 
 
-@contextmanager
-def _watched(network: Network, layers: list[str], method: str) -> Iterator[None]:
+def _kept_from_changes(network: Network, layers: list[str], method: str) -> AbstractContextManager[None]:
     """Keep what the layers give from activations that work in place, and see that gradients reach it."""
 
-    def keep(_module, _inputs, output):
+    def keep(_layer: str, output: torch.Tensor) -> torch.Tensor:
         if method not in SCORE_METHODS and not output.requires_grad:
             raise ConfigError(
                 f"heatmaps.method: {method} follows gradients, and this backbone computes none (it runs "
@@ -186,13 +186,7 @@ def _watched(network: Network, layers: list[str], method: str) -> Iterator[None]
             )
         return output.clone()
 
-    modules = [network.backbone.get_submodule(layer) for layer in layers]
-    handles = [module.register_forward_hook(keep) for module in modules if method != "LeGrad"]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return hooks.hooked(network.backbone, [] if method == "LeGrad" else layers, keep)
 
 
 def find_layers(network: Network, method: str, layer: str | None, images: torch.Tensor) -> list[str]:
@@ -209,17 +203,14 @@ def find_layers(network: Network, method: str, layer: str | None, images: torch.
     """
     if method not in METHODS:
         raise ConfigError(f"heatmaps.method is '{method}'" + nearest(method, list(METHODS)))
-    modules = dict(network.backbone.named_modules())
     chosen = layer or network.class_map_layer
-    if chosen not in modules:
-        known = [name for name in modules if name]
-        raise ConfigError(f"heatmaps.layer: the network has no layer '{layer}'" + nearest(chosen, known))
+    module = hooks.find(network.backbone, chosen, "heatmaps.layer")
     if method == "CAM":
         _require_pooled(network, chosen)
     elif method == "LeGrad":
-        _require_attention(network, modules[chosen], chosen)
+        _require_attention(network, module, chosen)
     else:
-        shapes = _map_shapes(network, modules, images)
+        shapes = _map_shapes(network, images)
         if chosen not in shapes:
             raise ConfigError(
                 f"heatmaps.layer: '{chosen}' gives no map of two or more cells for images of "
@@ -254,24 +245,18 @@ def _require_attention(network: Network, module: nn.Module, layer: str) -> None:
         )
 
 
-def _map_shapes(
-    network: Network, modules: dict[str, nn.Module], images: torch.Tensor
-) -> dict[str, tuple[int, int]]:
+def _map_shapes(network: Network, images: torch.Tensor) -> dict[str, tuple[int, int]]:
     """(height, width) of the output of every layer that gives maps, in the order in which they finish."""
-    shapes = {}
+    shapes: dict[str, tuple[int, int]] = {}
 
-    def note(name, _module, _inputs, output):
+    def note(layer: str, output: object) -> None:
         if torch.is_tensor(output) and output.ndim == 4 and output.shape[2:].numel() > 1:
-            shapes.pop(name, None)
-            shapes[name] = tuple(output.shape[2:])
+            shapes.pop(layer, None)
+            shapes[layer] = tuple(output.shape[2:])
 
-    handles = [m.register_forward_hook(partial(note, name)) for name, m in modules.items()]
-    try:
-        with torch.no_grad():
-            network.backbone(images)
-    finally:
-        for handle in handles:
-            handle.remove()
+    every_layer = [name for name, _ in network.backbone.named_modules()]
+    with hooks.hooked(network.backbone, every_layer, note), torch.no_grad():
+        network.backbone(images)
     return shapes
 
 

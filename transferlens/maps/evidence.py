@@ -5,14 +5,12 @@ E_c(u) = sum_d W[c, d] A[d, u] is the evidence for class c in cell u: its mean o
 logit (Zhou et al. 2016, CAM). One product of matrices gives the maps of all classes.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import nn
 from torch.nn import functional
 
 from transferlens.core.errors import ConfigError
+from transferlens.models import layers
 from transferlens.models.architectures import Network
 
 
@@ -37,22 +35,10 @@ def require_pooling(network: Network) -> None:
 
 def with_activations(network: Network, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Output [N, channels, h, w] of the class map layer, and features [N, D], of images [N, 3, H, W]."""
-    with watched(network) as latest:
+    layer = network.class_map_layer
+    with layers.watch(network.backbone, [layer]) as latest:
         features = network.backbone(images)
-    return latest(), features
-
-
-@contextmanager
-def watched(network: Network) -> Iterator[Callable[[], torch.Tensor]]:
-    """Yields a function that gives the class map layer's output in the latest forward pass of the block."""
-    kept: dict[str, torch.Tensor] = {}
-    layer = network.backbone.get_submodule(network.class_map_layer)
-    # Cloned: an in-place activation further on would change it.
-    hook = layer.register_forward_hook(lambda *found: kept.update(cells=found[2].clone()))
-    try:
-        yield lambda: kept["cells"]
-    finally:
-        hook.remove()
+    return latest[layer], features
 
 
 def class_evidence(

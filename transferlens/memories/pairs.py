@@ -8,12 +8,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from transferlens.core import store, studies
-from transferlens.core.config import ArchitectureSettings
 from transferlens.core.errors import ConfigError
+from transferlens.core.settings import ArchitectureSettings
 from transferlens.models.architectures import Network
-from transferlens.training import source as sources
-from transferlens.training import transfer
+from transferlens.training import networks
 
 
 @dataclass(frozen=True)
@@ -53,31 +51,23 @@ def read_pairs(
         ConfigError: the study has fewer pairs.
         ArtefactError: a damaged file.
     """
-    places = dict(place for shard in shards for place in _rows(*shard))
-    found = min(sum(label.startswith(kind) for label in places) for kind in ("full-", "scratch-"))
-    if count > found:
-        raise ConfigError(f"memories.models: {count} pairs are asked for, the reference study has {found}")
-    for repeat in range(count):
-        full = (*pretrained, 0) if pretrained else places[f"full-{repeat}"]
-        fine_tuned, source = _adapted(*full, architecture, device)
-        scratch, _ = _adapted(*places[f"scratch-{repeat}"], architecture, device)
-        yield Pair(source, fine_tuned, scratch)
+    source_paths, transfer_paths = (list(paths) for paths in zip(*shards, strict=True))
+    study = networks.study_rows(source_paths)
+    numbers = dict(zip(study.labels, study.rows, strict=True))
+    pairs = min(sum(label.startswith(kind) for label in numbers) for kind in ("full-", "scratch-"))
+    if count > pairs:
+        raise ConfigError(f"memories.models: {count} pairs are asked for, the reference study has {pairs}")
 
+    def models(kind: str) -> Iterator[networks.Adapted]:
+        rows = [numbers[f"{kind}-{repeat}"] for repeat in range(count)]
+        return networks.adapted_networks(source_paths, transfer_paths, architecture, device, rows)
 
-def _rows(source: Path, transfers: Path) -> Iterator[tuple[str, tuple[Path, Path, int]]]:
-    """What each row of a shard is, and where it lies."""
-    with store.open(source, sources.KIND) as file:
-        labels = studies.read_row_table(file).labels
-    for row, label in enumerate(labels):
-        yield label, (source, transfers, row)
-
-
-def _adapted(source: Path, transfers: Path, row: int, architecture, device) -> tuple[Network, Network]:
-    """(adapted model, source model) of one row, in evaluation mode on the device."""
-    adapted, _ = transfer.load_adapted(transfers, source, row, architecture)
-    with store.open(source, sources.KIND) as file:
-        network = sources.load_network(file, row, architecture, device)
-    return adapted.to(device, memory_format=torch.channels_last), network.eval()
+    full = models("full")
+    if pretrained:
+        of_pretrained = [[path] for path in pretrained]
+        full = networks.adapted_networks(*of_pretrained, architecture, device, [0] * count)
+    for fine_tuned, scratch in zip(full, models("scratch"), strict=True):
+        yield Pair(fine_tuned.source, fine_tuned.network, scratch.network)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -100,7 +90,7 @@ def pairs_of(arguments: Namespace, settings: Mapping, device: torch.device) -> I
     return read_pairs(
         list(zip(arguments.sources, arguments.transfers, strict=True)),
         pretrained if arguments.pretrained_source else None,
-        ArchitectureSettings.of(settings["architecture"]),
+        ArchitectureSettings.read(settings["architecture"]),
         settings["models"],
         device,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from transferlens.core.config import ArchitectureSettings
+from transferlens.core.settings import ArchitectureSettings
 from transferlens.models import efficientnet
 
 
@@ -27,6 +27,10 @@ class Network(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.head(self.backbone(images))
+
+    def with_head(self, head: nn.Linear) -> "Network":
+        """The same backbone under another head."""
+        return Network(self.backbone, head, self.class_map_layer, self.pools)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from transferlens.data.catalogue import CATALOGUE, limited
 from transferlens.maps import evidence
 from transferlens.models import architectures, states
 from transferlens.training import outputs, source, summary, transfer
+from transferlens.training.recipes import settings as recipes
 
 # Pictures, tables and page of one target and recipe, as measured on configs/smoke.yaml: mostly pictures, the
 # size of which hardly depends on the study.
@@ -173,7 +174,7 @@ def count_jobs(given: Mapping) -> dict[str, int]:
 
 def is_remedied(given: Mapping, target: str, recipe: str) -> bool:
     """Whether a recipe is one that remedies make."""
-    return given["recipes"][f"{target}/{recipe}"].get("remedy") is not None
+    return recipes.KINDS[recipes.read(given["recipes"][f"{target}/{recipe}"]).kind].made_of_source
 
 
 def stages(given: Mapping, data: Mapping[str, Data]) -> list[Stage]:
@@ -386,7 +387,7 @@ def _kept_networks(
     given: Mapping, study: Mapping, target: str, recipe: str, data: Mapping[str, Data]
 ) -> float:
     """Bytes a model of the whole adapted networks that a study keeps."""
-    changed = transfer.changes_backbone(transfer.RecipeSettings.of(given["recipes"][f"{target}/{recipe}"]))
+    changed = recipes.changes_backbone(recipes.read(given["recipes"][f"{target}/{recipe}"]))
     if not (changed and study["keeps_networks"]):
         return 0.0
     return _weights_of_a_model(tuple(sorted(study["architecture"].items())), data[target].classes)

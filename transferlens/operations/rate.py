@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,13 +12,15 @@ import pandas as pd
 import torch
 
 from transferlens.core import store
-from transferlens.core.config import ArchitectureSettings, InputSettings, RecipeSettings, TrainingSettings
 from transferlens.core.errors import ArtefactError
+from transferlens.core.settings import ArchitectureSettings, InputSettings, TrainingSettings
 from transferlens.data.pipeline import ResidentImages
 from transferlens.models import architectures
 from transferlens.operations.plan import Data, transfers_of
 from transferlens.training import device as devices
 from transferlens.training import engine, outputs, schedule, source, transfer
+from transferlens.training.recipes import settings as recipes
+from transferlens.training.recipes.settings import FullSettings, RecipeSettings
 
 _LONG_ENOUGH = 0.3  # seconds of one measurement
 _CLASSES = 100
@@ -48,18 +50,18 @@ def source_work(training: TrainingSettings, images: int, share: float, step_matc
     """
     seen = round(images * share)
     batch = min(training.batch_size, max(seen, 1))
-    steps = 0 if not seen else engine.steps_per_epoch(images if step_matched else seen, training)
+    steps = 0 if not seen else schedule.steps_per_epoch(images if step_matched else seen, training)
     return Work(steps * training.epochs, batch, val)
 
 
 def transfer_work(recipe: RecipeSettings, train: int, val: int) -> Work:
     """Adapting one model to a target, and evaluating it; cached features are computed once.
 
-    Beside a remedy there are as many images in a step again.
+    Images beside the batch count like its own.
     """
-    cached = recipe.kind == "fixed" and recipe.batchnorm == "eval"
-    steps = engine.steps_per_epoch(train, recipe.training) * recipe.training.epochs
-    batch = min(recipe.training.batch_size, train) * (1 if recipe.remedy is None else 2)
+    cached = recipes.caches_features(recipe)
+    steps = schedule.steps_per_epoch(train, recipe.training) * recipe.training.epochs
+    batch = min(recipe.training.batch_size, train) * (1 + recipes.KINDS[recipe.kind].images_beside)
     return Work(steps, batch, val + train * cached)
 
 
@@ -100,12 +102,12 @@ class Probe:
 
     def training(self, training: TrainingSettings) -> float:
         """Seconds for one image of a step at the evaluation resolution."""
-        training = replace(training, resize=None)
+        training = training.model_copy(update={"resize": None, "iterations": None})
 
         def steps(images: _RandomImages, batch: int, number: int) -> None:
             positions = np.arange(len(images))
             self.network.train()
-            short = replace(training, epochs=number, batch_size=batch)
+            short = training.model_copy(update={"epochs": number, "batch_size": batch})
             engine.train(self.network, self.network.parameters(), images, positions, short, 0, 1)
 
         return self._seconds_an_image(steps, training.batch_size)
@@ -113,14 +115,17 @@ class Probe:
     def adaptation(self, recipe: RecipeSettings) -> tuple[float, float]:
         """Seconds for one step and for one image of a step of a recipe; one of them is zero.
 
-        Heads on cached features take about the same for a step of any size, networks for an image.
+        Heads on cached features take about the same for a step of any size, networks for an image. What is
+        made of source images, which are none here, counts as full fine-tuning.
         """
+        plain = FullSettings() if recipes.KINDS[recipe.kind].made_of_source else recipe
 
         def steps(images: _RandomImages, batch: int, number: int) -> None:
-            training = replace(recipe.training, epochs=number, batch_size=batch, resize=None)
-            transfer.adapt(self.network, images, replace(recipe, training=training, remedy=None), 0)
+            changes = {"epochs": number, "batch_size": batch, "resize": None, "iterations": None}
+            short = plain.model_copy(update={"training": recipe.training.model_copy(update=changes)})
+            transfer.adapt(self.network, images, short, 0)
 
-        if recipe.kind == "fixed" and recipe.batchnorm == "eval":
+        if recipes.caches_features(recipe):
             images = _RandomImages(8, self.images, self.place)
             steps(images, 8, 1)
             few, many = (_seconds(lambda n=n: steps(images, 8, n)) for n in (1, 101))
@@ -269,7 +274,7 @@ class _Measured:
     def source(self, study: Mapping, images: Data) -> float:
         """Seconds of training all models of a study."""
         settings = self.source_settings(study)
-        training, resolution = TrainingSettings.of(settings["training"]), settings["input"]["resolution"]
+        training, resolution = TrainingSettings.read(settings["training"]), settings["input"]["resolution"]
         work = source_work(training, images.train, study["share"], study["step_matched"], images.val)
         each = self._once("training", settings, _COSTLY, lambda probe: probe.training(training))
         trained = work.steps * work.batch * mean_scale(training, resolution) * each
@@ -278,7 +283,7 @@ class _Measured:
     def transfer(self, study: Mapping, target: str, recipe: str, images: Data) -> float:
         """Seconds of adapting all models of a study to a target."""
         settings = self.transfer_settings(study, target, recipe)
-        how = RecipeSettings.of(settings["recipe"])
+        how = recipes.read(settings["recipe"])
         work = transfer_work(how, images.train, images.val)
         of_step, of_image = self._once("recipe", settings, _COSTLY, lambda probe: probe.adaptation(how))
         scale = mean_scale(how.training, settings["input"]["resolution"])
@@ -299,7 +304,7 @@ class _Measured:
         costly = [what, settings["architecture"], settings["input"]["resolution"], kind]
         key = json.dumps([*costly, [training[k] for k in keys]], sort_keys=True)
         if key not in self.known:
-            architecture = ArchitectureSettings.of(settings["architecture"])
-            images = InputSettings.of(settings["input"])
+            architecture = ArchitectureSettings.read(settings["architecture"])
+            images = InputSettings.read(settings["input"])
             self.known[key] = measure(Probe(architecture, images, self.place))
         return self.known[key]

@@ -12,6 +12,11 @@ _LOG = (
     Field("log_quantity", ("log_quantity",), str, "what the training log holds of every epoch"),
     Field("log", ("model", "epoch", "log_quantity"), np.float64, "mean loss, accuracy, last learning rate"),
 )
+_CHECKPOINTS = (
+    Field("checkpoint_step", ("checkpoint_step",), np.int64, "optimiser steps taken by then", optional=True),
+    Field("checkpoint_kept", ("model", "checkpoint_step"), bool, "whether the run got so far", optional=True),
+)
+_IMPLEMENTATION = {"implementation": "what trained the models"}
 _TRAINING = (
     *ROW_FIELDS,
     *_LOG,
@@ -24,13 +29,15 @@ _TRAINING = (
 SOURCE_MODELS = Artefact(
     kind="source models",
     path="studies/{study}/source/{shard}.h5",
-    fields=_TRAINING,
+    fields=(*_TRAINING, *_CHECKPOINTS),
+    attributes=_IMPLEMENTATION,
     groups={"weights": "state of the network, one model a row", "checkpoints": "states along the way"},
 )
 TRAINING_RECORDS = Artefact(
     kind="training records",
     path="studies/{study}/training/{shard}.h5",
-    fields=_TRAINING,
+    fields=(*_TRAINING, *_CHECKPOINTS),
+    attributes=_IMPLEMENTATION,
 )
 
 # The outputs that influences are estimated on: (stored type, meaning, units).
@@ -62,6 +69,7 @@ TRANSFER_RUNS = Artefact(
     fields=(
         *_OF_EVERY_MODEL,
         *_LOG,
+        *_CHECKPOINTS,
         *(Field(n, ("model", "example"), t, meaning, units) for n, (t, meaning, units) in OUTPUTS.items()),
         Field("remedy_class", ("remedy_class",), str, "source class used by the remedy", optional=True),
         Field("probe_example", ("probe_example",), str, "example whose maps are kept", optional=True),
@@ -87,7 +95,12 @@ TRANSFER_RUNS = Artefact(
         "weights": "whole adapted network, one model a row",
         "checkpoints": "states along the way",
     },
-    attributes={**_METRIC, "backbone_changed": "whether the recipe changes the backbone"},
+    attributes={
+        **_METRIC,
+        **_IMPLEMENTATION,
+        "recipe": "settings of the recipe",
+        "backbone_changed": "whether it changes the backbone",
+    },
 )
 SUMMARY = Artefact(
     kind="summary",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from transferlens.core import provenance
 from transferlens.training import leases
 
 
@@ -21,6 +22,7 @@ def pick() -> torch.device:
         identities = [_identity(i) for i in range(torch.cuda.device_count())]
         chosen = leases.take(identities, lambda i: _free_memory().get(identities[i], 0), leases.folder())
         torch.cuda.set_device(chosen)
+        provenance.current.device = torch.cuda.get_device_name(chosen)
         return torch.device("cuda", chosen)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     return torch.device("cpu")

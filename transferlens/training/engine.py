@@ -1,130 +1,190 @@
-"""The one training loop: SGD on the images of some classes, for source models and full fine-tuning alike."""
+"""The one training loop, for source models and all recipes alike; and evaluation.
 
-from collections.abc import Callable, Iterable, Iterator
+What is trained, on what and by which loss is the recipe's to say (`recipes.base`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count, islice
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
-from transferlens.core.config import TrainingSettings
+from transferlens.core.settings import TrainingSettings
 from transferlens.data.pipeline import Images
-from transferlens.training import device as devices
+from transferlens.models import layers
+from transferlens.models.architectures import Network
 from transferlens.training import fitting, schedule
+from transferlens.training.optimisation import Optimiser
+from transferlens.training.recipes.base import Batch, Batches, Group, Phase, Recipe
 
 
-class Beside(Protocol):
-    """What a network learns beside its images, in the same batches."""
+@dataclass(frozen=True)
+class Checkpoints:
+    """Networks to be kept along the way.
 
-    def images(self, batch: torch.Tensor) -> torch.Tensor:
-        """Images [M, 3, H, W] that join the batch [N, 3, H, W]; called once a step."""
+    Attributes:
+        steps: after how many optimiser steps of a run; 0 is before the first.
+        keep: takes the position in `steps`, and the network as it would be evaluated then.
+    """
 
-    def loss(
-        self, logits: torch.Tensor, beside: torch.Tensor, labels: torch.Tensor, own: fitting.Loss
-    ) -> torch.Tensor:
-        """What is added to the batch's loss `own`, by its logits [N, C], its labels, and those beside it."""
+    steps: Sequence[int]
+    keep: Callable[[int, Network], None]
+
+    def reached(self, step: int, recipe: Recipe) -> None:
+        """Keep the network of a recipe's run that has taken so many steps, if it is asked for."""
+        if step in self.steps:
+            self.keep(list(self.steps).index(step), recipe.inference())
+
+
+NONE = Checkpoints((), lambda position, network: None)
+
+
+def run(recipe: Recipe, checkpoints: Checkpoints = NONE) -> np.ndarray:
+    """Train what a recipe has started with, in place.
+
+    Batch order and augmentation depend on its seed alone.
+
+    Returns:
+        float64[epochs, 3]: mean loss, accuracy and last learning rate of every epoch of all phases.
+    """
+    logs, steps = [], 0
+    for phase in recipe.phases():
+        if not logs:
+            checkpoints.reached(0, recipe)
+        with layers.watch(recipe.network, recipe.watched) as features:
+            recipe.enter(phase, features)
+            log, steps = _train(recipe, phase, steps, checkpoints)
+        logs.append(log)
+    recipe.finish()
+    return np.concatenate(logs)
+
+
+def _train(recipe: Recipe, phase: Phase, done: int, checkpoints: Checkpoints) -> tuple[np.ndarray, int]:
+    """One phase of a run that has taken `done` steps: its log, and how many there are then."""
+    training, device = phase.training, phase.data.device
+    scaler = torch.amp.GradScaler(device.type, enabled=phase.precision == torch.float16)
+    optimiser = Optimiser(training, phase.groups, scaler)
+    steps = phase.steps or schedule.steps_per_epoch(len(phase.positions), training)
+    backward = _one_pass(recipe, phase, optimiser) if recipe.views is None else _own(recipe, phase, optimiser)
+    batches = view_batches(phase, steps, recipe.views or 1)
+    log = np.zeros((training.epochs, 3))
+    for epoch in range(training.epochs):
+        loss_sum = correct = torch.zeros((), device=device)
+        for i, (views, labels) in enumerate(islice(batches, steps)):
+            rate = optimiser.set_rate(epoch * steps + i, steps)
+            loss, logits = backward(views, labels)
+            optimiser.unscale()
+            recipe.before_step(done)
+            optimiser.step()
+            recipe.after_step(done)
+            done += 1
+            checkpoints.reached(done, recipe)
+            loss_sum = loss_sum + loss
+            correct = correct + (logits[: len(labels)].argmax(1) == labels).float().mean()
+        log[epoch] = float(loss_sum) / steps, float(correct) / steps, rate
+    return log, done
+
+
+# Puts the gradients of a batch, given by its views and labels, in place; returns its loss and logits.
+_Backward = Callable[[list[torch.Tensor], torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+
+def _one_pass(recipe: Recipe, phase: Phase, optimiser: Optimiser) -> _Backward:
+    """One forward pass of the batch and the recipe's extra images, less of it at a time if need be."""
+
+    def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return recipe.loss(logits, recipe.features, labels, phase.parameters)
+
+    step = fitting.Step(
+        phase.network,
+        loss,
+        phase.criterion.mass,
+        optimiser.scaler,
+        phase.autocast,
+        lambda: _zero_grad(phase, optimiser),
+        phase.divisible,
+    )
+
+    def backward(views: list[torch.Tensor], labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        (batch,) = views
+        extra = recipe.extra_images(batch)
+        return step(batch if extra is None else torch.cat([batch, extra]), labels)
+
+    return backward
+
+
+def _own(recipe: Recipe, phase: Phase, optimiser: Optimiser) -> _Backward:
+    """The recipe's own step on several views."""
+
+    def backward(views: list[torch.Tensor], labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        _zero_grad(phase, optimiser)
+        loss, logits = recipe.step(views, labels)
+        optimiser.scaler.scale(loss).backward()
+        return loss.detach(), logits.detach()
+
+    return backward
+
+
+def _zero_grad(phase: Phase, optimiser: Optimiser) -> None:
+    """Forget the gradients of what is trained, wherever it is, and of the rest of the network."""
+    phase.network.zero_grad()
+    optimiser.zero_grad()
 
 
 def train(
     network: nn.Module,
     parameters: Iterable[nn.Parameter],
-    images: Images,
+    images: Batches,
     positions: np.ndarray,
     training: TrainingSettings,
     seed: int,
     steps: int | None = None,
-    beside: Beside | None = None,
 ) -> np.ndarray:
-    """Minimise the cross-entropy of `network` on the images at `positions`, in place.
+    """Minimise the cross-entropy of any module on the images at `positions`, in place, by no recipe.
 
-    Batch order and augmentation depend on `seed` alone. The caller puts the network's modules into
-    training or evaluation mode.
+    The caller puts its modules into training or evaluation mode.
 
     Args:
         steps: optimiser steps an epoch; by default those that one pass over the images makes. More make
             further passes, which the next epoch goes on with.
-        beside: more images and more loss. Batches are then not cut when memory runs out.
 
     Returns:
-        float64[epochs, 3]: mean loss, accuracy and last learning rate of every epoch.
+        As `run`.
     """
-    device = images.device
-    dtype = devices.precision(training.precision, device)
-    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
-    optimiser = torch.optim.SGD(
-        parameters,
-        lr=0.0,
-        momentum=training.momentum,
-        weight_decay=training.weight_decay,
-        fused=True,
-    )
-    steps = steps or steps_per_epoch(len(positions), training)
-    weights = None
-    if training.class_weighted:
-        weights = class_weights(images.labels[torch.from_numpy(positions).to(device)])
-
-    def own(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return _loss(logits, labels, training.label_smoothing, weights)
-
-    def both(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        first, rest = logits[: len(labels)], logits[len(labels) :]
-        return own(first, labels) + beside.loss(first, rest, labels, own)
-
-    step = fitting.Step(
-        network,
-        both if beside else own,
-        lambda labels: len(labels) if weights is None else weights[labels].sum(),
-        scaler,
-        lambda: devices.autocast(dtype, device),
-        divisible=beside is None,
-    )
-    batches = endless_batches(images, positions, training, seed, steps)
-    log = np.zeros((training.epochs, 3))
-    for epoch in range(training.epochs):
-        loss_sum = correct = torch.zeros((), device=device)
-        for i, (batch, labels) in enumerate(islice(batches, steps)):
-            lr = schedule.learning_rate(training, epoch * steps + i, steps)
-            optimiser.param_groups[0]["lr"] = lr
-            if beside:
-                batch = torch.cat([batch, beside.images(batch)])
-            loss, logits = step(batch, labels)
-            scaler.step(optimiser)
-            scaler.update()
-            loss_sum = loss_sum + loss
-            correct = correct + (logits[: len(labels)].argmax(1) == labels).float().mean()
-        log[epoch] = float(loss_sum) / steps, float(correct) / steps, lr
-    return log
+    return run(_Plain(Phase(network, [Group(list(parameters))], images, positions, training, seed, steps)))
 
 
-def class_weights(labels: torch.Tensor) -> torch.Tensor:
-    """The weight of an image by its label, float32[largest label + 1]: every class weighs alike, mean 1."""
-    counts = torch.bincount(labels)
-    return len(labels) / ((counts > 0).sum() * counts.clamp(min=1))
+class _Plain(Recipe):
+    """A single phase that is given."""
+
+    def __init__(self, phase: Phase):
+        super().__init__(settings=None)
+        self.network, self._phase = phase.network, phase
+
+    def phases(self) -> Iterator[Phase]:
+        yield self._phase
 
 
-def _loss(logits: torch.Tensor, labels: torch.Tensor, smoothing: float, weights: torch.Tensor | None):
-    """Mean cross-entropy of a batch, of images weighted by their class if `weights` are given."""
-    losses = functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
-    if weights is None:
-        return losses.mean()
-    return (weights[labels] * losses).sum() / weights[labels].sum()
-
-
-def steps_per_epoch(images: int, training: TrainingSettings) -> int:
-    """Complete batches of one pass (one smaller batch if there is no other)."""
-    return images // min(training.batch_size, images)
+def view_batches(phase: Phase, steps: int, views: int) -> Iterator[tuple[list[torch.Tensor], torch.Tensor]]:
+    """Batches of a phase without end: the views of their images, and their labels."""
+    given = phase.data, phase.positions, phase.training, phase.seed, steps
+    for batches in zip(*(endless_batches(*given, view=view) for view in range(views)), strict=True):
+        yield [images for images, _ in batches], batches[0][1]
 
 
 def endless_batches(
-    images: Images, positions: np.ndarray, training: TrainingSettings, seed: int, steps: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    images: Batches, positions: np.ndarray, training: TrainingSettings, seed: int, steps: int, view: int = 0
+) -> Iterator[Batch]:
     """Passes over the images one after the other, at the resolution of the epoch each begins in."""
     batch_size, done = min(training.batch_size, len(positions)), 0
+    other_view: Mapping[str, int] = {"view": view} if view else {}
     for number in count():
         side = schedule.resolution(training.resize, done // steps, images.settings.resolution)
-        for batch in images.training_batches(positions, training, batch_size, number, seed, side):
+        for batch in images.training_batches(
+            positions, training, batch_size, number, seed, side, **other_view
+        ):
             yield batch
             done += 1
 
@@ -134,8 +194,8 @@ def evaluate(
     function: Callable[[torch.Tensor], torch.Tensor], images: Images, batch_size: int = 256
 ) -> torch.Tensor:
     """`function` of every image in order, in float32: [images, ...] on the device."""
-    found, size = [], batch_size
+    values, size = [], batch_size
     for batch in images.evaluation_batches(batch_size):
-        values, size = fitting.in_parts(function, batch, size)
-        found.append(values.float())
-    return torch.cat(found)
+        part, size = fitting.in_parts(function, batch, size)
+        values.append(part.float())
+    return torch.cat(values)

@@ -33,6 +33,7 @@ class Step:
         mass: what the images of labels [N] weigh together in that mean.
         scaler: multiplies the loss where gradients of half precision would vanish.
         autocast: makes the context of the network's forward pass.
+        zero_grad: forgets the gradients of all that the loss reaches.
         divisible: whether a batch may be cut: its images are labelled one by one.
     """
 
@@ -43,10 +44,12 @@ class Step:
         mass: Callable[[torch.Tensor], torch.Tensor | int],
         scaler: torch.amp.GradScaler,
         autocast: Callable[[], AbstractContextManager],
+        zero_grad: Callable[[], None],
         divisible: bool = True,
     ):
         self.network, self.loss, self.mass = network, loss, mass
         self.scaler, self.autocast, self.divisible = scaler, autocast, divisible
+        self.zero_grad = zero_grad
         self.parts, self.recompute = 1, False
         modules = list(network.modules())
         norms = [m for m in modules if isinstance(m, _BatchNorm) and m.training]
@@ -61,15 +64,15 @@ class Step:
         """
         before = self._state(batch.device)
         while True:
-            self.network.zero_grad()
+            self.zero_grad()
             try:
                 return self._pass(batch, labels)
             except torch.OutOfMemoryError as error:
                 if not self._can_use_less(batch):
                     raise
-                found = str(error).splitlines()[0]
+                reason = str(error).splitlines()[0]
             # Here the error is gone, and with it the tensors that its frames held.
-            self._use_less(batch, found)
+            self._use_less(batch, reason)
             self._restore(*before)
 
     def _pass(self, batch, labels):
@@ -78,13 +81,13 @@ class Step:
         with _dropout_of(self._dropouts, len(batch)) if self.parts > 1 else nullcontext():
             for part, part_labels in zip(batch.split(size), labels.split(size), strict=True):
                 with self.autocast(), recomputing(self.network) if self.recompute else nullcontext():
-                    found = self.network(part).float()
-                part_loss = self.loss(found, part_labels)
+                    part_logits = self.network(part).float()
+                part_loss = self.loss(part_logits, part_labels)
                 if self.parts > 1:
                     part_loss = part_loss * (self.mass(part_labels) / whole)
                 self.scaler.scale(part_loss).backward()
                 loss = loss + part_loss.detach()
-                logits.append(found.detach())
+                logits.append(part_logits.detach())
         return loss, torch.cat(logits) if self.parts > 1 else logits[0]
 
     def _can_use_less(self, batch) -> bool:
@@ -92,7 +95,7 @@ class Step:
             return not self.recompute
         return self.divisible and self.parts < len(batch)
 
-    def _use_less(self, batch, found: str) -> None:
+    def _use_less(self, batch, reason: str) -> None:
         if self._running:
             self.recompute, cure = True, "activations are computed again in the backward pass"
         else:
@@ -101,7 +104,7 @@ class Step:
         job.log.warning(
             "out of memory with %s (%s): from here on %s; results are the same",
             _described(batch),
-            found,
+            reason,
             cure,
         )
         if batch.device.type == "cuda":

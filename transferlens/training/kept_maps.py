@@ -1,19 +1,22 @@
 """The probe set: target examples of which every model's evidence for the true class is kept as maps."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from transferlens.core import store
+from transferlens.core import artefacts
 from transferlens.core.errors import ArtefactError
 from transferlens.core.seeding import rng_for
-from transferlens.data.index import HALVES, Examples
+from transferlens.data.artefacts import HALVES, positions
+from transferlens.data.index import Examples
 from transferlens.data.pipeline import Images
 from transferlens.maps import evidence
 from transferlens.models.architectures import Network
-from transferlens.training import fitting, outputs
+from transferlens.training import fitting
+from transferlens.training.artefacts import TRANSFER_RUNS
 
 _BATCH = 256
 
@@ -55,13 +58,26 @@ def open_probe(val: Images, examples: int, seed: int) -> Probe:
     return Probe(chosen, images, val.labels[torch.from_numpy(chosen).to(val.device)])
 
 
-def save(out: store.Writer, i: int, network: Network, probe: Probe, models: int) -> None:
-    """Write a network's maps and logits of the probe set as row `i` of `probe/maps` and `probe/logit`."""
-    maps, logits = true_evidence(network, probe)
-    if i == 0:
-        _reserve(out, probe, models, maps.shape)
-    out.file["probe/maps"][i] = maps
-    out.file["probe/logit"][i] = logits
+class ProbeMaps:
+    """Keeps the maps and logits of a probe set; a collector of transfers.
+
+    Args:
+        settings: `examples`, how many, and the `seed` that draws them.
+    """
+
+    def __init__(self, val: Images, settings: Mapping[str, int]):
+        self.probe = open_probe(val, **settings)
+        self.ids = [val.examples.ids[position] for position in self.probe.examples]
+
+    def save(self, out: artefacts.Writer, row: int, network: Network, models: int) -> None:
+        """Write a network's maps and logits as a row of `probe_map` and `probe_logit`."""
+        maps, logits = true_evidence(network, self.probe)
+        if row == 0:
+            out.write("probe_example", self.ids)
+            out.reserve("probe_map", (models, *maps.shape), chunks=(1, *maps.shape))
+            out.reserve("probe_logit", (models, len(maps)))
+        out.file["probe_map"][row] = maps
+        out.file["probe_logit"][row] = logits
 
 
 @torch.inference_mode()
@@ -87,28 +103,6 @@ def true_evidence(network: Network, probe: Probe) -> tuple[np.ndarray, np.ndarra
     return found[:, :-1].reshape(-1, *shape), found[:, -1]
 
 
-def _reserve(out: store.Writer, probe: Probe, models: int, shape: tuple[int, ...]) -> None:
-    out.array("probe/examples", probe.examples, ["probe examples"], "position in the val split")
-    out.empty(
-        "probe/maps",
-        (models, *shape),
-        np.float32,
-        ["models", "probe examples", "map height", "map width"],
-        "signed evidence for the true class; its mean over cells plus the head's bias is the logit",
-        "logit units per cell",
-        chunks=(1, *shape),
-        compress=False,  # the digits of a measurement are noise, which does not compress
-    )
-    out.empty(
-        "probe/logit",
-        (models, shape[0]),
-        np.float32,
-        ["models", "probe examples"],
-        "logit of the true class",
-        "logit units",
-    )
-
-
 def read_examples(shards: list[Path]) -> np.ndarray:
     """The probe set's positions in the val split int64[n], the same in every transfer shard.
 
@@ -117,12 +111,13 @@ def read_examples(shards: list[Path]) -> np.ndarray:
     """
     found = []
     for path in shards:
-        with store.open(path, outputs.KIND) as shard:
-            if "probe" not in shard:
+        with artefacts.open(path, TRANSFER_RUNS) as shard:
+            if "probe_example" not in shard:
                 raise ArtefactError(
                     f"{path}: keeps no maps of a probe set; delete it and run snakemake again"
                 )
-            found.append(shard["probe/examples"][:])
+            ids = artefacts.names(shard["example"])
+            found.append(positions(artefacts.names(shard["probe_example"]), ids))
         if not np.array_equal(found[0], found[-1]):
             raise ArtefactError(f"{path}: another probe set than in the first shard; delete it")
     return found[0]
@@ -132,6 +127,6 @@ def read(shards: list[Path], name: str, columns: slice = slice(None)) -> np.ndar
     """An array of all models of a study's transfer shards, without those columns (axis 1) not asked for."""
     parts = []
     for path in shards:
-        with store.open(path, outputs.KIND) as shard:
+        with artefacts.open(path, TRANSFER_RUNS) as shard:
             parts.append(shard[name][:, columns])
     return np.concatenate(parts)

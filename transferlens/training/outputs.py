@@ -9,24 +9,11 @@ import h5py
 import numpy as np
 import scipy  # its functions load at their first use
 
+from transferlens.data.artefacts import read_examples
+from transferlens.training.artefacts import OUTPUTS
+
 if TYPE_CHECKING:
     import torch
-
-KIND = "transfer runs"
-
-# name: (storage type, meaning)
-OUTPUTS = {
-    "p_true": (np.float32, "softmax probability of the true class"),
-    "margin": (np.float32, "true logit minus the log-sum-exp of the others: log(p / (1 - p))"),
-    "raw_margin": (np.float32, "true logit minus the best other logit"),
-    "correct": (bool, "whether the most probable class is the true one"),
-    "prediction": (np.int32, "index of the most probable class"),
-}
-UNITS = {"p_true": "probability", "margin": "nats", "raw_margin": "logit units"}
-
-
-# A summary stores these; the others follow from them.
-SUMMARISED = ("margin", "raw_margin", "prediction")
 
 
 def compact(name: str, values: np.ndarray, classes: int) -> np.ndarray:
@@ -50,11 +37,11 @@ class Output:
     """
 
     def __init__(self, file: h5py.File, name: str):
-        self.name, self.stored = name, name in file["outputs"]
+        self.name, self.stored = name, name in file
         if not self.stored:
-            self.labels = file["example_labels"][:]
+            self.labels = read_examples(file)[1]
         basis = name if self.stored else {"p_true": "margin", "correct": "prediction"}[name]
-        self._values = file[f"outputs/{basis}"]
+        self._values = file[basis]
         self.shape, self.chunks = self._values.shape, self._values.chunks
 
     def __getitem__(self, key) -> np.ndarray:

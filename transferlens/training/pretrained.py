@@ -6,14 +6,16 @@ import numpy as np
 import torch
 
 from transferlens.core import job
-from transferlens.core.config import ArchitectureSettings, RecipeSettings, TrainingSettings
 from transferlens.core.errors import ConfigError
 from transferlens.core.seeding import seed_for
+from transferlens.core.settings import ArchitectureSettings, TrainingSettings
 from transferlens.core.studies import Rows
 from transferlens.data.pipeline import Images
 from transferlens.models import architectures, efficientnet, states
 from transferlens.models.architectures import Network
 from transferlens.training import source, transfer
+from transferlens.training.block import Trained
+from transferlens.training.recipes.settings import FixedSettings
 
 
 def load_pretrained(
@@ -25,9 +27,6 @@ def load_pretrained(
     train: Images | None,
     val: Images,
     architecture: ArchitectureSettings,
-    *,
-    config: dict,
-    inputs: list,
 ) -> None:
     """As `source.train_shard` for the pretrained study: one row whose weights come from elsewhere.
 
@@ -42,7 +41,7 @@ def load_pretrained(
     epochs = probe.epochs if probe else 0
     network = source.initial_network(architecture, len(class_names), 0)
     state = states.foreign(architecture, weights)
-    with source.reserve(path, rows, class_names, architecture, epochs, config, inputs, val.device) as out:
+    with source.reserve(path, rows, class_names, architecture, epochs) as out:
         if probe is None:
             _check_head(state, weights)
             states.load_foreign(network, state, weights)
@@ -50,17 +49,19 @@ def load_pretrained(
         else:
             states.load_foreign(network.backbone, backbone_of(state, architecture), weights)
             network.to(val.device, memory_format=torch.channels_last)
-            out.file["log"][0] = fit_head(network, train, probe)
+            fitted = fit_head(network, train, probe)
+            network, out.file["log"][0] = fitted.network, fitted.log
             out.file["train_images"][0] = len(train)
         source.save(out, 0, network, np.ones(len(class_names), bool), val)
+        out.attribute("implementation", "weights from elsewhere")
 
 
-def fit_head(network: Network, train: Images, training: TrainingSettings) -> np.ndarray:
-    """Fit a fresh linear head on the frozen features, in place, as a transfer of kind `fixed` does."""
+def fit_head(network: Network, train: Images, training: TrainingSettings) -> Trained:
+    """Fit a fresh linear head on the frozen features, as a transfer of kind `fixed` does."""
     seed = seed_for(0, "probe")
     network.head = transfer.new_head(network.head.in_features, network.head.out_features, seed)
     network.to(train.device)
-    return transfer.adapt(network, train, RecipeSettings("fixed", "eval", training), seed)
+    return transfer.adapt(network, train, FixedSettings(training=training), seed)
 
 
 def backbone_of(

@@ -1,18 +1,40 @@
-"""Learning rate and image size over a training run."""
+"""Length, learning rate and image size over a training run."""
 
-from transferlens.core.config import ResizeSettings, TrainingSettings
+import math
+
+from transferlens.core.settings import ResizeSettings, TrainingSettings
+
+
+def steps_per_epoch(images: int, training: TrainingSettings) -> int:
+    """Steps of an epoch: complete batches of one pass (one smaller batch if there is no other), or the
+    epoch's share of the iterations."""
+    if training.iterations is not None:
+        return training.iterations // training.epochs
+    return images // min(training.batch_size, images)
 
 
 def learning_rate(training: TrainingSettings, step: int, steps_per_epoch: int) -> float:
     """The rate of a step, by the schedule.
 
-    `step`: `lr`, times `gamma` after every `step_epochs` epochs. `triangular`: from 0 up to `lr` at
-    `lr_peak_epoch`, then down to 0 at the last epoch; evaluated at the middle of the step, so that no step
-    has a rate of exactly 0 (with the start of the step, the first one is lost; small targets have few).
+    * `step`: `lr`, times `gamma` after every `step_epochs` epochs.
+    * `triangular`: from 0 up to `lr` at `lr_peak_epoch`, then down to 0 at the last epoch; evaluated at the
+      middle of the step, so that no step has a rate of exactly 0 (with the start of the step, the first one
+      is lost; small targets have few).
+    * `cosine`: from `lr` to 0 along half a cosine, after the warm-up (Loshchilov & Hutter 2017).
+
+    In the warm-up, `step` and `cosine` rise linearly; its last step has the whole rate.
     """
+    if training.schedule == "triangular":
+        return _triangular(training, (step + 0.5) / steps_per_epoch)
+    warmup = round(training.warmup_epochs * steps_per_epoch)
+    rising = (step + 1) / warmup if step < warmup else 1.0
     if training.schedule == "step":
-        return training.lr * training.gamma ** (step // steps_per_epoch // training.step_epochs)
-    epoch = (step + 0.5) / steps_per_epoch
+        return training.lr * training.gamma ** (step // steps_per_epoch // training.step_epochs) * rising
+    falling = (step - warmup) / (training.epochs * steps_per_epoch - warmup) if step >= warmup else 0.0
+    return training.lr * rising * (1 + math.cos(math.pi * falling)) / 2
+
+
+def _triangular(training: TrainingSettings, epoch: float) -> float:
     peak, end = training.lr_peak_epoch, training.epochs
     rising = epoch / peak if epoch < peak else 1.0
     falling = (end - epoch) / (end - peak) if epoch >= peak and end > peak else 1.0

@@ -1,24 +1,26 @@
 """Source training: the block of models of one shard."""
 
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 import torch
 
-from transferlens.core import job, store, studies
-from transferlens.core.config import ArchitectureSettings, TrainingSettings
+from transferlens.core import artefacts, job, studies
 from transferlens.core.seeding import seed_for
+from transferlens.core.settings import ArchitectureSettings, TrainingSettings
 from transferlens.core.studies import Rows
 from transferlens.data.pipeline import Images
 from transferlens.models import architectures, states
 from transferlens.models.architectures import Network
-from transferlens.training import device as devices
-from transferlens.training import engine, fitting
-
-KIND = "source models"
-RECORD_KIND = "training records"
+from transferlens.training import engine, fitting, schedule
+from transferlens.training.artefacts import LOG_QUANTITIES, SOURCE_MODELS, TRAINING_RECORDS
+from transferlens.training.block import SEQUENTIAL, Job, train_block
+from transferlens.training.recipes.base import Data
+from transferlens.training.recipes.settings import FullSettings
 
 
 def train_shard(
@@ -31,9 +33,7 @@ def train_shard(
     architecture: ArchitectureSettings,
     training: TrainingSettings,
     step_matched: bool,
-    *,
-    config: dict,
-    inputs: list,
+    checkpoints: Sequence[int] = (),
 ) -> None:
     """Train every row of a shard and write weights, accuracy and training log.
 
@@ -44,37 +44,52 @@ def train_shard(
         unit_of_image: int64[training images], the unit of the masks that each image belongs to.
         step_matched: every model takes as many steps as one that sees the whole source, by further passes
             over its images; else as many as its images make in the given epochs.
+        checkpoints: whole networks are also kept after so many optimiser steps.
     """
-    labels, steps = train.examples.labels, None
-    if step_matched:
-        steps = engine.steps_per_epoch(len(labels), training)
+    labels, classes = train.examples.labels, len(class_names)
+    steps = schedule.steps_per_epoch(len(labels), training) if step_matched else None
+    network = partial(_new_network, architecture, classes, train.device)
     with (
         fitting.named(train.device, training.batch_size, train.settings.resolution),
-        reserve(path, rows, class_names, architecture, training.epochs, config, inputs, train.device) as out,
+        reserve(path, rows, class_names, architecture, training.epochs) as out,
     ):
+        if checkpoints:
+            states.reserve_checkpoints(out, initial_network(architecture, classes, 0), len(rows), checkpoints)
+
+        def job_of(i: int) -> Job:
+            seed = int(rows.training_seeds[i])
+            return Job(
+                partial(network, seed),
+                Data(train, np.flatnonzero(rows.masks[i][unit_of_image]), steps),
+                FullSettings(training=training),
+                seed_for(seed, "data"),
+                checkpoints=keep_checkpoints(out, i, checkpoints),
+            )
+
+        models = train_block(job_of(i) for i in range(len(rows)))
         for i in job.progress(range(len(rows)), f"train {path.stem}", "models"):
-            network = initial_network(architecture, len(class_names), int(rows.training_seeds[i]))
-            network.to(train.device, memory_format=torch.channels_last)
-            positions = np.flatnonzero(rows.masks[i][unit_of_image])
-            if len(positions):
-                network.train()
-                seed = seed_for(int(rows.training_seeds[i]), "data")
-                out.file["log"][i] = engine.train(
-                    network, network.parameters(), train, positions, training, seed, steps
-                )
-            out.file["train_images"][i] = len(positions)
-            save(out, i, network, np.isin(np.arange(len(class_names)), labels[positions]), val)
+            model, seen = next(models), labels[rows.masks[i][unit_of_image]]
+            out.file["log"][i] = model.log
+            out.file["train_images"][i] = len(seen)
+            save(out, i, model.network, np.isin(np.arange(classes), seen), val)
+        out.attribute("implementation", SEQUENTIAL)
 
 
-def write_record(path: Path, source_path: Path, *, config: dict, inputs: list) -> None:
-    """Copy all of a shard of source models but their weights, which need not be kept."""
+def keep_checkpoints(out: artefacts.Writer, row: int, steps: Sequence[int]) -> engine.Checkpoints:
+    """Checkpoints that are written to the row of an artefact that has room for them."""
+    return engine.Checkpoints(steps, partial(states.save_checkpoint, out, row))
+
+
+def write_record(path: Path, source_path: Path) -> None:
+    """Copy all of a shard of source models but their weights and checkpoints, which need not be kept."""
     with (
-        store.open(source_path, KIND) as source,
-        store.create(path, RECORD_KIND, config=config, inputs=inputs, device=source.attrs["device"]) as out,
+        artefacts.open(source_path, SOURCE_MODELS) as source,
+        artefacts.create(path, TRAINING_RECORDS) as out,
     ):
-        for name in source:
-            if name != "weights":
-                source.copy(name, out.file)
+        for field in TRAINING_RECORDS.fields:
+            if field.name in source:
+                out.copy(source, field.name)
+        out.attribute("implementation", source.attrs["implementation"])
 
 
 def initial_network(architecture: ArchitectureSettings, classes: int, seed: int) -> Network:
@@ -83,52 +98,45 @@ def initial_network(architecture: ArchitectureSettings, classes: int, seed: int)
     return architectures.build(architecture, classes)
 
 
+def _new_network(
+    architecture: ArchitectureSettings, classes: int, device: torch.device, seed: int
+) -> Network:
+    """The network that a training begins with, on the device."""
+    network = initial_network(architecture, classes, seed)
+    return network.to(device, memory_format=torch.channels_last)
+
+
 def load_network(file: h5py.File, row: int, architecture: ArchitectureSettings, device) -> Network:
     """The network of one row of an open shard of source models, on the device."""
-    network = initial_network(architecture, len(file["source_class_names"]), 0)
+    network = initial_network(architecture, len(file["source_class"]), 0)
     states.load(file, "weights", row, network)
     return network.to(device, memory_format=torch.channels_last)
 
 
 @contextmanager
-def reserve(path, rows: Rows, class_names: list[str], architecture, epochs: int, config, inputs, device):
+def reserve(
+    path: Path, rows: Rows, class_names: list[str], architecture: ArchitectureSettings, epochs: int
+) -> Iterator[artefacts.Writer]:
     """Create the artefact with room for every row; yields its writer."""
     models, classes = len(rows), len(class_names)
-    with store.create(path, KIND, config=config, inputs=inputs, device=devices.name(device)) as out:
-        studies.write_row_table(out, rows)
-        out.strings("source_class_names", class_names, ["classes"], "source class")
+    with artefacts.create(path, SOURCE_MODELS) as out:
+        studies.write_rows(out, rows)
+        out.write("source_class", class_names)
         states.reserve(out, "weights", initial_network(architecture, classes, 0), models)
         reserve_log(out, models, epochs)
-        out.empty("train_images", (models,), np.int64, ["models"], "training images an epoch")
-        out.empty(
-            "accuracy",
-            (models,),
-            np.float64,
-            ["models"],
-            "val accuracy over the classes that the model saw; NaN when it saw none",
-        )
-        out.empty(
-            "class_accuracy",
-            (models, classes),
-            np.float64,
-            ["models", "classes"],
-            "val accuracy on images of the class",
-        )
+        out.reserve("train_images", (models,))
+        out.reserve("accuracy", (models,))
+        out.reserve("class_accuracy", (models, classes))
         yield out
 
 
-def reserve_log(out: store.Writer, models: int, epochs: int) -> None:
-    """Room for the training logs that `engine.train` returns."""
-    out.empty(
-        "log",
-        (models, epochs, 3),
-        np.float64,
-        ["models", "epochs", "mean loss, accuracy, last learning rate"],
-        "training log",
-    )
+def reserve_log(out: artefacts.Writer, models: int, epochs: int) -> None:
+    """Room for the training logs that `engine.run` returns."""
+    out.write("log_quantity", LOG_QUANTITIES)
+    out.reserve("log", (models, epochs, len(LOG_QUANTITIES)))
 
 
-def save(out: store.Writer, i: int, network: Network, seen_classes: np.ndarray, val: Images) -> None:
+def save(out: artefacts.Writer, i: int, network: Network, seen_classes: np.ndarray, val: Images) -> None:
     """Write row i: weights, and accuracy on the val images, overall for the classes bool[classes] it saw."""
     network.eval()
     states.save(out, "weights", i, network)

@@ -6,106 +6,75 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from transferlens.core import job, store, studies
+from transferlens.core import artefacts, job, studies
 from transferlens.core.errors import ArtefactError
 from transferlens.core.studies import Rows
+from transferlens.data.artefacts import EXAMPLE_FIELDS, read_examples
 from transferlens.training import outputs
+from transferlens.training.artefacts import OUTPUTS, SUMMARISED, SUMMARY, TRANSFER_RUNS
 
-KIND = "summary"
-_PER_MODEL = {
-    "source_accuracy": ["models"],
-    "train_images": ["models"],
-    "accuracy": ["models", "halves"],
-    "class_accuracy": ["models", "halves", "target classes"],
-}
-_PER_EXAMPLE = ("example_ids", "example_labels", "example_halves", "target_class_names")
+_PER_MODEL = ("source_accuracy", "train_images", "accuracy", "class_accuracy")
+_PER_EXAMPLE = tuple(field.name for field in EXAMPLE_FIELDS)
 _EXAMPLES_A_CHUNK = 512
 
 
-def write_summary(path: Path, shard_paths: list[Path], *, config: dict) -> None:
+def write_summary(path: Path, shard_paths: list[Path]) -> None:
     """Concatenate transfer shards along the model axis; memory holds one shard at a time.
 
     Raises:
-        ArtefactError: shards that are not of the same examples and classes, or a NaN among the outputs.
+        ArtefactError: shards that are not next to each other in one study, or not of the same examples and
+            classes; or a NaN among the outputs.
     """
-    rows = [_read_rows(p) for p in shard_paths]
-    all_rows = _concatenate(rows)
-    with store.create(path, KIND, config=config, inputs=shard_paths) as out:
-        studies.write_row_table(out, all_rows)
-        with store.open(shard_paths[0], outputs.KIND) as first:
-            _copy_examples(out, first)
+    rows = studies.joined([_read_rows(shard) for shard in shard_paths], shard_paths)
+    with artefacts.create(path, SUMMARY) as out:
+        studies.write_rows(out, rows)
+        with artefacts.open(shard_paths[0], TRANSFER_RUNS) as first:
+            for name in _PER_EXAMPLE:
+                out.copy(first, name)
             out.attribute("metric", first.attrs["metric"])
-            _reserve(out, first, len(all_rows))
+            _reserve(out, first, len(rows))
         start = 0
         for shard_path in job.progress(shard_paths, "summary", "shards"):
-            with store.open(shard_path, outputs.KIND) as shard:
+            with artefacts.open(shard_path, TRANSFER_RUNS) as shard:
                 start += _append(out, shard, start, shard_path)
 
 
 def _read_rows(path: Path) -> Rows:
-    with store.open(path, outputs.KIND) as file:
-        return studies.read_row_table(file)
+    with artefacts.open(path, TRANSFER_RUNS) as file:
+        return studies.read_rows(file)
 
 
-def _concatenate(rows: list[Rows]) -> Rows:
-    return Rows(
-        np.concatenate([r.masks for r in rows]),
-        np.concatenate([r.rows for r in rows]),
-        np.concatenate([r.training_seeds for r in rows]),
-        [label for r in rows for label in r.labels],
-        rows[0].unit_names,
-        rows[0].unit_groups,
-    )
-
-
-def _copy_examples(out: store.Writer, first: h5py.File) -> None:
-    for name in _PER_EXAMPLE:
-        first.copy(name, out.file)
-
-
-def _reserve(out: store.Writer, first: h5py.File, models: int) -> None:
-    for name, dims in _PER_MODEL.items():
-        like = first[name]
-        out.empty(name, (models, *like.shape[1:]), like.dtype, dims, like.attrs["meaning"])
-    examples = len(first["example_labels"])
+def _reserve(out: artefacts.Writer, first: h5py.File, models: int) -> None:
+    for name in _PER_MODEL:
+        out.reserve(name, (models, *first[name].shape[1:]))
+    examples, classes = len(first["example"]), len(first["target_class"])
     # A shard's rows to a chunk: every chunk is then compressed once, when its shard is appended.
-    chunk = (len(first["rows"]), min(_EXAMPLES_A_CHUNK, examples))
-    classes = len(first["target_class_names"])
-    for name in outputs.SUMMARISED:
-        dtype, meaning = outputs.OUTPUTS[name]
-        out.empty(
-            f"outputs/{name}",
-            (models, examples),
-            outputs.compact(name, np.empty(0, dtype), classes).dtype,
-            ["models", "examples"],
-            meaning,
-            outputs.UNITS.get(name),
-            chunks=chunk,
-        )
+    chunk = (len(first["model"]), min(_EXAMPLES_A_CHUNK, examples))
+    for name in SUMMARISED:
+        stored = outputs.compact(name, np.empty(0, OUTPUTS[name][0]), classes).dtype
+        out.reserve(name, (models, examples), stored, chunk)
 
 
-def _append(out: store.Writer, shard: h5py.File, start: int, path: Path) -> int:
+def _append(out: artefacts.Writer, shard: h5py.File, start: int, path: Path) -> int:
     """Copy a shard's rows to `start` onwards; returns how many."""
-    for name in (*_PER_EXAMPLE, "unit_names", "unit_groups"):
+    for name in _PER_EXAMPLE:
         if not np.array_equal(shard[name][:], out.file[name][:]):
             raise ArtefactError(
                 f"{path}: other target examples or classes than in the first shard; delete it"
             )
-    stop = start + len(shard["rows"])
+    stop = start + len(shard["model"])
     for name in _PER_MODEL:
         out.file[name][start:stop] = shard[name][:]
-    for name in outputs.SUMMARISED:
-        values = shard[f"outputs/{name}"][:]
+    for name in SUMMARISED:
+        values = shard[name][:]
         if values.dtype.kind == "f" and not np.isfinite(values).all():
-            model = shard["rows"][int((~np.isfinite(values)).any(1).argmax())]
+            model = shard["model"][int((~np.isfinite(values)).any(1).argmax())]
             kind = "NaN" if np.isnan(values).any() else "infinite"
             raise ArtefactError(
                 f"{path}: output '{name}' of model {model} is {kind} (its training diverged); lower the "
                 "learning rate and run again"
             )
-        out.file[f"outputs/{name}"][start:stop] = outputs.compact(
-            name, values, len(shard["target_class_names"])
-        )
+        out.file[name][start:stop] = outputs.compact(name, values, len(shard["target_class"]))
     return stop - start
 
 
@@ -133,13 +102,5 @@ class Summary:
 
 def read_summary(file: h5py.File) -> Summary:
     """Read everything but the outputs of an open summary."""
-    return Summary(
-        studies.read_row_table(file),
-        store.strings(file["example_ids"]),
-        file["example_labels"][:],
-        file["example_halves"][:],
-        store.strings(file["target_class_names"]),
-        file["accuracy"][:],
-        file["class_accuracy"][:],
-        file["source_accuracy"][:],
-    )
+    per_model = (file[name][:] for name in ("accuracy", "class_accuracy", "source_accuracy"))
+    return Summary(studies.read_rows(file), *read_examples(file), *per_model)

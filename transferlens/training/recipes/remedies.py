@@ -4,21 +4,22 @@ Every batch is joined by as many images made of it and of source training images
 one forward pass: batch statistics are those of the mixture. All of it depends on the run's seed alone.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
-from transferlens.core.config import RemedySettings, TrainingSettings
 from transferlens.core.seeding import rng_for, seed_for
 from transferlens.data import composites
 from transferlens.data.pipeline import Images
 from transferlens.maps import evidence
 from transferlens.models.architectures import Network
-from transferlens.training import engine
+from transferlens.training import engine, schedule
+from transferlens.training.recipes.base import Data, Phase, Recipe
+from transferlens.training.recipes.settings import RemediedSettings
 
 _EVEN = 1e-6  # logits
 
@@ -47,105 +48,110 @@ class Material:
         return np.flatnonzero(np.isin(self.images.examples.labels, self.classes))
 
 
-@contextmanager
-def applied(
-    settings: RemedySettings, material: Material, network: Network, training: TrainingSettings, seed: int
-) -> Iterator["Remedy"]:
-    """A remedy for one training run of a network, which is left without hooks.
+class Composites(Recipe):
+    """Composites join every batch: its own images, as they were augmented, pasted on images of distracting
+    source classes, augmented alike. Their label is the pasted image's."""
 
-    Raises:
-        ConfigError: `inside`, of a network whose class maps do not add up to its logits.
-    """
-    remedy = _KINDS[settings.kind](settings, material, network, training, seed)
-    with remedy.watching():
-        yield remedy
+    settings: RemediedSettings
 
-
-class Remedy:
-    """Images that join every batch, and the loss on them; see `engine.Beside`.
-
-    These are composites: the batch's own images, as they were augmented, pasted on images of distracting
-    source classes, augmented alike.
-    """
-
-    def __init__(
-        self,
-        settings: RemedySettings,
-        material: Material,
-        network: Network,
-        training: TrainingSettings,
-        seed: int,
-    ):
-        self.weight, self.material, self.network = settings.weight, material, network
-        positions = material.positions
+    def start(self, network: Network, source: Network | None, data: Data, seed: int) -> None:
+        super().start(network, source, data, seed)
+        self.material: Material = data.material
+        positions, training = self.material.positions, self.settings.training
         self._sources = engine.endless_batches(
-            material.images,
+            self.material.images,
             positions,
             training,
             seed_for(seed, "remedy"),
-            engine.steps_per_epoch(len(positions), training),
+            schedule.steps_per_epoch(len(positions), training),
         )
         self._rng = rng_for(seed, "remedy places")
         self._made = 0
 
-    def watching(self):
-        """The context in which the network is trained."""
-        return nullcontext()
+    def phases(self) -> Iterator[Phase]:
+        self.network.train()
+        yield self.whole_phase(divisible=False)
 
-    def images(self, batch: torch.Tensor) -> torch.Tensor:
+    def extra_images(self, batch: torch.Tensor) -> torch.Tensor:
         self.resolution = batch.shape[-1]
         self.side = composites.pasted_side(self.resolution, self.material.share)
         self.corners = composites.places(
             len(batch), self.resolution - self.side, self.material.placement, self._rng, self._made
         )
         self._made += len(batch)
-        return paste(self._backgrounds(batch), batch, self.corners, self.side)
+        return paste(self.backgrounds(batch), batch, self.corners, self.side)
 
-    def _backgrounds(self, batch: torch.Tensor) -> torch.Tensor:
+    def backgrounds(self, batch: torch.Tensor) -> torch.Tensor:
         """As many source images as the batch has, at its resolution."""
-        found, _ = next(self._sources)
-        found = resized(found, batch.shape[-1])
-        return found[torch.arange(len(batch), device=found.device) % len(found)]
+        images, _ = next(self._sources)
+        images = resized(images, batch.shape[-1])
+        return images[torch.arange(len(batch), device=images.device) % len(images)]
 
-    def loss(self, logits, beside, labels, own) -> torch.Tensor:
-        return self.weight * self.penalty(logits, beside, labels, own)
+    def loss(
+        self,
+        logits: torch.Tensor,
+        features: Mapping[str, torch.Tensor],
+        labels: torch.Tensor,
+        parameters: Mapping[str, nn.Parameter],
+    ) -> torch.Tensor:
+        own, beside = logits[: len(labels)], logits[len(labels) :]
+        cells = {layer: output[len(labels) :] for layer, output in features.items()}
+        penalty = self.penalty(own, beside, cells, labels)
+        return self.phase.criterion(own, labels) + self.settings.weight * penalty
 
-    def penalty(self, logits, beside, labels, own) -> torch.Tensor:
-        """The loss on the composites: here that of the batch, as their label is the pasted image's."""
-        return own(beside, labels)
+    def penalty(
+        self,
+        logits: torch.Tensor,
+        beside: torch.Tensor,
+        features: Mapping[str, torch.Tensor],
+        labels: torch.Tensor,
+    ) -> torch.Tensor:
+        """The loss on the extra images: here that of the batch.
+
+        Args:
+            logits: [N, C], of the batch.
+            beside: [N, C], of the extra images.
+            features: outputs of the watched layers for the extra images.
+            labels: int64[N], of the batch.
+        """
+        return self.phase.criterion(beside, labels)
 
 
-class _Uniform(Remedy):
+class Uniform(Composites):
     """Source images as they are, which must not look like any target class."""
 
-    def images(self, batch):
-        return self._backgrounds(batch)
+    def extra_images(self, batch):
+        return self.backgrounds(batch)
 
-    def penalty(self, logits, beside, labels, own):
+    def penalty(self, logits, beside, features, labels):
         return from_uniform(beside)
 
 
-class _Consistency(Remedy):
+class Consistency(Composites):
     """A composite must be taken for what its pasted image is taken for."""
 
-    def penalty(self, logits, beside, labels, own):
+    def penalty(self, logits, beside, features, labels):
         return from_clean(logits, beside)
 
 
-class _Inside(Remedy):
+class Inside(Composites):
     """Evidence for the true class of a composite must lie where it was pasted."""
 
-    @contextmanager
-    def watching(self):
-        evidence.require_pooling(self.network)
-        with evidence.watched(self.network) as self._cells:
-            yield
+    def start(self, network: Network, source: Network | None, data: Data, seed: int) -> None:
+        """Take up a run.
 
-    def penalty(self, logits, beside, labels, own):
-        cells = self._cells()[len(logits) :].float()
-        found = evidence.class_evidence(cells, self.network.head, labels)
-        corners = torch.from_numpy(self.corners).to(found.device)
-        return outside(found, corners, self.side, self.resolution)
+        Raises:
+            ConfigError: a network whose class maps do not add up to its logits.
+        """
+        evidence.require_pooling(network)
+        super().start(network, source, data, seed)
+        self.watched = (f"backbone.{network.class_map_layer}",)
+
+    def penalty(self, logits, beside, features, labels):
+        cells = features[self.watched[0]].float()
+        maps = evidence.class_evidence(cells, self.network.head, labels)
+        corners = torch.from_numpy(self.corners).to(maps.device)
+        return outside(maps, corners, self.side, self.resolution)
 
 
 def resized(images: torch.Tensor, side: int) -> torch.Tensor:
@@ -185,6 +191,3 @@ def outside(found: torch.Tensor, corners: torch.Tensor, side: int, resolution: i
     """
     positive = found.relu() + _EVEN
     return 1 - evidence.inside_share(positive, *corners.T, side, resolution).mean()
-
-
-_KINDS = {"composites": Remedy, "uniform": _Uniform, "consistency": _Consistency, "inside": _Inside}

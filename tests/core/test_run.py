@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from transferlens.core import config
-from transferlens.core.config import RecipeSettings, TrainingSettings
+from transferlens.capabilities import CAPABILITIES, run_of
+from transferlens.core import run as runs
 from transferlens.core.errors import ConfigError
-from transferlens.data import catalogue
+from transferlens.core.run import Run
+from transferlens.core.settings import Section, TrainingSettings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SCHEMA = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text())
 MINIMAL = {"source": "digits-and-clothes", "targets": {"optdigits": {}}}
 
 
 def load(**changes):
-    return config.load({**MINIMAL, **changes}, SCHEMA)
+    return run_of({**MINIMAL, **changes})
 
 
 def memories(recipe, remedies, **changes):
@@ -58,14 +58,14 @@ def memories(recipe, remedies, **changes):
         (memories("full", ["uniforn"]), "'memories.remedies.0' is 'uniforn' (did you mean 'uniform'?)"),
         (memories("full", ["inside"], architecture={"name": "vgg16"}), "'inside' needs a network ending in"),
         (
-            memories("full", ["uniform"], targets={"optdigits": {"recipes": ["full-uniform"]}}),
-            "targets.optdigits.recipes names 'full-uniform', which memories.remedies makes",
+            memories("full", ["uniform"], targets={"optdigits": {"recipes": ["full+uniform"]}}),
+            "targets.optdigits.recipes names 'full+uniform', which memories.remedies makes",
         ),
         (
             memories(
-                "full", ["uniform"], recipes={"fixed": {}, "full": {"kind": "full"}, "full-uniform": {}}
+                "full", ["uniform"], recipes={"fixed": {}, "full": {"kind": "full"}, "full+uniform": {}}
             ),
-            "recipes.full-uniform: made by memories.remedies",
+            "recipes.full+uniform: made by memories.remedies",
         ),
         ({"memories": {"recipes": ["fixde"]}}, "names 'fixde', which is no recipe (did you mean 'fixed'?)"),
         (
@@ -124,61 +124,111 @@ def test_a_wrong_setting_is_named_in_one_line(changes, message):
 
 def test_a_missing_key_is_named():
     with pytest.raises(ConfigError, match="'source' is missing"):
-        config.load({"targets": {"optdigits": {}}}, SCHEMA)
+        run_of({"targets": {"optdigits": {}}})
 
 
 def test_defaults_are_filled_in_and_the_input_is_left_alone():
     raw = {**MINIMAL, "datasets": {"optdigits": {"train_per_class": 3}}}
-    found = config.load(raw, SCHEMA)
-    assert found["datasets"]["optdigits"]["select_fraction"] == 0.5
-    assert found["datasets"]["digits-and-clothes"]["unreadable"] == "error"
-    assert found["recipes"]["fixed"]["training"]["momentum"] == 0.9
+    run = run_of(raw)
+    assert run.dataset("optdigits").select_fraction == 0.5
+    assert run.dataset("digits-and-clothes").unreadable == "error"
+    assert run.recipe("optdigits", "fixed")["training"]["momentum"] == 0.9
     assert raw["datasets"] == {"optdigits": {"train_per_class": 3}}
 
 
+def test_a_checked_configuration_can_be_checked_again():
+    whole = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    run = run_of(whole)
+    assert run_of(run.as_given()).as_given() == run.as_given()
+
+
 def test_overrides_lie_over_the_recipe():
-    found = load(targets={"optdigits": {"overrides": {"training": {"epochs": 3, "lr_peak_epoch": 1}}}})
-    recipe = RecipeSettings.of(config.recipe(found, "optdigits", "fixed"))
-    assert (recipe.training.epochs, recipe.training.lr) == (3, 0.5)
-    assert found["recipes"]["fixed"]["training"]["epochs"] == 16
+    run = load(targets={"optdigits": {"overrides": {"training": {"epochs": 3, "lr_peak_epoch": 1}}}})
+    training = run.recipe("optdigits", "fixed")["training"]
+    assert (training["epochs"], training["lr"]) == (3, 0.5)
+
+
+NAMES = [
+    {"targets": {"optdigits\n": {}}},
+    {"targets": {"opt digits": {}}},
+    {"recipes": {"fixed": {}, "a/b": {}}},
+    {"datasets": {"..": {}}},
+]
+
+
+@pytest.mark.parametrize("changes", NAMES)
+def test_names_are_safe_in_paths_and_shells(changes):
+    with pytest.raises(ConfigError, match="names are letters, digits"):
+        load(**changes)
+
+
+def test_composed_names_never_meet():
+    """Targets `opt` with recipe `a-b` and `opt-a` with `b`; a part of a target, and a target of its name."""
+    datasets = {name: {"of": "optdigits"} for name in ("opt", "opt-a", "opt-5-a-class")}
+    run = load(
+        recipes={"a-b": {}, "b": {}},
+        targets={
+            "opt": {"recipes": ["a-b"], "sizes": [5]},
+            "opt-a": {"recipes": ["b"]},
+            "opt-5-a-class": {"recipes": ["b"]},
+        },
+        datasets=datasets,
+    )
+    made = [
+        made.at(**wildcards)
+        for step in run.steps.values()
+        for wildcards in run.jobs_of(step.name)
+        for made in step.outputs.values()
+        if step.name != "load_pretrained"
+    ]
+    assert len(made) == len(set(made))
+    assert len(run.dataset_names) == len(set(run.dataset_names)) == 5
+
+
+def test_studies_are_optional():
+    """A run may hold only what needs none of them."""
+    nothing = dict.fromkeys(("influence", "counterfactual", "repeated", "reference"))
+    run = load(studies=nothing)
+    assert not run.studies
+    assert not run.transfers
+    assert [step for step in run.steps if run.jobs_of(step)] == ["dataset", "beton", "report"]
+    alone = load(studies={"influence": None})
+    assert list(alone.studies) == ["reference"]
 
 
 def test_command_line_values_get_the_type_of_their_spelling():
     """Snakemake hands over nested values as text."""
     given = {"a": {"b": "3", "c": "1e-3", "d": "True", "e": ["2.0", "x"], "f": "null"}, "g": 7}
-    assert config.typed(given) == {
+    assert runs.typed(given) == {
         "a": {"b": 3, "c": 0.001, "d": True, "e": [2.0, "x"], "f": None},
         "g": 7,
     }
-    assert isinstance(config.typed("2.0"), float)
+    assert isinstance(runs.typed("2.0"), float)
     for text in ("a: b", "2026-01-01", "[draft", "@home", "null island"):
-        assert config.typed(text) == text
+        assert runs.typed(text) == text
 
 
 def test_settings_given_by_hand_are_checked_too():
-    section = load()["source_training"]
-    assert TrainingSettings.of(section).epochs == 16
+    section = load().settings.source_training.model_dump()
+    assert TrainingSettings.read(section).epochs == 16
     with pytest.raises(ConfigError, match=r"unknown key 'epoch' .did you mean 'epochs'"):
-        TrainingSettings.of({**section, "epoch": 1})
-    with pytest.raises(ConfigError, match="missing 1 required"):
-        TrainingSettings.of({k: v for k, v in section.items() if k != "lr"})
+        TrainingSettings.read({**section, "epoch": 1})
 
 
-def properties(schema, path=""):
-    for name, sub in schema.get("properties", {}).items():
-        yield f"{path}.{name}", sub
-        yield from properties(sub, f"{path}.{name}")
-    for key in ("additionalProperties", "items"):
-        if isinstance(schema.get(key), dict):
-            yield from properties(schema[key], path)
+def keys(section, path=""):
+    for name, field in section.model_fields.items():
+        yield f"{path}.{name}", field
+        inner = field.default_factory or field.annotation
+        for kind in (inner, *getattr(field.annotation, "__args__", ())):
+            if isinstance(kind, type) and issubclass(kind, Section):
+                yield from keys(kind, f"{path}.{name}")
 
 
 def test_every_key_is_documented():
-    resize = SCHEMA["$defs"]["training"]["properties"]["resize"]["properties"]
-    for definition in (SCHEMA, *SCHEMA["$defs"].values()):
-        for path, sub in properties(definition):
-            own = sub.get("description") or "$ref" in sub
-            assert own or path.rsplit(".", 1)[1] in resize, path
+    known = dict(keys(runs.configuration_of(CAPABILITIES)))
+    known |= {k: f for kind in load().recipe_kinds.values() for k, f in keys(kind.settings, kind.path)}
+    assert len(known) > 100
+    assert [name for name, field in known.items() if not field.description] == []
 
 
 @pytest.mark.parametrize("name", [None, *(p.name for p in (REPOSITORY / "configs").glob("*.yaml"))])
@@ -192,25 +242,28 @@ def test_shipped_configurations_are_valid(name):
             merged = own
         else:
             update_config(merged, own)
-    config.load(merged, SCHEMA, catalogue.published_training())
+    run = run_of(merged)
+    assert run.adaptations
+
+
+def published(raw, settings):
+    return Run(raw, CAPABILITIES, settings)
 
 
 def test_settings_shared_by_an_anchor_stay_apart():
     raw = yaml.safe_load(
         "{source: a, targets: {b: &both {published: true}, c: *both}, datasets: {b: &own {}, c: *own}}"
     )
-    found = config.load(raw, SCHEMA, {"b": {"lr": 0.1}, "c": {"lr": 0.2}})
-    rates = [config.recipe(found, target, "fixed")["training"]["lr"] for target in ("b", "c")]
-    assert rates == [0.1, 0.2]
+    run = published(raw, {"b": {"lr": 0.1}, "c": {"lr": 0.2}})
+    assert [run.recipe(target, "fixed")["training"]["lr"] for target in ("b", "c")] == [0.1, 0.2]
 
 
 def test_published_settings_lie_below_overrides():
     use = {"published": True, "overrides": {"training": {"epochs": 3, "lr_peak_epoch": 1}}}
-    published = {"optdigits": {"lr": 0.3, "epochs": 24}}
-    found = config.load({**MINIMAL, "targets": {"optdigits": use}}, SCHEMA, published)
-    training = config.recipe(found, "optdigits", "fixed")["training"]
+    run = published({**MINIMAL, "targets": {"optdigits": use}}, {"optdigits": {"lr": 0.3, "epochs": 24}})
+    training = run.recipe("optdigits", "fixed")["training"]
     assert (training["lr"], training["epochs"]) == (0.3, 3)
     with pytest.raises(
         ConfigError, match="no settings were published for 'optdigits'; there are some for food"
     ):
-        config.load({**MINIMAL, "targets": {"optdigits": use}}, SCHEMA, {"food": {}})
+        published({**MINIMAL, "targets": {"optdigits": use}}, {"food": {}})

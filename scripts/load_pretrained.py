@@ -1,0 +1,39 @@
+"""Load the one model of the pretrained study, whose weights come from elsewhere."""
+
+from argparse import Namespace
+
+from transferlens.core import job, studies
+from transferlens.core.settings import ArchitectureSettings, InputSettings, TrainingSettings
+from transferlens.data import index, pipeline
+from transferlens.training import device, pretrained, source
+
+
+def main(arguments: Namespace) -> None:
+    settings, place = arguments.settings, device.pick()
+    rows, _ = studies.read_masks(arguments.masks)
+    examples = index.read_index(arguments.index)
+    images = InputSettings.read(settings["input"])
+    fits_head = "training" in settings
+    pretrained.load_pretrained(
+        arguments.models,
+        rows,
+        examples.class_names,
+        settings["weights"],
+        TrainingSettings.read(settings["training"]) if fits_head else None,
+        pipeline.open_images(arguments.train, examples.train, images, place) if fits_head else None,
+        pipeline.open_images(arguments.val, examples.val, images, place),
+        ArchitectureSettings.read(settings["architecture"]),
+    )
+    source.write_record(arguments.record, arguments.models)
+
+
+if __name__ == "__main__":
+    script = job.Script(__doc__)
+    script.reads("masks")
+    script.reads("index", "of the source data set")
+    script.reads("train", "read where a head is fitted")
+    script.reads("val")
+    script.reads("weights", "the file that the settings name, if they name one", required=False)
+    script.writes("models")
+    script.writes("record", "all of it but the weights")
+    script.run(main)

@@ -1,0 +1,94 @@
+"""The seam between what is to be trained and how: a block of jobs goes in, trained networks come out."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from transferlens.core.seeding import seed_for
+from transferlens.models.architectures import Network
+from transferlens.training import engine, recipes
+from transferlens.training.recipes.base import Data, Recipe
+from transferlens.training.recipes.settings import KINDS, RecipeSettings
+
+SEQUENTIAL = "sequential"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model to be trained.
+
+    Attributes:
+        network: makes the network to adapt, on the device of the data. Whatever is drawn at random after it
+            (dropout) goes on from the generator's state that it leaves: it must seed it.
+        recipe: the settings of its kind.
+        source: makes the source network with its own head, for recipes that keep it.
+        checkpoints: networks kept along the way (of the first run, where a recipe takes several).
+    """
+
+    network: Callable[[], Network]
+    data: Data
+    recipe: RecipeSettings
+    seed: int
+    source: Callable[[], Network] | None = None
+    checkpoints: engine.Checkpoints = engine.NONE
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model.
+
+    Attributes:
+        network: as it is evaluated and stored.
+        log: float64[epochs, 3], as of `engine.run`, of the recipe's runs one after the other.
+        implementation: the name of what trained it.
+    """
+
+    network: Network
+    log: np.ndarray
+    implementation: str
+
+
+def train_block(jobs: Iterable[Job], implementation: str = SEQUENTIAL) -> Iterator[Trained]:
+    """Train the models of a block, in order.
+
+    A model's result depends on its own job alone. They come one at a time, so that memory is bounded: jobs
+    are asked for, and networks are made, when their turn comes.
+    """
+    return IMPLEMENTATIONS[implementation](jobs)
+
+
+def sequential(jobs: Iterable[Job]) -> Iterator[Trained]:
+    """One model after the other: the reference for all other implementations."""
+    for job in jobs:
+        yield Trained(*_train(job), SEQUENTIAL)
+
+
+IMPLEMENTATIONS = {SEQUENTIAL: sequential}
+
+
+def _train(job: Job) -> tuple[Network, np.ndarray]:
+    """The network and the log of a job."""
+    networks, logs = [], []
+    for number in range(KINDS[job.recipe.kind].runs):
+        recipe = recipes.make(job.recipe)
+        seed = seed_for(job.seed, "run", number) if number else job.seed
+        logs.append(_run(recipe, job, seed, engine.NONE if number else job.checkpoints))
+        networks.append(recipe.inference())
+    return recipe.combine(networks), np.concatenate(logs)
+
+
+def _run(recipe: Recipe, job: Job, seed: int, checkpoints: engine.Checkpoints) -> np.ndarray:
+    """The log of one run. Without images, the network stays as it is, and the log is of zeros."""
+    source = frozen(job.source()) if recipe.keeps_source else None
+    network = recipe.convert(job.network())
+    recipe.start(network, source, job.data, seed)
+    if not len(job.data.positions):
+        checkpoints.reached(0, recipe)
+        return np.zeros((KINDS[job.recipe.kind].epochs(job.recipe), 3))
+    return engine.run(recipe, checkpoints)
+
+
+def frozen(network: Network) -> Network:
+    """A network that is only looked at: evaluation mode, no gradients of its parameters."""
+    return network.eval().requires_grad_(False)

@@ -1,0 +1,125 @@
+"""The models of a study's rows as networks, for whoever needs them."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from torch import nn
+
+from transferlens.core import artefacts, studies
+from transferlens.core.errors import ArtefactError
+from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.studies import Rows
+from transferlens.models import states
+from transferlens.models.architectures import Network
+from transferlens.training import recipes, source
+from transferlens.training.artefacts import SOURCE_MODELS, TRANSFER_RUNS
+from transferlens.training.recipes import settings as recipe_settings
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """The outcome of one transfer run; networks in evaluation mode, on one device.
+
+    Attributes:
+        source: the source model, with its own head.
+        network: the adapted model, with its target head.
+    """
+
+    source: Network
+    network: Network
+
+
+def study_rows(source_paths: Sequence[Path]) -> Rows:
+    """The rows of all shards of source models, in order."""
+    return studies.joined([_rows(path) for path in source_paths], list(source_paths))
+
+
+def source_networks(
+    source_paths: Sequence[Path],
+    architecture: ArchitectureSettings,
+    device: torch.device,
+    rows: Sequence[int] | None = None,
+    step: int | None = None,
+) -> Iterator[Network]:
+    """The source models of a study's rows, with their own heads, one at a time in evaluation mode.
+
+    Args:
+        source_paths: shards of source models.
+        rows: row numbers of the study, in the order wanted; None for all of these shards.
+        step: the checkpoint after so many optimiser steps; None for the trained models.
+
+    Raises:
+        ArtefactError: a damaged file, a row or a checkpoint that is in none.
+    """
+    for shard, i in _places(source_paths, rows):
+        with artefacts.open(source_paths[shard], SOURCE_MODELS) as file:
+            network = source.load_network(file, i, architecture, device)
+            if step is not None:
+                states.load_checkpoint(file, i, step, network)
+        yield network.eval()
+
+
+def adapted_networks(
+    source_paths: Sequence[Path],
+    transfer_paths: Sequence[Path],
+    architecture: ArchitectureSettings,
+    device: torch.device,
+    rows: Sequence[int] | None = None,
+    step: int | None = None,
+) -> Iterator[Adapted]:
+    """The transfer runs of a study's rows, one at a time; arguments as of `source_networks`.
+
+    Args:
+        transfer_paths: the transfer runs of each of these shards.
+
+    Raises:
+        ArtefactError: as `source_networks`, or a recipe that changes the backbone where weights were not
+            kept.
+    """
+    for shard, i in _places(source_paths, rows):
+        with (
+            artefacts.open(source_paths[shard], SOURCE_MODELS) as of_source,
+            artefacts.open(transfer_paths[shard], TRANSFER_RUNS) as file,
+        ):
+            own, network = (source.load_network(of_source, i, architecture, device) for _ in range(2))
+            network = _adapted(network, file, i, step)
+        # Heads of the target are made on the CPU, and of torch's default layout.
+        network = network.to(device, memory_format=torch.channels_last)
+        yield Adapted(own.eval(), network.eval())
+
+
+def _adapted(network: Network, file: h5py.File, row: int, step: int | None) -> Network:
+    """What a transfer run, a row of an open shard, made of a source model."""
+    network.head = nn.Linear(network.head.in_features, len(file["target_class"]))
+    recipe = recipe_settings.read(json.loads(file.attrs["recipe"]))
+    network = recipes.make(recipe).convert(network)
+    if step is not None:
+        states.load_checkpoint(file, row, step, network)
+        return network
+    if file.attrs["backbone_changed"]:
+        if "weights" not in file:
+            raise ArtefactError(f"{file.filename}: the adapted networks of this study were not kept")
+        states.load(file, "weights", row, network)
+    states.load(file, "head", row, network.head)
+    return network
+
+
+def _places(paths: Sequence[Path], rows: Sequence[int] | None) -> list[tuple[int, int]]:
+    """Where the models of a study's rows lie: (number of the shard, position in it)."""
+    numbers = [_rows(path).numbers for path in paths]
+    places = {int(number): (shard, i) for shard, own in enumerate(numbers) for i, number in enumerate(own)}
+    wanted = np.concatenate(numbers) if rows is None else rows
+    for row in wanted:
+        if int(row) not in places:
+            raise ArtefactError(f"{paths[0]}: row {row} is in none of these {len(paths)} shards")
+    return [places[int(row)] for row in wanted]
+
+
+def _rows(path: Path) -> Rows:
+    with artefacts.open(path, SOURCE_MODELS) as file:
+        return studies.read_rows(file)

@@ -1,0 +1,59 @@
+"""Optimisers by name, and how a step of theirs is taken."""
+
+from collections.abc import Sequence
+
+import torch
+
+from transferlens.core.settings import TrainingSettings
+from transferlens.training import schedule
+from transferlens.training.recipes.base import Group
+
+
+class Optimiser:
+    """The optimiser of a phase: its learning rates, gradient scaling and clipping.
+
+    Args:
+        groups: parameters, each group with a factor of the learning rate and perhaps a weight decay.
+        scaler: multiplies the loss where gradients of half precision would vanish.
+    """
+
+    def __init__(self, training: TrainingSettings, groups: Sequence[Group], scaler: torch.amp.GradScaler):
+        self.training, self.scaler = training, scaler
+        self._rates = [group.rate for group in groups]
+        self._parameters = [parameter for group in groups for parameter in group.parameters]
+        self._inner = _make(training, groups)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        self._inner.zero_grad()
+
+    def set_rate(self, step: int, steps_per_epoch: int) -> float:
+        """Set the learning rates of a step of the phase; returns the first group's."""
+        rate = schedule.learning_rate(self.training, step, steps_per_epoch)
+        for group, factor in zip(self._inner.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+        return rate * self._rates[0]
+
+    def unscale(self) -> None:
+        """Bring the gradients to their own scale, and clip them."""
+        self.scaler.unscale_(self._inner)
+        if self.training.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self._parameters, self.training.clip)
+
+    def step(self) -> None:
+        """Change the parameters."""
+        self.scaler.step(self._inner)
+        self.scaler.update()
+
+
+def _make(training: TrainingSettings, groups: Sequence[Group]) -> torch.optim.Optimizer:
+    decays = (training.weight_decay if g.weight_decay is None else g.weight_decay for g in groups)
+    tensors = [
+        {"params": list(group.parameters), "weight_decay": decay}
+        for group, decay in zip(groups, decays, strict=True)
+    ]
+    if training.optimizer == "adamw":
+        return torch.optim.AdamW(tensors, lr=0.0, betas=tuple(training.betas), fused=True)
+    return torch.optim.SGD(
+        tensors, lr=0.0, momentum=training.momentum, nesterov=training.nesterov, fused=True
+    )
