@@ -1,30 +1,37 @@
 """Compare influences and accuracies between a target and its parts with fewer training images."""
 
-from pathlib import Path
+from argparse import Namespace
 
-from transferlens import open_results
 from transferlens.analyses import small_targets
-from transferlens.core import job, store
+from transferlens.core import files, job, labelled
+from transferlens.data import index
+from transferlens.influence.artefacts import INFLUENCE
+from transferlens.training.reading import read_outputs
 
 
-def main(arguments):
-    settings, results = arguments.settings, open_results(arguments.results)
-    names, recipe = settings["targets"], settings["recipe"]
+def main(arguments: Namespace) -> None:
+    settings = arguments.settings
+    names = settings["targets"]
+    influences = [labelled.read(path, INFLUENCE, settings["output"]) for path in arguments.influences]
+    references = [read_outputs(path, []) for path in arguments.references]
+    sizes = [len(index.read_index(path).train) for path in arguments.indexes]
     table = small_targets.compare(
-        {name: len(results.dataset(name).train) for name in names},
-        {name: results.influence(name, recipe, settings["output"]) for name in names},
-        {name: results.summary("reference", name, recipe) for name in names},
+        dict(zip(names, sizes, strict=True)),
+        dict(zip(names, influences, strict=True)),
+        dict(zip(names, references, strict=True)),
         names[0],
     )
-    small_targets.write_small_targets(arguments.out, table, config=settings, inputs=[])
+    small_targets.write_small_targets(arguments.small_targets, table)
     small_targets.draw(table, arguments.picture)
-    store.write_csv(arguments.table, table)
+    files.write_csv(arguments.table, table)
 
 
 if __name__ == "__main__":
-    parser = job.parser(__doc__)
-    parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--picture", type=Path, required=True)
-    parser.add_argument("--table", type=Path, required=True)
-    job.run(main, parser)
+    script = job.Script(__doc__)
+    script.reads("influences", "on the target and its parts, as settings name them", many=True)
+    script.reads("references", "summaries of the reference study on them", many=True)
+    script.reads("indexes", "of these data sets", many=True)
+    script.writes("small_targets")
+    script.writes("table")
+    script.writes("picture")
+    script.run(main)

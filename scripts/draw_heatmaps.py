@@ -1,21 +1,23 @@
 """Class maps of the report-half examples most hurt by a source class, and their gallery."""
 
-from pathlib import Path
+from argparse import Namespace
 
 import numpy as np
 
 from transferlens.core import job
 from transferlens.core.settings import ArchitectureSettings, InputSettings
 from transferlens.data import index, pipeline
+from transferlens.data.artefacts import positions
+from transferlens.data.index import Index
 from transferlens.heatmaps import hurt_examples
-from transferlens.influence import artefact
+from transferlens.influence import reading
 from transferlens.training import device, networks
 
 
-def main(arguments):
+def main(arguments: Namespace) -> None:
     settings = arguments.settings
     where = device.pick()
-    influence = artefact.read_influence(arguments.influence, settings["output"])
+    influence = reading.read_influence(arguments.influence, settings["output"])
     hurt = hurt_examples.most_hurt(
         influence.effect, influence.se, influence.df, influence.example_halves, settings["examples"]
     )
@@ -36,7 +38,7 @@ def main(arguments):
         settings["layer"],
     )
     hurt_examples.write_heatmaps(
-        arguments.out,
+        arguments.heatmaps,
         hurt,
         explained,
         labels,
@@ -45,29 +47,24 @@ def main(arguments):
         influence.unit_names,
         influence.target_class_names,
         settings["method"],
-        config=settings,
-        inputs=[arguments.influence, arguments.source, arguments.transfer, arguments.index],
-        device=device.name(where),
     )
-    hurt_examples.draw_gallery(arguments.out, arguments.picture, settings["colormap"])
+    hurt_examples.draw_gallery(arguments.heatmaps, arguments.gallery, settings["colormap"])
 
 
-def unit_of_class(unit_names, source):
+def unit_of_class(unit_names: list[str], source: Index) -> np.ndarray:
     """The unit int64[classes] of every source class: the class itself, or its group."""
-    names = source.class_names if unit_names == source.class_names else source.class_groups
-    return np.array([unit_names.index(name) for name in names])
+    own = unit_names == source.class_names
+    return positions(source.class_names if own else source.class_groups, unit_names)
 
 
 if __name__ == "__main__":
-    parser = job.parser(__doc__)
-    parser.add_argument("--influence", type=Path, required=True)
-    parser.add_argument(
-        "--source", type=Path, required=True, help="reference shard with the full-source model"
-    )
-    parser.add_argument("--transfer", type=Path, required=True, help="its transfer runs")
-    parser.add_argument("--index", type=Path, required=True, help="of the target data set")
-    parser.add_argument("--source-index", type=Path, required=True)
-    parser.add_argument("--val", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--picture", type=Path, required=True)
-    job.run(main, parser)
+    script = job.Script(__doc__)
+    script.reads("influence")
+    script.reads("source_index")
+    script.reads("source", "reference shard with the full-source model")
+    script.reads("transfer", "its transfer runs")
+    script.reads("index", "of the target data set")
+    script.reads("val", "its evaluation images")
+    script.writes("heatmaps")
+    script.writes("gallery", "their picture")
+    script.run(main)

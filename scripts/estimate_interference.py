@@ -1,32 +1,31 @@
 """How far objects of source classes distract from the true target class, from composites."""
 
-from pathlib import Path
+from argparse import Namespace
 
-from transferlens.core import job, store
+from transferlens.core import files, job
 from transferlens.memories.effect import composites, interference
 from transferlens.memories.kept import probes
 
 
-def main(arguments):
+def main(arguments: Namespace) -> None:
     settings = arguments.settings
     first = probes.read_probes(arguments.probes)
-    found = interference.estimate(
+    estimated = interference.estimate(
         composites.read_composites(arguments.composites),
         first.bound_class,
         first.overlap,
         *(settings[key] for key in ("smallest_cell", "bootstrap", "permutations", "seed")),
     )
-    inputs = [arguments.composites, arguments.probes]
-    interference.write_interference(arguments.out, found, config=settings, inputs=inputs)
-    store.write_csv(arguments.table, interference.table(found))
-    interference.draw_matrix(arguments.picture, found)
+    interference.write_interference(arguments.interference, estimated)
+    files.write_csv(arguments.table, interference.table(estimated))
+    interference.draw_matrix(arguments.picture, estimated)
 
 
 if __name__ == "__main__":
-    parser = job.parser(__doc__)
-    parser.add_argument("--composites", type=Path, required=True)
-    parser.add_argument("--probes", type=Path, required=True, help="which say what memories are bound to")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--table", type=Path, required=True)
-    parser.add_argument("--picture", type=Path, required=True)
-    job.run(main, parser)
+    script = job.Script(__doc__)
+    script.reads("composites")
+    script.reads("probes", "which say what memories are bound to")
+    script.writes("interference")
+    script.writes("table")
+    script.writes("picture")
+    script.run(main)

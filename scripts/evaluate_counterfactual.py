@@ -1,35 +1,32 @@
 """Curves of target accuracy against the number of removed source classes, with intervals and controls."""
 
-from pathlib import Path
+from argparse import Namespace
 
 from transferlens.core import job
 from transferlens.counterfactual import curves
-from transferlens.counterfactual.orders import Removals
-from transferlens.data.index import HALVES
-from transferlens.influence import artefact
+from transferlens.counterfactual.artefacts import COUNTERFACTUAL, REUSE
+from transferlens.counterfactual.orders import Cells
 
 
-def main(arguments):
+def main(arguments: Namespace) -> None:
     settings = arguments.settings
-    overall = artefact.read_overall(arguments.influence, settings["output"])
-    report = HALVES.index("report")
     curves.write_counterfactual(
-        arguments.out,
+        arguments.counterfactual or arguments.reuse,
+        COUNTERFACTUAL if arguments.counterfactual else REUSE,
         arguments.summary,
         arguments.reference,
-        Removals.of(settings),
+        Cells.of(settings),
         settings["repeats"],
         settings["output"],
-        curves.Predictions(*(overall[key][report] for key in ("effect", "se", "high"))),
-        config=settings,
-        inputs=[arguments.summary, arguments.reference, arguments.influence],
+        curves.read_predictions(arguments.influence, settings["output"]),
     )
 
 
 if __name__ == "__main__":
-    parser = job.parser(__doc__)
-    parser.add_argument("--summary", type=Path, required=True)
-    parser.add_argument("--reference", type=Path, required=True)
-    parser.add_argument("--influence", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    job.run(main, parser)
+    script = job.Script(__doc__)
+    script.reads("summary", "of the models without some classes")
+    script.reads("reference", "summary of the models they are paired with")
+    script.reads("influence")
+    script.writes("counterfactual", required=False)
+    script.writes("reuse", "in its place, for another architecture or recipe", required=False)
+    script.run(main)

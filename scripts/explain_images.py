@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from transferlens.core import job
-from transferlens.core.config import ArchitectureSettings
+from transferlens.core.settings import ArchitectureSettings
 from transferlens.data import classnames
 from transferlens.heatmaps import own_images
 from transferlens.maps import class_maps
@@ -13,10 +13,10 @@ IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 SCALING = {"efficientnet_lite0": ([0.5] * 3, [0.5] * 3)}  # where weights expect another mean and std
 
 
-def main(arguments):
+def main(arguments: argparse.Namespace) -> None:
     method, layer = arguments.method, arguments.layer
     own_images.check_architecture(arguments.architecture)
-    class_maps.check(ArchitectureSettings(arguments.architecture, 32), arguments.resolution, [method], layer)
+    class_maps.check(ArchitectureSettings(name=arguments.architecture), arguments.resolution, [method], layer)
     targets = own_images.read_classes(arguments.classes)
     sources = classnames.known("imagenet").names
     if arguments.source_classes:
@@ -45,20 +45,20 @@ def main(arguments):
     print(f"{len(names)} images drawn in {arguments.out}")
 
 
-def share(text):
+def share(text: str) -> float:
     value = float(text)
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
     return value
 
 
-def positive(text):
+def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is no positive whole number")
     return int(text)
 
 
-def options():
+def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, required=True, help="folder with images of any format")
     parser.add_argument(
@@ -95,4 +95,4 @@ def options():
 
 
 if __name__ == "__main__":
-    job.run(main, options())
+    job.run(main, options().parse_args())

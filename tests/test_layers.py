@@ -1,47 +1,40 @@
 """The rooms and their floors: who may import whom."""
 
-import ast
-from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "transferlens"
-FLOORS = [
-    {"core"},
-    {"data", "models"},
-    {"maps", "pictures"},
-    {"training"},
-    {"estimation"},
-    {"influence", "counterfactual", "heatmaps", "influence_maps", "memories"},
-    {"results", "results_folder", "memory_results", "report", "analyses", "operations"},
-]
-CAPABILITIES = FLOORS[5]
+from transferlens.operations import house
+from transferlens.operations.house import CAPABILITIES, FLOORS, PACKAGE
+
+# Who may import what is heavy, or belongs to one room alone.
+ONLY_IN = {"ffcv.": "data", "torchcam": "maps", "snakemake": None}
 
 
-def imports(path):
-    """(module, name of the room or None) of every import in a file."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, None) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parts = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
-            for part in parts:
-                inside = part.startswith("transferlens.")
-                yield part, part.split(".")[1] if inside else None
-
-
-FILES = [p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py"]
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", house.modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_go_down(path):
-    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    room = house.room_of(path)
     floor = next(i for i, rooms in enumerate(FLOORS) if room in rooms)
-    for module, other in imports(path):
-        assert not module.startswith("snakemake"), module
-        assert not module.startswith("ffcv.") or path.name == "ffcv_files.py", module
-        assert not module.startswith("torchcam") or room == "maps", module
-        known = {r for rooms in FLOORS for r in rooms}
+    known = {other for rooms in FLOORS for other in rooms}
+    for module, other in house.imports(path):
+        for start, only in ONLY_IN.items():
+            assert not module.startswith(start) or room == only, module
         if other in known and other != room:
             assert other in set().union(*FLOORS[: floor + 1]), (module, "is above")
-            assert not {room, other} <= CAPABILITIES, (module, "is another capability")
+            assert not {room, other} <= set(CAPABILITIES), (module, "is another capability")
+
+
+def test_declarations_import_nothing_heavy():
+    """Planning, the plan, the doctor and the read API know all capabilities: that must cost little."""
+    program = (
+        "import sys, transferlens.capabilities; heavy = 'torch ffcv pandas xarray matplotlib snakemake';"
+        "print([name for name in heavy.split() if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_picture_of_the_house_is_true():
+    """`python -m transferlens.operations.house` draws it anew."""
+    assert house.PICTURE.read_text(encoding="utf-8") == house.draw()

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transferlens.capabilities import CAPABILITIES
-from transferlens.core import artefacts, labelled
+from transferlens.core import labelled
 from transferlens.core.artefacts import Artefact
 from transferlens.core.errors import ArtefactError, nearest
 from transferlens.data.index import Index, read_index
-from transferlens.training import outputs as stored
 from transferlens.training.artefacts import OUTPUTS, SUMMARY, TRAINING_RECORDS
+from transferlens.training.reading import read_outputs
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -104,11 +104,7 @@ class Results:
 
         The outputs that a summary does not store follow from those it does.
         """
-        path = self.path(SUMMARY, study, target, recipe)
-        with artefacts.open(path, SUMMARY) as file:
-            values = {name: (("model", "example"), stored.Output(file, name)[:]) for name in outputs}
-        rest = labelled.read(path, SUMMARY)
-        return rest.drop_vars([name for name in OUTPUTS if name in rest]).assign(values)
+        return read_outputs(self.path(SUMMARY, study, target, recipe), outputs)
 
     def source_models(self, study: str) -> "xr.Dataset":
         """Masks, accuracies and training logs of all models of a study (not their weights)."""
@@ -126,12 +122,16 @@ class Results:
     def memories(self, target: str, recipe: str) -> "xr.Dataset":
         """What models adapted by a recipe still see of source classes, and what that does to them.
 
-        Joins `memory_probes` and `interference`: variables of both, NaN where a source class was not tried
-        with composites.
+        Joins `memory_probes` and `interference`: variables of both; where a source class was not tried with
+        composites, estimates are NaN, counts 0 and flags false.
         """
         probes, interference = self.memory_probes(target, recipe), self.interference(target, recipe)
         told = {key: probes.attrs.get(key) or interference.attrs.get(key, "") for key in ("note", "skipped")}
-        tried = interference.rename(tried_class="source_class").reindex(source_class=probes.source_class)
+        none = {name: 0 for name, values in interference.items() if values.dtype.kind in "bi"}
+        tried = interference.rename(tried_class="source_class")
+        tried = tried.reindex(source_class=probes.source_class, fill_value=none).astype(
+            {name: interference[name].dtype for name in none}
+        )
         return probes.merge(tried, compat="override", join="exact").assign_attrs(told)
 
     def dataset(self, name: str) -> Index:

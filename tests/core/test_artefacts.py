@@ -51,7 +51,7 @@ def write(path, **attributes):
         for output in ("margin", "p_true"):
             for name in ("effect", "effect_se", "effect_q"):
                 out.write(f"{output}/{name}", np.full((2, 3), len(output)))
-        out.stack("weights", "layer.weight", 2, 4, np.float32)[:] = 1
+        out.stack("weights", "layer.weight", {"model": 2}, 4, np.float32)[:] = 1
         out.attribute("note", "größer")
         out.attribute("count", 3)
     with h5py.File(path, "r+") as file:
@@ -64,7 +64,7 @@ def test_what_is_written_can_be_read_with_its_labels_and_provenance(tmp_path):
         assert file["x"][:].tolist() == [[0, 1, 2], [3, 4, 5]]
         assert (file["x"].attrs["meaning"], file["x"].attrs["units"]) == (b"a cell", b"metres")
         assert (file["x"].fletcher32, file["x"].compression) == (True, None)
-        assert file["margin/effect_q"].attrs["meaning"] == "Benjamini-Hochberg q-value of what it adds"
+        assert file["margin/effect_q"].attrs["meaning"] == b"Benjamini-Hochberg q-value of what it adds"
         assert artefacts.names(file["row"]) == ["α", "b"]
         assert artefacts.settings_of(file) == {"a": [2], "b": 1}
         assert (file.attrs["seed"], file.attrs["note"], file.attrs["count"]) == (7, "größer", 3)

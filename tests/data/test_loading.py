@@ -70,6 +70,29 @@ def test_a_pass_depends_on_seed_and_epoch_alone(dataset, loading, crop):
 
 
 @pytest.mark.parametrize("loading", ["resident", "streaming"])
+def test_views_are_the_same_images_in_the_same_order_augmented_otherwise(dataset, loading):
+    """Read side by side, in turn: each is what it is when read alone."""
+    training = changed(TRAINING, crop="random_resized", flip=True)
+    images = open_split(dataset, "train", loading)
+    given = np.arange(60), training, 16, 0, 1, 28
+
+    def passes(views):
+        iterators = [images.training_batches(*given, view=view) for view in views]
+        for batches in zip(*iterators, strict=True):
+            yield [(pixels.clone(), labels.clone()) for pixels, labels in batches]
+
+    together, alone = list(passes([0, 1, 2])), list(passes([1]))
+    assert len(together) == 3
+    for views, ((pixels, labels),) in zip(together, alone, strict=True):
+        assert torch.equal(views[1][0], pixels)
+        assert all(torch.equal(view[1], labels) for view in views)
+        assert not torch.equal(views[0][0], views[1][0])
+        assert not torch.equal(views[1][0], views[2][0])
+    plain = one_pass(images, training, np.arange(60))
+    assert torch.equal(torch.cat([views[0][0] for views in together]), plain[0])
+
+
+@pytest.mark.parametrize("loading", ["resident", "streaming"])
 def test_a_pass_takes_each_wanted_image_once_with_its_label(dataset, loading):
     """Without augmentation every training image is recognised among the evaluation images."""
     images = open_split(dataset, "train", loading)

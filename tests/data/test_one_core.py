@@ -1,6 +1,7 @@
 """Jobs on a machine with one core."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ def test_an_ffcv_file_is_written_on_one_core_and_the_job_ends(image_folder, tmp_
         command = ["taskset", "-c", "0", sys.executable, SCRIPTS / name, "--settings", json.dumps(settings)]
         done = subprocess.run(
             [*command, "--data-root", tmp_path, *arguments],
-            cwd=SCRIPTS.parent,
+            env=os.environ | {"PYTHONPATH": str(SCRIPTS.parent)},
             capture_output=True,
             text=True,
             timeout=60,

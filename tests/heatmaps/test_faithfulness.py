@@ -9,9 +9,10 @@ import torch
 from torchcam import methods
 from torchcam.metrics import ClassificationMetric, DeletionInsertionMetric
 
-from transferlens.core import store
-from transferlens.core.config import ArchitectureSettings
+from transferlens.core import artefacts, labelled
+from transferlens.core.settings import ArchitectureSettings
 from transferlens.heatmaps import faithfulness, faithfulness_report
+from transferlens.heatmaps.artefacts import FAITHFULNESS, MEASURES
 from transferlens.models import architectures
 from transferlens.models.architectures import Network
 
@@ -19,7 +20,7 @@ from transferlens.models.architectures import Network
 @pytest.fixture(scope="module")
 def small():
     torch.manual_seed(0)
-    network = architectures.build(ArchitectureSettings("small_resnet", 8), 3).eval()
+    network = architectures.build(ArchitectureSettings(name="small_resnet", width=8), 3).eval()
     with torch.no_grad():
         network.head.weight *= 40  # so that probabilities differ
     return network, torch.randn(6, 3, 28, 28)
@@ -88,7 +89,7 @@ def test_the_map_of_what_a_network_looks_at_beats_random_maps(scored):
     found = faithfulness.summarise(scores)
     assert scores.methods == ["CAM", "GradCAM", "random", "centre"]
     assert (scores.classes == 0).all()
-    for name, (better, _) in faithfulness.MEASURES.items():
+    for name, (better, _) in MEASURES.items():
         if name.endswith("_mean"):
             sign = -1 if better == "lower" else 1
             low, high = sorted(
@@ -113,9 +114,9 @@ def test_differences_are_paired_by_image_and_random_has_none(scored):
         (found.differences["insertion_mean"].low[0], found.differences["insertion_mean"].high[0]), interval
     )
     assert np.isnan(found.differences["insertion_mean"].value[2])
-    p, q = (np.array([d[name] for name in faithfulness.MEASURES]) for d in (found.p, found.q))
+    p, q = (np.array([d[name] for name in MEASURES]) for d in (found.p, found.q))
     tested = ~np.isnan(p)
-    assert tested.sum() == 3 * len(faithfulness.MEASURES)
+    assert tested.sum() == 3 * len(MEASURES)
     np.testing.assert_allclose(q[tested], scipy.stats.false_discovery_control(p[tested]))
 
 
@@ -163,19 +164,20 @@ def test_the_artefact_holds_what_was_measured(scored, tmp_path):
     scores = faithfulness.Scores(**{**vars(scores), "zero": zero})
     summary = faithfulness.summarise(scores)
     ids = [f"image {i}" for i in range(30)]
-    faithfulness_report.write(
-        tmp_path / "f.h5", scores, summary, np.arange(30), ids, ["bright", "dark"], "0", config={}, inputs=[]
-    )
+    faithfulness_report.write(tmp_path / "f.h5", scores, summary, np.arange(30), ids, ["bright", "dark"], "0")
     faithfulness_report.draw(scores, summary, tmp_path / "f.png")
     table = faithfulness_report.table(scores, summary, "0")
-    with store.open(tmp_path / "f.h5", faithfulness_report.KIND) as file:
-        names = store.strings(file["measures"])
-        row = names.index("deletion_mean")
-        np.testing.assert_array_equal(file["values/deletion_mean"][:], scores.values["deletion_mean"])
-        assert file["minus_random/value"][row, 0] == summary.differences["deletion_mean"].value[0]
-        areas = np.trapezoid(file["curves/deletion_mean"][:].astype(float), file["fractions"][:])
-        np.testing.assert_allclose(areas, scores.values["deletion_mean"], atol=1e-6)
-        assert file["randomised/ssim/low"].shape == (4,)
+    with artefacts.open(tmp_path / "f.h5", FAITHFULNESS) as file:
+        row = artefacts.names(file["measure"]).index("deletion_mean")
+        np.testing.assert_array_equal(file["value"][row], scores.values["deletion_mean"])
+        assert file["minus_random"][row, 0] == summary.differences["deletion_mean"].value[0]
+        assert file["minus_random_q"][row, 0] == summary.q["deletion_mean"][0]
+        assert file["randomised_mean_low"].shape == (2, 4)
+        assert artefacts.names(file["predicted"]) == ["bright"] * 30
+    read = labelled.read(tmp_path / "f.h5", FAITHFULNESS)
+    followed = read.probability.sel(baseline="mean", curve="deletion")
+    areas = np.trapezoid(followed.astype(float), read.fraction)
+    np.testing.assert_allclose(areas, scores.values["deletion_mean"], atol=1e-6)
     cell = table.query("method == 'GradCAM' and measure == 'deletion_mean'")
     assert cell["mean"].item() == pytest.approx(scores.values["deletion_mean"][1].mean())
     assert cell.zero_maps.item() == 4

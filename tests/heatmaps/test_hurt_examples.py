@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from transferlens.core import store
-from transferlens.core.config import ArchitectureSettings
-from transferlens.heatmaps import hurt_examples
+from transferlens.core import artefacts, labelled, provenance
+from transferlens.core.settings import ArchitectureSettings
+from transferlens.heatmaps import hurt_examples, page
+from transferlens.heatmaps.artefacts import HEATMAPS, ROLES
 from transferlens.models import architectures
 from transferlens.pictures import figures
 
@@ -34,7 +35,7 @@ def hurt(count):
 
 def explained(method, labels):
     torch.manual_seed(0)
-    network = architectures.build(ArchitectureSettings("small_resnet", 8), 3).eval()
+    network = architectures.build(ArchitectureSettings(name="small_resnet", width=8), 3).eval()
     source_head = torch.nn.Linear(network.head.in_features, 4)
     images = torch.randn(4, 3, 28, 28)
     groups = np.array([0, 1, 0, 1])
@@ -58,13 +59,14 @@ def test_roles_are_of_the_classes_they_name():
         # of a group's classes (0 and 2, 1 and 3) the one with the highest logit
         "harmful": np.maximum(source_logits[rows, [0, 1, 0, 1]], source_logits[rows, [2, 3, 2, 3]]),
     }
-    assert set(found.maps) == set(hurt_examples.ROLES)
+    assert set(found.maps) == set(ROLES)
     for role, values in expected.items():
         np.testing.assert_allclose(found.maps[role].logits, values, atol=1e-5)
 
 
 @pytest.mark.parametrize(("method", "colormap"), [("CAM", "safe"), ("LayerCAM", "jet")])
 def test_a_gallery_says_class_probability_and_raw_maximum(tmp_path, monkeypatch, method, colormap):
+    monkeypatch.setattr(provenance, "current", provenance.Provenance({"colormap": colormap}))
     labels = np.array([0, 1, 2, 0])
     found, *_ = explained(method, labels)
     maps = found.maps["harmful"].maps
@@ -81,8 +83,6 @@ def test_a_gallery_says_class_probability_and_raw_maximum(tmp_path, monkeypatch,
         ["s", "t"],
         ["a", "b", "c"],
         method,
-        config={},
-        inputs=[],
     )
     drawn_figures, save = [], figures.save
     monkeypatch.setattr(
@@ -109,6 +109,11 @@ def test_a_gallery_says_class_probability_and_raw_maximum(tmp_path, monkeypatch,
             figure.axes[5 * row + column].images[-1].get_clim()[1] for row in (0, 1) for column in (1, 2, 3)
         ]
         np.testing.assert_allclose(scales, target)
-    with store.open(tmp_path / "h.h5", hurt_examples.KIND) as file:
-        assert file["maps/harmful/zero"][:].tolist() == [False, False, False, True]
-        assert file["maps/harmful/raw_max"][3] == 0
+    with artefacts.open(tmp_path / "h.h5", HEATMAPS) as file:
+        harmful_role = artefacts.names(file["role"]).index("harmful")
+        assert file["zero"][harmful_role].tolist() == [False, False, False, True]
+        assert file["raw_max"][harmful_role, 3] == 0
+        assert artefacts.names(file["rival"]) == ["abc"[c] for c in found.rival]
+        assert artefacts.names(file["harmful"]) == ["s", "t", "s", "t"]
+    told = page.map_colours(labelled.read(tmp_path / "h.h5", HEATMAPS))
+    assert ("cannot be compared" if colormap == "jet" else "red is evidence for the class") in told

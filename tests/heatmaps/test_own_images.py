@@ -10,8 +10,8 @@ import torchvision
 from PIL import Image
 
 from tests.conftest import draw
-from transferlens.core.config import ArchitectureSettings
 from transferlens.core.errors import ConfigError, DataError, TransferlensError
+from transferlens.core.settings import ArchitectureSettings
 from transferlens.heatmaps import own_images
 from transferlens.models import architectures
 
@@ -147,4 +147,4 @@ def test_a_folder_without_images_and_one_with_too_many(tmp_path, monkeypatch):
 def test_every_registered_architecture_is_named():
     for name in architectures.NAMES:
         with torch.device("meta"):
-            architectures.build(ArchitectureSettings(name, 8), 2)
+            architectures.build(ArchitectureSettings(name=name, width=8), 2)

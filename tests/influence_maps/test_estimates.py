@@ -1,16 +1,16 @@
 """Influence maps: exact where the truth is known, calibrated where there is none, drawn where they lie."""
 
-import h5py
 import numpy as np
 import pytest
 from scipy import stats
 
-from transferlens.core import store, studies
-from transferlens.core.studies import Rows
+from transferlens.core import artefacts, labelled
+from transferlens.data.artefacts import HALVES
 from transferlens.estimation import designs, estimators
-from transferlens.influence import artefact
+from transferlens.influence.artefacts import INFLUENCE
 from transferlens.influence_maps import estimates, picture
-from transferlens.training import outputs, summary
+from transferlens.influence_maps.artefacts import INFLUENCE_MAPS
+from transferlens.training.artefacts import SUMMARY, TRANSFER_RUNS
 
 MODELS, UNITS, SIDE = 64, 6, (3, 4)
 LABELS = np.array([0, 0, 0, 2, 2])  # of three classes, one without probe examples
@@ -27,48 +27,71 @@ def planted(seed=0, noise=0.0):
     return masks, found, masks @ of_bias - 3, effects, of_bias
 
 
+def fill(out, artefact, sizes, **values):
+    """Write an artefact: these values, zeros and nameless things elsewhere."""
+    for field in artefact.fields:
+        shape = tuple(sizes[dim] for dim in field.dims if dim in sizes)
+        if field.name in values:
+            out.write(field.name, values[field.name])
+        elif not field.optional and "*" not in field.name and len(shape) == len(field.dims):
+            names = np.array([f"{field.name} {i}" for i in range(int(np.prod(shape)))], dtype=object)
+            out.write(field.name, names.reshape(shape) if field.dtype is str else np.zeros(shape, np.int8))
+
+
 def write(folder, masks, found, bias):
     """The files that influence maps are made of, in two shards; and the influence maps."""
-    table = Rows(masks, np.arange(MODELS), np.arange(MODELS), ["r"] * MODELS, list("abcdef"), [""] * UNITS)
     labels = np.array([1, 0, 0, 2, 1, 0, 2])
-    with store.create(folder / "s.h5", summary.KIND, config={}) as out:
-        studies.write_row_table(out, table)
-        out.strings("target_class_names", ["x", "y", "z"], ["target classes"], "")
-        out.strings("example_ids", [f"e{i}" for i in range(7)], ["examples"], "")
-        for name, values in (("example_labels", labels), ("example_halves", np.ones(7))):
-            out.array(name, values, ["examples"], "")
-        for name in ("accuracy", "class_accuracy", "source_accuracy"):
-            out.array(name, np.zeros(1), ["models"], "")
+    ids = [f"e{i}" for i in range(7)]
+    sizes = {"model": MODELS, "unit": UNITS, "example": 7, "target_class": 3, "half": 2}
+    sizes |= {"log_quantity": 3, "epoch": 1, "source_class": UNITS}
+    names = {"example": ids, "target_class": list("xyz"), "half": HALVES}
+    names |= {"example_class": np.array(list("xyz"))[labels], "example_half": ["report"] * 7}
+    units = {"mask": masks, "unit": list("abcdef"), "unit_group": [""] * UNITS}
+    with artefacts.create(folder / "s.h5", SUMMARY) as out:
+        fill(out, SUMMARY, sizes, model=np.arange(MODELS), **names, **units)
     by_class = np.random.default_rng(1).normal(size=(2, 3, UNITS))
-    with store.create(folder / "i.h5", artefact.KIND, config={}) as out:
-        out.array("margin/class/effect", by_class, ["halves", "classes", "units"], "")
+    with artefacts.create(folder / "i.h5", INFLUENCE) as out:
+        fill(out, INFLUENCE, {**sizes, "relation": 0}, source_class=list("abcdef"), **names)
+        out.write("margin/class_effect", by_class)
     logits = found.mean((2, 3)) + bias[:, LABELS]
     shards = [folder / "0.h5", folder / "1.h5"]
     for path, rows in zip(shards, (slice(0, 24), slice(24, MODELS)), strict=True):
-        with store.create(path, outputs.KIND, config={}) as out:
-            out.array("probe/examples", EXAMPLES, ["examples"], "")
-            out.array("probe/maps", found[rows].astype(np.float32), ["m", "e", "h", "w"], "")
-            out.array("probe/logit", logits[rows].astype(np.float32), ["m", "e"], "")
-            out.array("head/bias", bias[rows].astype(np.float32), ["m", "k"], "")
+        with artefacts.create(path, TRANSFER_RUNS) as out:
+            of_rows = {"model": np.arange(MODELS)[rows], **units, "mask": masks[rows]}
+            fill(
+                out,
+                TRANSFER_RUNS,
+                {**sizes, "model": len(masks[rows])},
+                **of_rows,
+                **names,
+                probe_example=[ids[e] for e in EXAMPLES],
+                probe_map=found[rows],
+                probe_logit=logits[rows],
+            )
+            out.stack("head", "bias", len(masks[rows]), 3, np.float32)[:] = bias[rows]
     images = np.random.default_rng(2).integers(0, 255, (5, 12, 16, 3)).astype(np.uint8)
     arguments = (folder / "s.h5", folder / "i.h5", images, "least_squares", "margin")
-    estimates.write_influence_maps(folder / "m.h5", shards, *arguments, config={}, inputs=shards)
-    return h5py.File(folder / "m.h5"), by_class
+    estimates.write_influence_maps(folder / "m.h5", shards, *arguments)
+    return labelled.read(folder / "m.h5", INFLUENCE_MAPS), by_class
 
 
 def test_planted_effects_come_back_in_their_cells_and_add_up(tmp_path):
     masks, values, bias, effects, of_bias = planted()
-    found, by_class = write(tmp_path, masks, values, bias)
-    np.testing.assert_allclose(found["map/effect"], effects, atol=1e-4)
+    maps, by_class = write(tmp_path, masks, values, bias)
+    np.testing.assert_allclose(maps.map_effect, effects, atol=1e-4)
     with_bias = effects + of_bias.T[LABELS][..., None, None]
-    np.testing.assert_allclose(found["logit_map/effect"], with_bias, atol=1e-4)
-    np.testing.assert_allclose(found["logit/effect"], with_bias.mean((2, 3)), atol=1e-4)
+    np.testing.assert_allclose(maps.logit_map_effect, with_bias, atol=1e-4)
+    np.testing.assert_allclose(maps.logit_effect, with_bias.mean((2, 3)), atol=1e-4)
     of_classes = np.stack([with_bias[:3].mean(0), with_bias[3:].mean(0)])
-    np.testing.assert_allclose(found["class/logit_map/effect"], of_classes, atol=1e-4)
-    np.testing.assert_allclose(found["class/logit/effect"], of_classes.mean((2, 3)), atol=1e-4)
-    np.testing.assert_allclose(found["class/bias/effect"], of_bias.T[[0, 2]], atol=1e-4)
-    np.testing.assert_array_equal(found["chosen/helpful"], by_class[0, [0, 2]].argmax(1))
-    np.testing.assert_array_equal(found["chosen/harmful"], by_class[0, [0, 2]].argmin(1))
+    np.testing.assert_allclose(maps.class_logit_map_effect, of_classes, atol=1e-4)
+    np.testing.assert_allclose(maps.class_logit_effect, of_classes.mean((2, 3)), atol=1e-4)
+    np.testing.assert_allclose(maps.class_bias_effect, of_bias.T[[0, 2]], atol=1e-4)
+    names = np.array(list("abcdef"))
+    np.testing.assert_array_equal(maps.helpful, names[by_class[0, [0, 2]].argmax(1)])
+    np.testing.assert_array_equal(maps.harmful, names[by_class[0, [0, 2]].argmin(1)])
+    assert maps.example.values.tolist() == ["e1", "e2", "e5", "e3", "e6"]
+    assert maps.example_class.values.tolist() == ["x", "x", "x", "z", "z"]
+    assert maps.target_class.values.tolist() == ["x", "z"]
 
 
 @pytest.mark.parametrize("name", ["least_squares", "ridge", "difference_of_means"])
@@ -91,9 +114,9 @@ def test_work_in_blocks_changes_nothing(tmp_path, monkeypatch):
         folder = tmp_path / str(size)
         folder.mkdir()
         monkeypatch.setattr(estimates, "_BLOCK_BYTES", size)
-        file, _ = write(folder, masks, values, bias)
-        names = ("map/se", "logit_map/q", "class/logit_map/q", "permuted_share")
-        parts[size] = {name: file[name][:] for name in names}
+        maps, _ = write(folder, masks, values, bias)
+        names = ("map_effect_se", "logit_map_effect_q", "class_logit_map_effect_q", "permuted_share")
+        parts[size] = {name: maps[name].values for name in names}
     for name, whole in parts[1 << 20].items():
         np.testing.assert_allclose(parts[1][name], whole, rtol=1e-5, err_msg=name)
     assert list(estimates._blocks(LABELS, 4)) == [slice(0, 3), slice(3, 5)]
@@ -102,8 +125,8 @@ def test_work_in_blocks_changes_nothing(tmp_path, monkeypatch):
 
 def test_q_values_are_over_the_source_classes_and_cells_of_an_example(tmp_path):
     masks, values, bias, *_ = planted(noise=3.0)
-    file, _ = write(tmp_path, masks, values, bias)
-    effect, se, q = (file[f"logit_map/{key}"][1].astype(float) for key in ("effect", "se", "q"))
+    maps, _ = write(tmp_path, masks, values, bias)
+    effect, se, q = (maps[f"logit_map_effect{part}"][1].values.astype(float) for part in ("", "_se", "_q"))
     p = 2 * stats.t.sf(np.abs(effect / se), MODELS // 2 - UNITS)
     np.testing.assert_allclose(q, stats.false_discovery_control(p.ravel()).reshape(q.shape), rtol=1e-3)
 
@@ -127,9 +150,9 @@ def test_cells_without_an_effect_have_uniform_p_values(name, design):
 
 def test_permuted_masks_find_nothing_where_the_right_ones_do(tmp_path):
     masks, values, bias, *_ = planted(noise=1.0)
-    file, _ = write(tmp_path, masks, values, bias)
-    assert file.attrs["share"] > 0.5
-    assert abs(file["permuted_share"][:].mean() - 0.05) < 0.02
+    maps, _ = write(tmp_path, masks, values, bias)
+    assert maps.attrs["share"] > 0.5
+    assert abs(maps.permuted_share.mean() - 0.05) < 0.02
 
 
 def test_permutations_keep_pairs():

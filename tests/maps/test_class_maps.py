@@ -1,32 +1,31 @@
 """Class maps by every method: what they add up to, and what they refuse."""
 
-from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import Image
 from torchcam import methods
 from torchcam.utils import overlay_mask
 from torchvision.models import VisionTransformer
 from torchvision.transforms.functional import to_pil_image
 
-from transferlens.core.config import ArchitectureSettings
 from transferlens.core.errors import ConfigError
+from transferlens.core.settings import ArchitectureSettings
+from transferlens.heatmaps.settings import MapMethod
 from transferlens.maps import class_maps
 from transferlens.maps.class_maps import METHODS
 from transferlens.models import architectures
 from transferlens.models.architectures import Network
 from transferlens.pictures import overlays
 
-SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml"
 ON_CONVOLUTIONS = [m for m in METHODS if m != "LeGrad"]
 
 
 def a_network(name="small_resnet", pixels=28, classes=4):
     torch.manual_seed(0)
-    network = architectures.build(ArchitectureSettings(name, 8), classes).eval()
+    network = architectures.build(ArchitectureSettings(name=name, width=8), classes).eval()
     return network, torch.randn(3, 3, pixels, pixels)
 
 
@@ -180,7 +179,7 @@ def test_the_finer_layer_of_refinecam_is_the_last_with_more_cells():
         ("vgg16", 64, ["features.29", "features"]),
     ):
         with torch.device("meta"):
-            network = architectures.build(ArchitectureSettings(name, 8), 2).eval()
+            network = architectures.build(ArchitectureSettings(name=name, width=8), 2).eval()
             images = torch.empty(1, 3, pixels, pixels)
         assert class_maps.find_layers(network, "RefineCAM", None, images) == expected
 
@@ -205,7 +204,7 @@ def test_the_finer_layer_of_refinecam_is_the_last_with_more_cells():
 )
 def test_what_a_network_does_not_allow_is_one_line_before_any_work(name, method, layer, message):
     with pytest.raises(ConfigError) as caught:
-        class_maps.check(ArchitectureSettings(name, 8), 32, [method], layer)
+        class_maps.check(ArchitectureSettings(name=name, width=8), 32, [method], layer)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -219,9 +218,8 @@ def test_a_class_without_positive_evidence_has_a_zero_map():
     assert not class_maps.class_maps(network, images, [0, 1, 0], "CAM").zero.any()
 
 
-def test_the_schema_knows_every_method():
-    schema = yaml.safe_load(SCHEMA.read_text())
-    assert schema["$defs"]["map_method"]["enum"] == list(METHODS)
+def test_the_configuration_knows_every_method():
+    assert get_args(MapMethod) == METHODS
     assert {getattr(methods, m).__name__ for m in METHODS} == set(METHODS)
     assert len(METHODS) == 12
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from transferlens.core import labelled
+from transferlens.memories.artefacts import INTERFERENCE
 from transferlens.memories.effect import composites, interference
 from transferlens.memories.effect.composites import Composites, Responses, Shortlist, Table
 
@@ -60,13 +62,13 @@ def test_estimates_of_a_cell_equal_a_plain_computation():
             flips.append(scratch.prediction[m, i, 0] != 0)
             n.add(i)
     at = (1, 2, 0)
-    assert cells["effect"][at] == pytest.approx(np.mean(net), abs=1e-6)
+    assert cells["interference"][at] == pytest.approx(np.mean(net), abs=1e-6)
     assert cells["gross"][at] == pytest.approx(np.mean(gross), abs=1e-6)
-    assert cells["drop/canvas_fine_tuned"][at] == pytest.approx(np.mean(canvas), abs=1e-6)
-    assert cells["flips/scratch"][at] == pytest.approx(np.mean(flips))
+    assert cells["drop_canvas_fine_tuned"][at] == pytest.approx(np.mean(canvas), abs=1e-6)
+    assert cells["flips_scratch"][at] == pytest.approx(np.mean(flips))
     assert estimate(found).n[at] == len(n)
-    assert (cells["low"] < cells["effect"]).all()
-    assert (cells["effect"] < cells["high"]).all()
+    assert (cells["interference_low"] < cells["interference"]).all()
+    assert (cells["interference"] < cells["interference_high"]).all()
 
 
 def test_a_cell_with_too_few_usable_composites_is_left_out():
@@ -74,10 +76,10 @@ def test_a_cell_with_too_few_usable_composites_is_left_out():
     rows = np.flatnonzero((found.table.half == 0) & (found.table.source_class == 3))
     found.responses["scratch"].alone_prediction[:, rows] = -1
     estimated = estimate(found)
-    assert np.isnan(estimated.cells["effect"][0, 3]).all()
-    assert np.isnan(estimated.cells["q"][0, 3]).all()
+    assert np.isnan(estimated.cells["interference"][0, 3]).all()
+    assert np.isnan(estimated.cells["interference_q"][0, 3]).all()
     assert estimated.n[0, 3].tolist() == [0, 0, 0]
-    assert not np.isnan(estimated.cells["q"][1, 3]).any()
+    assert not np.isnan(estimated.cells["interference_q"][1, 3]).any()
     assert len(interference.table(estimated)) == 2 * 12 - 3
 
 
@@ -94,7 +96,7 @@ def test_p_values_of_interference_are_uniform_under_the_null():
         answers.p_true[..., 1:] = answers.p_true[..., :1]
         image = rng.normal(0, 0.05, answers.p_true.shape[1:])
         answers.p_true[...] += image + rng.normal(0, 0.02, answers.p_true.shape)
-    p = estimate(found, permutations=999).cells["p"]
+    p = estimate(found, permutations=999).cells["interference_p"]
     for of_half in p:
         assert stats.kstest(of_half.ravel(), "uniform").pvalue > 0.01
 
@@ -104,9 +106,9 @@ def test_an_effect_of_one_pair_is_found_in_it():
     rows = (found.table.source_class == 1) & (found.table.target_class == 2)
     found.responses["fine_tuned"].p_true[:, rows, 0] -= 0.9
     cells = estimate(found, permutations=999).cells
-    assert np.unravel_index(cells["effect"][1].argmax(), (4, 3)) == (1, 2)
-    assert cells["q"][1, 1, 2] < 0.05
-    assert cells["low"][1, 1, 2] > 0
+    assert np.unravel_index(cells["interference"][1].argmax(), (4, 3)) == (1, 2)
+    assert cells["interference_q"][1, 1, 2] < 0.05
+    assert cells["interference_low"][1, 1, 2] > 0
 
 
 def test_nothing_made_is_estimated_as_nothing(tmp_path):
@@ -114,18 +116,41 @@ def test_nothing_made_is_estimated_as_nothing(tmp_path):
     probes = dataclasses.make_dataclass("Names", ["source_names", "target_names"])
     nothing = composites.none_made(probes(found.source_names, found.target_names), 2, "too small")
     path = tmp_path / "composites.h5"
-    composites.write_composites(path, nothing, config={"seed": 0}, inputs=[], device="cpu")
+    composites.write_composites(path, nothing)
     estimated = estimate(composites.read_composites(path))
     assert estimated.skipped == "too small"
-    assert estimated.cells["effect"].shape == (2, 0, 3)
-    interference.write_interference(tmp_path / "i.h5", estimated, config={"seed": 0}, inputs=[])
+    assert estimated.cells["interference"].shape == (2, 0, 3)
+    interference.write_interference(tmp_path / "i.h5", estimated)
     interference.draw_matrix(tmp_path / "i.png", estimated)
     assert interference.table(estimated).empty
+    stored = labelled.read(tmp_path / "i.h5", INTERFERENCE)
+    assert (stored.attrs["skipped"], stored.sizes["tried_class"]) == ("too small", 0)
+
+
+def test_interference_is_stored_by_the_names_of_classes(tmp_path):
+    made_up = made(np.random.default_rng(7))
+    listed = np.array([0, 3])
+    rows = np.isin(made_up.table.source_class, listed)
+    table = Table(*(values[rows] for values in vars(made_up.table).values()))
+    answers = {
+        model: Responses(*(values[:, rows] for values in vars(of_model).values()))
+        for model, of_model in made_up.responses.items()
+    }
+    shortlist = Shortlist(listed, np.zeros(2, bool))
+    estimated = estimate(dataclasses.replace(made_up, table=table, responses=answers, shortlist=shortlist))
+    interference.write_interference(tmp_path / "i.h5", estimated)
+    stored = labelled.read(tmp_path / "i.h5", INTERFERENCE)
+    assert stored.tried_class.values.tolist() == ["0", "3"]
+    cell = stored.sel(half="report", tried_class="3", target_class="2")
+    assert cell.interference == estimated.cells["interference"][1, 1, 2]
+    assert cell.interference_n == estimated.n[1, 1, 2]
+    columns = set(interference.table(estimated))
+    assert {"effect", "low", "high", "p", "q", "gross", "flips_q", "congruent"} < columns
 
 
 def test_composites_are_read_as_written(tmp_path):
     found = made(np.random.default_rng(6))
-    composites.write_composites(tmp_path / "c.h5", found, config={"seed": 0}, inputs=[], device="cpu")
+    composites.write_composites(tmp_path / "c.h5", found)
     again = composites.read_composites(tmp_path / "c.h5")
     for name, values in vars(found.table).items():
         np.testing.assert_array_equal(getattr(again.table, name), values)

@@ -2,13 +2,23 @@
 
 import numpy as np
 import pytest
+from transferlens.memories.agreement.artefacts import AGREEMENT
+from transferlens.memories.agreement.left_out import write_left_out
 
-from transferlens.core import store, studies
-from transferlens.core.errors import ConfigError
-from transferlens.core.studies import Rows, reference_rows
+from transferlens.core import artefacts, labelled, studies
+from transferlens.core.errors import ArtefactError, ConfigError
+from transferlens.core.statistics import Interval
+from transferlens.core.studies import REMOVAL, Reference, Rows
+from transferlens.data.artefacts import write_examples
 from transferlens.data.units import Units
-from transferlens.memories.retraining import left_out, retrained
-from transferlens.training import summary
+from transferlens.memories.effect import interference
+from transferlens.memories.effect.interference import ESTIMATES, Interference
+from transferlens.memories.kept import probes
+from transferlens.memories.kept.binding import Binding
+from transferlens.memories.kept.probes import Probes
+from transferlens.memories.kept.retention import Retention
+from transferlens.memories.retraining import left_out, retrained, without
+from transferlens.training.artefacts import SUMMARY
 
 NAMES = list("abcdef")
 UNITS = Units(NAMES, [""] * 6, np.arange(6))
@@ -17,15 +27,28 @@ SELECT, REPORT = 0, 1
 
 def write_evidence(folder, effect, congruent, classes, binding):
     """Artefacts whose report half says the opposite of the select half: it must play no part."""
-    with store.create(folder / "probes.h5", "memory probes", config={}) as out:
-        out.array("binding/effect", np.stack([binding, -binding]), ["halves", "c", "k"], "test")
-        overlap = np.zeros(binding.shape, bool)
-        overlap[0, 0] = True
-        out.array("overlap", overlap, ["c", "k"], "test")
-    with store.create(folder / "interference.h5", "interference", config={}) as out:
-        out.array("effect", np.stack([effect, -effect]), ["halves", "s", "k"], "test")
-        out.array("congruent", congruent, ["s", "k"], "test")
-        out.array("source_class", np.array(classes, int), ["s"], "test")
+    overlap = np.zeros(binding.shape, bool)
+    overlap[0, 0] = True
+    of_class, cell = np.zeros((1, 2, len(binding))), np.stack([binding, -binding])
+    probes.write_probes(
+        folder / "probes.h5",
+        Probes(
+            NAMES,
+            ["y", "z"],
+            Retention(*[of_class] * 4, of_class[0], Interval(*of_class[[0, 0, 0], 0])),
+            Binding(*[cell[None]] * 2, *[cell] * 6),
+            np.ones(1),
+            binding[None],
+            overlap,
+        ),
+        "",
+    )
+    cells = {name: np.stack([effect, -effect]) for name in ESTIMATES}
+    counts = np.zeros((2, *effect.shape), int)
+    interference.write_interference(
+        folder / "interference.h5",
+        Interference(np.array(classes, int), NAMES, ["y", "z"], cells, counts, congruent, ""),
+    )
     return folder / "interference.h5", folder / "probes.h5"
 
 
@@ -57,19 +80,32 @@ def test_rows_miss_exactly_their_class_and_are_paired_with_the_full_source():
     assert [kind for kind, _ in classes] == ["distracting"] * 2 + ["random"] * 2
     assert len({c for _, c in classes}) == 4
     rows = left_out.without_rows(classes, NAMES, [""] * 6, range(8), seed=3)
-    assert rows.labels[:5] == [
-        "distracting-0-0",
-        "distracting-1-0",
-        "random-0-0",
-        "random-1-0",
-        "distracting-0-1",
+    assert set(rows.roles) == {REMOVAL}
+    said = list(zip(rows.removed_by, rows.removed.tolist(), rows.repeats.tolist(), strict=True))
+    assert said[:5] == [
+        ("distracting", 0, 0),
+        ("distracting", 1, 0),
+        ("random", 0, 0),
+        ("random", 1, 0),
+        ("distracting", 0, 1),
     ]
     for row, mask in enumerate(rows.masks):
         assert np.flatnonzero(~mask).tolist() == [classes[row % 4][1]]
-    reference = reference_rows(UNITS, range(4), seed=3)
+    reference = reference_rows(range(4), seed=3)
     np.testing.assert_array_equal(rows.training_seeds, np.repeat(reference.training_seeds[::2], 4))
     part = left_out.without_rows(classes, NAMES, [""] * 6, range(3, 6), seed=3)
     np.testing.assert_array_equal(part.masks, rows.masks[3:6])
+
+
+def test_the_study_draws_them_from_what_was_found(tmp_path):
+    effect = np.array([[0.1, 0.9], [0.4, 0.3], [0.2, 0.1]])
+    files = write_evidence(tmp_path, effect, np.zeros((3, 2), bool), [1, 3, 4], BINDING)
+    evidence = dict(zip(("interference", "probes"), files, strict=True))
+    drawn = left_out.WithoutOne.draw({"without": 1, "seed": 3}, UNITS, range(4), evidence, None)
+    classes = left_out.left_out_classes(left_out.distraction_of_classes(*files), 1, seed=3)
+    assert drawn.masks.argmin(1).tolist() == [c for _, c in classes] * 2
+    assert drawn.masks.argmin(1)[0] == 1
+    assert left_out.remedied_classes(*files, 2).tolist() == [1, 3]
 
 
 def test_random_classes_are_drawn_from_all_others_by_the_seed():
@@ -85,23 +121,22 @@ def test_too_many_classes_are_refused():
         left_out.left_out_classes(DISTRACTION, 6, 0)
 
 
-def write_summary(path, rows: Rows, margin, labels, halves):
-    with store.create(path, summary.KIND, config={}) as out:
-        studies.write_row_table(out, rows)
-        out.strings("example_ids", [str(i) for i in range(len(labels))], ["examples"], "id")
-        out.strings("target_class_names", ["y", "z"], ["target classes"], "name")
-        prediction = np.where(margin > 0, labels, 1 - labels)
-        models = len(rows)
-        for name, values in (
-            ("outputs/margin", margin),
-            ("outputs/prediction", prediction),
-            ("example_labels", labels),
-            ("example_halves", halves),
-            ("accuracy", np.zeros((models, 2))),
-            ("class_accuracy", np.zeros((models, 2, 2))),
-            ("source_accuracy", np.zeros(models)),
-        ):
-            out.array(name, values, [str(i) for i in range(np.ndim(values))], "test")
+def reference_rows(rows, seed):
+    return Reference.draw({"seed": seed}, UNITS, rows, {}, None)
+
+
+def write_summary(path, rows: Rows, margin, labels, halves, ids="example"):
+    models = len(rows)
+    with artefacts.create(path, SUMMARY) as out:
+        studies.write_rows(out, rows)
+        write_examples(out, [f"{ids} {i}" for i in range(len(labels))], labels, halves, ["y", "z"])
+        out.write("margin", margin)
+        out.write("raw_margin", margin)
+        out.write("prediction", np.where(margin > 0, labels, 1 - labels))
+        out.write("accuracy", np.zeros((models, 2)))
+        out.write("class_accuracy", np.zeros((models, 2, 2)))
+        out.write("source_accuracy", np.zeros(models))
+        out.write("train_images", np.zeros(models))
     return path
 
 
@@ -116,33 +151,36 @@ def changes(tmp_path_factory):
     memory = rng.choice([1, 4, 5], EXAMPLES)
     classes = [("distracting", 1), ("distracting", 4), ("random", 0), ("random", 3)]
     full = rng.normal(1, 1, (REPEATS, EXAMPLES))
-    reference = reference_rows(UNITS, range(2 * REPEATS), seed=0)
+    reference = reference_rows(range(2 * REPEATS), seed=0)
     models = np.stack([full, full - 9], 1).reshape(-1, EXAMPLES)
     rows = left_out.without_rows(classes, NAMES, [""] * 6, range(4 * REPEATS), seed=0)
     removed = (~rows.masks).argmax(1)
     margin = np.repeat(full, 4, 0) + 0.1 + RESCUE * (removed[:, None] == memory)
     margin[removed == 0] -= 7 * (labels == 0)  # leaving out what means y hurts y: no control for it
     margin += rng.normal(0, 0.2, margin.shape)
-    found = retrained.read_changes(
+    changes = retrained.read_changes(
         write_summary(folder / "w.h5", rows, margin, labels, halves),
         write_summary(folder / "r.h5", reference, models, labels, halves),
     )
+    return folder, changes, memory
+
+
+@pytest.fixture(scope="module")
+def written(changes):
+    """The same as the agreement stores it."""
+    folder, found, memory = changes
     overlap = np.zeros((6, 2), bool)
     overlap[0, 0] = True
-    path = folder / "out.h5"
-    with store.create(path, "test", config={}) as out:
-        retrained.write_without(out, found, memory[found.examples], overlap, 300, rng)
-    with store.open(path) as file:
-        yield (
-            found,
-            memory,
-            {k: v[()] for k, v in file["without/margin"].items()},
-            file["without/own_examples"][:],
-        )
+    of_left_out = [f for f in AGREEMENT.fields if f.optional and {"left_out", "memory"} & {*f.dims}]
+    artefact = artefacts.Artefact("test", "test.h5", (*of_left_out, AGREEMENT.field("left_out_repeats")))
+    with artefacts.create(folder / "out.h5", artefact) as out:
+        rng = np.random.default_rng(1)
+        write_left_out(out, found, NAMES, memory[found.examples], overlap, 300, rng)
+    return labelled.read(folder / "out.h5", artefact)
 
 
 def test_images_are_compared_with_their_own_full_source_models(changes):
-    found, memory, *_ = changes
+    _, found, memory = changes
     assert found.kinds == ["distracting"] * 2 + ["random"] * 2
     assert found.classes.tolist() == [1, 4, 0, 3]
     assert (found.examples // 2 % 2 == REPORT).all()
@@ -151,15 +189,35 @@ def test_images_are_compared_with_their_own_full_source_models(changes):
     assert found.change["margin"][1][:, ~own].mean() == pytest.approx(0.1, abs=0.02)
 
 
-def test_the_rescue_is_what_was_planted_and_its_control_skips_overlaps(changes):
-    _, _, table, own_examples = changes
+def test_summaries_of_other_examples_are_refused(changes, tmp_path):
+    folder, *_ = changes
+    rows, labels = reference_rows(range(4), seed=0), np.arange(8) % 2
+    other = write_summary(tmp_path / "o.h5", rows, np.zeros((4, 8)), labels, labels, "other")
+    with pytest.raises(ArtefactError, match=r"w\.h5: other target examples than in .*o\.h5"):
+        retrained.read_changes(folder / "w.h5", other)
+
+
+def test_an_example_is_told_what_models_without_its_memory_make_of_it(changes):
+    folder, found, memory = changes
+    told = without.read_without(folder / "w.h5", folder / "r.h5", memory, np.arange(EXAMPLES))
+    own = found.examples[memory[found.examples] == 4]
+    mean = found.change["margin"][1][:, memory[found.examples] == 4].mean(0)
+    np.testing.assert_allclose(told.effect[own], mean)
+    assert np.isnan(told.effect[memory == 5]).all()
+
+
+def test_the_rescue_is_what_was_planted_and_its_control_skips_overlaps(written):
+    own_examples = written.memory_examples.values
+    assert written.memory.values.tolist() == ["b", "e", "all"]
     assert own_examples[2] == own_examples[:2].sum()
-    for i in range(3):
-        assert table["more"][i] == pytest.approx(RESCUE, abs=0.06)
-        assert table["more_low"][i] < RESCUE < table["more_high"][i]
-        assert table["more_high"][i] - table["more_low"][i] < 0.2
-        assert table["control"][i] == pytest.approx(0.1, abs=0.06)  # -3.4 with the overlapping class
-    assert table["change"][2] == pytest.approx(0.1 - 3.5, abs=0.05)  # of all images
+    for memory in written.memory.values:
+        table = written.sel(memory=memory)
+        assert table.margin_more == pytest.approx(RESCUE, abs=0.06)
+        assert table.margin_more_low < RESCUE < table.margin_more_high
+        assert table.margin_more_high - table.margin_more_low < 0.2
+        assert table.margin_control == pytest.approx(0.1, abs=0.06)  # -3.4 with the overlapping class
+    # Of all images.
+    assert written.margin_change.sel(left_out="a") == pytest.approx(0.1 - 3.5, abs=0.05)
 
 
 def test_intervals_of_the_rescue_cover_it():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from transferlens.core.config import InputSettings
+from transferlens.core.settings import InputSettings
 from transferlens.data.index import Examples
 from transferlens.data.pipeline import Images
 from transferlens.memories.effect import composites, interference
@@ -30,7 +30,9 @@ class Drawn(Images):
             [str(i) for i in range(n)], labels, halves, np.arange(n), np.zeros((n, 2)), labels
         )
         self.examples, self.device = examples, torch.device("cpu")
-        self.settings = InputSettings(SIDE, 1.0, [0.5] * 3, [0.5] * 3, "resident", 1.0)
+        self.settings = InputSettings(
+            resolution=SIDE, crop_ratio=1.0, mean=[0.5] * 3, std=[0.5] * 3, loading="resident"
+        )
         self._mean, self._std, self.pixels = torch.full((3,), 0.5), torch.full((3,), 0.5), pixels
 
     def _evaluation_bytes(self, batch_size):
@@ -173,7 +175,9 @@ def test_the_planted_memory_comes_first_and_is_not_in_models_from_scratch(seed):
     assert found.binding.low[REPORT, memory, bound] > 0
     assert found.retention.retained.value.min() == 1
 
-    effect, low, q = (estimated.cells[key][REPORT] for key in ("effect", "low", "q"))
+    effect, low, q = (
+        estimated.cells[key][REPORT] for key in ("interference", "interference_low", "interference_q")
+    )
     assert top(effect) == (memory, hurt)
     assert low[memory, hurt] > 0
     assert q[memory, hurt] < 0.05
@@ -181,6 +185,6 @@ def test_the_planted_memory_comes_first_and_is_not_in_models_from_scratch(seed):
     assert effect[memory, bound] < 0.02
 
     without = estimate(from_scratch_only(tried), found, seed)
-    assert abs(without.cells["effect"][REPORT, memory, hurt]) < 0.1 * effect[memory, hurt]
+    assert abs(without.cells["interference"][REPORT, memory, hurt]) < 0.1 * effect[memory, hurt]
     by_scratch = found.binding.scratch.mean(0)[REPORT, :, bound]
     assert abs(by_scratch[memory] - by_scratch.mean()) < 0.2 * found.binding.effect[REPORT, memory, bound]

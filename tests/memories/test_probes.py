@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from transferlens.core import labelled
 from transferlens.core.statistics import Interval
+from transferlens.memories.artefacts import PROBES
 from transferlens.memories.kept import binding, probes, retention
 
 
-def labelled(classes, per_class):
+def evenly(classes, per_class):
     labels = np.repeat(np.arange(classes), per_class)
     return labels, np.arange(len(labels)) % 2
 
@@ -34,7 +36,7 @@ def test_ranks_and_probabilities_of_the_true_class():
 
 
 def test_retention_is_the_ratio_of_accuracies_over_models_and_images():
-    labels, halves = labelled(2, 40)
+    labels, halves = evenly(2, 40)
     rng = np.random.default_rng(0)
     recalls = []
     for _ in range(3):
@@ -54,7 +56,7 @@ def test_retention_is_the_ratio_of_accuracies_over_models_and_images():
 
 
 def bound(rng, models=3, classes=5, per_class=12, targets=3):
-    labels, halves = labelled(classes, per_class)
+    labels, halves = evenly(classes, per_class)
     values = rng.dirichlet(np.ones(targets), (2, models, len(labels)))
     overlap = np.zeros((classes, targets), bool)
     overlap[0, 0] = True
@@ -78,7 +80,7 @@ def test_effects_are_net_of_scratch_and_of_the_mean_class():
 def test_the_standard_error_is_that_of_independent_images():
     """Without variation between models it is that of the mean of n images, by the closed form."""
     rng = np.random.default_rng(1)
-    labels, halves = labelled(40, 60)
+    labels, halves = evenly(40, 60)
     one = rng.random((1, len(labels), 1))
     values = np.repeat(one, 2, axis=0)
     found = binding.bind(values, np.zeros_like(values), labels, halves, np.zeros((40, 1), bool), 1000, 100, 0)
@@ -88,7 +90,7 @@ def test_the_standard_error_is_that_of_independent_images():
 
 def test_the_standard_error_is_that_of_few_models():
     """Where images of a class are alike it is that of the mean of two models, unbiased."""
-    labels, halves = labelled(30, 4)
+    labels, halves = evenly(30, 4)
     of_models = np.random.default_rng(5).normal(size=(2, 30))
     values = of_models[:, labels, None]
     found = binding.bind(values, np.zeros_like(values), labels, halves, np.zeros((30, 1), bool), 4000, 10, 0)
@@ -137,7 +139,8 @@ def test_probes_are_read_as_written(tmp_path):
         for r, t, s in zip(recalls, tuned, scratch, strict=True)
     ]
     found = probes.summarise(seen, list("abcde"), list("xyz"), labels, halves, overlap, 100, 100, 0)
-    probes.write_probes(tmp_path / "p.h5", found, "note", config={"seed": 0}, inputs=[], device="cpu")
+    probes.write_probes(tmp_path / "p.h5", found, "note")
+    assert labelled.read(tmp_path / "p.h5", PROBES).attrs["note"] == "note"
     again = probes.read_probes(tmp_path / "p.h5")
     assert again.source_names == list("abcde")
     for part in ("retention", "binding"):
@@ -148,4 +151,6 @@ def test_probes_are_read_as_written(tmp_path):
             )
             for one, other in pairs:
                 np.testing.assert_array_equal(one, other)
+    for name in ("temperature", "coupling", "overlap"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
     np.testing.assert_array_equal(again.bound_class, found.bound_class)

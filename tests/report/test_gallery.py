@@ -222,6 +222,7 @@ def test_nothing_is_fetched_and_nothing_fails(page):
 
 @needs_browser
 def test_without_composites_the_page_says_why_and_shows_natural_images(driver, tmp_path):
+    driver.get_log("browser")  # what came before: Chromium warns of tests that read pixels
     images = np.zeros((6, SIDE, SIDE, 3), np.uint8)
     write_memories(tmp_path, SOURCES, TARGETS, images, shortlist=0)
     html.write_gallery(tmp_path / "memories.html", tmp_path, "Small", [])

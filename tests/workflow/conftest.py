@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -73,6 +75,26 @@ def run_smoke_study(folder: Path) -> None:
     """The whole smoke study in a new folder."""
     done = snakemake(copy_project(folder), "--cores", "2")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    """Every array of an artefact, by name."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+        )
+    return found
+
+
+def assert_same_arrays(path: Path, expected: dict[str, np.ndarray]) -> None:
+    """Refuse an artefact that differs from these arrays in a single bit."""
+    made = arrays(path)
+    assert list(made) == list(expected), path
+    for name, values in expected.items():
+        assert made[name].dtype == values.dtype, f"{path}: {name}"
+        np.testing.assert_array_equal(made[name], values, err_msg=f"{path}: {name}")
+        assert values.dtype == object or made[name].tobytes() == values.tobytes(), f"{path}: {name}"
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,9 @@ import sys
 import time
 
 import h5py
-import numpy as np
 import pytest
 
-from tests.workflow.conftest import SMOKE, planned, run_snakemake, snakemake
+from tests.workflow.conftest import SMOKE, arrays, assert_same_arrays, planned, run_snakemake, snakemake
 
 pytestmark = pytest.mark.workflow
 
@@ -43,16 +42,6 @@ def contents(folder):
     """Every file of the results but the doctor's own log."""
     files = [p for p in (folder / "results").rglob("*") if p.is_file() and p.name != "doctor.log"]
     return {path: path.read_bytes() for path in files}
-
-
-def arrays(path):
-    """Every array of an artefact, by name."""
-    found = {}
-    with h5py.File(path) as file:
-        file.visititems(
-            lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
-        )
-    return found
 
 
 def test_the_doctor_finds_nothing_in_a_sound_folder_and_says_what_a_change_runs(smoke):
@@ -108,10 +97,7 @@ def test_a_damaged_shard_is_named_and_made_again_the_same(finished):
     done = snakemake(finished, "--cores", "1", "--", SUMMARY)
     assert done.returncode == 0, done.stdout + done.stderr
     for path, before in expected.items():
-        after = arrays(finished / path)
-        assert list(after) == list(before)
-        for name in before:
-            np.testing.assert_array_equal(after[name], before[name], err_msg=name)
+        assert_same_arrays(finished / path, before)
 
 
 def test_a_second_snakemake_is_refused_and_a_killed_one_is_survived(finished):

@@ -6,7 +6,7 @@ from tests.workflow.conftest import planned
 
 pytestmark = pytest.mark.workflow
 
-AFTER_TRANSFER = {"figures": 1, "report": 1}
+FIGURES = {"influence_figures": 1, "report": 1}
 
 
 def edit(path, old, new):
@@ -42,7 +42,7 @@ def test_a_counterfactual_setting_never_retrains_the_influence_study(finished):
     jobs = planned(finished, "--config", "studies={counterfactual: {repeats: 3}}")
     assert jobs["draw_masks"] == jobs["train_source"] == jobs["transfer"] == 1  # the new repeat's shard
     assert "influence" not in jobs
-    assert jobs["counterfactual"] == jobs["figures"] == jobs["report"] == 1
+    assert jobs["counterfactual"] == jobs["counterfactual_figures"] == jobs["report"] == 1
 
 
 def test_another_memory_left_out_trains_its_models_alone(finished):
@@ -75,7 +75,7 @@ def test_a_new_target_runs_its_transfers_and_below(finished):
     # reference, influence, repeated
     assert jobs["transfer"] == 1 + 3 + 1 + counterfactual + by_full + without_memory
     assert "dataset" not in jobs
-    assert jobs["influence"] == jobs["heatmaps"] == jobs["figures"] == 1
+    assert jobs["influence"] == jobs["heatmaps"] == jobs["influence_figures"] == 1
 
 
 def test_a_new_recipe_runs_its_transfers_and_below(finished):
@@ -99,8 +99,8 @@ def test_other_composites_retrain_only_what_they_choose(finished):
     """Other classes may now distract most: they are left out of the source, and used by the remedy."""
     jobs = planned(finished, "--config", "memories={composites: {per_cell: 8}}")
     assert jobs["composites"] == jobs["interference"] == 2  # without the remedy and with it
-    assert jobs["transfer_remedied"] == jobs["probe_memories"] == jobs["remedies"] == 1
-    assert jobs["train_source"] == jobs["transfer"] == 1
+    assert jobs["probe_memories"] == jobs["remedies"] == jobs["train_source"] == 1
+    assert jobs["transfer"] == 1 + 1  # by the remedy, and of the models without a memory
 
 
 def test_a_smallest_cell_estimates_interference_again(finished):
@@ -127,18 +127,53 @@ def test_smaller_targets_train_no_source_model(finished):
 def test_another_architecture_reuses_the_masks(finished):
     jobs = planned(finished, "--config", "studies={reuse: {architecture: {name: small_resnet, width: 16}}}")
     assert jobs["train_source"] == jobs["transfer"] == 1 + 1  # its reference and counterfactual models
-    assert jobs["reuse"] == jobs["figures"] == 1
+    assert jobs["reuse"] == jobs["counterfactual_figures"] == 1
     assert "influence" not in jobs
 
 
 def test_compared_estimators_are_scored_again_and_nothing_else(finished):
     jobs = planned(finished, "--config", "influence={compared: [ridge]}")
-    assert jobs == {"score": 1, "figures": 1, "report": 1}
+    assert jobs == {"score": 1, "influence_figures": 1, "report": 1}
 
 
 def test_a_changed_figure_redraws_and_rewrites_the_page(finished):
-    edit(finished / "transferlens/influence/figures.py", "from transferlens", "# changed\nfrom transferlens")
-    assert planned(finished) == AFTER_TRANSFER
+    edit(finished / "transferlens/influence/figures.py", "0.33 * columns", "0.34 * columns")
+    assert planned(finished) == FIGURES
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("core/statistics.py", '"""Student\'s interval', '"""The interval of Student'),
+        ("training/device.py", "# ", "#  "),
+        ("estimation/estimators.py", '"""Estimators', '"""Changed estimators'),
+        ("influence/artefacts.py", "what it adds to the output", "what it adds"),
+        ("influence/settings.py", "Number of models.", "How many models."),
+    ],
+)
+def test_words_re_run_nothing(finished, file, old, new):
+    edit(finished / "transferlens" / file, old, new)
+    assert planned(finished) == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "rerun", "kept"),
+    [
+        ("training/device.py", '"amx_bf16" in flags', '"amx" in flags', "train_source", "dataset"),
+        ("data/composites.py", "round(", "int(", "composites", "influence"),
+        ("maps/evidence.py", "head.weight[classes], activations)", "head.weight[classes], +activations)",
+         "heatmaps", "score"),
+        ("pictures/overlays.py", "_IMAGE_WEIGHT = 0.6", "_IMAGE_WEIGHT = 0.5", "heatmaps", "transfer"),
+        ("core/seeding.py", ">> 1", ">> 2", "dataset", "nothing"),
+        ("data/catalogue.yaml", "classes: 10", "classes: 11", "dataset", "nothing"),
+    ],
+)  # fmt: skip
+def test_code_re_runs_what_it_decides_however_deep(finished, file, old, new, rerun, kept):
+    """Several of these were missing from the hand-kept lists of code that stood here before."""
+    edit(finished / "transferlens" / file, old, new)
+    jobs = planned(finished)
+    assert rerun in jobs
+    assert kept not in jobs
 
 
 def test_a_changed_title_rewrites_the_page_only(finished):
@@ -146,7 +181,9 @@ def test_a_changed_title_rewrites_the_page_only(finished):
 
 
 def test_a_changed_estimator_estimates_again_and_nothing_is_retrained_before(finished):
-    edit(finished / "transferlens/influence/estimators.py", '"""Estimators', '"""Changed estimators')
+    edit(
+        finished / "transferlens/estimation/estimators.py", "_PIECE_BYTES = 1 << 20", "_PIECE_BYTES = 1 << 21"
+    )
     jobs = planned(finished)
     assert jobs["influence"] == 1
     assert jobs["summary"] == 1  # of the counterfactual study

@@ -9,13 +9,11 @@ import sys
 import time
 from pathlib import Path
 
-import h5py
-import numpy as np
 import pytest
 import yaml
 
 from tests.workflow import local_slurm
-from tests.workflow.conftest import REPOSITORY
+from tests.workflow.conftest import REPOSITORY, arrays, assert_same_arrays
 
 MISSING = local_slurm.missing()
 pytestmark = [
@@ -199,16 +197,7 @@ def test_jobs_land_where_they_belong_and_killed_ones_come_back_the_same(slurm, s
     assert "TresPerJob" not in summary
 
     assert not list(project.glob("results/studies/*/source/.*.tmp"))
-    with h5py.File(project / SUMMARY) as found, h5py.File(smoke / SUMMARY) as expected:
-        compare(found, expected)
-
-
-def compare(found: h5py.File, expected: h5py.File) -> None:
-    """Every array of two files is the same, bit by bit."""
-    names: list[str] = []
-    expected.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-    for name in names:
-        np.testing.assert_array_equal(found[name][()], expected[name][()], err_msg=name)
+    assert_same_arrays(project / SUMMARY, arrays(smoke / SUMMARY))
 
 
 @pytest.mark.parametrize(

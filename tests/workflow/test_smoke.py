@@ -1,5 +1,6 @@
 """The whole DAG on real images: what it says is checked, not merely that it exists."""
 
+import json
 import re
 import subprocess
 import sys
@@ -8,11 +9,17 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
-from tests.workflow.conftest import snakemake
+from tests.workflow.conftest import arrays, assert_same_arrays, snakemake
 from transferlens import open_results
+from transferlens.capabilities import CAPABILITIES
+from transferlens.core import labelled
 
 pytestmark = pytest.mark.workflow
+
+
+REMOVALS = "counterfactual/optdigits/fixed"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +36,7 @@ def fitted(masks, outputs):
 def test_influences_equal_a_plain_computation_from_the_summary(results):
     summary = results.summary("influence", "optdigits", "fixed")
     influence = results.influence("optdigits", "fixed", "margin")
-    expected = fitted(summary.mask.values, summary.margin.values.astype(float))
+    expected = fitted(summary["mask"].values, summary.margin.values.astype(float))
     np.testing.assert_allclose(influence.effect.values, expected.T, atol=1e-3)
 
 
@@ -39,14 +46,14 @@ def test_aggregates_are_over_the_examples_of_their_half(results):
     chosen = (summary.example_half == "report") & (summary.example_class == "digit 4")
     per_model = summary.margin.values.astype(float)[:, chosen.values].mean(1)
     found = influence.class_effect.sel(half="report", target_class="digit 4")
-    np.testing.assert_allclose(found, fitted(summary.mask.values, per_model), atol=1e-3)
+    np.testing.assert_allclose(found, fitted(summary["mask"].values, per_model), atol=1e-3)
 
 
 def test_masks_come_in_complementary_pairs(results):
-    masks = results.summary("influence", "optdigits", "fixed").mask.values
+    masks = results.summary("influence", "optdigits", "fixed")["mask"].values
     np.testing.assert_array_equal(masks[0::2], ~masks[1::2])
     repeated = results.summary("repeated", "optdigits", "fixed")
-    np.testing.assert_array_equal(repeated.mask, masks[: repeated.sizes["model"]])
+    np.testing.assert_array_equal(repeated["mask"], masks[: repeated.sizes["model"]])
 
 
 def test_scores_lie_below_their_ceiling_and_know_every_estimator(results):
@@ -68,29 +75,27 @@ def test_single_removals_are_set_against_their_predictions(results):
         predicted = float(found.single_predicted.sel(removed_class=name))
         assert predicted == pytest.approx(-float(influence.overall_effect.sel(source_class=name)), abs=1e-6)
     before = results.summary("reference", "optdigits", "fixed")
-    after = results.summary("counterfactual-optdigits-fixed", "optdigits", "fixed")
+    after = results.summary(REMOVALS, "optdigits", "fixed")
     report = (before.example_half == "report").values
-    (row,) = np.flatnonzero(after.label.values == "single-0-1")
-    (full,) = np.flatnonzero(before.label.values == "full-1")
+    (row,) = np.flatnonzero((after.removed_by == "single") & (after.removed == 0) & (after["repeat"] == 1))
+    (full,) = np.flatnonzero((before.role == "full") & (before["repeat"] == 1))
     change = after.p_true.values[row, report].mean() - before.p_true.values[full, report].mean()
-    stored = h5py.File(results.folder / "counterfactual/optdigits/fixed.h5")["singles/change"][0, 1]
-    assert stored == pytest.approx(change, abs=1e-6)
+    assert float(found.single_change[0, 1]) == pytest.approx(change, abs=1e-6)
 
 
 def test_handpicked_models_see_the_classes_picked(results):
-    models = results.summary("counterfactual-optdigits-fixed", "optdigits", "fixed")
-    mask = models.mask.values[models.label.values.tolist().index("handpicked-0-0")]
-    assert set(models.source_class.values[mask]) == {f"digit {d}" for d in range(10)}
+    models = results.summary(REMOVALS, "optdigits", "fixed")
+    for mask in models["mask"].values[models.removed_by == "handpicked"]:
+        assert set(models.unit.values[mask]) == {f"digit {d}" for d in range(10)}
 
 
-def test_target_images_alone_are_to_memory_studies_what_they_are_to_transfers(smoke):
-    runs = h5py.File(smoke / "results/studies/reference/transfer/optdigits/full/0000.h5")
-    tried = h5py.File(smoke / "results/memories/optdigits/full/composites.h5")
-    labels, overlays = runs["labels"].asstr()[:].tolist(), tried["overlay"][:]
-    for model, kind in (("fine_tuned", "full"), ("scratch", "scratch")):
-        rows = [labels.index(f"{kind}-{repeat}") for repeat in range(2)]
-        expected = runs["outputs/p_true"][:][rows][:, overlays]
-        np.testing.assert_allclose(tried[f"alone/p_true/{model}"][:], expected, atol=1e-5)
+def test_target_images_alone_are_to_memory_studies_what_they_are_to_transfers(results):
+    runs = results.transfer_runs("reference", "optdigits", "full", "0000")
+    tried = results.composites("optdigits", "full")
+    for model, role in (("fine_tuned", "full"), ("scratch", "scratch")):
+        rows = np.flatnonzero((runs.role == role) & (runs["repeat"] < 2))
+        expected = runs.p_true.values[rows][:, tried.overlay.values]
+        np.testing.assert_allclose(tried[f"alone_p_true_{model}"], expected, atol=1e-5)
 
 
 def test_memories_count_only_pairs_that_do_not_overlap(results):
@@ -110,7 +115,7 @@ def test_a_remedy_is_compared_with_models_without_it(results):
     found = results.memory_remedies("optdigits", "full")
     np.testing.assert_allclose(found.change, found.after - found.before, atol=1e-12)
     assert ((found.change_low <= found.change_high) & (found.p > 0)).all()
-    (used,) = found.attrs["classes"].values()
+    (used,) = json.loads(found.attrs["classes"]).values()
     assert len(used) == 3
     assert not any(name.startswith("digit") for name in used)  # these mean the same as target classes
     assert {"inside", "interference", "retention"} <= {*found.remedy.values, *found.measure.values}
@@ -131,10 +136,9 @@ def test_outputs_agree_with_each_other(results):
 def test_counterfactual_models_miss_exactly_the_ranked_classes(results):
     influence = results.influence("optdigits", "fixed", "p_true")
     ranked = influence.overall_effect.sel(half="select").to_series().sort_values()
-    models = results.summary("counterfactual-optdigits-fixed", "optdigits", "fixed")
-    for label, mask in zip(models.label.values, models.mask.values, strict=True):
-        order, k, _ = label.rsplit("-", 2)
-        removed = set(models.source_class.values[~mask])
+    models = results.summary(REMOVALS, "optdigits", "fixed")
+    for order, k, mask in zip(*(models[n].values for n in ("removed_by", "removed", "mask")), strict=True):
+        removed = set(models.unit.values[~mask])
         if order in ("top", "bottom", "random"):
             assert len(removed) == int(k)
         if order == "bottom":
@@ -143,17 +147,16 @@ def test_counterfactual_models_miss_exactly_the_ranked_classes(results):
             assert removed == set(ranked.index[-int(k) :])
 
 
-def test_repeats_are_paired_with_full_source_models(smoke):
-    reference = h5py.File(smoke / "results/studies/reference/masks/0000.h5")
-    removal = h5py.File(smoke / "results/studies/counterfactual-optdigits-fixed/masks/0000.h5")
-    full = dict(zip(reference["labels"].asstr(), reference["training_seeds"], strict=True))
-    for label, seed in zip(removal["labels"].asstr(), removal["training_seeds"], strict=True):
-        assert full[f"full-{label.rsplit('-', 1)[1]}"] == seed
+def test_repeats_are_paired_with_full_source_models(results):
+    reference, removal = (results.masks(study, "0000") for study in ("reference", REMOVALS))
+    full = reference.isel(model=reference.role == "full")
+    seeds = dict(zip(full["repeat"].values, full.training_seed.values, strict=True))
+    assert [seeds[r] for r in removal["repeat"].values] == removal.training_seed.values.tolist()
 
 
 def test_source_models_learn_their_classes_and_only_those(results):
     models = results.source_models("influence")
-    seen, accuracy = models.masks.values, models.class_accuracy.values
+    seen, accuracy = models["mask"].values, models.class_accuracy.values
     assert accuracy[seen].mean() > 0.3
     assert accuracy[~seen].mean() < 0.02
 
@@ -166,7 +169,8 @@ def test_related_sources_help_on_real_images(results):
 
 def test_heatmaps_explain_their_logits(results, smoke):
     maps = results.heatmaps("optdigits", "fixed")
-    head = h5py.File(smoke / "results/studies/reference/transfer/optdigits/fixed/0000.h5")["head/bias"][0]
+    path = smoke / "results/studies/reference/transfer/optdigits/fixed/0000.h5"
+    head = xr.open_datatree(path, engine="h5netcdf")["head"]["bias"].values[0]
     names = results.influence("optdigits", "fixed").target_class.values.tolist()
     bias = head[[names.index(n) for n in maps.true.values]]
     mean = maps.class_map.sel(role="true").mean(("map_y", "map_x"))
@@ -212,8 +216,8 @@ def test_influence_maps_add_up_to_the_influence_on_the_logit(results, smoke):
         np.testing.assert_allclose(found[f"{prefix}logit_map_effect"].mean(cells), logit, atol=1e-4)
         assert found[f"{prefix}logit_map_q"].dims[0] == axis
     shards = sorted(smoke.glob("results/studies/influence/transfer/optdigits/fixed/*.h5"))
-    logits = np.concatenate([h5py.File(path)["probe/logit"][:] for path in shards]).astype(float)
-    masks = results.summary("influence", "optdigits", "fixed", outputs=[]).mask.values
+    logits = np.concatenate([h5py.File(path)["probe_logit"][:] for path in shards]).astype(float)
+    masks = results.summary("influence", "optdigits", "fixed", outputs=[])["mask"].values
     np.testing.assert_allclose(found.logit_effect, fitted(masks, logits).T, atol=1e-4)
 
 
@@ -230,17 +234,18 @@ def test_influence_maps_show_what_the_select_half_chose_on_the_report_half(resul
 
 def test_models_without_a_memory_are_compared_with_their_full_source_models(results):
     found = results.memory_agreement("optdigits", "full")
-    models = results.summary("without-memories-optdigits-full", "optdigits", "full")
+    models = results.summary("without/optdigits/full", "optdigits", "full")
     full = results.summary("reference", "optdigits", "full")
-    assert models.label.values.tolist() == [f"{k}-0-{r}" for r in range(2) for k in ("distracting", "random")]
+    assert models.removed_by.values.tolist() == ["distracting", "random"] * 2
+    assert models["repeat"].values.tolist() == [0, 0, 1, 1]
     report = (models.example_half == "report").values
     for name, kind in zip(found.left_out.values, found.left_out_kind.values, strict=True):
-        rows = [models.label.values.tolist().index(f"{kind}-0-{r}") for r in range(2)]
-        assert models.source_class.values[~models.mask.values[rows[0]]].tolist() == [name]
-        pairs = [full.label.values.tolist().index(f"full-{r}") for r in range(2)]
+        rows = np.flatnonzero(models.removed_by == kind)
+        assert models.unit.values[~models["mask"].values[rows[0]]].tolist() == [name]
+        pairs = np.flatnonzero((full.role == "full") & (full["repeat"] < 2))
         change = models.p_true.values[rows][:, report] - full.p_true.values[pairs][:, report]
         assert float(found.p_true_change.sel(left_out=name)) == pytest.approx(change.mean(), abs=1e-6)
-    assert found.attrs["config"]["influence_recipe"] == "fixed"
+    assert labelled.settings(found)["influence_recipe"] == "fixed"
     assert int(found.quadrant_count.sum()) == int((found.quadrant != "").sum())
     assert not (found.quadrant != "").values[found.overlap.values].any()
 
@@ -271,16 +276,41 @@ def test_tables_hold_what_the_artefacts_hold(smoke, results):
     assert row.q.item() == pytest.approx(float(cell.class_q))
 
 
+def test_any_tool_sees_what_the_read_api_sees(smoke, results, tmp_path):
+    """Of every artefact the same names, dimensions, coordinates and values; netCDF can be written of it."""
+    kinds = [artefact for c in CAPABILITIES for step in c.steps for artefact in step.artefacts]
+    met = set()
+    for path in sorted((smoke / "results").rglob("*.h5")):
+        inside = path.relative_to(smoke / "results").as_posix()
+        (kind,) = {k for k in kinds if (m := k.pattern.search(inside)) and m["place"] == inside}
+        wildcards = {k: v for k, v in kind.pattern.search(inside).groupdict().items() if k != "place"}
+        ours = getattr(results, kind.method)(**wildcards)
+        with xr.open_datatree(path, engine="h5netcdf") as tree:
+            node = tree[kind.choose[1]] if kind.choose else tree
+            theirs = node.to_dataset()
+            xr.testing.assert_equal(ours, theirs)
+            assert {n: v.attrs for n, v in ours.variables.items()} == {
+                n: v.attrs for n, v in theirs.variables.items()
+            }
+        if kind not in met:
+            met.add(kind)
+            ours.to_netcdf(tmp_path / "again.nc", engine="h5netcdf")
+            xr.testing.assert_equal(xr.load_dataset(tmp_path / "again.nc", engine="h5netcdf"), ours)
+    assert len(met) >= 25
+
+
 def test_every_array_is_labelled_checked_and_compressed(smoke):
     for path in (smoke / "results").rglob("*.h5"):
         with h5py.File(path) as file:
-            assert {"kind", "config", "inputs", "software", "created"} <= set(file.attrs)
+            assert {"kind", "settings", "inputs", "software", "created", "seed", "place"} <= set(file.attrs)
+            assert file.attrs["place"].decode() == path.relative_to(smoke / "results").as_posix()
 
             def check(name, item, path=path):
                 if isinstance(item, h5py.Dataset):
-                    assert item.attrs["meaning"], (path, name)
-                    assert all(item.dims[i].label for i in range(item.ndim)), (path, name)
-                    if item.size and item.shape and item.dtype.kind != "O":
+                    placeholder = item.attrs.get("NAME", b"").startswith(b"This is a netCDF dimension")
+                    assert placeholder or item.attrs["meaning"], (path, name)
+                    assert item.is_scale or all(item.dims[i].keys() for i in range(item.ndim)), (path, name)
+                    if item.size and item.shape and not placeholder:
                         assert item.fletcher32, (path, name)
 
             file.visititems(check)
@@ -306,26 +336,7 @@ def test_same_settings_give_identical_arrays_even_after_an_interruption(smoke, i
     # transfers; the summary and the influences. The rest was made before the interruption.
     assert len(paths) >= 2 * 3 + 3 * 4 + 2
     for path in paths:
-        with h5py.File(smoke / path) as first, h5py.File(folder / path) as second:
-            assert _arrays(first) == _arrays(second), path
-
-
-def _arrays(file: h5py.File) -> dict[str, bytes]:
-    found = {}
-    file.visititems(
-        lambda name, item: (
-            found.update(
-                {
-                    name: np.asarray(item[()]).astype("S").tobytes()
-                    if item.dtype == "O"
-                    else item[()].tobytes()
-                }
-            )
-            if isinstance(item, h5py.Dataset)
-            else None
-        )
-    )
-    return found
+        assert_same_arrays(folder / path, arrays(smoke / path))
 
 
 def test_snakemake_report_is_written(smoke):
@@ -336,7 +347,7 @@ def test_snakemake_report_is_written(smoke):
 
 def test_scripts_run_by_hand(smoke, tmp_path):
     """The line in the log is a complete command."""
-    log = (smoke / "results/logs/influence/optdigits-fixed.log").read_text()
+    log = (smoke / "results/logs/influence/optdigits/fixed.log").read_text()
     assert "command: scripts/estimate_influence.py" in log
     help_text = subprocess.run(
         [sys.executable, smoke / "scripts/estimate_influence.py", "--help"],

@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from transferlens.core import store
+from transferlens.analyses.artefacts import FAILURES
+from transferlens.core import artefacts
 from transferlens.core.statistics import Interval, mean_interval, q_values, t_interval, two_sided_p
+from transferlens.core.studies import FULL
 from transferlens.data.pipeline import Images
 from transferlens.pictures import figures
 
-KIND = "failures"
 _SHOWN_CLASSES = 5
+_SINGLE = "single"  # how units are chosen that are removed alone
 
 
 @dataclass(frozen=True)
@@ -54,20 +56,24 @@ class Failure:
 
 
 def find_failures(
-    influence: xr.Dataset, reference: xr.Dataset, removals: xr.Dataset, output: str, count: int
+    influence: xr.Dataset, reference: xr.Dataset, removals: xr.Dataset | None, output: str, count: int
 ) -> list[Failure]:
     """The misclassified report-half examples that some source class hurts most for sure.
 
     Examples are ranked by the upper end of the 95 % interval of the influence of their most harmful class,
     among the classes with single removals if there are any.
+
+    Args:
+        reference, removals: summaries of full-source models, and of models without some classes (None for
+            none).
     """
-    full = reference.isel(model=reference.mask.all("source_class").values)
-    singles = _single_removals(removals)
-    effect, se = influence.effect.values.astype(np.float64), influence.se.values.astype(np.float64)
+    full = reference.isel(model=reference.role.values == FULL)
+    singles = {} if removals is None else _single_removals(removals)
+    effect, se = (influence[name].values.astype(np.float64) for name in ("effect", "effect_se"))
     q = _report_half_q(influence, effect, se)
     wrong = (influence.example_half.values == "report") & (full.correct.mean("model").values < 0.5)
     candidates = [influence.source_class.values.tolist().index(c) for c in singles] or slice(None)
-    upper = t_interval(effect, se, influence.attrs["df"]).high[:, candidates].min(1)
+    upper = t_interval(effect, se, float(influence.df)).high[:, candidates].min(1)
     order = np.flatnonzero(wrong)[np.argsort(upper[wrong], kind="stable")]
     return [
         _failure(int(e), influence, effect, se, q, full, removals, singles, output) for e in order[:count]
@@ -78,20 +84,30 @@ def _report_half_q(influence: xr.Dataset, effect: np.ndarray, se: np.ndarray) ->
     """Benjamini-Hochberg over all cells of the report half; NaN elsewhere."""
     report = influence.example_half.values == "report"
     q = np.full(effect.shape, np.nan)
-    q[report] = q_values(two_sided_p(effect[report], se[report], influence.attrs["df"]))
+    q[report] = q_values(two_sided_p(effect[report], se[report], float(influence.df)))
     return q
 
 
 def _single_removals(removals: xr.Dataset) -> dict[str, np.ndarray]:
     """The models (positions, repeat by repeat) that miss just one class, by that class."""
-    found: dict[str, list[int]] = {}
-    for i, (label, mask) in enumerate(zip(removals.label.values, removals.mask.values, strict=True)):
-        if str(label).startswith("single-"):
-            found.setdefault(str(removals.source_class.values[~mask][0]), []).append(i)
-    return {name: np.array(models) for name, models in found.items()}
+    models: dict[str, list[int]] = {}
+    for i in np.flatnonzero(removals.removed_by.values == _SINGLE):
+        models.setdefault(str(removals.unit.values[~removals.mask.values[i]][0]), []).append(i)
+    return {name: np.array(rows) for name, rows in models.items()}
 
 
-def _failure(e, influence, effect, se, q, full, removals, singles, output) -> Failure:
+def _failure(
+    e: int,
+    influence: xr.Dataset,
+    effect: np.ndarray,
+    se: np.ndarray,
+    q: np.ndarray,
+    full: xr.Dataset,
+    removals: xr.Dataset | None,
+    singles: dict[str, np.ndarray],
+    output: str,
+) -> Failure:
+    """What is known of one example."""
     classes, sources = influence.target_class.values, influence.source_class.values
     worst = np.argsort(effect[e], kind="stable")[:_SHOWN_CLASSES]
     known = Failure(
@@ -102,7 +118,7 @@ def _failure(e, influence, effect, se, q, full, removals, singles, output) -> Fa
         [str(sources[c]) for c in worst],
         effect[e, worst],
         se[e, worst],
-        t_interval(effect[e, worst], se[e, worst], influence.attrs["df"]).high - effect[e, worst],
+        t_interval(effect[e, worst], se[e, worst], float(influence.df)).high - effect[e, worst],
         q[e, worst],
     )
     if not singles:
@@ -142,40 +158,30 @@ def table(failures: list[Failure], example_ids: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def write_failures(
-    path: Path, failures: list[Failure], example_ids: list[str], val: Images, *, config: dict, inputs: list
-) -> None:
+def write_failures(path: Path, failures: list[Failure], example_ids: list[str], val: Images) -> None:
     """Store the failures with their images."""
     examples = np.array([f.example for f in failures], dtype=np.int64)
-    with store.create(path, KIND, config=config, inputs=inputs) as out:
-        dims = ["failures"]
-        out.array("examples", examples, dims, "position in the val split")
-        out.strings("example_ids", [example_ids[e] for e in examples], dims, "the data set's own example id")
-        for key, meaning in (
-            ("true", "true target class"),
-            ("predicted", "class that most full-source models predict"),
-            ("predicted_without", "class that most models without the removed one predict"),
-        ):
-            out.strings(key, [getattr(f, key) for f in failures], dims, meaning)
-        out.strings("removed", [f.removed or "" for f in failures], dims, "source class removed")
-        for key, values, meaning in (
-            ("correct", [f.correct for f in failures], "share of full-source models that are right"),
-            ("expected", [f.expected for f in failures], "expected change: minus the influence"),
-            ("correct_without", [f.correct_without for f in failures], "share right without the class"),
-            *(
-                (f"change_{k}", [getattr(f.change, k, np.nan) for f in failures], f"realised change: {k}")
-                for k in ("value", "low", "high")
-            ),
-        ):
-            out.array(key, np.array(values, dtype=np.float64), dims, meaning)
+    with artefacts.create(path, FAILURES) as out:
+        out.write("example", [example_ids[e] for e in examples])
+        out.write("position", examples)
+        for name, values in {
+            "true": [f.true for f in failures],
+            "predicted": [f.predicted for f in failures],
+            "share_correct": [f.correct for f in failures],
+            "removed": [f.removed or "" for f in failures],
+            "expected_change": [f.expected for f in failures],
+            "change": [getattr(f.change, "value", np.nan) for f in failures],
+            "change_low": [getattr(f.change, "low", np.nan) for f in failures],
+            "change_high": [getattr(f.change, "high", np.nan) for f in failures],
+            "predicted_without": [f.predicted_without for f in failures],
+            "share_correct_without": [f.correct_without for f in failures],
+        }.items():
+            out.write(name, values)
         if failures:
-            names = [name for f in failures for name in f.classes]
-            out.strings("classes", names, ["failures and classes"], "most harmful source classes")
-            for key in ("effect", "se", "q"):
-                values = np.stack([getattr(f, key) for f in failures])
-                out.array(key, values, ["failures", "classes"], f"{key} of the influence")
-            _, pixels = val.pick(examples)
-            out.array("images", pixels, ["failures", "height", "width", "channels"], "input", "bytes")
+            out.write("harmful", [f.classes for f in failures])
+            for name, part in (("effect", "effect"), ("effect_se", "se"), ("effect_q", "q")):
+                out.write(name, np.stack([getattr(f, part) for f in failures]))
+            out.write("image", val.pick(examples)[1])
 
 
 def draw(failures: list[Failure], path: Path, picture: Path, output: str) -> None:
@@ -185,8 +191,8 @@ def draw(failures: list[Failure], path: Path, picture: Path, output: str) -> Non
             figures.message("Full-source models misclassify no example of the report half."), picture
         )
         return
-    with store.open(path, KIND) as file:
-        images = file["images"][:]
+    with artefacts.open(path, FAILURES) as file:
+        images = file["image"][:]
     figure = figures.figure(7.5, 1.75 * len(failures), layout="tight")
     axes = figure.subplots(len(failures), 2, squeeze=False, width_ratios=[1, 3])
     for failure, image, (left, right) in zip(failures, images, axes, strict=True):

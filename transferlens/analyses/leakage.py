@@ -13,14 +13,14 @@ import pandas as pd
 import xarray as xr
 from PIL import Image
 
-from transferlens.core import store
+from transferlens.analyses.artefacts import LEAKAGE
+from transferlens.core import artefacts
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import q_values, t_interval, two_sided_p
 from transferlens.data.index import Index
 from transferlens.data.pipeline import Images
 from transferlens.pictures import figures
 
-KIND = "leakage"
 ENDS = ("helps most", "hurts most")
 _THUMBNAIL = 16
 _RANDOM_PAIRS = 200
@@ -48,7 +48,9 @@ class StrongPair:
     likeness: float
 
 
-def find_pairs(influence: xr.Dataset, count: int, members: list[np.ndarray], source: Images, val: Images):
+def find_pairs(
+    influence: xr.Dataset, count: int, members: list[np.ndarray], source: Images, val: Images
+) -> tuple[list[StrongPair], np.ndarray]:
     """The most positive and the most negative pairs, by the nearer end of the 95 % interval.
 
     Args:
@@ -59,9 +61,10 @@ def find_pairs(influence: xr.Dataset, count: int, members: list[np.ndarray], sou
         for calling two images duplicates.
     """
     report = np.flatnonzero(influence.example_half.values == "report")
-    effect, se = (influence[k].values[report].astype(np.float64) for k in ("effect", "se"))
-    q = q_values(two_sided_p(effect, se, influence.attrs["df"]))
-    interval, cells = t_interval(effect, se, influence.attrs["df"]), []
+    effect, se = (influence[k].values[report].astype(np.float64) for k in ("effect", "effect_se"))
+    df = float(influence.df)
+    q = q_values(two_sided_p(effect, se, df))
+    interval, cells = t_interval(effect, se, df), []
     for end, certain in enumerate((interval.low.ravel(), -interval.high.ravel())):
         cells += [
             (end, *divmod(int(i), effect.shape[1])) for i in np.argsort(-certain, kind="stable")[:count]
@@ -137,24 +140,12 @@ def table(
     )
 
 
-def write_leakage(
-    path: Path,
-    pairs: list[StrongPair],
-    baseline: np.ndarray,
-    found: pd.DataFrame,
-    *,
-    config: dict,
-    inputs: list,
-) -> None:
-    """Store the pairs, and the likeness of random ones."""
-    with store.create(path, KIND, config=config, inputs=inputs) as out:
-        for key in ("end", "block", "example", "source_image", "effect", "se", "q", "likeness"):
-            values = np.array([getattr(p, key) for p in pairs])
-            out.array(key, values, ["pairs"], f"{key.replace('_', ' ')} of the pair")
-        out.array(
-            "near_duplicate", found.near_duplicate.to_numpy(bool), ["pairs"], "likeness above the threshold"
-        )
-        out.array("random_likeness", baseline, ["random pairs"], "likeness of random blocks and examples")
+def write_leakage(path: Path, baseline: np.ndarray, table: pd.DataFrame) -> None:
+    """Store the pairs as their table has them, and the likeness of random ones float64[random pairs]."""
+    with artefacts.create(path, LEAKAGE) as out:
+        for name in table.columns:
+            out.write({"se": "effect_se", "q": "effect_q"}.get(name, name), table[name].to_numpy())
+        out.write("random_likeness", baseline)
 
 
 def draw(pairs: list[StrongPair], found: pd.DataFrame, source: Images, val: Images, picture: Path) -> None:

@@ -4,7 +4,8 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from transferlens.core.blocks import Block, Column, Figure, Results, RunFacts, Section, Table, adaptation
+from transferlens.core.blocks import Block, Column, Figure, Results, Section, Table, adaptation
+from transferlens.core.run import Run
 
 # By analysis: the heading, the caption of its picture, and what the picture shows.
 _ANALYSES = {
@@ -49,11 +50,12 @@ _FINER_NOTE = (
 )
 
 
-def sections(run: RunFacts, results: Results) -> Iterator[Section]:
+def sections(run: Run, results: Results) -> Iterator[Section]:
     """Of every target and recipe, the analyses that were made of it."""
-    for target, recipe in run["adaptations"]:
+    made = {name: run.jobs_of(name) for name in _ANALYSES}
+    for target, recipe in run.adaptations:
         for name, (title, caption, alt) in _ANALYSES.items():
-            if name not in run["analyses"][target]:
+            if {"target": target, "recipe": recipe} not in made[name]:
                 continue
             folder = results.folder / "analyses" / name / target
             blocks: list[Block] = [Figure(folder / f"{recipe}.png", caption, alt)]

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from transferlens.core import store
+from transferlens.analyses.artefacts import SMALL_TARGETS
+from transferlens.core import artefacts
 from transferlens.core.statistics import Interval, jackknife_interval, mean_interval
+from transferlens.core.studies import FULL, SCRATCH
 from transferlens.pictures import figures
-
-KIND = "small targets"
 
 
 def compare(
@@ -30,12 +30,12 @@ def compare(
     rows = []
     for name, images in sorted(sizes.items(), key=lambda item: item[1]):
         report = references[name].accuracy.sel(half="report").values
-        full = references[name].mask.all("source_class").values
+        full, scratch = (report[references[name].role.values == role] for role in (FULL, SCRATCH))
         row: dict = {"target": name, "training_images": images}
         for key, interval in {
-            "full": mean_interval(report[full]),
-            "scratch": mean_interval(report[~full]),
-            "gain": mean_interval(report[full] - report[~full]),
+            "full": mean_interval(full),
+            "scratch": mean_interval(scratch),
+            "gain": mean_interval(full - scratch),
             "agreement": agreement(influences[name], influences[whole]),
         }.items():
             row |= {key: interval.value, f"{key}_low": interval.low, f"{key}_high": interval.high}
@@ -58,12 +58,11 @@ def agreement(one: xr.Dataset, other: xr.Dataset) -> Interval:
     return Interval(interval.value, max(interval.low, -1.0), min(interval.high, 1.0))
 
 
-def write_small_targets(path: Path, table: pd.DataFrame, *, config: dict, inputs: list) -> None:
+def write_small_targets(path: Path, table: pd.DataFrame) -> None:
     """Store the comparison."""
-    with store.create(path, KIND, config=config, inputs=inputs) as out:
-        out.strings("target", list(table.target), ["sizes"], "data set")
-        for key in table.columns.drop("target"):
-            out.array(key, table[key].to_numpy(), ["sizes"], key.replace("_", " "))
+    with artefacts.create(path, SMALL_TARGETS) as out:
+        for name in table.columns:
+            out.write(name, table[name].to_numpy())
 
 
 def draw(table: pd.DataFrame, picture: Path) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from transferlens.core import store
+from transferlens.analyses.artefacts import SUBPOPULATIONS
+from transferlens.core import artefacts, labelled
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import (
     Interval,
@@ -20,11 +21,11 @@ from transferlens.core.statistics import (
     percentile_interval,
     roc_area,
 )
-from transferlens.data.index import HALVES, Index
+from transferlens.data.artefacts import HALVES
+from transferlens.data.index import Index
 from transferlens.data.pipeline import Images
 from transferlens.pictures import figures
 
-KIND = "subpopulations"
 ENDS = ("most helped", "most hurt")
 _BOOTSTRAPS = 1000
 
@@ -49,7 +50,7 @@ class Pair:
 
 def find_pairs(influence: xr.Dataset, pairs: int, examples: int) -> list[Pair]:
     """The pairs whose influences vary most on the select half, and their extremes on the report half."""
-    effect, se = influence.effect.values.astype(np.float64), influence.se.values.astype(np.float64)
+    effect, se = (influence[name].values.astype(np.float64) for name in ("effect", "effect_se"))
     select = influence.example_half.values == "select"
     targets, sources = influence.target_class.values, influence.source_class.values
     spread = np.zeros((len(targets), len(sources)))
@@ -57,7 +58,7 @@ def find_pairs(influence: xr.Dataset, pairs: int, examples: int) -> list[Pair]:
         members = select & (influence.example_class.values == name)
         beyond_noise = effect[members].var(0, ddof=1) - (se[members] ** 2).mean(0)
         spread[t] = np.sqrt(np.maximum(beyond_noise, 0))
-    found = []
+    chosen = []
     for cell in np.argsort(-spread, axis=None, kind="stable")[:pairs]:
         t, c = np.unravel_index(cell, spread.shape)
         if spread[t, c] == 0:
@@ -65,10 +66,10 @@ def find_pairs(influence: xr.Dataset, pairs: int, examples: int) -> list[Pair]:
         members = np.flatnonzero(~select & (influence.example_class.values == targets[t]))
         order = members[np.argsort(-effect[members, c], kind="stable")]
         ends = np.stack([order[:examples], order[::-1][:examples]])
-        found.append(
+        chosen.append(
             Pair(str(targets[t]), str(sources[c]), float(spread[t, c]), ends, effect[ends, c], se[ends, c])
         )
-    return found
+    return chosen
 
 
 def finer_classes(influence: xr.Dataset, target: Index) -> pd.DataFrame:
@@ -119,40 +120,49 @@ def auroc(values: np.ndarray, positive: np.ndarray) -> Interval:
 
 
 def write_subpopulations(
-    path: Path,
-    pairs: list[Pair],
-    finer: pd.DataFrame,
-    target: Index,
-    val: Images,
-    *,
-    config: dict,
-    inputs: list,
+    path: Path, pairs: list[Pair], finer: pd.DataFrame, target: Index, val: Images
 ) -> None:
     """Store the pairs with their images, and the areas under the curve."""
-    with store.create(path, KIND, config=config, inputs=inputs) as out:
-        out.strings("target_classes", [p.target_class for p in pairs], ["pairs"], "target class")
-        out.strings("source_classes", [p.source_class for p in pairs], ["pairs"], "source class")
-        out.array(
-            "spread", np.array([p.spread for p in pairs]), ["pairs"], "sd of the influence between examples"
-        )
-        for i, pair in enumerate(pairs):
-            dims = ["ends", "rank"]
-            _, pixels = val.pick(pair.examples.ravel())
-            ids = [target.val.ids[e] for e in pair.examples.ravel()]
-            out.array(f"pair{i}/examples", pair.examples, dims, "position in the val split")
-            out.strings(f"pair{i}/example_ids", ids, ["ends and ranks"], "the data set's own example id")
-            out.array(f"pair{i}/effect", pair.effect, dims, "influence of the source class")
-            out.array(f"pair{i}/se", pair.se, dims, "its standard error over models")
-            out.array(
-                f"pair{i}/images", pixels, ["ends and ranks", "height", "width", "channels"], "input", "bytes"
-            )
-        out.strings("finer/target_classes", list(finer.target_class), ["finer classes"], "target class")
-        out.strings(
-            "finer/classes", list(finer.source_class), ["finer classes"], "finer class, also in the source"
-        )
-        for key in ("examples", "of_the_class", "auroc", "low", "high"):
-            values = finer[key].to_numpy(dtype=np.float64)
-            out.array(f"finer/{key}", values, ["finer classes"], f"{key} of finding the finer class")
+    shown = max((pair.examples.shape[1] for pair in pairs), default=0)
+    positions = _padded([pair.examples for pair in pairs], shown, -1)
+    ids = np.array([*target.val.ids, ""], dtype=object)[positions]
+    with artefacts.create(path, SUBPOPULATIONS) as out:
+        out.write("pair_target_class", [pair.target_class for pair in pairs])
+        out.write("pair_source_class", [pair.source_class for pair in pairs])
+        out.write("spread", [pair.spread for pair in pairs])
+        out.write("end", ENDS)
+        out.write("example", ids)
+        out.write("position", positions)
+        out.write("effect", _padded([pair.effect for pair in pairs], shown, np.nan))
+        out.write("effect_se", _padded([pair.se for pair in pairs], shown, np.nan))
+        out.write("image", _images(val, positions))
+        out.write("finer_class", list(finer.source_class))
+        out.write("finer_target_class", list(finer.target_class))
+        for name, column in (
+            ("finer_examples", "examples"),
+            ("finer_members", "of_the_class"),
+            ("finer_auroc", "auroc"),
+            ("finer_auroc_low", "low"),
+            ("finer_auroc_high", "high"),
+        ):
+            out.write(name, finer[column].to_numpy(dtype=np.float64))
+
+
+def _padded(parts: list[np.ndarray], width: int, nothing: float) -> np.ndarray:
+    """Arrays [ends, n] of unequal n as one [parts, ends, width], filled up: small classes have fewer."""
+    padded = np.full((len(parts), len(ENDS), width), nothing)
+    for row, part in zip(padded, parts, strict=True):
+        row[:, : part.shape[1]] = part
+    return padded
+
+
+def _images(val: Images, positions: np.ndarray) -> np.ndarray:
+    """The images at positions int64[...] as bytes [..., y, x, 3]; black where there is none."""
+    side = val.settings.resolution
+    images = np.zeros((*positions.shape, side, side, 3), np.uint8)
+    if (positions >= 0).any():
+        _, images[positions >= 0] = val.pick(positions[positions >= 0])
+    return images
 
 
 def pair_table(pairs: list[Pair], target: Index) -> pd.DataFrame:
@@ -178,24 +188,20 @@ def pair_table(pairs: list[Pair], target: Index) -> pd.DataFrame:
 
 def draw(path: Path, picture: Path) -> None:
     """Two rows a pair: the examples most helped, and most hurt, by the source class."""
-    with store.open(path, KIND) as file:
-        names = [store.strings(file[key]) for key in ("target_classes", "source_classes")]
-        if not names[0]:
-            figures.save(
-                figures.message("No influence differs between examples by more than noise."), picture
-            )
-            return
-        columns = file["pair0/examples"].shape[1]
-        figure = figures.figure(1.25 * columns, 3.1 * len(names[0]), layout="tight")
-        axes = figure.subplots(2 * len(names[0]), columns, squeeze=False)
-        for i, (target_class, source_class) in enumerate(zip(*names, strict=True)):
-            images, effect, se = (file[f"pair{i}/{key}"][:] for key in ("images", "effect", "se"))
-            for axis in axes[2 * i : 2 * i + 2].ravel():
-                axis.set_axis_off()
-            for end, rank in np.ndindex(effect.shape):
-                caption = f"{effect[end, rank]:+.2f} ± {se[end, rank]:.2f}"
-                if rank == 0:
-                    verb = ENDS[end].split()[1]
-                    caption = f"{target_class} {verb} by\n{source_class}\n{caption}"
-                figures.show(axes[2 * i + end, rank], images[end * effect.shape[1] + rank], caption)
-        figures.save(figure, picture)
+    stored = labelled.read(path, SUBPOPULATIONS)
+    pairs, columns = stored.sizes["pair"], stored.sizes["rank"]
+    if not pairs:
+        figures.save(figures.message("No influence differs between examples by more than noise."), picture)
+        return
+    figure = figures.figure(1.25 * columns, 3.1 * pairs, layout="tight")
+    axes = figure.subplots(2 * pairs, columns, squeeze=False)
+    for axis in axes.ravel():
+        axis.set_axis_off()
+    for pair, end, rank in np.argwhere(stored.position.values >= 0):
+        cell = stored.isel(pair=pair, end=end, rank=rank)
+        caption = f"{float(cell.effect):+.2f} ± {float(cell.effect_se):.2f}"
+        if rank == 0:
+            verb = ENDS[end].split()[1]
+            caption = f"{cell.pair_target_class.item()} {verb} by\n{cell.pair_source_class.item()}\n{caption}"
+        figures.show(axes[2 * pair + end, rank], cell.image.values, caption)
+    figures.save(figure, picture)

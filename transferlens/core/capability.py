@@ -86,8 +86,8 @@ class Step:
 
     @property
     def place(self) -> str:
-        """What tells its jobs apart: the wildcards of its first output, as a path."""
-        path = next(iter(self.outputs.values())).path
+        """What tells its jobs apart: the wildcards of its first output, if it has any, as a path."""
+        path = next((made.path for made in self.outputs.values()), "")
         wildcards = [part.split("}")[0] for part in path.split("{")[1:]]
         return "/".join(f"{{{name}}}" for name in dict.fromkeys(wildcards)) or self.name
 

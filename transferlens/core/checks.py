@@ -16,6 +16,9 @@ from transferlens.core.blocks import (
 )
 from transferlens.core.statistics import Interval
 
+# Of the table of checks.
+COLUMNS = ("check", "statement", "value", "low", "high", "unit", "holds")
+
 
 @dataclass(frozen=True)
 class Check:

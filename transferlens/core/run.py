@@ -166,7 +166,10 @@ def _fields(tree: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     return made
 
 
-_DESCRIPTIONS = {"studies": "The tables of source models to train (one row, one model)."}
+_DESCRIPTIONS = {
+    "studies": "The tables of source models to train (one row, one model).",
+    "analyses": "What influences show, each with tables and a figure.",
+}
 
 
 class Run:
@@ -397,6 +400,10 @@ class Run:
         """Every kind of file."""
         made = [artefact for step in self.steps.values() for artefact in step.artefacts]
         return list(dict.fromkeys(made))
+
+    def file(self, kind: str, **wildcards: str) -> str:
+        """The path of an artefact by its kind, whichever capability declares it."""
+        return next(artefact for artefact in self.artefacts if artefact.kind == kind).at(**wildcards)
 
     def inputs(self, step: str, wildcards: Wildcards) -> dict[str, str | list[str]]:
         """The files that a job is made from, by argument name."""

@@ -3,18 +3,21 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 from scipy import stats
 
-from transferlens.core import store
-from transferlens.core.statistics import mean_interval, t_interval
-from transferlens.counterfactual.orders import Removals
-from transferlens.data.index import HALVES
+from transferlens.core import artefacts
+from transferlens.core.artefacts import Artefact
+from transferlens.core.statistics import Interval, mean_interval, t_interval
+from transferlens.core.studies import FULL, SCRATCH
+from transferlens.counterfactual.orders import SINGLE, Cells
+from transferlens.data.artefacts import HALVES
 from transferlens.training import outputs as stored
 from transferlens.training import summary as summaries
+from transferlens.training.artefacts import SUMMARY
 from transferlens.training.summary import Summary
 
-KIND = "counterfactual"
 _SELECT, _REPORT = HALVES.index("select"), HALVES.index("report")
 
 
@@ -23,66 +26,73 @@ class Predictions:
     """What influences predict for single removals, on the report half.
 
     Attributes:
-        effect, se, high: float[units], influence on the mean output of the report half, with its standard
-            error and the upper end of its 95 % interval.
+        effect, se, low, high: float[units], influence on the mean output of the report half, with its
+            standard error and 95 % interval.
     """
 
     effect: np.ndarray
     se: np.ndarray
+    low: np.ndarray
     high: np.ndarray
+
+
+def read_predictions(path: Path, output: str) -> Predictions:
+    """The influences on the mean of an output. They are estimated in single precision."""
+    with artefacts.open(path, "influence") as file:
+        effect, se, low, high = (
+            file[f"{output}/overall_effect{part}"][_REPORT] for part in ("", "_se", "_low", "_high")
+        )
+    return Predictions(effect.astype(np.float32), se.astype(np.float32), low, high)
 
 
 def write_counterfactual(
     path: Path,
+    artefact: Artefact,
     summary_path: Path,
     reference_path: Path,
-    removals: Removals,
+    cells: Cells,
     repeats: int,
     output: str,
     predicted: Predictions,
-    *,
-    config: dict,
-    inputs: list,
 ) -> None:
     """Curves with intervals over repeats, against the full source, and the gain at a chosen k.
 
     Differences are paired: repeat r of every cell started from the same weights and seed as the full-source
     model of repeat r. The best k of an order maximises mean accuracy on the select half; its gain is stated
     on the report half, which played no part in the choice.
+
+    Args:
+        artefact: COUNTERFACTUAL, or REUSE for another network than influences were estimated with.
     """
-    with store.open(summary_path, summaries.KIND) as file:
+    with artefacts.open(summary_path, SUMMARY) as file:
         summary = summaries.read_summary(file)
-        accuracy = by_cell(summary, summary.accuracy, removals, repeats)
-        outputs = by_cell(summary, _half_means(file, output, summary), removals, repeats)
+        accuracy = by_cell(summary, summary.accuracy, cells, repeats)
+        outputs = by_cell(summary, _half_means(file, output, summary), cells, repeats)
     full, scratch, full_outputs = reference_values(reference_path, output)
-    curves = len(removals.orders) * len(removals.ks)
-    with store.create(path, KIND, config=config, inputs=inputs) as out:
-        out.strings("unit_names", summary.rows.unit_names, ["units"], "source class, or group of them")
-        out.array("masks", summary.rows.masks, ["models", "units"], "units each model saw")
-        out.strings("labels", summary.rows.labels, ["models"], "order-k-repeat")
-        out.array("full", full, ["repeats", "halves"], "accuracy from the full source")
-        out.array("scratch", scratch, ["repeats", "halves"], "accuracy from scratch")
-        shape = (len(removals.orders), len(removals.ks), 2, repeats)
-        _write_curves(out, removals, accuracy[:curves].reshape(shape), full.T[:, :repeats])
-        rest = accuracy[curves:]
-        if removals.handpicked:
-            _write_handpicked(out, rest[0], full.T[:, :repeats], summary, removals)
-        if removals.singles:
-            change = (outputs - full_outputs.T[:, :repeats])[-removals.singles :, _REPORT]
-            _write_singles(out, change, summary, removals, predicted)
+    curves = len(cells.orders) * len(cells.ks)
+    with artefacts.create(path, artefact) as out:
+        out.write("half", HALVES)
+        out.write("full", full)
+        out.write("scratch", scratch)
+        shape = (len(cells.orders), len(cells.ks), 2, repeats)
+        _write_curves(out, cells, accuracy[:curves].reshape(shape), full.T[:, :repeats])
+        if cells.handpicked:
+            _write_handpicked(out, accuracy[curves], full.T[:, :repeats], summary, cells)
+        if cells.singles:
+            change = (outputs - full_outputs.T[:, :repeats])[-cells.singles :, _REPORT]
+            _write_singles(out, change, summary, cells, predicted)
 
 
-def by_cell(summary: Summary, values: np.ndarray, removals: Removals, repeats: int) -> np.ndarray:
+def by_cell(summary: Summary, values: np.ndarray, cells: Cells, repeats: int) -> np.ndarray:
     """Values float64[models, halves] of a counterfactual summary as float64[cells, halves, repeats]."""
-    cells = removals.cells()
-    arranged = np.full((len(cells), 2, repeats), np.nan)
-    for row, of_row in zip(summary.rows.rows, values, strict=True):
-        repeat, order, k = removals.row_meaning(row)
-        arranged[cells.index((order, k)), :, repeat] = of_row
+    rows, arranged = summary.rows, np.full((len(cells.table()), 2, repeats), np.nan)
+    for i, of_row in enumerate(values):
+        cell = cells.of_columns(rows.removed_by[i], int(rows.removed[i]))
+        arranged[cell, :, rows.repeats[i]] = of_row
     return arranged
 
 
-def _half_means(file, output: str, summary: Summary) -> np.ndarray:
+def _half_means(file: h5py.File, output: str, summary: Summary) -> np.ndarray:
     """Each model's mean of an output over a half: float64[models, halves]."""
     values = stored.Output(file, output)[:].astype(np.float64)
     return np.stack([values[:, summary.example_halves == h].mean(1) for h in range(2)], axis=1)
@@ -92,67 +102,72 @@ def reference_values(path: Path, output: str) -> tuple[np.ndarray, np.ndarray, n
     """Accuracies float64[repeats, halves] of full-source and from-scratch models; mean outputs of the
     former.
     """
-    with store.open(path, summaries.KIND) as file:
+    with artefacts.open(path, SUMMARY) as file:
         summary = summaries.read_summary(file)
-        full = summary.rows.masks.all(1)
         outputs = _half_means(file, output, summary)
-    return summary.accuracy[full], summary.accuracy[~full], outputs[full]
+    full, scratch = (summary.rows.of_role(role) for role in (FULL, SCRATCH))
+    return summary.accuracy[full], summary.accuracy[scratch], outputs[full]
 
 
-def _write_curves(out: store.Writer, removals: Removals, accuracy: np.ndarray, full: np.ndarray) -> None:
+def _write_curves(out: artefacts.Writer, cells: Cells, accuracy: np.ndarray, full: np.ndarray) -> None:
     """Curves float64[orders, ks, halves, repeats], and the best k of each order."""
     gain = accuracy - full
-    dims = ["orders", "ks", "halves"]
-    out.strings("orders", removals.orders, ["orders"], "order of removal")
-    out.array("ks", np.array(removals.ks), ["ks"], "units removed")
-    out.array("accuracy", accuracy, [*dims, "repeats"], "target accuracy")
-    _write_interval(out, "accuracy", accuracy, dims, "accuracy")
-    _write_interval(out, "gain", gain, dims, "accuracy minus that from the full source, paired by repeat")
+    out.write("order", cells.orders)
+    out.write("k", cells.ks)
+    out.write("accuracy", accuracy)
+    _write_interval(out, "accuracy_mean", mean_interval(accuracy))
+    _write_interval(out, "gain_mean", mean_interval(gain))
     best = accuracy[:, :, _SELECT].mean(-1).argmax(1)
     chosen = gain[np.arange(len(best)), best, _REPORT]
-    out.array("best_k", np.array(removals.ks)[best], ["orders"], "k chosen on the select half")
-    _write_interval(out, "best_gain", chosen, ["orders"], "paired gain on the report half at the chosen k")
+    out.write("best_k", np.array(cells.ks)[best])
+    _write_interval(out, "best_gain_mean", mean_interval(chosen))
 
 
-def _write_interval(out: store.Writer, name: str, values: np.ndarray, dims: list[str], meaning: str) -> None:
-    """Mean over the last axis (repeats) with its 95 % interval."""
-    interval = mean_interval(values)
-    out.array(f"{name}_mean", interval.value, dims, f"mean {meaning}")
-    out.array(f"{name}_low", interval.low, dims, f"{meaning}: lower end of 95 %")
-    out.array(f"{name}_high", interval.high, dims, f"{meaning}: upper end of 95 %")
+def _write_interval(out: artefacts.Writer, name: str, interval: Interval) -> None:
+    for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
+        out.write(f"{name}{suffix}", getattr(interval, key))
 
 
-def _write_handpicked(out: store.Writer, accuracy, full, summary: Summary, removals: Removals) -> None:
-    """The source cut down to the units picked by hand: accuracy float64[halves, repeats]."""
-    out.attribute("handpicked_kept", len(removals.handpicked))
-    out.attribute("handpicked_removed", len(summary.rows.unit_names) - len(removals.handpicked))
-    _write_interval(out, "handpicked/accuracy", accuracy, ["halves"], "accuracy")
-    _write_interval(out, "handpicked/gain", accuracy - full, ["halves"], "gain over the full source")
+def _write_handpicked(
+    out: artefacts.Writer, accuracy: np.ndarray, full: np.ndarray, summary: Summary, cells: Cells
+) -> None:
+    """The source cut down to the units picked by hand: accuracies float64[halves, repeats]."""
+    kept = len(cells.handpicked or ())
+    out.attribute("handpicked_kept", kept)
+    out.attribute("handpicked_removed", len(summary.rows.unit_names) - kept)
+    _write_interval(out, "handpicked_accuracy_mean", mean_interval(accuracy))
+    _write_interval(out, "handpicked_gain_mean", mean_interval(accuracy - full))
 
 
 def _write_singles(
-    out: store.Writer, change: np.ndarray, summary: Summary, removals: Removals, predicted: Predictions
+    out: artefacts.Writer, change: np.ndarray, summary: Summary, cells: Cells, predicted: Predictions
 ) -> None:
     """Units removed alone: realised change float64[singles, repeats] of the mean output against the
     predicted.
     """
-    labels = summary.rows.labels
-    units = [
-        int(np.flatnonzero(~summary.rows.masks[labels.index(f"single-{j}-0")])[0])
-        for j in range(removals.singles)
-    ]
-    dims = ["singles"]
-    out.array("singles/units", np.array(units), dims, "index into unit_names of the removed one")
-    out.array("singles/change", change, ["singles", "repeats"], "realised change of the mean output")
-    _write_interval(out, "singles/change", change, dims, "realised change of the mean output")
-    expected = -predicted.effect[units]
-    out.array("singles/predicted", expected, dims, "predicted change: minus the influence")
-    out.array("singles/predicted_se", predicted.se[units], dims, "its standard error")
-    reach = predicted.high[units] - predicted.effect[units]
-    out.array("singles/predicted_reach", reach, dims, "half the width of its 95 % interval")
-    if removals.singles > 2:
-        for name, value in agreement(expected, predicted.se[units], change.mean(1)).items():
+    units = removed_alone(summary, cells.singles)
+    expected, se = -predicted.effect[units], predicted.se[units]
+    out.write("removed_class", [summary.rows.unit_names[unit] for unit in units])
+    out.write("single_change", change)
+    _write_interval(out, "single_change_mean", mean_interval(change))
+    out.write("single_predicted_se", se)
+    _write_interval(
+        out, "single_predicted", Interval(expected, -predicted.high[units], -predicted.low[units])
+    )
+    if cells.singles > 2:
+        for name, value in agreement(expected, se, change.mean(1)).items():
             out.attribute(f"singles_{name}", float(value))
+
+
+def removed_alone(summary: Summary, singles: int) -> list[int]:
+    """The unit that is missing at every place of the single removals."""
+    rows = summary.rows
+    missing = {
+        int(place): int(np.flatnonzero(~mask)[0])
+        for mask, by, place in zip(rows.masks, rows.removed_by, rows.removed, strict=True)
+        if by == SINGLE
+    }
+    return [missing[place] for place in range(singles)]
 
 
 def agreement(predicted: np.ndarray, se: np.ndarray, realised: np.ndarray) -> dict[str, float]:

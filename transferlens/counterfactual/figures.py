@@ -33,9 +33,11 @@ def curves(counterfactual: xr.Dataset) -> "Figure":
     for order in report.order.values:
         curve, (name, colour) = report.sel(order=order), _ORDERS[order]
         axis.plot(curve.k, curve.accuracy_mean, "o-", color=colour, label=name)
-        axis.fill_between(curve.k, curve.accuracy_low, curve.accuracy_high, color=colour, alpha=0.15)
+        axis.fill_between(
+            curve.k, curve.accuracy_mean_low, curve.accuracy_mean_high, color=colour, alpha=0.15
+        )
     if "handpicked_accuracy_mean" in report:
-        picked = [float(report[f"handpicked_accuracy_{key}"]) for key in ("mean", "low", "high")]
+        picked = [float(report[f"handpicked_accuracy_mean{end}"]) for end in ("", "_low", "_high")]
         removed = report.attrs["handpicked_removed"]
         reach = [[picked[0] - picked[1]], [picked[2] - picked[0]]]
         axis.errorbar([removed], picked[:1], reach, fmt="s", color="black", label="picked by hand", capsize=3)
@@ -48,11 +50,12 @@ def curves(counterfactual: xr.Dataset) -> "Figure":
 
 def single_removals(counterfactual: xr.Dataset, output: str) -> "Figure":
     """Realised against predicted change of the mean output without one class, report half, with 95 % bars."""
+    if "removed_class" not in counterfactual.coords:
+        return figures.message("No class was removed alone: studies.counterfactual.singles is 0.")
     figure = figures.figure(4.6, 3.8)
     axis = figure.subplots()
-    x, y = counterfactual.single_predicted.values, counterfactual.single_change_mean.values
-    x_reach = counterfactual.single_predicted_reach.values
-    y_reach = np.abs(np.stack([counterfactual.single_change_low, counterfactual.single_change_high]) - y)
+    x, x_reach = _with_reach(counterfactual, "single_predicted")
+    y, y_reach = _with_reach(counterfactual, "single_change_mean")
     axis.errorbar(
         x, y, y_reach, x_reach, fmt="o", color="black", ecolor="#bbbbbb", markersize=4, linewidth=0.8
     )
@@ -67,3 +70,10 @@ def single_removals(counterfactual: xr.Dataset, output: str) -> "Figure":
     axis.set(xlabel=f"predicted change of the mean {figures.unit(output)}", ylabel="realised change")
     axis.legend(frameon=False, fontsize=8)
     return figure
+
+
+def _with_reach(counterfactual: xr.Dataset, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """An estimate float[n], and how far its interval reaches below and above: float[2, n]."""
+    value = counterfactual[name].values
+    ends = [counterfactual[f"{name}_low"], counterfactual[f"{name}_high"]]
+    return value, np.abs(np.stack(ends) - value)

@@ -9,39 +9,31 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from transferlens.core import store
+from transferlens.core import artefacts
 from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.studies import FULL
+from transferlens.counterfactual.artefacts import LABEL_MAPPING
 from transferlens.data.pipeline import Images
-from transferlens.training import engine, networks, source
-
-KIND = "label mapping"
+from transferlens.training import engine, networks
+from transferlens.training.artefacts import SOURCE_MODELS
 
 
 def write_label_mapping(
-    path: Path,
-    source_paths: list[Path],
-    train: Images,
-    architecture: ArchitectureSettings,
-    *,
-    config: dict,
-    inputs: list,
+    path: Path, source_paths: list[Path], train: Images, architecture: ArchitectureSettings
 ) -> None:
-    """Count the source classes that every full-source model predicts for the target's training images."""
-    study, counts = networks.study_rows(source_paths), []
-    full = study.rows[study.masks.all(1)]
-    with store.open(source_paths[0], source.KIND) as file:
-        names = store.strings(file["source_class_names"])
-    with store.create(path, KIND, config=config, inputs=inputs) as out:
+    """Count the source classes that every full-source model predicts for the target's training images.
+
+    Args:
+        source_paths: shards of the reference study's source models.
+    """
+    study = networks.study_rows(source_paths)
+    full, counts = study.numbers[study.of_role(FULL)], []
+    with artefacts.open(source_paths[0], SOURCE_MODELS) as file:
+        names = artefacts.names(file["source_class"])
+    with artefacts.create(path, LABEL_MAPPING) as out:
         for network in networks.source_networks(source_paths, architecture, train.device, full):
             predicted = engine.evaluate(network, train).argmax(1)
             counts.append(torch.bincount(predicted, minlength=len(names)).cpu().numpy())
-        out.strings("source_class_names", names, ["classes"], "source class")
-        out.array(
-            "counts", np.array(counts), ["models", "classes"], "target training images put into the class"
-        )
-
-
-def read_label_mapping(path: Path) -> np.ndarray:
-    """Mean counts over models, float64[source classes]."""
-    with store.open(path, KIND) as file:
-        return file["counts"][:].mean(0)
+        out.write("model", full)
+        out.write("source_class", names)
+        out.write("count", np.array(counts))

@@ -1,13 +1,22 @@
 """Orders of removal with their controls, and the rows of a counterfactual study."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from transferlens.core import artefacts
 from transferlens.core.errors import ConfigError, nearest
 from transferlens.core.seeding import rng_for
-from transferlens.core.studies import Rows, repeat_seed
+from transferlens.core.studies import REMOVAL, Rows, Units, repeat_seed
+from transferlens.counterfactual.artefacts import LABEL_MAPPING
+from transferlens.data.artefacts import HALVES
+from transferlens.data.index import Index
+
+# Ways to choose what a row lacks, beside the orders of removal.
+HANDPICKED, SINGLE = "handpicked", "single"
 
 # Random sets of units among which the one nearest in size is taken.
 _CANDIDATES = 1000
@@ -30,7 +39,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Removals:
+class Cells:
     """The cells of a counterfactual study; every repeat trains each cell once.
 
     Attributes:
@@ -45,38 +54,42 @@ class Removals:
     singles: int
 
     @classmethod
-    def of(cls, settings: dict[str, Any]) -> Self:
+    def of(cls, settings: Mapping[str, Any]) -> Self:
         """From the settings of `studies.counterfactual`."""
         return cls(*(settings[key] for key in ("orders", "ks", "handpicked", "singles")))
 
-    def cells(self) -> list[tuple[str, int]]:
-        """(order, k) of every curve's cells, then ('handpicked', 0), then ('single', j)."""
+    def table(self) -> list[tuple[str, int]]:
+        """(order, k) of every curve's cells, then (HANDPICKED, 0), then (SINGLE, place j)."""
         curves = [(order, k) for order in self.orders for k in self.ks]
-        by_hand = [("handpicked", 0)] if self.handpicked else []
-        return curves + by_hand + [("single", j) for j in range(self.singles)]
+        by_hand = [(HANDPICKED, 0)] if self.handpicked else []
+        return curves + by_hand + [(SINGLE, j) for j in range(self.singles)]
 
-    def row_meaning(self, row: int) -> tuple[int, str, int]:
+    def of_row(self, row: int) -> tuple[int, str, int]:
         """(repeat, order, k or j) of a row: repeat by repeat, so that more repeats only append rows."""
-        cells = self.cells()
+        cells = self.table()
         repeat, cell = divmod(row, len(cells))
         return repeat, *cells[cell]
 
+    def of_columns(self, removed_by: str, removed: int) -> int:
+        """The place in the table of a row's cell, from the columns of the row."""
+        return self.table().index((removed_by, 0 if removed_by == HANDPICKED else removed))
 
-def check_removals(removals: Removals, unit_names: list[str]) -> None:
+
+def check_removals(cells: Cells, unit_names: list[str]) -> None:
     """Refuse removals that the units do not allow.
 
     Raises:
         ConfigError: more units to remove than there are, or an unknown hand-picked one.
     """
     units = len(unit_names)
-    for key, numbers in (("ks", removals.ks), ("singles", [removals.singles])):
+    for key, numbers in (("ks", cells.ks), ("singles", [cells.singles])):
         for k in numbers:
             if k > units:
                 raise ConfigError(
                     f"config: studies.counterfactual.{key} contains {k}, but the source has {units} classes "
                     f"(or groups); use at most {units}"
                 )
-    for name in removals.handpicked or ():
+    for name in cells.handpicked or ():
         if name not in unit_names:
             raise ConfigError(
                 f"config: studies.counterfactual.handpicked names '{name}', which the source does not have"
@@ -99,13 +112,13 @@ def removal_order(order: str, evidence: Evidence, seed: int, repeat: int) -> np.
 
 
 def removed_units(
-    order: str, k: int, removals: Removals, evidence: Evidence, unit_names: list[str], seed: int, repeat: int
+    order: str, k: int, cells: Cells, evidence: Evidence, unit_names: list[str], seed: int, repeat: int
 ) -> np.ndarray:
     """Indices of the units that a cell leaves out."""
-    if order == "handpicked":
-        return np.flatnonzero([name not in removals.handpicked for name in unit_names])
-    if order == "single":
-        return single_units(evidence.effect, removals.singles)[k : k + 1]
+    if order == HANDPICKED:
+        return np.flatnonzero([name not in cells.handpicked for name in unit_names])
+    if order == SINGLE:
+        return single_units(evidence.effect, cells.singles)[k : k + 1]
     if order == "matched":
         return _size_matched(evidence, k, seed, repeat)
     return removal_order(order, evidence, seed, repeat)[:k]
@@ -130,27 +143,54 @@ def _size_matched(evidence: Evidence, k: int, seed: int, repeat: int) -> np.ndar
     return sets[int(np.argmin(distances))]
 
 
-def counterfactual_rows(
-    removals: Removals,
-    evidence: Evidence,
-    unit_names: list[str],
-    unit_groups: list[str],
-    rows: range,
-    seed: int,
-) -> Rows:
-    """Rows of a counterfactual study: all units but those that the row's cell leaves out.
+class Removals:
+    """A counterfactual study: all units but those that the row's cell leaves out.
 
     Each repeat shares its training seed with the full-source model of that repeat.
     """
-    table = [removals.row_meaning(row) for row in rows]
-    masks = np.ones((len(rows), len(unit_names)), bool)
+
+    @staticmethod
+    def draw(
+        settings: Mapping[str, Any], units: Units, rows: range, evidence: Mapping[str, Path], source: Index
+    ) -> Rows:
+        """Rows of the study.
+
+        Args:
+            evidence: `influence`, which ranks the units, and `mapping` for the order `label_mapping`.
+        """
+        ranked_by = read_evidence(settings["output"], units, evidence, source)
+        return removal_rows(Cells.of(settings), ranked_by, units, rows, settings["seed"])
+
+
+def removal_rows(cells: Cells, evidence: Evidence, units: Units, rows: range, seed: int) -> Rows:
+    """Rows with these numbers, each without what its cell leaves out."""
+    table = [cells.of_row(row) for row in rows]
+    masks = np.ones((len(rows), len(units.names)), bool)
     for mask, (repeat, order, k) in zip(masks, table, strict=True):
-        mask[removed_units(order, k, removals, evidence, unit_names, seed, repeat)] = False
+        mask[removed_units(order, k, cells, evidence, units.names, seed, repeat)] = False
+    counts = (~masks).sum(1)
     return Rows(
         masks,
         np.array(rows),
         np.array([repeat_seed(seed, repeat) for repeat, _, _ in table]),
-        [f"{order}-{k}-{repeat}" for repeat, order, k in table],
-        unit_names,
-        unit_groups,
+        [REMOVAL] * len(rows),
+        np.array([repeat for repeat, _, _ in table]),
+        [order for _, order, _ in table],
+        np.array([k if order == SINGLE else n for (_, order, k), n in zip(table, counts, strict=True)]),
+        units.names,
+        units.groups,
     )
+
+
+def read_evidence(output: str, units: Units, evidence: Mapping[str, Path], source: Index) -> Evidence:
+    """What orders of removal go by, from the files of influences and of the label mapping."""
+    with artefacts.open(evidence["influence"], "influence") as file:
+        effect = file[f"{output}/overall_effect"][HALVES.index("select")]
+    mapped = None
+    if "mapping" in evidence:
+        unit_of_class = np.zeros(len(source.class_names), int)
+        unit_of_class[source.train.labels] = units.of_images
+        with artefacts.open(evidence["mapping"], LABEL_MAPPING) as file:
+            mean_counts = file["count"][:].mean(0)
+        mapped = np.bincount(unit_of_class, mean_counts, len(units.names))
+    return Evidence(effect, np.bincount(units.of_images, minlength=len(units.names)), mapped)

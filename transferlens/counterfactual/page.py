@@ -14,7 +14,6 @@ from transferlens.core.blocks import (
     Figure,
     Place,
     Results,
-    RunFacts,
     Section,
     Subject,
     Table,
@@ -23,8 +22,10 @@ from transferlens.core.blocks import (
     signed,
     signed_range,
 )
+from transferlens.core.run import Run
 from transferlens.core.statistics import mean_interval
 from transferlens.counterfactual import checks, tables
+from transferlens.counterfactual.settings import ReuseStudy, removal_study
 
 _FEW_REPEATS = 4
 _REUSE = "Influences were estimated with the run's own architecture and recipe, then reused here."
@@ -48,21 +49,27 @@ _CURVES = (
 )
 
 
-def sections(run: RunFacts, results: Results) -> Iterator[Section]:
+def sections(run: Run, results: Results) -> Iterator[Section]:
     """Of every target and recipe: accuracies, the check of the source, and removals."""
-    for target, recipe in run["adaptations"]:
+    for target, recipe in run.adaptations:
+        if removal_study(target, recipe) not in run.studies:
+            continue
         subject, figures = adaptation(target, recipe), results.folder / "report" / target / recipe
         counterfactual = results.counterfactual(target, recipe)
-        yield _headline(subject, results, target, recipe, counterfactual, "pretrained" in run["studies"])
+        yield _headline(subject, results, target, recipe, counterfactual, "pretrained" in run.studies)
         yield expectations.section(subject, checks.run_checks(counterfactual))
-        yield _removals(subject, counterfactual, figures, run["output"])
-        if run["reuse"]:
-            caption = (
-                "Influences were estimated with the run's own architecture and recipe, then reused here."
-            )
+        yield _removals(subject, counterfactual, figures, run.settings.report.output)
+        if reuse := run.settings.studies.reuse:
             alt = "Accuracy by the number of removed source classes, with another model"
-            title = f"The same removals with {run['reuse']}"
-            yield Section(title, "reuse", (Figure(figures / "reuse.svg", caption, alt),), subject)
+            shown = Figure(figures / "reuse.svg", _REUSE, alt)
+            yield Section(f"The same removals with {_reuse_text(reuse)}", "reuse", (shown,), subject)
+
+
+def _reuse_text(reuse: ReuseStudy) -> str:
+    """What influences are reused for, in words."""
+    network = reuse.architecture
+    width = f", width {network.width}" if network.name == "small_resnet" else ""
+    return network.name + width + (f", recipe {reuse.recipe}" if reuse.recipe else "")
 
 
 def _headline(
@@ -122,7 +129,7 @@ def choices_table(counterfactual: xr.Dataset) -> Table:
             str(row["order"]),
             str(row["best_k"]),
             signed(row["best_gain_mean"]),
-            signed_range(row["best_gain_low"], row["best_gain_high"]),
+            signed_range(row["best_gain_mean_low"], row["best_gain_mean_high"]),
         )
         for row in tables.choice_table(counterfactual).to_dict("records")
     )

@@ -18,28 +18,11 @@ from torch.nn import functional
 from transferlens.core import job
 from transferlens.core.seeding import rng_for, seed_for
 from transferlens.core.statistics import Interval, mean_interval, q_values, rank_correlations, two_sided_p
+from transferlens.heatmaps.artefacts import BASELINES, MEASURES, RANDOMISED
 from transferlens.maps import class_maps
 from transferlens.models.architectures import Network
 from transferlens.training import fitting
 
-CONTROLS = {
-    "random": "random cells, at the maps' own resolution: the mean of several draws",
-    "centre": "a Gaussian around the centre of the image",
-}
-BASELINES = {"mean": "the data set's mean", "blur": "the image, blurred"}
-MEASURES = {
-    **{
-        f"{curve}_{baseline}": (better, f"area under the {curve} curve; what is away is {words}")
-        for curve, better in (("deletion", "lower"), ("insertion", "higher"))
-        for baseline, words in BASELINES.items()
-    },
-    "average_drop": ("lower", "share of the probability lost when the image is multiplied by its map"),
-    "increase": ("higher", "share of images whose probability then rises"),
-}
-RANDOMISED = {
-    "spearman": "rank correlation of the maps of the trained and of a random network",
-    "ssim": "structural similarity of the same, enlarged to the image",
-}
 _IMAGES_AT_ONCE = 256
 _RANDOM_MAPS = 5
 _BLUR = 11 / 224  # standard deviation, in sides of the image
@@ -93,8 +76,8 @@ class Scores:
 def probabilities(network: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
     """float32[N] of class `classes[i]` for image i, on the CPU."""
     with torch.inference_mode():
-        found, _ = fitting.in_parts(lambda part: network(part).float().softmax(1), images, _IMAGES_AT_ONCE)
-    return found.cpu()[torch.arange(len(images)), classes]
+        of_all, _ = fitting.in_parts(lambda part: network(part).float().softmax(1), images, _IMAGES_AT_ONCE)
+    return of_all.cpu()[torch.arange(len(images)), classes]
 
 
 def enlarged(maps: torch.Tensor, side: tuple[int, int]) -> torch.Tensor:
@@ -170,10 +153,10 @@ def score(
     similar = {name: [] for name in RANDOMISED}
     for method in job.progress(list(drawn), "faithfulness", "methods"):
         for name, baseline in away.items():
-            found = [follow(network, images, m, classes, baseline, steps) for m in drawn[method]]
-            fractions = found[0].fractions
-            curves[name].append(np.mean([(c.deletion, c.insertion) for c in found], 0))
-            areas = np.mean([c.areas() for c in found], 0)
+            of_draws = [follow(network, images, m, classes, baseline, steps) for m in drawn[method]]
+            fractions = of_draws[0].fractions
+            curves[name].append(np.mean([(c.deletion, c.insertion) for c in of_draws], 0))
+            areas = np.mean([c.areas() for c in of_draws], 0)
             values[f"deletion_{name}"].append(areas[0])
             values[f"insertion_{name}"].append(areas[1])
         dropped = np.mean([drops(network, images, m, classes) for m in drawn[method]], 0)
@@ -203,14 +186,14 @@ def _all_maps(
     rng: np.random.Generator,
 ) -> dict[str, list[torch.Tensor]]:
     """Maps [N, h, w] of every method and control; of the random one several, of the first method's size."""
-    found = {}
+    drawn = {}
     for method in job.progress(methods, "class maps", "methods"):
         maps = class_maps.class_maps(network, images, classes.tolist(), method, layer).maps
-        found[method] = [torch.from_numpy(maps).to(images.device)]
-    draws = rng.random((_RANDOM_MAPS, *found[methods[0]][0].shape), dtype=np.float32)
-    found["random"] = list(torch.from_numpy(draws).to(images.device))
-    found["centre"] = [_centred(images)]
-    return found
+        drawn[method] = [torch.from_numpy(maps).to(images.device)]
+    draws = rng.random((_RANDOM_MAPS, *drawn[methods[0]][0].shape), dtype=np.float32)
+    drawn["random"] = list(torch.from_numpy(draws).to(images.device))
+    drawn["centre"] = [_centred(images)]
+    return drawn
 
 
 def _centred(images: torch.Tensor) -> torch.Tensor:
@@ -223,13 +206,13 @@ def _centred(images: torch.Tensor) -> torch.Tensor:
 
 def randomised(network: Network, seed: int) -> Network:
     """A copy with every parameter drawn anew."""
-    found = copy.deepcopy(network)
+    random = copy.deepcopy(network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for(seed, "randomised"))
-        for module in found.cpu().modules():
+        for module in random.cpu().modules():
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
-    return found.to(next(network.parameters()).device)
+    return random.to(next(network.parameters()).device)
 
 
 def spearman(one: torch.Tensor, other: torch.Tensor) -> np.ndarray:
@@ -241,7 +224,7 @@ def ssim(one: torch.Tensor, other: torch.Tensor, side: tuple[int, int]) -> np.nd
     """Structural similarity float64[N] (Wang et al. 2004) of maps scaled to 0..1 and enlarged."""
     x, y = (enlarged(_scaled(m), side).double() for m in (one, other))
 
-    def mean(values):
+    def mean(values: torch.Tensor) -> torch.Tensor:
         return functional.avg_pool2d(values[:, None], min(_WINDOW, *side), stride=1)[:, 0]
 
     mean_x, mean_y = mean(x), mean(y)
@@ -294,5 +277,5 @@ def summarise(scores: Scores) -> Summary:
 def _interval_of_known(values: np.ndarray) -> Interval:
     """`mean_interval` of each row without its NaN; NaN for a row with fewer than two values."""
     rows = [row[~np.isnan(row)] for row in values]
-    found = [mean_interval(row) if len(row) > 1 else Interval(*[np.float64(np.nan)] * 3) for row in rows]
-    return Interval(*(np.array([getattr(i, key) for i in found]) for key in ("value", "low", "high")))
+    means = [mean_interval(row) if len(row) > 1 else Interval(*[np.float64(np.nan)] * 3) for row in rows]
+    return Interval(*(np.array([getattr(i, key) for i in means]) for key in ("value", "low", "high")))

@@ -1,16 +1,20 @@
 """The artefact, table and picture of how faithful class maps are."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from transferlens.core import store
+from transferlens.core import artefacts
 from transferlens.core.statistics import Interval
-from transferlens.heatmaps.faithfulness import BASELINES, CONTROLS, MEASURES, RANDOMISED, Scores, Summary
+from transferlens.heatmaps.artefacts import BASELINES, CONTROLS, CURVES, FAITHFULNESS, MEASURES, RANDOMISED
+from transferlens.heatmaps.faithfulness import Scores, Summary
 from transferlens.pictures import figures
 
-KIND = "faithfulness"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 # The controls are grey.
 _COLOURS = (
     figures.BLUE,
@@ -48,10 +52,10 @@ def table(scores: Scores, summary: Summary, layer: str) -> pd.DataFrame:
             mean = summary.randomised[name]
             row = {"method": method, "layer": where, "measure": f"randomised_{name}", "better": "lower"}
             rows.append(row | {"mean": mean.value[m], "low": mean.low[m], "high": mean.high[m]})
-    found = pd.DataFrame(rows)
-    found["images"] = len(scores.classes)
-    found["zero_maps"] = np.repeat(scores.zero.sum(1), len(MEASURES) + len(RANDOMISED))
-    return found
+    made = pd.DataFrame(rows)
+    made["images"] = len(scores.classes)
+    made["zero_maps"] = np.repeat(scores.zero.sum(1), len(MEASURES) + len(RANDOMISED))
+    return made
 
 
 def write(
@@ -62,59 +66,52 @@ def write(
     example_ids: list[str],
     target_names: list[str],
     layer: str,
-    *,
-    config: dict,
-    inputs: list,
-    device: str = "cpu",
 ) -> None:
     """Store curves and measures of every image, and their summary.
 
     Args:
         examples: int64[images], positions in the val split.
+        target_names: of the target's classes, which the predicted ones are named by.
     """
-    with store.create(path, KIND, config=config, inputs=inputs, device=device) as out:
-        of_image, by_image = ["images"], ["methods", "images"]
+    with artefacts.create(path, FAITHFULNESS) as out:
         out.attribute("layer", layer)
-        out.strings(
-            "methods", scores.methods, ["methods"], "method, or control: " + "; ".join(CONTROLS.values())
-        )
-        out.strings("measures", list(MEASURES), ["measures"], "measure")
-        out.strings("target_class_names", target_names, ["target classes"], "target class")
-        out.array("examples", examples, of_image, "position in the val split")
-        out.strings("example_ids", example_ids, of_image, "the data set's own example id")
-        out.array("classes", scores.classes, of_image, "predicted class, whose probability is followed")
-        out.array("probabilities", scores.probabilities, of_image, "its probability")
-        out.array("fractions", scores.fractions, ["points"], "share of the pixels that is away, or back")
-        out.array("zero", scores.zero, by_image, "the method finds nothing: the map is zero everywhere")
-        for name, curves in scores.curves.items():
-            for curve, values in zip(("deletion", "insertion"), curves, strict=True):
-                meaning = f"probability along the {curve}; what is away is {BASELINES[name]}"
-                out.array(f"curves/{curve}_{name}", values, [*by_image, "points"], meaning)
-        for name, values in scores.values.items():
-            out.array(f"values/{name}", values, by_image, MEASURES[name][1])
-        for name, values in scores.randomised.items():
-            out.array(f"randomised/{name}/values", values, by_image, RANDOMISED[name])
-            _write_interval(out, f"randomised/{name}", {"": summary.randomised[name]}, ["methods"])
-        dims = ["measures", "methods"]
-        _write_interval(out, "mean", summary.means, dims)
-        _write_interval(out, "minus_random", summary.differences, dims)
-        for name, tests in (("p", summary.p), ("q", summary.q)):
-            out.array(
-                f"minus_random/{name}", list(tests.values()), dims, f"{name} of no difference to random"
-            )
+        for name, labels in (
+            ("map_method", scores.methods),
+            ("measure", list(MEASURES)),
+            ("baseline", list(BASELINES)),
+            ("curve", CURVES),
+            ("likeness", list(RANDOMISED)),
+            ("image", example_ids),
+            ("predicted", [target_names[c] for c in scores.classes]),
+        ):
+            out.write(name, labels)
+        for name, values in (
+            ("fraction", scores.fractions),
+            ("image_position", examples),
+            ("predicted_probability", scores.probabilities),
+            ("zero", scores.zero),
+            ("probability", [scores.curves[name] for name in BASELINES]),
+            ("value", [scores.values[name] for name in MEASURES]),
+            ("randomised", [scores.randomised[name] for name in RANDOMISED]),
+        ):
+            out.write(name, values)
+        _write_intervals(out, "mean", [summary.means[name] for name in MEASURES])
+        _write_intervals(out, "minus_random", [summary.differences[name] for name in MEASURES])
+        out.write("minus_random_p", [summary.p[name] for name in MEASURES])
+        out.write("minus_random_q", [summary.q[name] for name in MEASURES])
+        _write_intervals(out, "randomised_mean", [summary.randomised[name] for name in RANDOMISED])
 
 
-def _write_interval(out: store.Writer, group: str, intervals: dict[str, Interval], dims: list[str]) -> None:
-    for key, word in (("value", "mean over images"), ("low", "95 %: low"), ("high", "95 %: high")):
-        values = np.array([getattr(i, key) for i in intervals.values()])
-        out.array(f"{group}/{key}", values if len(dims) == values.ndim else values[0], dims, word)
+def _write_intervals(out: artefacts.Writer, name: str, intervals: list[Interval]) -> None:
+    for suffix, key in (("", "value"), ("_low", "low"), ("_high", "high")):
+        out.write(f"{name}{suffix}", [getattr(interval, key) for interval in intervals])
 
 
 def draw(scores: Scores, summary: Summary, picture: Path) -> None:
     """Above, the curves; below, how much better than random maps each method is, and random networks."""
     figure = figures.figure(11, 6.4)
     above, below = figure.subfigures(2, 1, height_ratios=[1, 1.15])
-    panels = [(curve, name) for name in BASELINES for curve in ("deletion", "insertion")]
+    panels = [(curve, name) for name in BASELINES for curve in CURVES]
     axes = above.subplots(1, len(panels), sharey=True)
     for axis, (curve, name) in zip(axes, panels, strict=True):
         _draw_curves(axis, scores, curve, name)
@@ -134,8 +131,8 @@ def _style(scores: Scores, method: str) -> tuple[str, str, str]:
     return _COLOURS[colour], *(("-", "o"), ("-.", "^"))[turn]
 
 
-def _draw_curves(axis, scores: Scores, curve: str, name: str) -> None:
-    values = scores.curves[name][("deletion", "insertion").index(curve)].mean(1)
+def _draw_curves(axis: "Axes", scores: Scores, curve: str, name: str) -> None:
+    values = scores.curves[name][CURVES.index(curve)].mean(1)
     for method, line in zip(scores.methods, values, strict=True):
         colour, kind, _ = _style(scores, method)
         axis.plot(scores.fractions, line, kind, color=colour, label=method, linewidth=1.3)
@@ -145,7 +142,7 @@ def _draw_curves(axis, scores: Scores, curve: str, name: str) -> None:
     _tidy(axis)
 
 
-def _draw_gains(axis, scores: Scores, summary: Summary) -> None:
+def _draw_gains(axis: "Axes", scores: Scores, summary: Summary) -> None:
     """Differences to random, turned so that the right is better."""
     shown = [m for m in scores.methods if m != "random"]
     offsets = np.linspace(-0.3, 0.3, len(shown)) if len(shown) > 1 else [0.0]
@@ -163,13 +160,13 @@ def _draw_gains(axis, scores: Scores, summary: Summary) -> None:
     _tidy(axis)
 
 
-def _draw_randomised(axis, scores: Scores, summary: Summary) -> None:
+def _draw_randomised(axis: "Axes", scores: Scores, summary: Summary) -> None:
     offsets = np.linspace(-0.3, 0.3, len(scores.methods))
     for row, name in enumerate(RANDOMISED):
-        found = summary.randomised[name]
+        likeness = summary.randomised[name]
         for m, (method, offset) in enumerate(zip(scores.methods, offsets, strict=True)):
-            ends = [found.low[m], found.high[m]]
-            _dot(axis, found.value[m], ends, row + offset, _style(scores, method))
+            ends = [likeness.low[m], likeness.high[m]]
+            _dot(axis, likeness.value[m], ends, row + offset, _style(scores, method))
     axis.set_yticks(range(len(RANDOMISED)), ["Spearman", "SSIM"])
     axis.invert_yaxis()
     axis.set_xlim(-1.05, 1.05)
@@ -177,11 +174,11 @@ def _draw_randomised(axis, scores: Scores, summary: Summary) -> None:
     _tidy(axis)
 
 
-def _dot(axis, value: float, ends: list[float], y: float, style: tuple[str, str, str]) -> None:
+def _dot(axis: "Axes", value: float, ends: list[float], y: float, style: tuple[str, str, str]) -> None:
     colour, _, dot = style
     axis.plot(ends, [y, y], color=colour, linewidth=1.2)
     axis.plot(value, y, dot, color=colour, markersize=3.5)
 
 
-def _tidy(axis) -> None:
+def _tidy(axis: "Axes") -> None:
     axis.tick_params(labelsize=7)

@@ -2,26 +2,23 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 import torch
 from torch import nn
 
-from transferlens.core import store
+from transferlens.core import artefacts
 from transferlens.core.statistics import q_values, t_interval, two_sided_p
-from transferlens.data.index import HALVES
+from transferlens.data.artefacts import HALVES
+from transferlens.heatmaps.artefacts import HEATMAPS, ROLES
 from transferlens.maps.class_maps import SIGNED_METHODS, ClassMaps, class_maps
 from transferlens.models.architectures import Network
 from transferlens.pictures import figures, overlays
 
-KIND = "heatmaps"
-ROLES = {
-    "true": ("target", "evidence for the true target class"),
-    "predicted": ("target", "evidence for the predicted target class"),
-    "contrast": ("target", "evidence for the predicted class minus that for its rival"),
-    "harmful": ("source", "evidence for the source class that hurts the example most"),
-}
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -122,48 +119,39 @@ def write_heatmaps(
     source_names: list[str],
     target_names: list[str],
     method: str,
-    *,
-    config: dict,
-    inputs: list,
-    device: str = "cpu",
 ) -> None:
-    """Store images, maps at native resolution, and their raw extremes."""
-    with store.create(path, KIND, config=config, inputs=inputs, device=device) as out:
-        out.attribute("signed", int(method in SIGNED_METHODS))
-        out.array("images", pixels, ["examples", "height", "width", "channels"], "input", "bytes")
-        out.array("examples", hurt.examples, ["examples"], "position in the val split")
-        out.strings("example_ids", example_ids, ["examples"], "the data set's own example id")
-        out.strings("source_class_names", source_names, ["classes"], "source class")
-        out.strings("target_class_names", target_names, ["target classes"], "target class")
-        for name, values, meaning in (
-            ("true", labels, "true target class"),
-            ("predicted", explained.predicted, "target class predicted from the full source"),
-            ("rival", explained.rival, "the true class of a wrong prediction, else the second best"),
-            ("harmful", hurt.source_units, "source class (or group) that hurts most"),
-            ("effect", hurt.effect, "influence of the harmful class"),
-            ("se", hurt.se, "its standard error over models"),
-            ("q", hurt.q, "its Benjamini-Hochberg q-value over the report half"),
+    """Store images, maps at native resolution, and their raw extremes.
+
+    Args:
+        labels: int64[n], true target classes of the examples.
+        pixels: uint8[n, height, width, 3].
+        source_names, target_names: of all units of the source, and of all target classes.
+    """
+    with artefacts.create(path, HEATMAPS) as out:
+        out.attribute("signed", method in SIGNED_METHODS)
+        out.write("example", example_ids)
+        out.write("example_position", hurt.examples)
+        out.write("role", list(ROLES))
+        for name, classes, names in (
+            ("true", labels, target_names),
+            ("predicted", explained.predicted, target_names),
+            ("rival", explained.rival, target_names),
+            ("harmful", hurt.source_units, source_names),
         ):
-            out.array(name, values, ["examples"], meaning)
-        for role, (_, meaning) in ROLES.items():
-            _write_role(out, f"maps/{role}", explained.maps[role], meaning, method)
+            out.write(name, [names[c] for c in classes])
+        for name, values in (("effect", hurt.effect), ("effect_se", hurt.se), ("effect_q", hurt.q)):
+            out.write(name, values)
+        out.write("image", pixels)
+        _write_maps(out, [explained.maps[role] for role in ROLES])
 
 
-def _write_role(out: store.Writer, group: str, maps: ClassMaps, meaning: str, method: str) -> None:
-    units = (
-        "logit units per cell" if method in SIGNED_METHODS else f"as {method} defines them, not normalised"
-    )
-    out.array(f"{group}/map", maps.maps, ["examples", "map height", "map width"], meaning, units)
-    for key, values in (
-        ("raw_max", maps.maps.max((1, 2))),
-        ("raw_min", maps.maps.min((1, 2))),
-        ("logit", maps.logits),
-        ("probability", maps.probabilities),
-    ):
-        out.array(f"{group}/{key}", values, ["examples"], f"{key} of the map's class (contrast: difference)")
-    out.array(
-        f"{group}/zero", maps.zero, ["examples"], "the method finds nothing: the map is zero everywhere"
-    )
+def _write_maps(out: artefacts.Writer, by_role: list[ClassMaps]) -> None:
+    out.write("class_map", [maps.maps for maps in by_role])
+    out.write("raw_min", [maps.maps.min((1, 2)) for maps in by_role])
+    out.write("raw_max", [maps.maps.max((1, 2)) for maps in by_role])
+    out.write("logit", [maps.logits for maps in by_role])
+    out.write("probability", [maps.probabilities for maps in by_role])
+    out.write("zero", [maps.zero for maps in by_role])
 
 
 def draw_gallery(heatmaps_path: Path, picture: Path, colormap: str) -> None:
@@ -173,12 +161,11 @@ def draw_gallery(heatmaps_path: Path, picture: Path, colormap: str) -> None:
         colormap: `safe`, where maps share one scale within their head (target, source), so that panels can
             be compared; or `jet`, where each has its own.
     """
-    with store.open(heatmaps_path, KIND) as file:
-        n, signed = len(file["examples"]), bool(file.attrs["signed"])
+    with artefacts.open(heatmaps_path, HEATMAPS) as file:
+        n, signed = len(file["example"]), bool(file.attrs["signed"])
+        largest = dict(zip(ROLES, np.abs(file["class_map"][:]).max((1, 2, 3)), strict=True))
         limits = {
-            head: max(
-                np.abs(file[f"maps/{role}/map"][:]).max() for role, (h, _) in ROLES.items() if h == head
-            )
+            head: max(largest[role] for role, (h, _) in ROLES.items() if h == head)
             for head in ("target", "source")
         }
         scales = {head: overlays.Scale(colormap, signed, limit) for head, limit in limits.items()}
@@ -191,26 +178,25 @@ def draw_gallery(heatmaps_path: Path, picture: Path, colormap: str) -> None:
         figures.save(figure, picture)
 
 
-def _draw_row(axes, file: h5py.File, i: int, scales: dict[str, overlays.Scale]) -> None:
-    image, targets = file["images"][i], store.strings(file["target_class_names"])
-    predicted, rival = targets[file["predicted"][i]], targets[file["rival"][i]]
+def _draw_row(axes: list["Axes"], file: h5py.File, i: int, scales: dict[str, overlays.Scale]) -> None:
+    image = file["image"][i]
+    true, predicted, rival, harmful, example = (
+        file[name].asstr()[i] for name in ("true", "predicted", "rival", "harmful", "example")
+    )
     titles = {
-        "true": f"true: {targets[file['true'][i]]}",
+        "true": f"true: {true}",
         "predicted": f"predicted: {predicted}",
         "contrast": f"{predicted} rather than {rival}",
-        "harmful": f"harmful source: {store.strings(file['source_class_names'])[file['harmful'][i]]}",
+        "harmful": f"harmful source: {harmful}",
     }
     axes[0].imshow(image)
-    axes[0].set_title(
-        f"{file['example_ids'].asstr()[i]}\ninfluence {file['effect'][i]:+.2f} ± {file['se'][i]:.2f} (SE)",
-        fontsize=8,
-    )
-    for axis, (role, (head, _)) in zip(axes[1:], ROLES.items(), strict=True):
-        group = file[f"maps/{role}"]
-        scales[head].draw(axis, image, group["map"][i])
-        highest = group["raw_max"][i]
+    influence = f"influence {file['effect'][i]:+.2f} ± {file['effect_se'][i]:.2f} (SE)"
+    axes[0].set_title(f"{example}\n{influence}", fontsize=8)
+    for r, (axis, (role, (head, _))) in enumerate(zip(axes[1:], ROLES.items(), strict=True)):
+        scales[head].draw(axis, image, file["class_map"][r, i])
+        highest = file["raw_max"][r, i]
         strength = f"raw max {highest:.2g}" if highest > 0 else "no positive evidence"
-        probability = f"{group['probability'][i]:{'+' if role == 'contrast' else ''}.2f}"
+        probability = f"{file['probability'][r, i]:{'+' if role == 'contrast' else ''}.2f}"
         axis.set_title(
             f"{titles[role]}\n{'Δp' if role == 'contrast' else 'p'} {probability}, {strength}", fontsize=8
         )

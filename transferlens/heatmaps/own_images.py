@@ -14,8 +14,8 @@ import torch
 from PIL import Image, ImageOps
 
 from transferlens.core import job
-from transferlens.core.config import ArchitectureSettings
 from transferlens.core.errors import ConfigError, DataError, nearest
+from transferlens.core.settings import ArchitectureSettings
 from transferlens.data import augmentation
 from transferlens.maps.class_maps import ClassMaps, class_maps
 from transferlens.models import architectures, states
@@ -124,7 +124,7 @@ def load_model(weights: str, named: str, architecture: str, class_names: list[st
         ConfigError: no such file or architecture; weights of another architecture or number of classes.
     """
     check_architecture(architecture)
-    settings = ArchitectureSettings(architecture, 32)
+    settings = ArchitectureSettings(name=architecture)
     state = states.foreign(settings, weights, named)
     network = architectures.build(settings, len(class_names)).eval()
     head = state.get("head.weight")

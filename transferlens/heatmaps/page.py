@@ -1,8 +1,14 @@
 """What the page says of class maps: where in the image it shows."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from transferlens.core.blocks import Figure, Results, RunFacts, Section, adaptation
+from transferlens.core import labelled
+from transferlens.core.blocks import Figure, Results, Section, adaptation
+from transferlens.core.run import Run
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _HURT = (
     "The report-half examples that a source class hurts most for sure (upper end of the 95 % interval). "
@@ -16,28 +22,36 @@ _FAITHFULNESS = (
 )
 
 
-def sections(run: RunFacts, results: Results) -> Iterator[Section]:
+def sections(run: Run, results: Results) -> Iterator[Section]:
     """Of every target and recipe: the most hurt examples, and how faithful such maps are."""
-    for target, recipe in run["adaptations"]:
-        colours = map_colours(results.heatmaps(target, recipe).attrs)
-        hurt = Figure(
+    for target, recipe in run.adaptations:
+        blocks = (*_hurt(run, results, target, recipe), *_faithfulness(run, results, target, recipe))
+        if blocks:
+            yield Section("Where it shows", "maps", blocks, adaptation(target, recipe))
+
+
+def _hurt(run: Run, results: Results, target: str, recipe: str) -> Iterator[Figure]:
+    if {"target": target, "recipe": recipe} in run.jobs_of("heatmaps"):
+        yield Figure(
             results.folder / "heatmaps" / target / f"{recipe}.png",
-            f"{_HURT} {colours}",
+            f"{_HURT} {map_colours(results.heatmaps(target, recipe))}",
             "Class activation maps of the examples most hurt by a source class",
         )
-        faithfulness = Figure(
+
+
+def _faithfulness(run: Run, results: Results, target: str, recipe: str) -> Iterator[Figure]:
+    if {"target": target, "recipe": recipe} in run.jobs_of("faithfulness"):
+        yield Figure(
             results.folder / "faithfulness" / target / f"{recipe}.png",
             _FAITHFULNESS,
             "Deletion, insertion and average drop of class maps",
         )
-        blocks = (hurt, faithfulness) if run["faithfulness"] else (hurt,)
-        yield Section("Where it shows", "maps", blocks, adaptation(target, recipe))
 
 
-def map_colours(attributes: dict) -> str:
+def map_colours(heatmaps: "xr.Dataset") -> str:
     """What the colours of the gallery of class maps mean."""
-    if attributes["config"]["colormap"] == "jet":
+    if labelled.settings(heatmaps)["colormap"] == "jet":
         return "Each panel has its own scale: colours cannot be compared between panels."
-    if attributes["signed"]:
+    if heatmaps.attrs["signed"]:
         return "One scale for each head: red is evidence for the class, blue against it."
     return "One scale for each head; only positive evidence is shown: bright is more."

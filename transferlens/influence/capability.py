@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from transferlens.core.artefacts import Artefact
+from transferlens.core.blocks import Section
 from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.core.studies import Study
-from transferlens.data.capability import described
-from transferlens.data.groups import require_groups
 from transferlens.estimation import designs, estimators
+from transferlens.estimation.asked import require_output, unit_names
 from transferlens.influence.artefacts import EXAMPLE_INFLUENCE, INFLUENCE, SCORES, SHARES
 from transferlens.influence.settings import ExampleStudy, InfluenceSettings, InfluenceStudy, RepeatedStudy
 from transferlens.training.artefacts import SUMMARY
@@ -18,16 +18,6 @@ from transferlens.training.artefacts import SUMMARY
 # At most: kinds of pairs of classes, and the differences between them.
 _RELATIONS = 5
 RANDOM_MASKS = "transferlens.estimation.designs:RandomMasks"
-
-
-def unit_names(run: Run) -> list[str]:
-    """What masks of the influence study switch on and off: the source's classes, or its groups of classes."""
-    names, groups = described(run, run.source)
-    study = run.section(InfluenceStudy)
-    if study is not None and study.units == "groups":
-        require_groups(f"studies.influence.units: data set {run.source}", names, groups)
-        names = sorted(set(groups))
-    return names
 
 
 def _each(study: str, sized: bool = False) -> Any:
@@ -95,12 +85,45 @@ SCORE = Step(
 )
 
 
+def _pictures(name: str, figure: str) -> dict[str, Beside]:
+    """A figure of a target and recipe as SVG, which Snakemake's report shows, and as PNG."""
+    path, labels = f"report/{{target}}/{{recipe}}/{name}", {"target": "{target}", "recipe": "{recipe}"}
+    shown = Beside(f"{path}.svg", "Class influences", f"{name}.rst", {**labels, "figure": figure})
+    return {name: shown, f"{name}_png": Beside(f"{path}.png")}
+
+
+def _tables(*names: str) -> dict[str, Beside]:
+    return {name: Beside(f"report/{{target}}/{{recipe}}/{name}.csv") for name in names}
+
+
+FIGURES = Step(
+    name="influence_figures",
+    script="draw_influence.py",
+    title="Draw the influences on {target} ({recipe})",
+    outputs={
+        **_pictures("influence_matrix", "matrix"),
+        **_pictures("strongest_classes", "strongest"),
+        **_pictures("convergence", "convergence"),
+        **_tables("class_influence", "overall_influence", "scores"),
+        "checks": Beside(
+            "report/{target}/{recipe}/influence_checks.csv",
+            "Checks",
+            "checks.rst",
+            {"target": "{target}", "recipe": "{recipe}", "figure": "influences"},
+        ),
+    },
+    inputs=lambda run, w: {"influence": INFLUENCE.at(**w), "score": SCORES.at(**w)},
+    settings=lambda run, w: run.settings.report.model_dump(include={"output", "top_classes"}),
+    made_for=_each("influence"),
+)
+
+
 class Influence(Capability):
     """Class influences, influences of source images, and their scores."""
 
     name = "influence"
     settings = (InfluenceStudy, RepeatedStudy, ExampleStudy, InfluenceSettings)
-    steps = (ESTIMATE, ESTIMATE_EXAMPLES, SCORE)
+    steps = (ESTIMATE, ESTIMATE_EXAMPLES, SCORE, FIGURES)
 
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
@@ -155,8 +178,7 @@ class Influence(Capability):
         if repeated and repeated.models > study.models:
             raise ConfigError(
                 f"config: studies.repeated.models is {repeated.models}, more than the {study.models} masks "
-                f"of "
-                "the influence study; lower it, or set studies.repeated: null"
+                "of the influence study; lower it, or set studies.repeated: null"
             )
         require_output(run, run.settings.report.output, "report")
 
@@ -173,15 +195,10 @@ class Influence(Capability):
         drawn = designs.draw_masks(given.design, len(names), given.keep, run.seed, range(given.models))
         estimators.check_masks(drawn, names)
 
+    def sections(self, run: Run, results: Any) -> Iterator[Section]:
+        from transferlens.influence import page
 
-def require_output(run: Run, output: str, where: str) -> None:
-    """Refuse an output that influences are not estimated on; `where` names the section that asks for it."""
-    outputs = run.section(InfluenceSettings).outputs
-    if output not in outputs:
-        raise ConfigError(
-            f"config: {where}.output is '{output}', which is not among influence.outputs {outputs}; add it "
-            f"there"
-        )
+        return page.sections(run, results)
 
 
 CAPABILITY = Influence()

@@ -17,13 +17,12 @@ def run_checks(influence: xr.Dataset) -> list[Check]:
 
     All are expected to hold at once, so their joint claim needs no correction for their number.
     """
-    if "relation" not in influence.coords:
-        return []
     report = influence.sel(half="report")
     checks = []
     for name, statement in _STATEMENTS.items():
         if name in influence.relation:
             row = report.sel(relation=name)
-            interval = Interval(row.relation_value.item(), row.relation_low.item(), row.relation_high.item())
+            ends = (row[f"relation_value{end}"].item() for end in ("", "_low", "_high"))
+            interval = Interval(*ends)
             checks.append(Check(name, statement, interval, influence.attrs["output"]))
     return checks

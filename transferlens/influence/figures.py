@@ -26,7 +26,7 @@ def influence_matrix(influence: xr.Dataset) -> "Figure":
     Of many classes, those with the largest influences on the select half are drawn.
     """
     report = _largest(influence, MATRIX_CLASSES).sel(half="report")
-    effect, q = report.class_effect, report.class_q.values
+    effect, q = report.class_effect, report.class_effect_q.values
     rows, columns = effect.shape
     figure = figures.figure(2.4 + 0.33 * columns, 1.6 + 0.3 * rows)
     axis = figure.subplots()
@@ -57,7 +57,7 @@ def strongest_classes(influence: xr.Dataset, count: int) -> "Figure":
     ends = np.r_[0:count, report.sizes["source_class"] - count : report.sizes["source_class"]]
     shown = report.isel(source_class=ends)
     effect = shown.overall_effect.values
-    reach = np.abs(np.stack([shown.overall_low, shown.overall_high]) - effect)
+    reach = np.abs(np.stack([shown.overall_effect_low, shown.overall_effect_high]) - effect)
     figure = figures.figure(6, 0.8 + 0.26 * len(effect))
     axis = figure.subplots()
     colours = [HELP if e > 0 else HURT for e in effect]

@@ -7,13 +7,13 @@ import numpy as np
 import xarray as xr
 
 from transferlens.core import checks as expectations
+from transferlens.core import labelled
 from transferlens.core.blocks import (
     Card,
     Cards,
     Column,
     Figure,
     Results,
-    RunFacts,
     Section,
     Subject,
     Table,
@@ -22,6 +22,7 @@ from transferlens.core.blocks import (
     signed,
     signed_range,
 )
+from transferlens.core.run import Run
 from transferlens.core.statistics import Interval
 from transferlens.influence import checks
 from transferlens.influence.figures import MATRIX_CLASSES
@@ -45,22 +46,24 @@ _STRONGEST_NOTE = (
 )
 
 
-def sections(run: RunFacts, results: Results) -> Iterator[Section]:
+def sections(run: Run, results: Results) -> Iterator[Section]:
     """Of every target and recipe: checks, the matrix, and how far it can be trusted."""
-    design = results.settings("studies/influence/masks/0000.h5", "masks")["design"]
-    for target, recipe in run["adaptations"]:
+    if "influence" not in run.studies:
+        return
+    design, output = run.studies["influence"].masks["design"], run.settings.report.output
+    for target, recipe in run.adaptations:
         subject, figures = adaptation(target, recipe), results.folder / "report" / target / recipe
-        influence = results.influence(target, recipe, run["output"])
+        influence = results.influence(target, recipe, output)
         if made := checks.run_checks(influence):
             yield expectations.section(subject, made)
         yield _strongest(subject, influence, figures, design)
-        yield _trust(subject, results.scores(target, recipe), figures, run["output"])
+        yield _trust(subject, results.scores(target, recipe), figures, output)
 
 
 def _strongest(subject: Subject, influence: xr.Dataset, figures: Path, design: str) -> Section:
-    pairs = influence.class_q.sel(half="report").size
+    pairs = influence.class_effect_q.sel(half="report").size
     models = int(influence.n_in[0] + influence.n_out[0])
-    estimator = influence.attrs["config"]["estimator"].replace("_", " ")
+    estimator = labelled.settings(influence)["estimator"].replace("_", " ")
     matrix = (
         f"Influence of a source class (column) on the mean {influence.attrs['output']} of a target class "
         f"(row): what seeing the class adds, by {estimator} from {models} models of design {design}. Red "
@@ -94,7 +97,7 @@ def strongest_table(influence: xr.Dataset) -> Table:
 
 def _cell(cell: xr.Dataset) -> tuple[str, str, str]:
     """A source class, its influence with the interval, and q."""
-    effect, low, high, q = (float(cell[f"class_{key}"]) for key in ("effect", "low", "high", "q"))
+    effect, low, high, q = (float(cell[f"class_effect{part}"]) for part in ("", "_low", "_high", "_q"))
     return str(cell.source_class.item()), f"{signed(effect)} ({signed_range(low, high)})", f"{q:.2g}"
 
 

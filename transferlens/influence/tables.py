@@ -3,21 +3,24 @@
 import pandas as pd
 import xarray as xr
 
-_COLUMNS = ("effect", "se", "low", "high", "q")
+_PARTS = ("se", "low", "high", "q")
 
 
 def class_table(influence: xr.Dataset) -> pd.DataFrame:
     """One row for every half, target class and source class."""
-    table = influence[[f"class_{c}" for c in _COLUMNS]].to_dataframe().reset_index()
-    return table.rename(columns={f"class_{c}": c for c in _COLUMNS})[
-        ["half", "target_class", "source_class", *_COLUMNS]
-    ]
+    return _table(influence, "class_effect", ["half", "target_class", "source_class"])
 
 
 def overall_table(influence: xr.Dataset) -> pd.DataFrame:
     """One row for every half and source class: influence on the mean output of the half."""
-    table = influence[[f"overall_{c}" for c in _COLUMNS]].to_dataframe().reset_index()
-    return table.rename(columns={f"overall_{c}": c for c in _COLUMNS})[["half", "source_class", *_COLUMNS]]
+    return _table(influence, "overall_effect", ["half", "source_class"])
+
+
+def _table(influence: xr.Dataset, name: str, axes: list[str]) -> pd.DataFrame:
+    """An estimate with its uncertainty, one row a cell."""
+    columns = {name: "effect", **{f"{name}_{part}": part for part in _PARTS}}
+    table = influence[list(columns)].to_dataframe().reset_index().rename(columns=columns)
+    return table[[*axes, *columns.values()]]
 
 
 def score_table(scores: xr.Dataset) -> pd.DataFrame:

@@ -13,19 +13,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 
-from transferlens.core import job, store
+from transferlens.core import artefacts, job
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import q_values
-from transferlens.data.index import HALVES
+from transferlens.data.artefacts import HALVES
 from transferlens.estimation import estimators
 from transferlens.estimation.estimators import Effects, Estimator
+from transferlens.influence_maps.artefacts import INFLUENCE_MAPS
 from transferlens.training import kept_maps
 from transferlens.training import summary as summaries
+from transferlens.training.artefacts import SUMMARY, TRANSFER_RUNS
 from transferlens.training.summary import Summary
 
-KIND = "influence maps"
 # Effects, or values of all models, in memory at a time, in bytes; more only if a single class has more.
 _BLOCK_BYTES = 64 << 20
 _PERMUTATIONS = 20
@@ -66,9 +68,6 @@ def write_influence_maps(
     images: np.ndarray,
     estimator: str,
     output: str,
-    *,
-    config: dict,
-    inputs: list,
 ) -> None:
     """Estimate the influence of every source class on every cell of the probe examples' evidence maps.
 
@@ -82,62 +81,57 @@ def write_influence_maps(
         estimator: one that is linear in the outputs (all but `lasso`).
         images: uint8[examples, height, width, 3], the probe examples as the networks see them.
     """
-    with store.open(summary_path, summaries.KIND) as file:
+    with artefacts.open(summary_path, SUMMARY) as file:
         summary = summaries.read_summary(file)
     examples, masks = kept_maps.read_examples(shards), summary.rows.masks
     labels = summary.example_labels[examples]
-    logits = kept_maps.read(shards, "probe/logit")
+    logits = kept_maps.read(shards, "probe_logit")
     # One estimator for maps, biases and logits: ridge's penalty is chosen on the logits for all of them.
     fitted = estimators.make(estimator, masks, logits)
-    with store.create(path, KIND, config=config, inputs=inputs) as out:
+    with artefacts.create(path, INFLUENCE_MAPS) as out:
         _write_axes(out, summary, examples, images)
-        _write_choice(out, influence_path, output, np.unique(labels))
+        _write_choice(out, influence_path, output, summary, np.unique(labels))
         bias = kept_maps.read(shards, "head/bias")[:, labels]
         alone = Probed(logits[..., None, None], bias, labels)
-        for prefix, axis, part in (("", "probe examples", alone), ("class/", "classes", alone.by_class())):
-            logit = cell_effects(fitted, part.maps)
-            _write_table(out, f"{prefix}logit", axis, logit, "influence on the logit of the true class")
-            of_bias = fitted.effects(part.bias)
-            _write_table(
-                out, f"{prefix}bias", axis, of_bias, "influence on the head's bias of the true class"
-            )
+        for prefix, part in (("", alone), ("class_", alone.by_class())):
+            _write_table(out, f"{prefix}logit_effect", cell_effects(fitted, part.maps))
+            _write_table(out, f"{prefix}bias_effect", fitted.effects(part.bias))
         _write_maps(out, shards, labels, bias, fitted, masks)
 
 
-def _write_axes(out: store.Writer, summary: Summary, examples: np.ndarray, images: np.ndarray) -> None:
-    rows, axis, labels = summary.rows, ["probe examples"], summary.example_labels[examples]
-    out.strings("unit_names", rows.unit_names, ["units"], "source class, or group of them")
-    out.strings("target_class_names", summary.class_names, ["target classes"], "target class")
-    out.array("classes", np.unique(labels), ["classes"], "index into target_class_names")
-    out.array("examples", examples, axis, f"position in the val split, {HALVES[1]} half")
-    out.strings("example_ids", [summary.example_ids[e] for e in examples], axis, "the data set's own id")
-    out.array("example_labels", labels, axis, "index into target_class_names")
-    out.array("images", images, [*axis, "height", "width", "channels"], "input", "bytes")
-    out.attribute("models", len(rows))
+def _write_axes(out: artefacts.Writer, summary: Summary, examples: np.ndarray, images: np.ndarray) -> None:
+    labels, names = summary.example_labels[examples], summary.class_names
+    out.write("example", [summary.example_ids[e] for e in examples])
+    out.write("example_position", examples)
+    out.write("example_class", [names[label] for label in labels])
+    out.write("source_class", summary.rows.unit_names)
+    out.write("target_class", [names[c] for c in np.unique(labels)])
+    out.write("image", images)
+    out.attribute("models", len(summary.rows))
 
 
-def _write_choice(out: store.Writer, influence_path: Path, output: str, classes: np.ndarray) -> None:
+def _write_choice(
+    out: artefacts.Writer, influence_path: Path, output: str, summary: Summary, classes: np.ndarray
+) -> None:
     """For each class the source classes with the largest influences on its select half.
 
     The probe examples are of the report half, so that what is seen there was not chosen there.
     """
-    with store.open(influence_path, "influence") as file:
-        effect = file[f"{output}/class/effect"][HALVES.index("select")][classes]
+    with artefacts.open(influence_path, "influence") as file:
+        effect = file[f"{output}/class_effect"][HALVES.index("select")][classes]
     out.attribute("chosen_by", output)
     for name, chosen in (("helpful", effect.argmax(1)), ("harmful", effect.argmin(1))):
-        meaning = f"index into unit_names: the most {name} one for the class's select half"
-        out.array(f"chosen/{name}", chosen, ["classes"], meaning)
-        values = np.take_along_axis(effect, chosen[:, None], 1)[:, 0]
-        out.array(f"chosen/{name}_effect", values, ["classes"], "its influence on the mean output there")
+        out.write(name, [summary.rows.unit_names[unit] for unit in chosen])
+        out.write(f"{name}_effect", np.take_along_axis(effect, chosen[:, None], 1)[:, 0])
 
 
-def _write_table(out: store.Writer, name: str, axis: str, effects: Effects, meaning: str) -> None:
-    for key, text in (("effect", meaning), ("se", "standard error of the effect over models")):
-        out.array(f"{name}/{key}", getattr(effects, key), [axis, "units"], text, "logit units")
+def _write_table(out: artefacts.Writer, name: str, effects: Effects) -> None:
+    out.write(name, effects.effect)
+    out.write(f"{name}_se", effects.se)
 
 
 def _write_maps(
-    out: store.Writer,
+    out: artefacts.Writer,
     shards: list[Path],
     labels: np.ndarray,
     bias: np.ndarray,
@@ -146,27 +140,22 @@ def _write_maps(
 ) -> None:
     """Effects on every cell, some classes at a time, and the same with masks permuted as a control."""
     orders, columns = permutations(masks, _PERMUTATIONS), None
-    found, permuted, cells, done = 0, np.zeros(_PERMUTATIONS), 0, 0
+    significant, permuted, cells, done = 0, np.zeros(_PERMUTATIONS), 0, 0
     blocks = list(_blocks(labels, _examples_at_a_time(shards[0], masks)))
     for block in job.progress(blocks, f"maps of {len(masks)} models", "blocks"):
-        probed = Probed(kept_maps.read(shards, "probe/maps", block), bias[:, block], labels[block])
+        probed = Probed(kept_maps.read(shards, "probe_map", block), bias[:, block], labels[block])
         columns = columns or _reserve(out, labels, masks.shape[1], probed.maps.shape[2:])
         means = probed.by_class()
-        for prefix, start, part in (("", block.start, probed), ("class/", done, means)):
+        for prefix, start, part in (("", block.start, probed), ("class_", done, means)):
             _fill(columns[f"{prefix}map"], start, part.maps, cell_effects(fitted, part.maps))
             effects = cell_effects(fitted, part.logit_maps)
             _fill(columns[f"{prefix}logit_map"], start, part.maps, effects)
         done += len(means.labels)
-        found += _significant(effects)  # the last ones: of the classes
+        significant += _significant(effects)  # the last ones: of the classes
         permuted += [_significant(cell_effects(fitted, means.logit_maps[order])) for order in orders]
         cells += effects.effect.size
-    out.attribute("share", found / cells)
-    out.array(
-        "permuted_share",
-        permuted / cells,
-        ["permutations"],
-        f"share of the cells of class/logit_map with p < {_SIGNIFICANT} if masks are given to other models",
-    )
+    out.attribute("share", significant / cells)
+    out.write("permuted_share", permuted / cells)
 
 
 def _significant(effects: Effects) -> int:
@@ -184,8 +173,8 @@ def _blocks(labels: np.ndarray, most: int) -> Iterator[slice]:
 
 def _examples_at_a_time(shard: Path, masks: np.ndarray) -> int:
     """Probe examples of which neither the maps of all models nor the effects are too large."""
-    with store.open(shard) as file:
-        cells = int(np.prod(file["probe/maps"].shape[2:]))
+    with artefacts.open(shard, TRANSFER_RUNS) as file:
+        cells = int(np.prod(file["probe_map"].shape[2:]))
     return _BLOCK_BYTES // (4 * cells * max(masks.shape))
 
 
@@ -202,37 +191,24 @@ def permutations(masks: np.ndarray, count: int) -> list[np.ndarray]:
     return [(order[:, None] * size + np.arange(size)).ravel() for order in orders]
 
 
-def _reserve(out: store.Writer, labels: np.ndarray, units: int, side: tuple) -> dict:
-    """Room for the effects on the maps of examples and of classes."""
-    meanings = {
-        "map": "what the source class adds to the evidence for the true class, the bias left out",
-        "logit_map": "what the source class adds to the evidence for the true class, the bias in every cell",
-    }
-    found = {}
-    for prefix, axis, length in (
-        ("", "probe examples", len(labels)),
-        ("class/", "classes", len(np.unique(labels))),
-    ):
-        for name, meaning in meanings.items():
-            columns = {"effect": meaning, "se": "standard error of the effect over models"}
-            if name == "logit_map":
-                columns["q"] = "Benjamini-Hochberg q-value over the source classes and cells of the row"
-            found[prefix + name] = {
-                key: out.empty(
-                    f"{prefix}{name}/{key}",
+def _reserve(
+    out: artefacts.Writer, labels: np.ndarray, units: int, side: tuple[int, ...]
+) -> dict[str, dict[str, h5py.Dataset]]:
+    """Room for the effects on the maps of examples and of classes: by map, its columns."""
+    columns: dict[str, dict[str, h5py.Dataset]] = {}
+    for prefix, length in (("", len(labels)), ("class_", len(np.unique(labels)))):
+        for name, parts in (("map", ("effect", "se")), ("logit_map", ("effect", "se", "q"))):
+            columns[prefix + name] = {
+                part: out.reserve(
+                    f"{prefix}{name}_effect" + ("" if part == "effect" else f"_{part}"),
                     (length, units, *side),
-                    np.float32,
-                    [axis, "units", "map height", "map width"],
-                    text,
-                    None if key == "q" else "logit units per cell",
-                    compress=False,  # the digits of an estimate are noise, which does not compress
                 )
-                for key, text in columns.items()
+                for part in parts
             }
-    return found
+    return columns
 
 
-def _fill(columns: dict, start: int, maps: np.ndarray, effects: Effects) -> None:
+def _fill(columns: dict[str, h5py.Dataset], start: int, maps: np.ndarray, effects: Effects) -> None:
     """Write effects on maps [models, outputs, h, w] as [outputs, units, h, w] from row `start` on."""
     shape = (*maps.shape[1:], effects.effect.shape[1])
     values = {"effect": effects.effect.reshape(shape), "se": effects.se.reshape(shape)}

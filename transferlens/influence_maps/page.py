@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
-from transferlens.core.blocks import Figure, Results, RunFacts, Section, adaptation
+from transferlens.core.blocks import Figure, Results, Section, adaptation
+from transferlens.core.run import Run
 
 
-def sections(run: RunFacts, results: Results) -> Iterator[Section]:
+def sections(run: Run, results: Results) -> Iterator[Section]:
     """Of every target and recipe, if maps were made."""
-    for target, recipe in run["adaptations"] if run["influence_maps"] else ():
+    for wildcards in run.jobs_of("influence_maps"):
+        target, recipe = wildcards["target"], wildcards["recipe"]
         maps = results.influence_maps(target, recipe)
         caption = (
             "What the most helpful and the most harmful source class of a target class (by the select half) "

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
-from transferlens.core import store
-from transferlens.influence_maps.estimates import KIND
+from transferlens.core import artefacts
+from transferlens.data.artefacts import positions
+from transferlens.influence_maps.artefacts import INFLUENCE_MAPS
 from transferlens.pictures import figures
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def draw(maps_path: Path, picture: Path, classes: int) -> None:
     Target and source classes are chosen on the select half, and the example is the first of its class in the
     probe set: nothing shown decides whether it is shown.
     """
-    with store.open(maps_path, KIND) as file:
+    with artefacts.open(maps_path, INFLUENCE_MAPS) as file:
         rows = _strongest(file, classes)
         limit = max(_largest_effect(file, rows), 1e-9)
         figure = figures.figure(14, 2.3 * len(rows) + 0.6)
@@ -43,40 +44,45 @@ def draw(maps_path: Path, picture: Path, classes: int) -> None:
 
 def _strongest(file: h5py.File, classes: int) -> list[int]:
     """The classes with the largest influences on the select half (of either sign), largest first."""
-    size = np.abs([file[f"chosen/{name}_effect"][:] for name in _CHOICES]).max(0)
+    size = np.abs([file[f"{name}_effect"][:] for name in _CHOICES]).max(0)
     return np.argsort(-size, kind="stable")[:classes].tolist()
 
 
 def _largest_effect(file: h5py.File, rows: list[int]) -> float:
     """The largest effect that is shown: all maps share one scale."""
-    chosen = [(row, int(file[f"chosen/{name}"][row])) for row in rows for name in _CHOICES]
-    first = _first_examples(file)
+    chosen = [(row, _chosen(file, name, row)) for row in rows for name in _CHOICES]
     return max(
         max(
-            np.abs(file["class/logit_map/effect"][row, unit]).max(),
-            np.abs(file["logit_map/effect"][first[row], unit]).max(),
+            np.abs(file["class_logit_map_effect"][row, unit]).max(),
+            np.abs(file["logit_map_effect"][_members(file, row)[0], unit]).max(),
         )
         for row, unit in chosen
     )
 
 
-def _first_examples(file: h5py.File) -> list[int]:
-    """The first probe example of each class."""
-    return np.unique(file["example_labels"][:], return_index=True)[1].tolist()
+def _chosen(file: h5py.File, choice: str, row: int) -> int:
+    """The position of a class's most helpful or harmful source class."""
+    return artefacts.names(file["source_class"]).index(file[choice].asstr()[row])
+
+
+def _members(file: h5py.File, row: int) -> np.ndarray:
+    """Positions int64[n] of a class's probe examples."""
+    classes = artefacts.names(file["target_class"])
+    return np.flatnonzero(positions(artefacts.names(file["example_class"]), classes) == row)
 
 
 def _draw_row(axes: list["Axes"], file: h5py.File, row: int, limit: float) -> tuple["AxesImage", "AxesImage"]:
     """The panels of a class; returns an image with the scale of influences, and one with that of t."""
-    name, example = file["target_class_names"].asstr()[file["classes"][row]], _first_examples(file)[row]
-    members = np.flatnonzero(file["example_labels"][:] == file["classes"][row])
-    image, mean = file["images"][example], file["images"][members].mean(0)
+    name, members = file["target_class"].asstr()[row], _members(file, row)
+    example = int(members[0])
+    image, mean = file["image"][example], file["image"][members].mean(0)
     figures.show(axes[0], mean / 255, f"{name}\nmean of {len(members)}")
-    figures.show(axes[3], image, f"{name}\n{file['example_ids'].asstr()[example]}")
+    figures.show(axes[3], image, f"{name}\n{file['example'].asstr()[example]}")
     for i, word in enumerate(_CHOICES):
-        unit = int(file[f"chosen/{word}"][row])
-        source = f"most {word}: {file['unit_names'].asstr()[unit]}"
+        unit = _chosen(file, word, row)
+        source = f"most {word}: {file[word].asstr()[row]}"
         for axis, prefix, at, under in (
-            (axes[1 + i], "class/", row, mean),
+            (axes[1 + i], "class_", row, mean),
             (axes[4 + i], "", example, image),
         ):
             effect, t = _map(file, f"{prefix}logit_map", at, unit)
@@ -92,12 +98,12 @@ def _draw_row(axes: list["Axes"], file: h5py.File, row: int, limit: float) -> tu
 
 def _map(file: h5py.File, name: str, at: int, unit: int) -> tuple[np.ndarray, np.ndarray]:
     """A map's effects and their t-values."""
-    effect, se = (file[f"{name}/{key}"][at, unit] for key in ("effect", "se"))
+    effect, se = (file[f"{name}_{key}"][at, unit] for key in ("effect", "effect_se"))
     return effect, np.divide(effect, se, out=np.zeros_like(effect), where=se > 0)
 
 
 def _value(file: h5py.File, name: str, at: int, unit: int) -> str:
-    effect, se = (file[f"{name}/{key}"][at, unit] for key in ("effect", "se"))
+    effect, se = (file[f"{name}_{key}"][at, unit] for key in ("effect", "effect_se"))
     return f"{effect:+.2f} ± {se:.2f}"
 
 

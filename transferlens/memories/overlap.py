@@ -77,10 +77,10 @@ def read_table(path: Path, source_names: list[str], target_names: list[str]) -> 
 
 
 def _place(where: str, kind: str, name: str | None, names: list[str]) -> int:
-    found = readable(name or "")
-    if found not in names:
-        raise ConfigError(f"{where}: unknown {kind} class '{name or ''}'" + nearest(found, names))
-    return names.index(found)
+    plain = readable(name or "")
+    if plain not in names:
+        raise ConfigError(f"{where}: unknown {kind} class '{name or ''}'" + nearest(plain, names))
+    return names.index(plain)
 
 
 def _answer(where: str, row: dict[str, str]) -> bool:
@@ -117,7 +117,7 @@ def propose(source_names: list[str], target_names: list[str]) -> pd.DataFrame:
                 "the source class is a kind of the target class": above[source] & senses[target],
                 "the target class is a kind of the source class": above[target] & senses[source],
             }
-            why = next((reason for reason, found in reasons.items() if found), None)
+            why = next((reason for reason, holds in reasons.items() if holds), None)
             if why:
                 rows.append((source, target, "", why))
     return pd.DataFrame(rows, columns=[*COLUMNS, "why"])

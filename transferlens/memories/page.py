@@ -12,11 +12,12 @@ from transferlens.core.blocks import (
     Place,
     Prose,
     Results,
-    RunFacts,
     Section,
     Subject,
     Warnings,
 )
+from transferlens.core.run import Run
+from transferlens.memories import scope
 from transferlens.memories.gallery import numbers
 
 _LEAD = (
@@ -50,9 +51,9 @@ _TABLES = {
 }
 
 
-def sections(run: RunFacts, results: Results) -> Iterator[Section]:
+def sections(run: Run, results: Results) -> Iterator[Section]:
     """Of every target and recipe with a study of memories: its numbers and pictures."""
-    for target, recipe in run["memories"]:
+    for target, recipe in scope.studied(run):
         study = results.folder / "memories" / target / recipe
         subject = Subject(
             f"Detrimental memories: target {target}, recipe {recipe}",
@@ -62,7 +63,7 @@ def sections(run: RunFacts, results: Results) -> Iterator[Section]:
         gallery = Link(f"{target}/{recipe}/memories.html", "Open the gallery", _GALLERY)
         yield Section("", "headline", _overview(study, gallery), subject, Place.HEADLINE)
         for name, (title, caption, alt) in _TABLES.items():
-            if name in run["memory_tables"]:
+            if name in scope.tables(run):
                 yield Section(title, name, (Figure(study / f"{name}.png", caption, alt),), subject)
 
 

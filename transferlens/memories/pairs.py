@@ -1,17 +1,21 @@
 """The models that are compared: fine-tuned from the full source, and trained on the target from scratch."""
 
-from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Mapping
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from transferlens.core import job
 from transferlens.core.errors import ConfigError
 from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.studies import FULL, SCRATCH
 from transferlens.models.architectures import Network
 from transferlens.training import networks
+from transferlens.training.networks import Adapted
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Pair:
 
 
 def read_pairs(
-    shards: list[tuple[Path, Path]],
+    sources: Sequence[Path],
+    transfers: Sequence[Path],
     pretrained: tuple[Path, Path] | None,
     architecture: ArchitectureSettings,
     count: int,
@@ -44,51 +49,44 @@ def read_pairs(
     """The first `count` pairs of the reference study, one at a time: repeat r's full and scratch models.
 
     Args:
-        shards: (source models, transfer runs) of every shard of the reference study, in order.
+        sources, transfers: source models and transfer runs, shard by shard, of the reference study.
         pretrained: the same of the `pretrained` study: its only model takes the place of the full ones.
 
     Raises:
         ConfigError: the study has fewer pairs.
         ArtefactError: a damaged file.
     """
-    source_paths, transfer_paths = (list(paths) for paths in zip(*shards, strict=True))
-    study = networks.study_rows(source_paths)
-    numbers = dict(zip(study.labels, study.rows, strict=True))
-    pairs = min(sum(label.startswith(kind) for label in numbers) for kind in ("full-", "scratch-"))
+    rows = networks.study_rows(sources)
+    full, scratch = (rows.numbers[rows.of_role(role)] for role in (FULL, SCRATCH))
+    pairs = min(len(full), len(scratch))
     if count > pairs:
         raise ConfigError(f"memories.models: {count} pairs are asked for, the reference study has {pairs}")
 
-    def models(kind: str) -> Iterator[networks.Adapted]:
-        rows = [numbers[f"{kind}-{repeat}"] for repeat in range(count)]
-        return networks.adapted_networks(source_paths, transfer_paths, architecture, device, rows)
+    def adapted(numbers: Sequence[int]) -> Iterator[Adapted]:
+        return networks.adapted_networks(sources, transfers, architecture, device, numbers)
 
-    full = models("full")
+    fine_tuned = adapted(full[:count])
     if pretrained:
         of_pretrained = [[path] for path in pretrained]
-        full = networks.adapted_networks(*of_pretrained, architecture, device, [0] * count)
-    for fine_tuned, scratch in zip(full, models("scratch"), strict=True):
-        yield Pair(fine_tuned.source, fine_tuned.network, scratch.network)
+        fine_tuned = networks.adapted_networks(*of_pretrained, architecture, device, [0] * count)
+    for tuned, control in zip(fine_tuned, adapted(scratch[:count]), strict=True):
+        yield Pair(tuned.source, tuned.network, control.network)
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(script: job.Script) -> None:
     """The files of the pairs, as arguments of a script."""
-    parser.add_argument("--sources", type=Path, nargs="+", required=True, help="reference shards, in order")
-    parser.add_argument("--transfers", type=Path, nargs="+", required=True, help="their transfer runs")
-    parser.add_argument("--pretrained-source", type=Path, help="takes the place of the full-source models")
-    parser.add_argument("--pretrained-transfer", type=Path, help="its transfer run")
+    script.reads("sources", "reference shards, in order", many=True)
+    script.reads("transfers", "their transfer runs", many=True)
+    script.reads("pretrained_source", "takes the place of the full-source models", required=False)
+    script.reads("pretrained_transfer", "its transfer run", required=False)
 
 
-def files_of(arguments: Namespace) -> list[Path]:
-    """The files that a script was given by these arguments."""
-    pretrained = (arguments.pretrained_source, arguments.pretrained_transfer)
-    return [*arguments.sources, *arguments.transfers, *(path for path in pretrained if path)]
-
-
-def pairs_of(arguments: Namespace, settings: Mapping, device: torch.device) -> Iterator[Pair]:
+def pairs_of(arguments: Namespace, settings: Mapping[str, Any], device: torch.device) -> Iterator[Pair]:
     """The pairs of a script, by its arguments and its settings `architecture` and `models`."""
     pretrained = (arguments.pretrained_source, arguments.pretrained_transfer)
     return read_pairs(
-        list(zip(arguments.sources, arguments.transfers, strict=True)),
+        arguments.sources,
+        arguments.transfers,
         pretrained if arguments.pretrained_source else None,
         ArchitectureSettings.read(settings["architecture"]),
         settings["models"],

@@ -1,70 +1,98 @@
-# What really happens to the target when classes are removed, with controls.
-
-EVALUATION = code(
-    "evaluate_counterfactual.py",
-    "core/statistics.py",
-    "counterfactual/curves.py",
-    "counterfactual/orders.py",
-    "training/outputs.py",
-)
+# What really happens to the target when classes are removed, with controls; and elsewhere, where asked for.
 
 
 rule label_mapping:
     input:
-        unpack(target_files),
-        script=code("map_labels.py"),
-        code=code("map_labels.py", "counterfactual/label_mapping.py"),
-        source=study_shards("reference", "results/studies/{study}/source/{shard}.h5"),
+        unpack(inputs_of("label_mapping")),
     output:
-        mapping="results/label_mapping/{target}.h5",
+        **outputs_of("label_mapping"),
     log:
-        "results/logs/label_mapping/{target}.log",
+        log_of("label_mapping"),
+    benchmark:
+        benchmark_of("label_mapping")
     conda:
         "../../envs/transferlens.yaml"
     resources:
-        gpu=1,
+        **resources_of("label_mapping"),
     params:
-        settings=label_mapping_settings,
+        **params_of("label_mapping"),
     message:
-        "Map the images of {wildcards.target} to source classes"
+        message_of("label_mapping")
     shell:
-        "python {input.script} --settings {params.settings:q} --source {input.source}"
-        " --index {input.index} --train {input.train} --out {output.mapping} --log {log}"
+        "{params.job}"
 
 
 rule counterfactual:
     input:
-        script=code("evaluate_counterfactual.py"),
-        code=EVALUATION,
-        summary="results/studies/counterfactual-{target}-{recipe}/summary/{target}/{recipe}.h5",
-        reference="results/studies/reference/summary/{target}/{recipe}.h5",
-        influence="results/influence/{target}/{recipe}.h5",
+        unpack(inputs_of("counterfactual")),
     output:
-        counterfactual="results/counterfactual/{target}/{recipe}.h5",
+        **outputs_of("counterfactual"),
     log:
-        "results/logs/counterfactual/{target}-{recipe}.log",
+        log_of("counterfactual"),
+    benchmark:
+        benchmark_of("counterfactual")
     conda:
         "../../envs/transferlens.yaml"
     params:
-        settings=counterfactual_settings,
+        **params_of("counterfactual"),
     message:
-        "Evaluate counterfactuals on {wildcards.target} ({wildcards.recipe})"
+        message_of("counterfactual")
     shell:
-        "python {input.script} --settings {params.settings:q} --summary {input.summary}"
-        " --reference {input.reference} --influence {input.influence}"
-        " --out {output.counterfactual} --log {log}"
+        "{params.job}"
 
 
-# The same masks for another architecture or recipe, where the configuration asks for it.
-use rule counterfactual as reuse with:
+rule reuse:
     input:
-        unpack(reused_summaries),
-        script=code("evaluate_counterfactual.py"),
-        code=EVALUATION,
-        influence="results/influence/{target}/{recipe}.h5",
+        unpack(inputs_of("reuse")),
     output:
-        counterfactual="results/reuse/{target}/{recipe}.h5",
+        **outputs_of("reuse"),
     log:
-        "results/logs/reuse/{target}-{recipe}.log",
+        log_of("reuse"),
+    benchmark:
+        benchmark_of("reuse")
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        **params_of("reuse"),
     message:
-        "Test the influences on {wildcards.target} ({wildcards.recipe}) elsewhere"
+        message_of("reuse")
+    shell:
+        "{params.job}"
+
+
+rule counterfactual_figures:
+    input:
+        unpack(inputs_of("counterfactual_figures")),
+    output:
+        **outputs_of("counterfactual_figures"),
+    log:
+        log_of("counterfactual_figures"),
+    benchmark:
+        benchmark_of("counterfactual_figures")
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        **params_of("counterfactual_figures"),
+    message:
+        message_of("counterfactual_figures")
+    shell:
+        "{params.job}"
+
+
+rule reuse_figures:
+    input:
+        unpack(inputs_of("reuse_figures")),
+    output:
+        **outputs_of("reuse_figures"),
+    log:
+        log_of("reuse_figures"),
+    benchmark:
+        benchmark_of("reuse_figures")
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        **params_of("reuse_figures"),
+    message:
+        message_of("reuse_figures")
+    shell:
+        "{params.job}"

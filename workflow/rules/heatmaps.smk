@@ -3,81 +3,41 @@
 
 rule heatmaps:
     input:
-        unpack(target_files),
-        script=code("draw_heatmaps.py"),
-        code=code(
-            "draw_heatmaps.py",
-            "core/statistics.py",
-            "maps/class_maps.py",
-            "heatmaps/hurt_examples.py",
-            "pictures/figures.py",
-            "pictures/overlays.py",
-            "maps/evidence.py",
-        ),
-        influence="results/influence/{target}/{recipe}.h5",
-        source_index=f"results/data/{SOURCE}/index.h5",
-        source="results/studies/reference/source/0000.h5",
-        transfer="results/studies/reference/transfer/{target}/{recipe}/0000.h5",
+        unpack(inputs_of("heatmaps")),
     output:
-        heatmaps="results/heatmaps/{target}/{recipe}.h5",
-        gallery=report(
-            "results/heatmaps/{target}/{recipe}.png",
-            caption="../report/heatmaps.rst",
-            category="Heatmaps",
-            labels={"target": "{target}", "recipe": "{recipe}"},
-        ),
+        **outputs_of("heatmaps"),
     log:
-        "results/logs/heatmaps/{target}-{recipe}.log",
+        log_of("heatmaps"),
+    benchmark:
+        benchmark_of("heatmaps")
     conda:
         "../../envs/transferlens.yaml"
     resources:
-        gpu=1,
+        **resources_of("heatmaps"),
     params:
-        settings=heatmap_settings,
+        **params_of("heatmaps"),
     message:
-        "Draw heatmaps for {wildcards.target} ({wildcards.recipe})"
+        message_of("heatmaps")
     shell:
-        "python {input.script} --settings {params.settings:q} --influence {input.influence}"
-        " --source {input.source} --transfer {input.transfer} --index {input.index}"
-        " --source-index {input.source_index}"
-        " --val {input.val} --out {output.heatmaps} --picture {output.gallery} --log {log}"
+        "{params.job}"
 
 
 rule faithfulness:
     input:
-        unpack(target_files),
-        script=code("score_heatmaps.py"),
-        code=code(
-            "score_heatmaps.py",
-            "core/statistics.py",
-            "maps/class_maps.py",
-            "heatmaps/faithfulness.py",
-            "heatmaps/faithfulness_report.py",
-            "pictures/figures.py",
-            "maps/evidence.py",
-        ),
-        source="results/studies/reference/source/0000.h5",
-        transfer="results/studies/reference/transfer/{target}/{recipe}/0000.h5",
+        unpack(inputs_of("faithfulness")),
     output:
-        found="results/faithfulness/{target}/{recipe}.h5",
-        table="results/faithfulness/{target}/{recipe}.csv",
-        picture=report(
-            "results/faithfulness/{target}/{recipe}.png",
-            caption="../report/faithfulness.rst",
-            category="Heatmaps",
-            labels={"target": "{target}", "recipe": "{recipe}", "figure": "faithfulness"},
-        ),
+        **outputs_of("faithfulness"),
     log:
-        "results/logs/faithfulness/{target}-{recipe}.log",
+        log_of("faithfulness"),
+    benchmark:
+        benchmark_of("faithfulness")
     conda:
         "../../envs/transferlens.yaml"
     resources:
-        gpu=1,
+        **resources_of("faithfulness"),
     params:
-        settings=faithfulness_settings,
+        **params_of("faithfulness"),
     message:
-        "Score heatmaps of {wildcards.target} ({wildcards.recipe})"
+        message_of("faithfulness")
     shell:
-        "python {input.script} --settings {params.settings:q} --source {input.source}"
-        " --transfer {input.transfer} --index {input.index} --val {input.val}"
-        " --out {output.found} --table {output.table} --picture {output.picture} --log {log}"
+        "{params.job}"

@@ -56,3 +56,22 @@ rule score:
         message_of("score")
     shell:
         "{params.job}"
+
+
+rule influence_figures:
+    input:
+        unpack(inputs_of("influence_figures")),
+    output:
+        **outputs_of("influence_figures"),
+    log:
+        log_of("influence_figures"),
+    benchmark:
+        benchmark_of("influence_figures")
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        **params_of("influence_figures"),
+    message:
+        message_of("influence_figures")
+    shell:
+        "{params.job}"

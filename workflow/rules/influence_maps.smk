@@ -3,40 +3,18 @@
 
 rule influence_maps:
     input:
-        unpack(target_files),
-        script=code("estimate_influence_maps.py"),
-        code=code(
-            "estimate_influence_maps.py",
-            "core/statistics.py",
-            "influence/artefact.py",
-            "estimation/estimators.py",
-            "influence_maps/picture.py",
-            "pictures/figures.py",
-            "influence_maps/estimates.py",
-            "training/kept_maps.py",
-        ),
-        shards=influence_shards,
-        summary="results/studies/influence/summary/{target}/{recipe}.h5",
-        influence="results/influence/{target}/{recipe}.h5",
+        unpack(inputs_of("influence_maps")),
     output:
-        maps="results/influence_maps/{target}/{recipe}.h5",
-        picture=report(
-            "results/influence_maps/{target}/{recipe}.png",
-            caption="../report/influence_maps.rst",
-            category="Heatmaps",
-            labels={"target": "{target}", "recipe": "{recipe}", "figure": "influence maps"},
-        ),
+        **outputs_of("influence_maps"),
     log:
-        "results/logs/influence_maps/{target}-{recipe}.log",
+        log_of("influence_maps"),
     benchmark:
-        "results/benchmarks/influence_maps/{target}-{recipe}.tsv"
+        benchmark_of("influence_maps")
     conda:
         "../../envs/transferlens.yaml"
     params:
-        settings=influence_maps_settings,
+        **params_of("influence_maps"),
     message:
-        "Estimate influence maps on {wildcards.target} ({wildcards.recipe})"
+        message_of("influence_maps")
     shell:
-        "python {input.script} --settings {params.settings:q} --shards {input.shards}"
-        " --summary {input.summary} --influence {input.influence} --index {input.index}"
-        " --val {input.val} --out {output.maps} --picture {output.picture} --log {log}"
+        "{params.job}"

@@ -3,301 +3,157 @@
 
 rule probe_memories:
     input:
-        unpack(pair_files),
-        unpack(overlap_file),
-        **source_val_files(),
-        script=code("probe_memories.py"),
-        code=code(
-            "probe_memories.py",
-            "core/statistics.py",
-            "memories/kept/binding.py",
-            "memories/kept/observations.py",
-            "memories/overlap.py",
-            "memories/pairs.py",
-            "memories/kept/probes.py",
-            "memories/kept/retention.py",
-        ),
-        index="results/data/{target}/index.h5",
+        unpack(inputs_of("probe_memories")),
     output:
-        probes="results/memories/{target}/{recipe}/probes.h5",
+        **outputs_of("probe_memories"),
     log:
-        "results/logs/probe_memories/{target}-{recipe}.log",
+        log_of("probe_memories"),
+    benchmark:
+        benchmark_of("probe_memories")
     conda:
         "../../envs/transferlens.yaml"
     resources:
-        gpu=1,
+        **resources_of("probe_memories"),
     params:
-        settings=memory_probe_settings,
-        models=pair_arguments,
-        overlap=lambda wildcards, input: (
-            f"--overlap {input.overlap}" if "overlap" in input.keys() else ""
-        ),
+        **params_of("probe_memories"),
     message:
-        "Probe memories of models on {wildcards.target} ({wildcards.recipe})"
+        message_of("probe_memories")
     shell:
-        "python {input.script} --settings {params.settings:q} {params.models} {params.overlap}"
-        " --source-index {input.source_index} --source-val {input.source_val}"
-        " --index {input.index} --out {output.probes} --log {log}"
+        "{params.job}"
 
 
 rule composites:
     input:
-        unpack(pair_files),
-        unpack(target_val_files),
-        **source_val_files(),
-        script=code("make_composites.py"),
-        code=code(
-            "make_composites.py",
-            "memories/effect/composites.py",
-            "memories/kept/observations.py",
-            "memories/pairs.py",
-        ),
-        probes="results/memories/{target}/{recipe}/probes.h5",
-        # A remedy is tried on the composites of the recipe that it is made of.
-        first_probes=first_probes,
+        unpack(inputs_of("composites")),
     output:
-        composites="results/memories/{target}/{recipe}/composites.h5",
+        **outputs_of("composites"),
     log:
-        "results/logs/composites/{target}-{recipe}.log",
+        log_of("composites"),
+    benchmark:
+        benchmark_of("composites")
     conda:
         "../../envs/transferlens.yaml"
     resources:
-        gpu=1,
+        **resources_of("composites"),
     params:
-        settings=composite_settings,
-        models=pair_arguments,
+        **params_of("composites"),
     message:
-        "Try composites on {wildcards.target} ({wildcards.recipe})"
+        message_of("composites")
     shell:
-        "python {input.script} --settings {params.settings:q} {params.models}"
-        " --probes {input.probes} --first-probes {input.first_probes}"
-        " --source-index {input.source_index} --source-val {input.source_val}"
-        " --index {input.index} --val {input.val} --out {output.composites} --log {log}"
+        "{params.job}"
 
 
 rule interference:
     input:
-        script=code("estimate_interference.py"),
-        code=code(
-            "estimate_interference.py",
-            "core/statistics.py",
-            "memories/effect/composites.py",
-            "memories/effect/interference.py",
-            "pictures/figures.py",
-        ),
-        first_probes=first_probes,
-        composites="results/memories/{target}/{recipe}/composites.h5",
+        unpack(inputs_of("interference")),
     output:
-        interference="results/memories/{target}/{recipe}/interference.h5",
-        table="results/memories/{target}/{recipe}/interference.csv",
-        picture=report(
-            "results/memories/{target}/{recipe}/interference.png",
-            caption="../report/interference.rst",
-            category="Memories",
-            labels={"target": "{target}", "recipe": "{recipe}", "figure": "interference"},
-        ),
+        **outputs_of("interference"),
     log:
-        "results/logs/interference/{target}-{recipe}.log",
+        log_of("interference"),
+    benchmark:
+        benchmark_of("interference")
     conda:
         "../../envs/transferlens.yaml"
     params:
-        settings=interference_settings,
+        **params_of("interference"),
     message:
-        "Estimate the interference of memories on {wildcards.target} ({wildcards.recipe})"
+        message_of("interference")
     shell:
-        "python {input.script} --settings {params.settings:q} --composites {input.composites}"
-        " --probes {input.first_probes} --out {output.interference} --table {output.table}"
-        " --picture {output.picture} --log {log}"
+        "{params.job}"
 
 
 rule rank_examples:
     input:
-        unpack(pair_files),
-        unpack(target_val_files),
-        unpack(without_files),
-        script=code("rank_examples.py"),
-        code=code(
-            "rank_examples.py",
-            "core/statistics.py",
-            "memories/effect/ablation.py",
-            "memories/pairs.py",
-            "memories/kept/binding.py",
-            "memories/images/ranking.py",
-            "memories/effect/removal.py",
-            "maps/class_maps.py",
-            "memories/images/seen.py",
-            "memories/retraining/without.py",
-        ),
-        probes="results/memories/{target}/{recipe}/probes.h5",
+        unpack(inputs_of("rank_examples")),
     output:
-        ranking="results/memories/{target}/{recipe}/ranking.h5",
-        table="results/memories/{target}/{recipe}/ranking.csv",
+        **outputs_of("rank_examples"),
     log:
-        "results/logs/rank_examples/{target}-{recipe}.log",
+        log_of("rank_examples"),
+    benchmark:
+        benchmark_of("rank_examples")
     conda:
         "../../envs/transferlens.yaml"
     resources:
-        gpu=1,
+        **resources_of("rank_examples"),
     params:
-        settings=ranking_settings,
-        models=pair_arguments,
-        without=without_arguments,
+        **params_of("rank_examples"),
     message:
-        "Rank examples of {wildcards.target} by distraction ({wildcards.recipe})"
+        message_of("rank_examples")
     shell:
-        "python {input.script} --settings {params.settings:q} {params.models} {params.without}"
-        " --probes {input.probes} --index {input.index} --val {input.val}"
-        " --out {output.ranking} --table {output.table} --log {log}"
+        "{params.job}"
 
 
 rule memory_panels:
     input:
-        unpack(pair_files),
-        unpack(target_val_files),
-        **source_val_files(),
-        script=code("draw_memories.py"),
-        code=code(
-            "draw_memories.py",
-            "memories/effect/composites.py",
-            "memories/images/drawing.py",
-            "pictures/figures.py",
-            "memories/pairs.py",
-            "memories/images/panels.py",
-            "memories/images/rows.py",
-            "maps/class_maps.py",
-            "memories/images/seen.py",
-        ),
-        probes="results/memories/{target}/{recipe}/probes.h5",
-        composites="results/memories/{target}/{recipe}/composites.h5",
-        interference="results/memories/{target}/{recipe}/interference.h5",
-        ranking="results/memories/{target}/{recipe}/ranking.h5",
+        unpack(inputs_of("memory_panels")),
     output:
-        panels="results/memories/{target}/{recipe}/panels.h5",
-        figure=report(
-            "results/memories/{target}/{recipe}/figure.png",
-            caption="../report/memory_figure.rst",
-            category="Memories",
-            labels={"target": "{target}", "recipe": "{recipe}", "figure": "composites"},
-        ),
-        examples=report(
-            "results/memories/{target}/{recipe}/examples.png",
-            caption="../report/memory_examples.rst",
-            category="Memories",
-            labels={"target": "{target}", "recipe": "{recipe}", "figure": "examples"},
-        ),
+        **outputs_of("memory_panels"),
     log:
-        "results/logs/memory_panels/{target}-{recipe}.log",
+        log_of("memory_panels"),
+    benchmark:
+        benchmark_of("memory_panels")
     conda:
         "../../envs/transferlens.yaml"
     resources:
-        gpu=1,
+        **resources_of("memory_panels"),
     params:
-        settings=panel_settings,
-        models=pair_arguments,
+        **params_of("memory_panels"),
     message:
-        "Draw what distracts on {wildcards.target} ({wildcards.recipe})"
+        message_of("memory_panels")
     shell:
-        "python {input.script} --settings {params.settings:q} {params.models}"
-        " --probes {input.probes} --composites {input.composites}"
-        " --interference {input.interference} --ranking {input.ranking}"
-        " --source-index {input.source_index} --source-val {input.source_val}"
-        " --index {input.index} --val {input.val} --out {output.panels}"
-        " --figure {output.figure} --examples {output.examples} --log {log}"
+        "{params.job}"
 
 
 rule agreement:
     input:
-        unpack(without_files),
-        unpack(compared_influences),
-        script=code("compare_memories.py"),
-        code=code(
-            "compare_memories.py",
-            "core/statistics.py",
-            "memories/agreement/measures.py",
-            "memories/kept/binding.py",
-            "memories/agreement/figure.py",
-            "pictures/figures.py",
-            "memories/retraining/retrained.py",
-        ),
-        probes="results/memories/{target}/{recipe}/probes.h5",
-        interference="results/memories/{target}/{recipe}/interference.h5",
-        ranking="results/memories/{target}/{recipe}/ranking.h5",
+        unpack(inputs_of("agreement")),
     output:
-        agreement="results/memories/{target}/{recipe}/agreement.h5",
-        table="results/memories/{target}/{recipe}/agreement.csv",
-        picture=report(
-            "results/memories/{target}/{recipe}/agreement.png",
-            caption="../report/agreement.rst",
-            category="Memories",
-            labels={"target": "{target}", "recipe": "{recipe}", "figure": "agreement"},
-        ),
+        **outputs_of("agreement"),
     log:
-        "results/logs/agreement/{target}-{recipe}.log",
+        log_of("agreement"),
+    benchmark:
+        benchmark_of("agreement")
     conda:
         "../../envs/transferlens.yaml"
     params:
-        settings=agreement_settings,
-        without=without_arguments,
+        **params_of("agreement"),
     message:
-        "Compare memories and influences on {wildcards.target} ({wildcards.recipe})"
+        message_of("agreement")
     shell:
-        "python {input.script} --settings {params.settings:q} --results results"
-        " --probes {input.probes} --interference {input.interference} --ranking {input.ranking}"
-        " {params.without} --out {output.agreement} --table {output.table}"
-        " --picture {output.picture} --log {log}"
+        "{params.job}"
 
 
 rule gallery:
     input:
-        unpack(gallery_tables),
-        script=code("write_gallery.py"),
-        code=code(
-            "write_gallery.py",
-            "memories/gallery/gallery.css",
-            "memories/gallery/gallery.html.jinja",
-            "memories/gallery/gallery.js",
-            "memories/gallery/html.py",
-            "pictures/figures.py",
-            "pictures/templates.py",
-            "memories/gallery/numbers.py",
-            "pictures/page.css",
-        ),
-        probes="results/memories/{target}/{recipe}/probes.h5",
-        composites="results/memories/{target}/{recipe}/composites.h5",
-        interference="results/memories/{target}/{recipe}/interference.h5",
-        panels="results/memories/{target}/{recipe}/panels.h5",
+        unpack(inputs_of("gallery")),
     output:
-        page="results/report/{target}/{recipe}/memories.html",
+        **outputs_of("gallery"),
     log:
-        "results/logs/gallery/{target}-{recipe}.log",
+        log_of("gallery"),
+    benchmark:
+        benchmark_of("gallery")
     conda:
         "../../envs/transferlens.yaml"
     params:
-        settings=gallery_settings,
-        study=lambda wildcards, input: os.path.dirname(input.panels),
+        **params_of("gallery"),
     message:
-        "Write the gallery of memories in {wildcards.target} ({wildcards.recipe})"
+        message_of("gallery")
     shell:
-        "python {input.script} --settings {params.settings:q} --study {params.study}"
-        " --out {output.page} --log {log}"
+        "{params.job}"
 
 
 # To be asked for by name. The tables are for the user to complete, and no outputs: nothing makes them anew.
 rule propose_overlap:
     input:
-        script=code("propose_overlap.py"),
-        source_index=f"results/data/{SOURCE}/index.h5",
-        indexes=[f"results/data/{target}/index.h5" for target in config["targets"]],
+        unpack(inputs_of("propose_overlap")),
     log:
-        "results/logs/propose_overlap.log",
+        log_of("propose_overlap"),
     localrule: True
     conda:
         "../../envs/transferlens.yaml"
     params:
-        settings="{}",
-        tables=[f"results/memories/{target}/overlap.csv" for target in config["targets"]],
+        **params_of("propose_overlap"),
     message:
-        "Propose source and target classes that mean the same"
+        message_of("propose_overlap")
     shell:
-        "python {input.script} --settings {params.settings:q} --source-index {input.source_index}"
-        " --indexes {input.indexes} --tables {params.tables} --log {log}"
+        "{params.job}"

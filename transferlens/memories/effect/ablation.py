@@ -35,8 +35,8 @@ def changes(features: torch.Tensor, label: int, target_head: nn.Linear, source_h
     before = weight @ features.double() + bias
     after = before - (v @ features.double())[:, None] * (v @ weight.T)
     labels = torch.full((len(v) + 1,), label, device=features.device)
-    found = raw_margins(torch.cat([before[None], after]), labels)
-    return (found[1:] - found[0]).cpu().numpy()
+    margins = raw_margins(torch.cat([before[None], after]), labels)
+    return (margins[1:] - margins[0]).cpu().numpy()
 
 
 def measure(
@@ -58,10 +58,10 @@ def measure(
     """
     effects, nulls, ps = [], [], []
     for i, (label, memory) in enumerate(zip(labels, memories, strict=True)):
-        found = changes(features[i], int(label), target_head, source_head)
+        changed = changes(features[i], int(label), target_head, source_head)
         others = np.setdiff1d(np.flatnonzero(~overlap[:, label]), [memory])
         others = rng_for(seed, "directions", i).permutation(others)[:permutations]
-        effects.append(found[memory])
-        nulls.append(found[others].mean() if len(others) else np.nan)
-        ps.append(permutation_p(found[memory], found[others]))
+        effects.append(changed[memory])
+        nulls.append(changed[others].mean() if len(others) else np.nan)
+        ps.append(permutation_p(changed[memory], changed[others]))
     return Tested(*(np.array(values, dtype=np.float64) for values in (effects, nulls, ps)))

@@ -8,31 +8,24 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from PIL import Image
 
-from transferlens.core import store
+from transferlens.core import artefacts
 from transferlens.core.seeding import rng_for
+from transferlens.data.artefacts import HALVES, positions
 from transferlens.data.composites import pasted_side, places
-from transferlens.data.index import HALVES, Examples
+from transferlens.data.index import Examples
+from transferlens.memories.artefacts import COMPOSITES, CONTROLS, MODELS
 from transferlens.memories.kept.probes import Probes
 
-KIND = "composites"
-CONTROLS = ("object", "scrambled", "canvas")
-MODELS = ("fine_tuned", "scratch")
 _BLOCKS = 4  # along either side of a scrambled background
-_COLUMNS = {
-    "source_class": "class of the background, index into source_class_names",
-    "target_class": "class of the pasted image, index into target_class_names",
-    "background": "position of the background in the source's val split",
-    "overlay": "position of the pasted image in the target's val split",
-    "half": f"index into {HALVES}, of both images",
-    "x": "left edge of the pasted image",
-    "y": "upper edge of the pasted image",
-    "side": "side of the pasted image",
-}
+# The columns of a table that are stored as they are, by their names in the file.
+_COLUMNS = {"background": "background", "overlay": "overlay", "left": "x", "top": "y", "side": "side"}
+_ANSWERS = ("p_true", "prediction", "alone_p_true", "alone_prediction", "inside_share")
 
 
 @dataclass(frozen=True)
@@ -132,8 +125,8 @@ def choose(probes: Probes, strongest: int, random: int, seed: int) -> Shortlist:
     return Shortlist(classes, np.isin(classes, drawn))
 
 
-def too_small(resolution: int, settings: Mapping) -> str:
-    """Why no composites are made at this resolution, by schema `memories.composites`; '' if they are."""
+def too_small(resolution: int, settings: Mapping[str, Any]) -> str:
+    """Why no composites are made at this resolution, by `memories.composites`; '' if they are."""
     side = pasted_side(resolution, settings["side"])
     if side >= settings["smallest_side"]:
         return ""
@@ -150,7 +143,7 @@ def draw(
     source: Examples,
     target: Examples,
     resolution: int,
-    settings: Mapping,
+    settings: Mapping[str, Any],
     seed: int,
 ) -> Table:
     """The composites of every pair of a listed source class and a target class that do not overlap.
@@ -159,7 +152,7 @@ def draw(
     possible; fewer where there are fewer pairs.
 
     Args:
-        settings: schema `memories.composites`.
+        settings: `memories.composites`.
     """
     side = pasted_side(resolution, settings["side"])
     parts = []
@@ -251,53 +244,55 @@ def randomise_phases(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.rint(np.fft.irfft2(spectrum, image.shape[:2], axes=(0, 1))).clip(0, 255).astype(np.uint8)
 
 
-def write_composites(path: Path, found: Composites, *, config: dict, inputs: list, device: str) -> None:
+def write_composites(path: Path, made: Composites) -> None:
     """Store composites, where they were made of, and what models make of them."""
-    with store.create(path, KIND, config=config, seed=config["seed"], inputs=inputs, device=device) as out:
-        if found.skipped:
-            out.attribute("skipped", found.skipped)
-        out.strings("source_class_names", found.source_names, ["source classes"], "source class")
-        out.strings("target_class_names", found.target_names, ["target classes"], "target class")
-        out.array("shortlist", found.shortlist.classes, ["shortlist"], "index into source_class_names")
-        out.array("shortlist_random", found.shortlist.random, ["shortlist"], "drawn at random")
-        out.strings("controls", CONTROLS, ["controls"], "the background: itself, scrambled, its mean colour")
-        for name, meaning in _COLUMNS.items():
-            units = "pixels" if name in ("x", "y", "side") else None
-            out.array(name, getattr(found.table, name), ["composites"], meaning, units)
-        axes = ["models", "composites"]
-        for model, answers in found.responses.items():
-            for name, values, meaning in (
-                ("p_true", answers.p_true, "probability of the pasted image's class"),
-                ("prediction", answers.prediction, "predicted target class"),
-            ):
-                out.array(f"{name}/{model}", values, [*axes, "controls"], f"{meaning}, {model} models")
-            for name, values, meaning in (
-                ("alone/p_true", answers.alone_p_true, "probability of its class, target image alone"),
-                ("alone/prediction", answers.alone_prediction, "predicted class, target image alone"),
-                ("inside_share", answers.inside_share, "share of positive evidence inside the square"),
-            ):
-                out.array(f"{name}/{model}", values, axes, f"{meaning}, {model} models")
-        meaning = "calibrated probability of the background's class, fine-tuned backbone"
-        out.array("memory_probability", found.memory_probability, axes, meaning)
+    table, sources, targets = (
+        made.table,
+        np.array(made.source_names, object),
+        np.array(made.target_names, object),
+    )
+    with artefacts.create(path, COMPOSITES) as out:
+        if made.skipped:
+            out.attribute("skipped", made.skipped)
+        out.write("source_class", made.source_names)
+        out.write("target_class", made.target_names)
+        out.write("tried_class", sources[made.shortlist.classes])
+        out.write("tried_at_random", made.shortlist.random)
+        out.write("control", CONTROLS)
+        out.write("role", MODELS)
+        out.write("background_class", sources[table.source_class])
+        out.write("overlay_class", targets[table.target_class])
+        out.write("composite_half", np.array(HALVES, object)[table.half])
+        for name, attribute in _COLUMNS.items():
+            out.write(name, getattr(table, attribute))
+        for name in _ANSWERS:
+            out.write(name, np.stack([getattr(made.responses[role], name) for role in MODELS]))
+        out.write("memory_probability", made.memory_probability)
 
 
 def read_composites(path: Path) -> Composites:
     """Read what `write_composites` wrote."""
-    with store.open(path, KIND) as file:
+    with artefacts.open(path, COMPOSITES) as file:
+        sources, targets = (artefacts.names(file[f"{side}_class"]) for side in ("source", "target"))
+        listed = positions(artefacts.names(file["tried_class"]), sources)
         return Composites(
-            Table(*(file[field.name][:] for field in fields(Table))),
-            Shortlist(file["shortlist"][:], file["shortlist_random"][:]),
-            store.strings(file["source_class_names"]),
-            store.strings(file["target_class_names"]),
-            {model: _responses(file, model) for model in MODELS},
+            _table(file, sources, targets),
+            Shortlist(listed, file["tried_at_random"][:]),
+            sources,
+            targets,
+            {role: Responses(*(file[name][i] for name in _ANSWERS)) for i, role in enumerate(MODELS)},
             file["memory_probability"][:],
             file.attrs.get("skipped", ""),
         )
 
 
-def _responses(file: h5py.File, model: str) -> Responses:
-    names = ("p_true", "prediction", "alone/p_true", "alone/prediction", "inside_share")
-    return Responses(*(file[f"{name}/{model}"][:] for name in names))
+def _table(file: h5py.File, sources: list[str], targets: list[str]) -> Table:
+    return Table(
+        source_class=positions(artefacts.names(file["background_class"]), sources),
+        target_class=positions(artefacts.names(file["overlay_class"]), targets),
+        half=positions(artefacts.names(file["composite_half"]), HALVES),
+        **{attribute: file[name][:] for name, attribute in _COLUMNS.items()},
+    )
 
 
 def none_made(probes: Probes, models: int, skipped: str) -> Composites:

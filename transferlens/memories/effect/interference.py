@@ -4,7 +4,7 @@ Of each composite, the fall of the true class's probability on a background with
 the scrambled background, in the fine-tuned model beyond that in the model from scratch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from transferlens.core import store
+from transferlens.core import artefacts
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import (
     bootstrap_counts,
@@ -22,36 +22,29 @@ from transferlens.core.statistics import (
     q_values,
     sign_flip_p,
 )
-from transferlens.data.index import HALVES
-from transferlens.memories.effect.composites import CONTROLS, Composites, Responses
+from transferlens.data.artefacts import HALVES
+from transferlens.memories.artefacts import CONTROLS, INTERFERENCE
+from transferlens.memories.effect.composites import Composites, Responses, Table
 from transferlens.pictures import figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-KIND = "interference"
-_MEANINGS = {
-    "effect": "net drop on the object beyond the scrambled background, fine-tuned minus scratch",
-    "low": "lower end of the effect's 95 % interval",
-    "high": "upper end of the effect's 95 % interval",
-    "p": "two-sided p-value from sign flips of backgrounds",
-    "q": "its Benjamini-Hochberg q-value within the half",
-    "gross": "drop on the object, fine-tuned minus scratch",
-    "drop/fine_tuned": "drop on the object, fine-tuned models",
-    "drop/scratch": "drop on the object, models from scratch",
-    "drop/canvas_fine_tuned": "drop on a canvas of the background's mean colour, fine-tuned models",
-    "flips/fine_tuned": "share of composites on the object that are misclassified, fine-tuned models",
-    "flips/scratch": "share of composites on the object that are misclassified, models from scratch",
-    "flips/p": "exact McNemar p-value of these two shares",
-    "flips/q": "its Benjamini-Hochberg q-value within the half",
-}
+# What is estimated of every pair of classes, by the name in the file.
+ESTIMATES = (
+    *("interference", "interference_low", "interference_high", "interference_p", "interference_q"),
+    *("gross", "drop_fine_tuned", "drop_scratch", "drop_canvas_fine_tuned"),
+    *("flips_fine_tuned", "flips_scratch", "flips_p", "flips_q"),
+)
+# Their columns in a table that is about nothing else.
+_COLUMNS = {"interference": "effect"} | {f"interference_{part}": part for part in ("low", "high", "p", "q")}
 
 
 @dataclass(frozen=True)
 class Interference:
     """Attributes:
     source_classes: int64[shortlist], index into the source's class names.
-    cells: float64[halves, shortlist, target classes] by name (see `_MEANINGS`); NaN where too few composites
+    cells: float64[halves, shortlist, target classes] by name (see `ESTIMATES`); NaN where too few composites
         are usable, or the classes overlap.
     n: int64, the same shape, usable composites.
     congruent: bool[shortlist, target classes], the target class is the one the memory is bound to.
@@ -87,11 +80,11 @@ class Values:
     canvas: np.ndarray
 
 
-def measure(found: Composites) -> Values:
+def measure(made: Composites) -> Values:
     """Drops and flips of every composite under every pair of models."""
-    true = found.table.target_class
-    usable = np.logical_and(*((r.alone_prediction == true) for r in found.responses.values()))
-    drops = {name: _drops(r) for name, r in found.responses.items()}
+    true = made.table.target_class
+    usable = np.logical_and(*((r.alone_prediction == true) for r in made.responses.values()))
+    drops = {name: _drops(r) for name, r in made.responses.items()}
     on_object, scrambled, canvas = (CONTROLS.index(c) for c in ("object", "scrambled", "canvas"))
     net = {name: d[..., on_object] - d[..., scrambled] for name, d in drops.items()}
     drop = {name: d[..., on_object] for name, d in drops.items()}
@@ -100,7 +93,7 @@ def measure(found: Composites) -> Values:
         net["fine_tuned"] - net["scratch"],
         drop["fine_tuned"] - drop["scratch"],
         drop,
-        {name: r.prediction[..., on_object] != true for name, r in found.responses.items()},
+        {name: r.prediction[..., on_object] != true for name, r in made.responses.items()},
         drops["fine_tuned"][..., canvas],
     )
 
@@ -111,7 +104,7 @@ def _drops(responses: Responses) -> np.ndarray:
 
 
 def estimate(
-    found: Composites,
+    made: Composites,
     bound_class: np.ndarray,
     overlap: np.ndarray,
     smallest_cell: int,
@@ -128,33 +121,30 @@ def estimate(
         bootstrap: replicates, over backgrounds, pasted images and models.
         permutations: random sign flips of each test.
     """
-    listed, targets = found.shortlist.classes, len(found.target_names)
+    listed, targets = made.shortlist.classes, len(made.target_names)
     shape = (len(HALVES), len(listed), targets)
-    cells = {name: np.full(shape, np.nan) for name in _MEANINGS}
+    cells = {name: np.full(shape, np.nan) for name in ESTIMATES}
     counts = np.zeros(shape, np.int64)
-    if len(found.table):
-        values = measure(found)
+    if len(made.table):
+        values = measure(made)
         models = len(values.usable)
         drawn = bootstrap_counts(models, bootstrap, rng_for(seed, "interference models"))
-        for cell, rows in _cells(found, listed):
+        for cell, rows in _cells(made.table, listed):
             rows = rows[values.usable[:, rows].any(0)]
             counts[cell] = len(rows)
             if len(rows) >= smallest_cell:
                 rng = rng_for(seed, "interference", *(int(i) for i in cell))
-                estimated = _estimate_cell(values, found, rows, drawn, permutations, rng)
+                estimated = _estimate_cell(values, made.table, rows, drawn, permutations, rng)
                 for name, value in estimated.items():
                     cells[name][cell] = value
-    for p, q in (("p", "q"), ("flips/p", "flips/q")):
-        cells[q] = np.stack([q_values(of_half) for of_half in cells[p]])
+    for name in ("interference", "flips"):
+        cells[f"{name}_q"] = np.stack([q_values(of_half) for of_half in cells[f"{name}_p"]])
     congruent = (bound_class[listed][:, None] == np.arange(targets)) & ~overlap[listed]
-    return Interference(
-        listed, found.source_names, found.target_names, cells, counts, congruent, found.skipped
-    )
+    return Interference(listed, made.source_names, made.target_names, cells, counts, congruent, made.skipped)
 
 
-def _cells(found: Composites, listed: np.ndarray):
+def _cells(table: Table, listed: np.ndarray) -> Iterator[tuple[tuple, np.ndarray]]:
     """(half, place in the shortlist, target class) and the rows of every pair of classes that has any."""
-    table = found.table
     keys = np.stack([table.half, np.searchsorted(listed, table.source_class), table.target_class])
     order = np.lexsort(keys[::-1])
     changes = np.flatnonzero(np.diff(keys[:, order]).any(0)) + 1
@@ -163,11 +153,16 @@ def _cells(found: Composites, listed: np.ndarray):
 
 
 def _estimate_cell(
-    values: Values, found: Composites, rows: np.ndarray, drawn: np.ndarray, permutations: int, rng
+    values: Values,
+    table: Table,
+    rows: np.ndarray,
+    drawn: np.ndarray,
+    permutations: int,
+    rng: np.random.Generator,
 ) -> dict[str, float]:
     """Every estimate of one pair of classes, from the composites `rows`; `drawn` int[bootstrap, models]."""
     usable = values.usable[:, rows]
-    backgrounds, overlays = found.table.background[rows], found.table.overlay[rows]
+    backgrounds, overlays = table.background[rows], table.overlay[rows]
     net = np.where(usable, values.net[:, rows], 0.0)
     weights = pigeonhole_weights([backgrounds, overlays], len(drawn), rng)
     totals, counts = (
@@ -183,17 +178,17 @@ def _estimate_cell(
     flipped = {name: _mostly(flips[:, rows], usable) for name, flips in values.flips.items()}
     only = flipped["fine_tuned"] & ~flipped["scratch"], flipped["scratch"] & ~flipped["fine_tuned"]
     return {
-        "effect": float(interval.value),
-        "low": float(interval.low),
-        "high": float(interval.high),
-        "p": sign_flip_p(of_background, permutations, rng),
+        "interference": float(interval.value),
+        "interference_low": float(interval.low),
+        "interference_high": float(interval.high),
+        "interference_p": sign_flip_p(of_background, permutations, rng),
         "gross": mean(values.gross),
-        "drop/fine_tuned": mean(values.drop["fine_tuned"]),
-        "drop/scratch": mean(values.drop["scratch"]),
-        "drop/canvas_fine_tuned": mean(values.canvas),
-        "flips/fine_tuned": mean(values.flips["fine_tuned"]),
-        "flips/scratch": mean(values.flips["scratch"]),
-        "flips/p": float(mcnemar_p(*(side.sum() for side in only))),
+        "drop_fine_tuned": mean(values.drop["fine_tuned"]),
+        "drop_scratch": mean(values.drop["scratch"]),
+        "drop_canvas_fine_tuned": mean(values.canvas),
+        "flips_fine_tuned": mean(values.flips["fine_tuned"]),
+        "flips_scratch": mean(values.flips["scratch"]),
+        "flips_p": float(mcnemar_p(*(side.sum() for side in only))),
     }
 
 
@@ -202,47 +197,45 @@ def _mostly(flips: np.ndarray, usable: np.ndarray) -> np.ndarray:
     return 2 * (flips & usable).sum(0) > usable.sum(0)
 
 
-def write_interference(path: Path, found: Interference, *, config: dict, inputs: list) -> None:
+def write_interference(path: Path, estimated: Interference) -> None:
     """Store the estimates."""
-    axes = ["halves", "shortlist", "target classes"]
-    with store.create(path, KIND, config=config, seed=config["seed"], inputs=inputs) as out:
-        if found.skipped:
-            out.attribute("skipped", found.skipped)
-        out.array("source_class", found.source_classes, ["shortlist"], "index into source_class_names")
-        out.strings("source_class_names", found.source_names, ["source classes"], "source class")
-        out.strings("target_class_names", found.target_names, ["target classes"], "target class")
-        for name, meaning in _MEANINGS.items():
-            out.array(name, found.cells[name], axes, meaning)
-        out.array("n", found.n, axes, "usable composites")
-        meaning = "whether the memory is bound to this target class, by the select half"
-        out.array("congruent", found.congruent, axes[1:], meaning)
+    with artefacts.create(path, INTERFERENCE) as out:
+        if estimated.skipped:
+            out.attribute("skipped", estimated.skipped)
+        out.write("half", HALVES)
+        out.write("tried_class", [estimated.source_names[c] for c in estimated.source_classes])
+        out.write("target_class", estimated.target_names)
+        for name in ESTIMATES:
+            out.write(name, estimated.cells[name])
+        out.write("interference_n", estimated.n)
+        out.write("congruent", estimated.congruent)
 
 
-def table(found: Interference) -> pd.DataFrame:
+def table(estimated: Interference) -> pd.DataFrame:
     """One row a half and pair of classes with an estimate, the strongest first."""
-    half, place, target = np.nonzero(~np.isnan(found.cells["effect"]))
+    half, place, target = np.nonzero(~np.isnan(estimated.cells["interference"]))
     columns = {
         "half": np.array(HALVES)[half],
-        "source_class": np.array(found.source_names, object)[found.source_classes[place]],
-        "target_class": np.array(found.target_names, object)[target],
-        "n": found.n[half, place, target],
-        **{name.replace("/", "_"): values[half, place, target] for name, values in found.cells.items()},
-        "congruent": found.congruent[place, target],
+        "source_class": np.array(estimated.source_names, object)[estimated.source_classes[place]],
+        "target_class": np.array(estimated.target_names, object)[target],
+        "n": estimated.n[half, place, target],
+        **{_COLUMNS.get(name, name): values[half, place, target] for name, values in estimated.cells.items()},
+        "congruent": estimated.congruent[place, target],
     }
     return pd.DataFrame(columns).sort_values(["half", "effect"], ascending=[True, False], kind="stable")
 
 
-def draw_matrix(path: Path, found: Interference) -> None:
+def draw_matrix(path: Path, estimated: Interference) -> None:
     """The report half's interference as a matrix; pairs with q < 0.05 are marked, congruent ones framed."""
-    effect = found.cells["effect"][HALVES.index("report")]
+    effect = estimated.cells["interference"][HALVES.index("report")]
     if np.isnan(effect).all():
-        reason = found.skipped or "no pair of classes has enough usable composites"
+        reason = estimated.skipped or "no pair of classes has enough usable composites"
         figures.save(figures.message(f"No interference estimated: {reason}"), path)
     else:
-        figures.save(_matrix(found, effect), path)
+        figures.save(_matrix(estimated, effect), path)
 
 
-def _matrix(found: Interference, effect: np.ndarray) -> "Figure":
+def _matrix(estimated: Interference, effect: np.ndarray) -> "Figure":
     """The figure of effects float[shortlist, target classes] of the report half."""
     from matplotlib.patches import Rectangle
 
@@ -253,12 +246,14 @@ def _matrix(found: Interference, effect: np.ndarray) -> "Figure":
     axis.set_facecolor("0.85")
     axis.spines[:].set_visible(True)
     image = axis.imshow(effect, cmap=figures.DIVERGING, vmin=-limit, vmax=limit, aspect="auto")
-    for row, column in np.argwhere(found.cells["q"][HALVES.index("report")] < figures.SIGNIFICANT):
+    for row, column in np.argwhere(
+        estimated.cells["interference_q"][HALVES.index("report")] < figures.SIGNIFICANT
+    ):
         axis.text(column, row, "*", ha="center", va="center", fontsize=10)
-    for row, column in np.argwhere(found.congruent):
+    for row, column in np.argwhere(estimated.congruent):
         axis.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="black"))
-    axis.set_xticks(range(columns), found.target_names, rotation=90, fontsize=8)
-    axis.set_yticks(range(rows), [found.source_names[c] for c in found.source_classes], fontsize=8)
+    axis.set_xticks(range(columns), estimated.target_names, rotation=90, fontsize=8)
+    axis.set_yticks(range(rows), [estimated.source_names[c] for c in estimated.source_classes], fontsize=8)
     axis.set_xlabel("target class pasted", fontsize=10)
     axis.set_ylabel("source class behind", fontsize=10)
     axis.set_title("Interference, report half (* q < 0.05, framed: bound to, gray: none)", fontsize=8)

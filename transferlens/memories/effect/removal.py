@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from transferlens.core import job, store
+from transferlens.core import job
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import permutation_p, q_values
+from transferlens.models.architectures import Network
 from transferlens.training import fitting
 from transferlens.training.outputs import raw_margins
 
@@ -40,25 +41,6 @@ class Tested:
     @property
     def q(self) -> np.ndarray:
         return q_values(self.p)
-
-    def write(self, out: store.Writer, name: str, examples: np.ndarray) -> None:
-        """Store the test of the first of the examples int64[n or more]."""
-        of = _MEANINGS[name]
-        dims = [f"tested by {name}"]
-        out.array(f"{name}/examples", examples[: len(self.p)], dims, "position in the val split")
-        for key, meaning, units in (
-            ("effect", f"change of the true class's margin {of[0]}", "logit units"),
-            ("null_mean", f"mean change {of[1]}", "logit units"),
-            ("p", f"one-sided p-value against {of[1]}", None),
-            ("q", "its Benjamini-Hochberg q-value over the tested examples", None),
-        ):
-            out.array(f"{name}/{key}", getattr(self, key), dims, meaning, units)
-
-
-_MEANINGS = {
-    "removal": ("when the memory's region is blurred", "the same region shifted at random"),
-    "ablation": ("when the memory's feature direction is removed", "other source classes' directions"),
-}
 
 
 def region(evidence: torch.Tensor, side: int, share: float) -> torch.Tensor:
@@ -92,21 +74,21 @@ def blurred(images: torch.Tensor) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def changes(network, image: torch.Tensor, label: int, masks: torch.Tensor) -> np.ndarray:
+def changes(network: Network, image: torch.Tensor, label: int, masks: torch.Tensor) -> np.ndarray:
     """Change of the margin of class `label` when each of the masks bool[R, side, side] is blurred: [R]."""
     soft = blurred(image)
     none = torch.zeros_like(masks[:1])
 
-    def margin(chosen):
+    def margin(chosen: torch.Tensor) -> torch.Tensor:
         logits = network(torch.where(chosen[:, None], soft, image))
         return raw_margins(logits, torch.full((len(chosen),), label, device=logits.device))
 
-    found, _ = fitting.in_parts(margin, torch.cat([none, masks]), _BATCH)
-    return (found[1:] - found[0]).cpu().numpy()
+    margins, _ = fitting.in_parts(margin, torch.cat([none, masks]), _BATCH)
+    return (margins[1:] - margins[0]).cpu().numpy()
 
 
 def measure(
-    network,
+    network: Network,
     images: torch.Tensor,
     labels: np.ndarray,
     maps: torch.Tensor,

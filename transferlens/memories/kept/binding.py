@@ -10,7 +10,7 @@ import numpy as np
 
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import bootstrap_counts, q_values
-from transferlens.data.index import HALVES
+from transferlens.data.artefacts import HALVES
 
 _CELLS_AT_ONCE = 50_000_000
 
@@ -65,9 +65,9 @@ def bind(
             parts[key].append(values)
         rng = rng_for(seed, "binding permutations", h)
         parts["p"].append(permuted_labels_p([d.mean(0) for d in of_classes], permutations, rng))
-    found = {key: np.stack(values) for key, values in parts.items()}
-    q = np.stack([q_values(np.where(overlap, np.nan, p)) for p in found["p"]])
-    return Binding(*means, effect, *(found[key] for key in ("se", "low", "high", "p")), q)
+    stacked = {key: np.stack(values) for key, values in parts.items()}
+    q = np.stack([q_values(np.where(overlap, np.nan, p)) for p in stacked["p"]])
+    return Binding(*means, effect, *(stacked[key] for key in ("se", "low", "high", "p")), q)
 
 
 def by_half_and_class(labels: np.ndarray, halves: np.ndarray, classes: int) -> list[list[np.ndarray]]:
@@ -91,7 +91,7 @@ def _bootstrap(of_classes: list[np.ndarray], replicates: int, seed: int, half: i
     models, _, targets = of_classes[0].shape
     drawn = bootstrap_counts(models, replicates, rng_for(seed, "binding models", half))
     of_models = drawn / drawn.sum(1, keepdims=True)
-    found: dict[str, list] = {"se": [], "low": [], "high": []}
+    made: dict[str, list] = {"se": [], "low": [], "high": []}
     at_once = max(1, _CELLS_AT_ONCE // (replicates * len(of_classes)))
     for start in range(0, targets, at_once):
         parts = []
@@ -102,11 +102,11 @@ def _bootstrap(of_classes: list[np.ndarray], replicates: int, seed: int, half: i
             means = np.einsum("ri,mij->rmj", of_images, values[..., start : start + at_once], optimize=True)
             parts.append(np.einsum("rm,rmj->rj", of_models, means))
         effects = _centred(np.stack(parts, axis=1))
-        found["se"].append(effects.std(0, ddof=1))
+        made["se"].append(effects.std(0, ddof=1))
         low, high = np.percentile(effects, [2.5, 97.5], axis=0)
-        found["low"].append(low)
-        found["high"].append(high)
-    return {key: np.concatenate(values, axis=1) for key, values in found.items()}
+        made["low"].append(low)
+        made["high"].append(high)
+    return {key: np.concatenate(values, axis=1) for key, values in made.items()}
 
 
 def permuted_labels_p(

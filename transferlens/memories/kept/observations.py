@@ -9,8 +9,9 @@ from transferlens.core import job
 from transferlens.data.pipeline import Images
 from transferlens.maps import evidence
 from transferlens.maps.evidence import inside_share
+from transferlens.memories.artefacts import CONTROLS, MODELS
 from transferlens.memories.effect import composites
-from transferlens.memories.effect.composites import CONTROLS, Composites, Responses, Shortlist, Table
+from transferlens.memories.effect.composites import Composites, Responses, Shortlist, Table
 from transferlens.memories.kept.binding import coupling
 from transferlens.memories.kept.probes import Observation, Probes
 from transferlens.memories.kept.retention import recall
@@ -23,7 +24,7 @@ _BATCH = 256
 
 def of_source_images(pairs: Iterable[Pair], images: Images, models: int) -> list[Observation]:
     """Retention, binding and coupling of each pair, on the source's evaluation images."""
-    examples, found = images.examples, []
+    examples, observed = images.examples, []
     for pair in job.progress(pairs, "probe memories", "pairs of models", models):
         features = engine.evaluate(pair.fine_tuned.backbone, images)
         with torch.inference_mode():
@@ -31,14 +32,14 @@ def of_source_images(pairs: Iterable[Pair], images: Images, models: int) -> list
         before, of_scratch = (engine.evaluate(network, images) for network in (pair.source, pair.scratch))
         logits = (before.cpu().numpy(), after.cpu().numpy())
         weights = (pair.fine_tuned.head.weight, pair.source_head.weight)
-        found.append(
+        observed.append(
             Observation(
                 recall(*logits, examples.labels, examples.halves),
                 *(values.softmax(1).cpu().numpy() for values in (of_target, of_scratch)),
                 coupling(*(w.detach().cpu().double().numpy() for w in weights)),
             )
         )
-    return found
+    return observed
 
 
 def of_composites(
@@ -56,7 +57,7 @@ def of_composites(
     Images lie in memory as bytes, each once with each control; composites are made a batch at a time.
     """
     made = _Maker(table, source, target, scramble, seed)
-    kinds: dict[str, list[dict]] = {name: [] for name in composites.MODELS}
+    kinds: dict[str, list[dict]] = {name: [] for name in MODELS}
     remembered = []
     for pair, temperature in zip(
         job.progress(pairs, "try composites", "pairs of models", len(probes.temperature)),
@@ -119,7 +120,7 @@ def _answers(
     everything = np.arange(len(table))
     alone = _evaluated(lambda rows: network(made.overlay(rows)).softmax(1), len(made.overlays))
     alone = alone[made.overlay_of]
-    found = {
+    answers = {
         "alone_p_true": alone[everything, table.target_class],
         "alone_prediction": alone.argmax(1).astype(np.int32),
     }
@@ -129,7 +130,7 @@ def _answers(
             values = _evaluated(
                 lambda rows: _with_evidence(network, source_head, temperature, table, made, rows), len(table)
             )
-            found["inside"], found["memory"] = values[:, 0], values[:, 1]
+            answers["inside"], answers["memory"] = values[:, 0], values[:, 1]
             by_control.append(values[:, 2:])
         else:
             by_control.append(
@@ -138,9 +139,9 @@ def _answers(
                     len(table),
                 )
             )
-    found["p_true"] = np.stack([p[everything, table.target_class] for p in by_control], axis=1)
-    found["prediction"] = np.stack([p.argmax(1) for p in by_control], axis=1).astype(np.int32)
-    return found
+    answers["p_true"] = np.stack([p[everything, table.target_class] for p in by_control], axis=1)
+    answers["prediction"] = np.stack([p.argmax(1) for p in by_control], axis=1).astype(np.int32)
+    return answers
 
 
 def _evaluated(function: Callable[[np.ndarray], torch.Tensor], count: int) -> np.ndarray:
@@ -153,7 +154,12 @@ def _evaluated(function: Callable[[np.ndarray], torch.Tensor], count: int) -> np
 
 
 def _with_evidence(
-    network: Network, source_head, temperature: float, table: Table, made: _Maker, rows: np.ndarray
+    network: Network,
+    source_head: torch.nn.Linear | None,
+    temperature: float,
+    table: Table,
+    made: _Maker,
+    rows: np.ndarray,
 ) -> torch.Tensor:
     """Of composites [rows]: the share of evidence inside, the memory's probability, and all probabilities."""
     images = made.composite(rows, "object")

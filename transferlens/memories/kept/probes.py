@@ -1,4 +1,4 @@
-"""The artefact of retention, binding and coupling: what source images say of fine-tuned models."""
+"""Retention, binding and coupling together, written and read: what source images say of adapted models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,19 +7,22 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from transferlens.core import store
+from transferlens.core import artefacts
+from transferlens.core.statistics import Interval
+from transferlens.data.artefacts import HALVES
+from transferlens.memories.artefacts import MODELS, PROBES
 from transferlens.memories.kept import binding, retention
 from transferlens.memories.kept.binding import Binding
 from transferlens.memories.kept.retention import Recall, Retention
 
-KIND = "memory probes"
-_CELL = ["halves", "source classes", "target classes"]
-_MEANINGS = {
-    "accuracy_before": "accuracy of the source head on the source model's backbone",
-    "accuracy_after": "accuracy of the source head on the fine-tuned backbone",
-    "rank_after": "mean rank of the true class there, 1 the highest",
-    "p_true_after": "mean calibrated probability of the true class there",
+_RECALLED = ("accuracy_before", "accuracy_after", "rank_after", "p_true_after")
+# The name in the file of each part of a binding, and of the interval of what is retained.
+_BINDING = {
+    **{role: f"{role}_probability" for role in MODELS},
+    "effect": "binding",
+    **{part: f"binding_{part}" for part in ("se", "low", "high", "p", "q")},
 }
+_RETAINED = {"value": "retained", "low": "retained_low", "high": "retained_high"}
 
 
 @dataclass(frozen=True)
@@ -85,61 +88,47 @@ def summarise(
         binding.bind(
             stacked["fine_tuned"], stacked["scratch"], labels, halves, overlap, bootstrap, permutations, seed
         ),
-        np.array([found.temperature for found in recalls]),
+        np.array([of_pair.temperature for of_pair in recalls]),
         stacked["coupling"],
         overlap,
     )
 
 
-def write_probes(path: Path, found: Probes, note: str, *, config: dict, inputs: list, device: str) -> None:
+def write_probes(path: Path, probes: Probes, note: str) -> None:
     """Store probes; `note` says what must be known to read them ('' for nothing)."""
-    classes, cell = ["source classes"], _CELL
-    with store.create(path, KIND, config=config, seed=config["seed"], inputs=inputs, device=device) as out:
+    kept = probes.retention
+    with artefacts.create(path, PROBES) as out:
         if note:
             out.attribute("note", note)
-        out.strings("source_class_names", found.source_names, classes, "source class")
-        out.strings("target_class_names", found.target_names, ["target classes"], "target class")
-        for key, meaning in _MEANINGS.items():
-            values = getattr(found.retention, key)
-            out.array(f"retention/{key}", values, ["models", "halves", *classes], meaning)
-        out.array("retention/n", found.retention.n, ["halves", *classes], "source evaluation images")
-        retained = found.retention.retained
-        for key, values in (("", retained.value), ("_low", retained.low), ("_high", retained.high)):
-            meaning = f"accuracy after over accuracy before, report half{key.replace('_', ', 95 % ')}"
-            out.array(f"retention/retained{key}", values, classes, meaning)
-        out.array("temperature", found.temperature, ["models"], "divides the source head's logits")
-        bound = found.binding
-        for key in ("fine_tuned", "scratch"):
-            meaning = f"mean probability of the target class on images of the source class, {key} models"
-            out.array(f"binding/{key}", getattr(bound, key), ["models", *cell], meaning)
-        for key, meaning in (
-            ("effect", "fine-tuned minus scratch, minus its mean over source classes"),
-            ("se", "standard error of the effect over models and images (bootstrap)"),
-            ("low", "lower end of its 95 % interval"),
-            ("high", "upper end of its 95 % interval"),
-            ("p", "two-sided p-value from permuted source labels"),
-            ("q", "its Benjamini-Hochberg q-value within the half; NaN where classes overlap"),
-        ):
-            out.array(f"binding/{key}", getattr(bound, key), cell, meaning)
-        meaning = "cosine of the heads' centred weights"
-        out.array("coupling", found.coupling, ["models", *classes, "target classes"], meaning)
-        out.array("overlap", found.overlap, [*classes, "target classes"], "whether they mean the same")
+        out.write("source_class", probes.source_names)
+        out.write("target_class", probes.target_names)
+        out.write("half", HALVES)
+        for name in _RECALLED:
+            out.write(name, getattr(kept, name))
+        out.write("images", kept.n)
+        for part, name in _RETAINED.items():
+            out.write(name, getattr(kept.retained, part))
+        for part, name in _BINDING.items():
+            out.write(name, getattr(probes.binding, part))
+        for name in ("temperature", "coupling", "overlap"):
+            out.write(name, getattr(probes, name))
 
 
 def read_probes(path: Path) -> Probes:
     """Read what `write_probes` wrote."""
-    with store.open(path, KIND) as file:
+    with artefacts.open(path, PROBES) as file:
         return _read(file)
 
 
 def _read(file: h5py.File) -> Probes:
-    kept = {key: file[f"retention/{key}"][:] for key in (*_MEANINGS, "n")}
-    interval = retention.Interval(*(file[f"retention/retained{key}"][:] for key in ("", "_low", "_high")))
-    bound = {key: file[f"binding/{key}"][:] for key in Binding.__dataclass_fields__}
     return Probes(
-        store.strings(file["source_class_names"]),
-        store.strings(file["target_class_names"]),
-        Retention(**kept, retained=interval),
-        Binding(**bound),
-        *(file[key][:] for key in ("temperature", "coupling", "overlap")),
+        artefacts.names(file["source_class"]),
+        artefacts.names(file["target_class"]),
+        Retention(
+            **{name: file[name][:] for name in _RECALLED},
+            n=file["images"][:],
+            retained=Interval(**{part: file[name][:] for part, name in _RETAINED.items()}),
+        ),
+        Binding(**{part: file[name][:] for part, name in _BINDING.items()}),
+        *(file[name][:] for name in ("temperature", "coupling", "overlap")),
     )

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import Interval, bootstrap_counts, percentile_interval
-from transferlens.data.index import HALVES
+from transferlens.data.artefacts import HALVES
 from transferlens.memories.kept.binding import by_half_and_class
 
 _LOG_TEMPERATURES = (-6.0, 6.0)
@@ -77,8 +77,8 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         scaled = logits * np.exp(-log_temperature)
         return float((logsumexp(scaled, axis=1) - scaled[rows, labels]).mean())
 
-    found = optimize.minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded")
-    return float(np.exp(found.x))
+    best = optimize.minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded")
+    return float(np.exp(best.x))
 
 
 def summarise(
@@ -88,11 +88,11 @@ def summarise(
     members = by_half_and_class(labels, halves, int(labels.max()) + 1)
 
     def means(name: str) -> np.ndarray:
-        values = np.stack([getattr(found, name) for found in recalls]).astype(np.float64)
+        values = np.stack([getattr(of_pair, name) for of_pair in recalls]).astype(np.float64)
         by_half = [[values[:, m].mean(1) for m in of_half] for of_half in members]
         return np.moveaxis(np.array(by_half), 2, 0)
 
-    both = np.stack([[found.after, found.before] for found in recalls]).astype(np.float64)
+    both = np.stack([[of_pair.after, of_pair.before] for of_pair in recalls]).astype(np.float64)
     report = members[HALVES.index("report")]
     return Retention(
         means("before"),
@@ -114,11 +114,11 @@ def _retained(right: list[np.ndarray], bootstrap: int, seed: int) -> Interval:
         of_models = np.einsum("ri,mki->rmk", images, values, optimize=True)
         ratios[c] = _ratio(values.sum((0, 2)))
         replicates[:, c] = _ratio(np.einsum("rm,rmk->kr", drawn, of_models))
-    found = np.full((2, len(right)), np.nan)
+    ends = np.full((2, len(right)), np.nan)
     known = ~np.isnan(replicates).all(0)
     interval = percentile_interval(ratios[known], replicates[:, known])
-    found[:, known] = interval.low, interval.high
-    return Interval(ratios, *found)
+    ends[:, known] = interval.low, interval.high
+    return Interval(ratios, *ends)
 
 
 def _ratio(after_and_before: np.ndarray) -> np.ndarray:

@@ -1,18 +1,20 @@
 """The study of retraining without a memory: which source classes are left out, and its rows.
 
-Imports nothing that imports torch: drawing masks takes a moment only. Artefacts are opened by the names of
-their kinds, for the modules that write them are no such.
+Imports nothing that imports torch: drawing masks takes a moment only.
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from transferlens.core import store
+from transferlens.core import artefacts
 from transferlens.core.errors import ConfigError
 from transferlens.core.seeding import rng_for
-from transferlens.core.studies import Rows, repeat_seed
-from transferlens.data.index import HALVES
+from transferlens.core.studies import REMOVAL, Rows, Units, repeat_seed
+from transferlens.data.artefacts import HALVES, positions
+from transferlens.memories.artefacts import INTERFERENCE, PROBES
 
 _SELECT = HALVES.index("select")
 
@@ -23,23 +25,23 @@ def distraction_of_classes(interference: Path, probes: Path) -> np.ndarray:
     The mean interference with the target classes that it is not bound to. Where no composites could be made,
     how strongly it is bound to its target class, instead.
     """
-    with store.open(probes, "memory probes") as file:
-        binding = file["binding/effect"][_SELECT]
+    with artefacts.open(probes, PROBES) as file:
+        names, binding = artefacts.names(file["source_class"]), file["binding"][_SELECT]
         allowed = np.where(file["overlap"][:], np.nan, binding)
-    with store.open(interference, "interference") as file:
-        effect, classes = file["effect"][_SELECT], file["source_class"][:]
-        effect = np.where(file["congruent"][:], np.nan, effect)
-    found = np.full(len(binding), np.nan)
-    found[classes] = _without_nan(np.nanmean, effect)
-    return found if np.isfinite(found).any() else _without_nan(np.nanmax, allowed)
+    with artefacts.open(interference, INTERFERENCE) as file:
+        tried = positions(artefacts.names(file["tried_class"]), names)
+        effect = np.where(file["congruent"][:], np.nan, file["interference"][_SELECT])
+    distraction = np.full(len(binding), np.nan)
+    distraction[tried] = _without_nan(np.nanmean, effect)
+    return distraction if np.isfinite(distraction).any() else _without_nan(np.nanmax, allowed)
 
 
-def _without_nan(summary, values: np.ndarray) -> np.ndarray:
+def _without_nan(summary: Callable[..., np.ndarray], values: np.ndarray) -> np.ndarray:
     """A row's summary of what is known of it: float64[rows], NaN where nothing is."""
     known = np.isfinite(values).any(1)
-    found = np.full(len(values), np.nan)
-    found[known] = summary(values[known], axis=1)
-    return found
+    summaries = np.full(len(values), np.nan)
+    summaries[known] = summary(values[known], axis=1)
+    return summaries
 
 
 def remedied_classes(interference: Path, probes: Path, count: int) -> np.ndarray:
@@ -51,7 +53,7 @@ def remedied_classes(interference: Path, probes: Path, count: int) -> np.ndarray
     Raises:
         ConfigError: of no other class it is known how much it distracts.
     """
-    with store.open(probes, "memory probes") as file:
+    with artefacts.open(probes, PROBES) as file:
         overlapping = file["overlap"][:].any(1)
     distraction = np.where(overlapping, np.nan, distraction_of_classes(interference, probes))
     ranked = np.argsort(-np.nan_to_num(distraction, nan=-np.inf), kind="stable")
@@ -95,22 +97,48 @@ def left_out_classes(distraction: np.ndarray, count: int, seed: int) -> list[tup
     return [("distracting", int(c)) for c in ranked[:count]] + [("random", int(c)) for c in others[:count]]
 
 
+class WithoutOne:
+    """The whole source but one class; repeat by repeat, so that more repeats only append.
+
+    Of each repeat first the rows without a distracting class, then those without one at random. They share
+    their training seed with the full-source model of that repeat.
+    """
+
+    @staticmethod
+    def draw(
+        settings: Mapping[str, Any], units: Units, rows: range, evidence: Mapping[str, Path], source: Any
+    ) -> Rows:
+        """Rows with these numbers.
+
+        Args:
+            settings: `without`, how many distracting classes and how many others are left out; `seed`.
+            evidence: `interference` and `probes`.
+        """
+        distraction = distraction_of_classes(evidence["interference"], evidence["probes"])
+        classes = left_out_classes(distraction, settings["without"], settings["seed"])
+        return without_rows(classes, units.names, units.groups, rows, settings["seed"])
+
+
 def without_rows(
     classes: list[tuple[str, int]], unit_names: list[str], unit_groups: list[str], rows: range, seed: int
 ) -> Rows:
-    """Rows of the study: the whole source but one class; repeat by repeat, so that more repeats only append.
+    """Rows that each lack one of the classes (how it was chosen, class), all classes in every repeat.
 
     Each repeat shares its training seed with the full-source model of that repeat.
     """
-    table = [divmod(row, len(classes)) for row in rows]
+    numbers = np.array(rows)
+    repeats, places = np.divmod(numbers, len(classes))
     masks = np.ones((len(rows), len(unit_names)), bool)
-    for mask, (_, j) in zip(masks, table, strict=True):
+    for mask, j in zip(masks, places, strict=True):
         mask[classes[j][1]] = False
     return Rows(
         masks,
-        np.array(rows),
-        np.array([repeat_seed(seed, repeat) for repeat, _ in table]),
-        [f"{classes[j][0]}-{j % (len(classes) // 2)}-{repeat}" for repeat, j in table],
+        numbers,
+        np.array([repeat_seed(seed, int(repeat)) for repeat in repeats]),
+        [REMOVAL] * len(rows),
+        repeats,
+        [classes[j][0] for j in places],
+        places % (len(classes) // 2),
         unit_names,
         unit_groups,
     )

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from transferlens.core import store
+from transferlens.core import artefacts, studies
 from transferlens.core.errors import ArtefactError
 from transferlens.core.statistics import Interval, bootstrap_counts
-from transferlens.data.index import HALVES
+from transferlens.core.studies import FULL, Rows
+from transferlens.data.artefacts import HALVES, read_examples
 from transferlens.training import outputs as stored
-from transferlens.training import summary as summaries
+from transferlens.training.artefacts import SUMMARY
 
 OUTPUTS = ("p_true", "margin", "correct")
 
@@ -44,25 +45,34 @@ def read_changes(without: Path, reference: Path) -> Changes:
     Raises:
         ArtefactError: the two are of other target examples.
     """
-    with store.open(without, summaries.KIND) as file, store.open(reference, summaries.KIND) as full:
-        summary, whole = summaries.read_summary(file), summaries.read_summary(full)
-        if summary.example_ids != whole.example_ids:
+    with artefacts.open(without, SUMMARY) as file, artefacts.open(reference, SUMMARY) as full:
+        ids, labels, halves, _ = read_examples(file)
+        if ids != read_examples(full)[0]:
             raise ArtefactError(f"{without}: other target examples than in {reference}; delete it")
-        cells = {}  # (kind, j): models, repeat by repeat
-        for row, label in enumerate(summary.rows.labels):
-            kind, j, _ = label.rsplit("-", 2)
-            cells.setdefault((kind, int(j)), []).append(row)
-        models = np.array(list(cells.values()))
-        pairs = [whole.rows.labels.index(f"full-{repeat}") for repeat in range(models.shape[1])]
-        report = np.flatnonzero(summary.example_halves == HALVES.index("report"))
+        rows, whole = studies.read_rows(file), studies.read_rows(full)
+        kinds, models = _cells(rows)
+        pairs = _full_models(whole, rows.repeats[models[0]])
+        report = np.flatnonzero(halves == HALVES.index("report"))
         change = {}
         for output in OUTPUTS:
             after, before = (stored.Output(f, output)[:].astype(np.float64) for f in (file, full))
             change[output] = after[models][..., report] - before[pairs][:, report]
-    left_out = (~summary.rows.masks[models[:, 0]]).argmax(1)
-    return Changes(
-        [kind for kind, _ in cells], left_out, report, summary.example_labels[report].astype(int), change
-    )
+    left_out = (~rows.masks[models[:, 0]]).argmax(1)
+    return Changes(kinds, left_out, report, labels[report], change)
+
+
+def _cells(rows: Rows) -> tuple[list[str], np.ndarray]:
+    """How each class that was left out was chosen, and the models without it, int64[left out, repeats]."""
+    of_class: dict[tuple[str, int], list[int]] = {}
+    for row, cell in enumerate(zip(rows.removed_by, rows.removed.tolist(), strict=True)):
+        of_class.setdefault(cell, []).append(row)
+    return [kind for kind, _ in of_class], np.array(list(of_class.values()))
+
+
+def _full_models(reference: Rows, repeats: np.ndarray) -> np.ndarray:
+    """Positions int64[repeats] of the full-source models of some repeats."""
+    full = reference.of_role(FULL)
+    return full[np.searchsorted(reference.repeats[full], repeats)]
 
 
 def overall_change(values: np.ndarray, bootstrap: int, rng: np.random.Generator) -> Interval:
@@ -99,7 +109,14 @@ def rescue(
     return tuple(Interval(*ends) for ends in zip(value, low, high, strict=True))
 
 
-def _rescue(own, control, allowed, of_repeats, of_examples, of_classes) -> np.ndarray:
+def _rescue(
+    own: np.ndarray,
+    control: np.ndarray,
+    allowed: np.ndarray,
+    of_repeats: np.ndarray,
+    of_examples: np.ndarray,
+    of_classes: np.ndarray,
+) -> np.ndarray:
     """(own, control, difference), weighted; examples without any allowed control are left out."""
     shares = allowed * of_classes[:, None]
     total = shares.sum(0)
@@ -116,61 +133,3 @@ def _rescue(own, control, allowed, of_repeats, of_examples, of_classes) -> np.nd
 def _counts(n: int, rng: np.random.Generator) -> np.ndarray:
     """How often each of n units is drawn in the next replicate, float64[n]."""
     return bootstrap_counts(n, 1, rng)[0].astype(np.float64)
-
-
-def write_without(
-    out: store.Writer,
-    changes: Changes,
-    memory: np.ndarray,
-    overlap: np.ndarray,
-    bootstrap: int,
-    rng: np.random.Generator,
-) -> None:
-    """Store under `without/` what leaving out each class changes on all images, and on those it distracts.
-
-    Args:
-        memory: int64[examples of the changes], the top memory of each image (-1 for none).
-        overlap: bool[source classes, target classes] of the same meaning.
-    """
-    distracting, random = changes.only("distracting"), changes.only("random")
-    out.strings("without/kinds", changes.kinds, ["left out"], "distracting, or random as a control")
-    out.array("without/classes", changes.classes, ["left out"], "source class that the models did not see")
-    out.array("without/repeats", np.int64(changes.change["margin"].shape[1]), [], "models a class, in pairs")
-    owners = [memory == c for c in changes.classes[distracting]]
-    owners.append(np.isin(memory, changes.classes[distracting]))  # all together
-    out.array("without/own_examples", np.sum(owners, 1), ["own"], "images whose top memory was left out")
-    allowed = ~overlap[changes.classes[random]][:, changes.labels]
-    index = {c: j for j, c in zip(distracting, changes.classes[distracting], strict=True)}
-    for output, values in changes.change.items():
-        units = stored.UNITS.get(output, "share")
-        whole = overall_change(values, bootstrap, rng)
-        _write(out, f"without/{output}/change", whole, ["left out"], "change on all images", units)
-        found = []
-        for members in owners:
-            chosen = np.flatnonzero(members)
-            own = np.array([values[index[memory[i]], :, i] for i in chosen]).T
-            if not len(chosen):
-                found.append((Interval(*[np.nan] * 3),) * 3)
-                continue
-            found.append(rescue(own, values[random][..., chosen], allowed[:, chosen], bootstrap, rng))
-        for name, of_name, meaning in zip(
-            ("own", "control", "more"),
-            zip(*found, strict=True),
-            (
-                "change on the images whose top memory was left out",
-                "change on these when a random class is left out",
-                "the former minus the latter",
-            ),
-            strict=True,
-        ):
-            stacked = Interval(
-                *(np.array([getattr(i, k) for i in of_name]) for k in ("value", "low", "high"))
-            )
-            meaning += " (each distracting class, then all)"
-            _write(out, f"without/{output}/{name}", stacked, ["own"], meaning, units)
-
-
-def _write(out: store.Writer, name: str, found: Interval, dims: list[str], meaning: str, units: str) -> None:
-    out.array(name, found.value, dims, meaning, units)
-    out.array(f"{name}_low", found.low, dims, f"{meaning}: lower end of 95 %", units)
-    out.array(f"{name}_high", found.high, dims, f"{meaning}: upper end of 95 %", units)

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from transferlens.core import store
+from transferlens.core import artefacts, studies
 from transferlens.core.statistics import mean_interval
-from transferlens.training import outputs, summary
+from transferlens.core.studies import FULL
+from transferlens.training import outputs
+from transferlens.training.artefacts import SUMMARY
 
 
 @dataclass(frozen=True)
@@ -25,16 +27,6 @@ class Without:
     high: np.ndarray
     control_mean: np.ndarray
 
-    def write(self, out: store.Writer) -> None:
-        """Store beside the ranking, one entry an example."""
-        for key, meaning in (
-            ("effect", "change of the margin in models retrained without the memory; NaN where none was"),
-            ("low", "lower end of its 95 % interval over repeats"),
-            ("high", "upper end of its 95 % interval over repeats"),
-            ("control_mean", "mean change without each of the other classes that were left out"),
-        ):
-            out.array(f"without/{key}", getattr(self, key), ["examples"], meaning, "logit units")
-
 
 def change_without(masks: np.ndarray, margins: np.ndarray, full: np.ndarray, memory: np.ndarray) -> Without:
     """Compare models that miss one source class with full-source models.
@@ -51,25 +43,25 @@ def change_without(masks: np.ndarray, margins: np.ndarray, full: np.ndarray, mem
     for c in np.unique(removed):
         rows = margins[removed == c].astype(np.float64)
         changes[int(c)] = rows - full[: len(rows)]
-    found = np.full((4, len(memory)), np.nan)
+    compared = np.full((4, len(memory)), np.nan)
     for i, c in enumerate(memory):
         others = [change[:, i].mean() for other, change in changes.items() if other != c]
         if others:
-            found[3, i] = np.mean(others)
+            compared[3, i] = np.mean(others)
         if int(c) in changes:
-            values = changes[int(c)][:, i]
-            found[0, i] = values.mean()
-            if len(values) > 1:
-                interval = mean_interval(values)
-                found[1:3, i] = interval.low, interval.high
-    return Without(*found)
+            of_repeats = changes[int(c)][:, i]
+            compared[0, i] = of_repeats.mean()
+            if len(of_repeats) > 1:
+                interval = mean_interval(of_repeats)
+                compared[1:3, i] = interval.low, interval.high
+    return Without(*compared)
 
 
 def read_without(path: Path, reference: Path, memory: np.ndarray, examples: np.ndarray) -> Without:
     """Compare the models of two summaries on the examples at positions int64[n]."""
-    with store.open(path, summary.KIND) as file:
-        masks, margins = file["masks"][:].astype(bool), outputs.Output(file, "raw_margin")[:]
-    with store.open(reference, summary.KIND) as file:
-        full = [label.startswith("full-") for label in store.strings(file["labels"])]
-        of_full = outputs.Output(file, "raw_margin")[:][np.array(full)]
+    with artefacts.open(path, SUMMARY) as file:
+        masks, margins = file["mask"][:], outputs.Output(file, "raw_margin")[:]
+    with artefacts.open(reference, SUMMARY) as file:
+        full = studies.read_rows(file).of_role(FULL)
+        of_full = outputs.Output(file, "raw_margin")[:][full]
     return change_without(masks, margins[:, examples], of_full[:, examples], memory)

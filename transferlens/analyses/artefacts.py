@@ -1,0 +1,79 @@
+"""What analyses are stored as."""
+
+import numpy as np
+
+from transferlens.core.artefacts import Artefact, Field, estimate
+
+_IMAGE = "the network's input as bytes"
+_SHOWN = ("pair", "end", "rank")
+SUBPOPULATIONS = Artefact(
+    kind="subpopulations",
+    path="analyses/subpopulations/{target}/{recipe}.h5",
+    fields=(
+        Field("pair_target_class", ("pair",), str, "target class of the pair"),
+        Field("pair_source_class", ("pair",), str, "source class of the pair"),
+        Field("spread", ("pair",), np.float64, "sd of the influence between examples, beyond noise"),
+        Field("end", ("end",), str, "end of the order of the class's examples"),
+        Field("example", _SHOWN, str, "the data set's own example id; '' where the class has no more"),
+        Field("position", _SHOWN, np.int64, "its place in the val split; -1 for none"),
+        *estimate("effect", _SHOWN, "influence of the source class on it", "se"),
+        Field("image", (*_SHOWN, "y", "x", "channel"), np.uint8, _IMAGE, "bytes"),
+        Field("finer_class", ("finer_class",), str, "finer class that the source has, too"),
+        Field("finer_target_class", ("finer_class",), str, "target class that it is a part of"),
+        Field("finer_examples", ("finer_class",), np.int64, "examples of that target class"),
+        Field("finer_members", ("finer_class",), np.int64, "those of the finer class"),
+        *estimate("finer_auroc", ("finer_class",), "ROC area of finding these by the influence", "low high"),
+    ),
+)
+
+FAILURES = Artefact(
+    kind="failures",
+    path="analyses/failures/{target}/{recipe}.h5",
+    fields=(
+        Field("example", ("example",), str, "the data set's own example id"),
+        Field("position", ("example",), np.int64, "its place in the val split"),
+        Field("true", ("example",), str, "true target class"),
+        Field("predicted", ("example",), str, "class that most full-source models predict"),
+        Field("share_correct", ("example",), np.float64, "share of full-source models that are right"),
+        Field("removed", ("example",), str, "source class removed alone; '' for none"),
+        Field("expected_change", ("example",), np.float64, "expected change: minus the influence"),
+        *estimate("change", ("example",), "realised change of the output without the class", "low high"),
+        Field("predicted_without", ("example",), str, "class that most models without it predict"),
+        Field("share_correct_without", ("example",), np.float64, "share right without it"),
+        Field("harmful", ("example", "rank"), str, "most harmful source classes", optional=True),
+        *estimate("effect", ("example", "rank"), "influence of the class", "se q", optional=True),
+        Field("image", ("example", "y", "x", "channel"), np.uint8, _IMAGE, "bytes", optional=True),
+    ),
+)
+
+LEAKAGE = Artefact(
+    kind="leakage",
+    path="analyses/leakage/{target}/{recipe}.h5",
+    fields=(
+        Field("end", ("pair",), str, "whether the pair is among the most helpful or the most harmful"),
+        Field("block", ("pair",), str, "block of source images"),
+        Field("example", ("pair",), str, "target example"),
+        Field("target_class", ("pair",), str, "its class"),
+        Field("source_image", ("pair",), str, "the block's image most like the example"),
+        Field("source_class", ("pair",), str, "its class"),
+        *estimate("effect", ("pair",), "influence of the block on the example", "se q"),
+        Field("likeness", ("pair",), np.float64, "correlation of the two images' thumbnails"),
+        Field("near_duplicate", ("pair",), bool, "whether the likeness is above the threshold"),
+        Field("random_likeness", ("random_pair",), np.float64, "likeness of random blocks and examples"),
+    ),
+)
+
+SMALL_TARGETS = Artefact(
+    kind="small targets",
+    path="analyses/small_targets/{target}/{recipe}.h5",
+    fields=(
+        Field("target", ("target",), str, "the target, or a part of it"),
+        Field("training_images", ("target",), np.int64, "its training images"),
+        *estimate("full", ("target",), "accuracy from the full source", "low high"),
+        *estimate("scratch", ("target",), "accuracy from scratch", "low high"),
+        *estimate("gain", ("target",), "accuracy from the full source minus that from scratch", "low high"),
+        *estimate(
+            "agreement", ("target",), "correlation of class influences with the whole target's", "low high"
+        ),
+    ),
+)

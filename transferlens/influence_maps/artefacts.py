@@ -1,0 +1,57 @@
+"""What influence maps are stored as."""
+
+import numpy as np
+
+from transferlens.core.artefacts import Artefact, Field, estimate
+
+_PARTS = {
+    "map": "what the source class adds to the evidence for the true class, the bias left out",
+    "logit_map": "what the source class adds to the evidence for the true class, the bias in every cell",
+    "logit": "influence on the logit of the true class",
+    "bias": "influence on the head's bias of the true class",
+}
+# q-values are over the source classes and cells of one example, or of one target class.
+_Q = "logit_map"
+
+
+def _effects(prefix: str, axis: str) -> tuple[Field, ...]:
+    """Influences on the evidence in single examples, or in each model's mean map of a class."""
+    fields = []
+    for name, meaning in _PARTS.items():
+        of_cells = name.endswith("map")
+        dims = (axis, "source_class", "map_y", "map_x") if of_cells else (axis, "source_class")
+        units = "logit units per cell" if of_cells else "logit units"
+        parts = "se q" if name == _Q else "se"
+        fields += estimate(f"{prefix}{name}_effect", dims, meaning, parts, np.float32, units=units)
+    return tuple(fields)
+
+
+INFLUENCE_MAPS = Artefact(
+    kind="influence maps",
+    path="influence_maps/{target}/{recipe}.h5",
+    fields=(
+        Field("example", ("example",), str, "the data set's own example id"),
+        Field("example_position", ("example",), np.int64, "position in the val split, report half"),
+        Field("example_class", ("example",), str, "its true class"),
+        Field("source_class", ("source_class",), str, "source class, or group of them"),
+        Field("target_class", ("target_class",), str, "target class with probe examples"),
+        Field("helpful", ("target_class",), str, "the most helpful source class for its select half"),
+        Field("harmful", ("target_class",), str, "the most harmful source class for its select half"),
+        Field("helpful_effect", ("target_class",), np.float32, "its influence on the mean output there"),
+        Field("harmful_effect", ("target_class",), np.float32, "its influence on the mean output there"),
+        Field("image", ("example", "y", "x", "channel"), np.uint8, "input", "bytes"),
+        *_effects("", "example"),
+        *_effects("class_", "target_class"),
+        Field(
+            "permuted_share",
+            ("permutation",),
+            np.float64,
+            "share of the cells of class_logit_map_effect with p < 0.05 if masks are given to other models",
+        ),
+    ),
+    attributes={
+        "models": "models of the influence study",
+        "share": "share of the cells of class_logit_map_effect with p < 0.05",
+        "chosen_by": "the output whose influences chose the helpful and harmful source classes",
+    },
+)

@@ -1,0 +1,96 @@
+"""Where in the image influences act."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from transferlens.core.blocks import Results
+from transferlens.core.blocks import Section as PageSection
+from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
+from transferlens.core.errors import ConfigError
+from transferlens.core.run import Run
+from transferlens.data.capability import betons
+from transferlens.influence_maps.artefacts import INFLUENCE_MAPS
+from transferlens.influence_maps.settings import InfluenceMapSettings
+from transferlens.training.artefacts import SUMMARY
+from transferlens.training.capability import transfer_paths
+
+_KEEPS = "transferlens.training.kept_maps:ProbeMaps"
+
+
+def _inputs(run: Run, wildcards: Wildcards) -> dict[str, Any]:
+    return {
+        "shards": transfer_paths(run, "influence", **wildcards),
+        "summary": SUMMARY.at(study="influence", **wildcards),
+        "influence": "results/influence/{target}/{recipe}.h5".format(**wildcards),
+        **betons(wildcards["target"], "val"),
+    }
+
+
+def _settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
+    return {
+        "estimator": run.settings.influence.estimator,
+        "output": run.settings.report.output,
+        "shown": run.section(InfluenceMapSettings).shown,
+        "input": run.input_of(wildcards["target"]),
+    }
+
+
+def _made_for(run: Run) -> list[Wildcards]:
+    """Every (target, recipe), where there are influences."""
+    wanted = run.section(InfluenceMapSettings) is not None and "influence" in run.studies
+    return [{"target": target, "recipe": recipe} for target, recipe in run.adaptations * wanted]
+
+
+ESTIMATE = Step(
+    name="influence_maps",
+    script="estimate_influence_maps.py",
+    title="Estimate influence maps on {target} ({recipe})",
+    outputs={
+        "maps": INFLUENCE_MAPS,
+        "picture": Beside(
+            "influence_maps/{target}/{recipe}.png",
+            "Heatmaps",
+            "influence_maps.rst",
+            {"target": "{target}", "recipe": "{recipe}", "figure": "influence maps"},
+        ),
+    },
+    inputs=_inputs,
+    settings=_settings,
+    made_for=_made_for,
+)
+
+
+class InfluenceMaps(Capability):
+    """Influences cell by cell."""
+
+    name = "influence_maps"
+    settings = (InfluenceMapSettings,)
+    steps = (ESTIMATE,)
+
+    def transfers(self, run: Run) -> Iterator[Transfer]:
+        for wildcards in _made_for(run):
+            examples = run.section(InfluenceMapSettings).examples
+            yield Transfer("influence", **wildcards, keeps={_KEEPS: {"examples": examples, "seed": run.seed}})
+
+    def check(self, run: Run) -> None:
+        if run.section(InfluenceMapSettings) is None:
+            return
+        if run.settings.architecture.name == "vgg16":
+            raise ConfigError(
+                "config: influence_maps need a network ending in pooling and one linear layer, whose class "
+                "maps add up to its logits; architecture.name 'vgg16' does not: set influence_maps: null"
+            )
+        if run.settings.influence.estimator == "lasso":
+            raise ConfigError(
+                "config: influence_maps need an estimator that is linear in the outputs, so that maps add up "
+                "to the influence on the logit; influence.estimator 'lasso' is not: use least_squares, "
+                "difference_of_means or ridge"
+            )
+
+    def sections(self, run: Run, results: Results) -> Iterable[PageSection]:
+        from transferlens.influence_maps import page
+
+        return page.sections(run, results)
+
+
+CAPABILITY = InfluenceMaps()

@@ -1,0 +1,104 @@
+"""What the agreement of influences and memories is stored as."""
+
+import numpy as np
+
+from transferlens.core.artefacts import Artefact, Field, estimate
+
+MEASURES = {
+    "harm": "minus the influence",
+    "interference": "interference",
+    "binding": "pull of the binding",
+    "coupling": "pull of the weights",
+}
+# What an influence and an interference say together: (name, reading).
+QUADRANTS = {
+    ("helps", True): ("helps, distracts", "useful in training, a distraction where it is seen: augment"),
+    ("hurts", True): (
+        "hurts, distracts",
+        "harmful and seen to distract: leave it out of the source, or augment",
+    ),
+    ("unclear", True): ("distracts", "a distraction where it is seen; whether training on it helps is open"),
+    ("helps", False): ("helps", "useful in training, no distraction found"),
+    ("hurts", False): ("hurts unseen", "harmful without visible evidence: a conflict of representations"),
+    ("unclear", False): ("neutral", "neither was found"),
+}
+# What leaving a class out of the source changes: (output, its units).
+LEFT_OUT_OUTPUTS = {"p_true": "probability", "margin": "nats", "correct": "share"}
+_CELL = ("source_class", "target_class")
+
+
+def _tested(name: str, dims: tuple[str, ...], meaning: str, optional: bool = False) -> tuple[Field, ...]:
+    """A statistic with its interval, and what it is if source classes are exchanged at random."""
+    chance = (
+        (f"{name}_null_mean", np.float64, "its mean if source classes (or examples) are exchanged at random"),
+        (f"{name}_p", np.float64, "its two-sided p-value by such exchanges"),
+        (f"{name}_n", np.int64, "cells or examples"),
+    )
+    return (
+        *estimate(name, dims, meaning, "low high", optional=optional),
+        *(Field(key, dims, dtype, text, optional=optional) for key, dtype, text in chance),
+    )
+
+
+def _left_out(output: str, units: str) -> tuple[Field, ...]:
+    """What leaving out each class changes on all images, and on those that it distracts."""
+    more = {"units": units, "optional": True}
+    return (
+        *estimate(f"{output}_change", ("left_out",), "change on all images", "low high", **more),
+        *estimate(
+            f"{output}_own",
+            ("memory",),
+            "change on the images whose top memory was left out",
+            "low high",
+            **more,
+        ),
+        *estimate(
+            f"{output}_control",
+            ("memory",),
+            "change on these images when a random class is left out",
+            "low high",
+            **more,
+        ),
+        *estimate(f"{output}_more", ("memory",), "the former minus the latter", "low high", **more),
+    )
+
+
+AGREEMENT = Artefact(
+    kind="memory agreement",
+    path="memories/{target}/{recipe}/agreement.h5",
+    fields=(
+        Field("source_class", _CELL[:1], str, "source class"),
+        Field("target_class", _CELL[1:], str, "target class"),
+        Field("overlap", _CELL, bool, "pairs of the same meaning, which are not compared"),
+        *estimate("influence", _CELL, "influence, report half", "low high q", optional=True),
+        *estimate("interference", _CELL, "interference, report half", "low high q"),
+        Field("interference_n", _CELL, np.float64, "composites"),
+        Field("measure", ("measure",), str, "; ".join(f"{k}: {v}" for k, v in MEASURES.items())),
+        Field("measures", ("measure", *_CELL), np.float64, "each larger the worse; NaN where unknown"),
+        Field("quadrant", _CELL, str, "what the two effects say together; '' where one is unknown"),
+        Field("quadrant_name", ("quadrant_name",), str, "name of a quadrant"),
+        Field("quadrant_reading", ("quadrant_name",), str, "what it means"),
+        Field("quadrant_count", ("quadrant_name",), np.int64, "pairs of classes"),
+        Field("pair", ("pair",), str, "two measures that are compared"),
+        Field("pair_first", ("pair",), str, "the one"),
+        Field("pair_second", ("pair",), str, "the other"),
+        *_tested("correlation", ("pair",), "rank correlation over cells"),
+        Field("k", ("k",), np.int64, "classes compared of each target class"),
+        *_tested(
+            "precision",
+            ("pair", "k"),
+            "share of a target class's k worst source classes by one measure that are so by the other",
+        ),
+        Field("statistic", ("statistic",), str, "what is compared on single examples", optional=True),
+        *_tested("agreement", ("statistic",), "agreement on single examples", optional=True),
+        Field(
+            "left_out", ("left_out",), str, "source class that the models did not see, if any", optional=True
+        ),
+        Field("left_out_kind", ("left_out",), str, "distracting, or random as a control", optional=True),
+        Field("left_out_repeats", (), np.int64, "models a class, in pairs", optional=True),
+        Field("memory", ("memory",), str, "distracting class that was left out, then all", optional=True),
+        Field("memory_examples", ("memory",), np.int64, "images whose top memory it is", optional=True),
+        *(field for output, units in LEFT_OUT_OUTPUTS.items() for field in _left_out(output, units)),
+    ),
+    attributes={"skipped": "why influences are not compared"},
+)

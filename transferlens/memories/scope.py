@@ -1,0 +1,50 @@
+"""What a run asks of memories: the adapted models that are studied, and the recipes that remedies make."""
+
+from transferlens.core.run import Run
+from transferlens.memories.settings import MemorySettings
+
+
+def studied(run: Run) -> list[tuple[str, str]]:
+    """Every (target, recipe) that is studied, without remedies."""
+    given = run.section(MemorySettings)
+    return [(target, recipe) for target in run.targets for recipe in given.recipes] if given else []
+
+
+def base_recipes(run: Run) -> dict[str, str]:
+    """The recipe that a remedy is made of, by the recipe that it makes."""
+    given = run.section(MemorySettings)
+    if given is None:
+        return {}
+    return {remedied(base, remedy): base for base in given.recipes for remedy in given.remedies}
+
+
+def remedied(base: str, remedy: str) -> str:
+    """The name of the recipe that a remedy makes; no name in the configuration has a '+'."""
+    return f"{base}+{remedy}"
+
+
+def with_remedies(run: Run) -> list[tuple[str, str]]:
+    """Every (target, recipe) that is studied, and those that remedies make of it."""
+    made = [(target, recipe) for target in run.targets for recipe in base_recipes(run)]
+    return studied(run) + made
+
+
+def uses_pretrained(run: Run) -> bool:
+    """Whether the pretrained model takes the place of the full-source ones."""
+    return run.section(MemorySettings).source == "pretrained"
+
+
+def models(run: Run) -> int:
+    """Pairs of models that are compared; there is one pretrained model."""
+    return 1 if uses_pretrained(run) else run.section(MemorySettings).models
+
+
+def without_study(target: str, recipe: str) -> str:
+    """The study whose models lack a source class: those that distract most from a target."""
+    return f"without/{target}/{recipe}"
+
+
+def tables(run: Run) -> list[str]:
+    """What is compared beside the study of memories itself, each a table and a picture."""
+    given = run.section(MemorySettings)
+    return ["agreement"] * ("influence" in run.studies) + ["remedies"] * bool(given.remedies)
