@@ -11,7 +11,7 @@ from transferlens.core.capability import Beside, Capability, Step, Transfer, Wil
 from transferlens.core.run import CapabilitySection, Run
 from transferlens.core.studies import MASKS, Study
 from transferlens.data.artefacts import INDEX
-from transferlens.data.capability import betons, metric_of
+from transferlens.data.capability import betons, metric_of, reported
 from transferlens.training.artefacts import (
     LOG_QUANTITIES,
     SOURCE_MODELS,
@@ -222,10 +222,9 @@ def _transfer_sizes(run: Run, wildcards: Wildcards, known: Mapping[str, int]) ->
         sizes["weights"] = known["model"]
     if KINDS[given.kind].made_of_source:
         sizes["remedy_class"] = given.classes
-    if "example" in known:
-        reported = round(known["example"] * (1 - run.dataset(target).select_fraction))
+    for examples in reported(run, target, known).values():
         for kept in run.transfers[study, target, recipe].keeps.values():
-            sizes["probe_example"] = min(kept["examples"], reported)
+            sizes["probe_example"] = min(kept["examples"], examples)
     return sizes
 
 
