@@ -12,7 +12,7 @@ from transferlens.core.studies import Study
 from transferlens.data.artefacts import HALVES, INDEX
 from transferlens.data.capability import betons, described, source_files
 from transferlens.memories import scope
-from transferlens.memories.agreement.artefacts import AGREEMENT, KS, QUADRANTS
+from transferlens.memories.agreement.artefacts import AGREEMENT, QUADRANTS
 from transferlens.memories.agreement.artefacts import MEASURES as AGREEMENT_MEASURES
 from transferlens.memories.artefacts import COMPOSITES, CONTROLS, INTERFERENCE, MODELS, PROBES
 from transferlens.memories.images.artefacts import PANELS, PREDICTORS, RANKING, ROLES
@@ -23,7 +23,9 @@ from transferlens.memories.settings import MemorySettings
 from transferlens.training.artefacts import SOURCE_MODELS, SUMMARY, TRANSFER_RUNS
 from transferlens.training.capability import ReferenceStudy, shard_paths
 
-# Numbers beside a map in the gallery.
+# Numbers of worst classes that agreement is told at.
+_KS = 4
+# Bytes of numbers beside a map in the gallery.
 _ROW_BYTES = 40
 _FOLDER = "memories/{target}/{recipe}"
 
@@ -351,7 +353,7 @@ def _sizes(run: Run, made: Artefact, known: Mapping[str, int]) -> dict[str, int]
         "measure": len(AGREEMENT_MEASURES),
         "quadrant_name": len(QUADRANTS),
         "pair": len(AGREEMENT_MEASURES) * (len(AGREEMENT_MEASURES) - 1) // 2,
-        "k": KS,
+        "k": _KS,
         "comparison": len(given.remedies) * len(REMEDY_MEASURES) * len(PAIRS),
     }
     if "target_class" in known:
