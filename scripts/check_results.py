@@ -1,44 +1,36 @@
 """Check every file of a results folder, and say what Snakemake would run and why."""
 
-import json
+import argparse
 import os
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
+from transferlens.capabilities import run_of
 from transferlens.core import job
 from transferlens.core.errors import TransferlensError
-from transferlens.operations import doctor
+from transferlens.operations import asked, doctor
 
 
-def main(arguments):
-    jobs = planned_jobs(arguments.snakefile, arguments.settings)
-    files, temporary = doctor.find_files(arguments.results)
-    checked = doctor.check_files(arguments.results, files, int(os.environ.get("OMP_NUM_THREADS", 1)))
-    problems = doctor.find_problems(checked, jobs)
-    notices = doctor.notices(temporary, files)
-    job.say(*problems, *notices, doctor.conclusion(checked, problems, jobs))
+def main(arguments: argparse.Namespace) -> None:
+    run, problem = run_of(arguments.settings), None
+    try:
+        jobs = asked.jobs(arguments.snakefile, arguments.settings)
+    except TransferlensError as error:  # files can be checked all the same
+        jobs, problem = [], error
+    paths, temporary = doctor.find_files(arguments.results)
+    workers = int(os.environ.get("OMP_NUM_THREADS", 1))
+    checked = doctor.check_files(run, arguments.results, paths, workers)
+    problems = doctor.find_problems(run, checked, jobs)
+    job.say(*problems, *doctor.notices(temporary, paths))
+    job.say(doctor.conclusion(run, checked, problems, jobs))
+    if problem:
+        raise problem
     if problems:
         sys.exit(1)
 
 
-def planned_jobs(snakefile: Path, config: dict) -> list[doctor.Job]:
-    """The jobs of this configuration, from a Snakemake that runs nothing."""
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(config, file)
-        file.flush()
-        script = Path(__file__).with_name("ask_snakemake.py")
-        done = subprocess.run(
-            [sys.executable, script, snakefile, file.name], stdout=subprocess.PIPE, text=True
-        )
-    if done.returncode:
-        raise TransferlensError("Snakemake cannot plan this configuration; its message is above")
-    return [doctor.Job(**found) for found in json.loads(done.stdout)]
-
-
 if __name__ == "__main__":
-    parser = job.parser(__doc__)
-    parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--snakefile", type=Path, required=True)
-    job.run(main, parser)
+    script = job.Script(__doc__)
+    script.takes("results", type=Path, required=True)
+    script.takes("snakefile", type=Path, required=True)
+    script.run(main)

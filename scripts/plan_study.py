@@ -1,25 +1,24 @@
 """Say what a study will cost: models, jobs, hours and bytes. Nothing is run or written."""
 
+import argparse
 from pathlib import Path
 
+from transferlens.capabilities import run_of
 from transferlens.core import job
-from transferlens.operations import plan, rate
+from transferlens.operations import asked, datasets, plan, rate
 from transferlens.training import device
 
 
-def main(arguments):
-    given, folder = arguments.settings, arguments.results
-    data = {
-        name: plan.describe(name, entry, folder, arguments.data_root)
-        for name, entry in given["datasets"].items()
-    }
-    place = device.pick()
-    hours = rate.hours(given, data, folder, place)
-    job.say(*plan.report(given, data, hours, rate.name_of(place)))
+def main(arguments: argparse.Namespace) -> None:
+    run, place = run_of(arguments.settings), device.pick()
+    data = datasets.describe_all(run, arguments.results)
+    jobs = asked.jobs(arguments.snakefile, arguments.settings, reasons=False)
+    hours = rate.hours(run, data, arguments.results, place)
+    job.say(*plan.report(run, data, jobs, hours, rate.name_of(place)))
 
 
 if __name__ == "__main__":
-    parser = job.parser(__doc__)
-    parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--data-root", type=Path, required=True)
-    job.run(main, parser)
+    script = job.Script(__doc__)
+    script.takes("results", type=Path, required=True)
+    script.takes("snakefile", type=Path, required=True)
+    script.run(main)

@@ -4,6 +4,10 @@ import numpy as np
 
 from transferlens.core.artefacts import Artefact, Field, estimate
 
+# Harmful source classes that are shown of a failure.
+HARMFUL = 5
+# Random pairs of blocks and examples, whose likeness is the baseline of leakage.
+RANDOM_PAIRS = 200
 _IMAGE = "the network's input as bytes"
 _SHOWN = ("pair", "end", "rank")
 SUBPOPULATIONS = Artefact(

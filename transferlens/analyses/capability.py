@@ -1,9 +1,16 @@
 """What influences show: subpopulations, failures, leakage, small targets."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from transferlens.analyses.artefacts import FAILURES, LEAKAGE, SMALL_TARGETS, SUBPOPULATIONS
+from transferlens.analyses.artefacts import (
+    FAILURES,
+    HARMFUL,
+    LEAKAGE,
+    RANDOM_PAIRS,
+    SMALL_TARGETS,
+    SUBPOPULATIONS,
+)
 from transferlens.analyses.settings import FailureSettings, LeakageSettings, SubpopulationSettings
 from transferlens.core.artefacts import Artefact
 from transferlens.core.blocks import Section
@@ -142,6 +149,19 @@ class Analyses(Capability):
     name = "analyses"
     settings = (SubpopulationSettings, FailureSettings, LeakageSettings)
     steps = (FIND_SUBPOPULATIONS, EXPLAIN_FAILURES, FIND_LEAKAGE, COMPARE_SIZES)
+
+    def sizes(
+        self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
+    ) -> dict[str, int]:
+        if made is SUBPOPULATIONS:
+            given = run.section(SubpopulationSettings)
+            # Finer classes are few, and known only when the images are there.
+            return {"pair": given.pairs, "end": 2, "rank": given.examples, "finer_class": 0}
+        if made is FAILURES:
+            return {"example": run.section(FailureSettings).examples, "rank": HARMFUL}
+        if made is LEAKAGE:
+            return {"pair": 2 * run.section(LeakageSettings).pairs, "random_pair": RANDOM_PAIRS}
+        return {"target": len(sized_names(run, wildcards["target"]))} if made is SMALL_TARGETS else {}
 
     def transfers(self, run: Run) -> Iterator[Transfer]:
         """The same source models, adapted to fewer images of a target."""

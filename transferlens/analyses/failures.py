@@ -11,14 +11,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from transferlens.analyses.artefacts import FAILURES
+from transferlens.analyses.artefacts import FAILURES, HARMFUL
 from transferlens.core import artefacts
 from transferlens.core.statistics import Interval, mean_interval, q_values, t_interval, two_sided_p
 from transferlens.core.studies import FULL
 from transferlens.data.pipeline import Images
 from transferlens.pictures import figures
 
-_SHOWN_CLASSES = 5
 _SINGLE = "single"  # how units are chosen that are removed alone
 
 
@@ -109,7 +108,7 @@ def _failure(
 ) -> Failure:
     """What is known of one example."""
     classes, sources = influence.target_class.values, influence.source_class.values
-    worst = np.argsort(effect[e], kind="stable")[:_SHOWN_CLASSES]
+    worst = np.argsort(effect[e], kind="stable")[:HARMFUL]
     known = Failure(
         e,
         str(influence.example_class.values[e]),

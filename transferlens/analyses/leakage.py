@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 from PIL import Image
 
-from transferlens.analyses.artefacts import LEAKAGE
+from transferlens.analyses.artefacts import LEAKAGE, RANDOM_PAIRS
 from transferlens.core import artefacts
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import q_values, t_interval, two_sided_p
@@ -23,7 +23,6 @@ from transferlens.pictures import figures
 
 ENDS = ("helps most", "hurts most")
 _THUMBNAIL = 16
-_RANDOM_PAIRS = 200
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def find_pairs(
             (end, *divmod(int(i), effect.shape[1])) for i in np.argsort(-certain, kind="stable")[:count]
         ]
     rng = rng_for("random pairs", *effect.shape)
-    random = [(int(rng.integers(len(report))), int(rng.integers(len(members)))) for _ in range(_RANDOM_PAIRS)]
+    random = [(int(rng.integers(len(report))), int(rng.integers(len(members)))) for _ in range(RANDOM_PAIRS)]
     wanted = {e for _, e, _ in cells} | {e for e, _ in random}
     examples = dict(zip(sorted(wanted), thumbnails(val, report[sorted(wanted)]), strict=True))
     blocks = sorted({b for _, _, b in cells} | {b for _, b in random})

@@ -147,6 +147,23 @@ class Capability:
         """Adapted models that it reads."""
         return ()
 
+    def sizes(
+        self, run: "Run", made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
+    ) -> Mapping[str, int]:
+        """Sizes of the dimensions of a file that it makes, for the plan of a run.
+
+        Args:
+            known: the sizes that follow from data sets and studies: `model`, `unit`, `source_class`,
+                `source_image`, `target_class`, `example` (all of a target), `half`, `y`, `x`, `map_y`,
+                `map_x`. What is not known of a data set before it is prepared is not among them.
+
+        Returns:
+            Sizes by dimension, which go before those that are known; by a group of networks (`weights`,
+            `head`), how many it holds; `*`, how many groups a file has where it has one for each choice; of a
+            file beside artefacts, `bytes`.
+        """
+        return {}
+
     def check(self, run: "Run") -> None:
         """What must agree with other sections.
 

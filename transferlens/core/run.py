@@ -418,7 +418,7 @@ class Run:
     def code_of(self, step: str, wildcards: Wildcards) -> str:
         """The fingerprint of the code that decides a job's result."""
         declared = self.steps[step]
-        return fingerprint(declared.script, *declared.code(self, dict(wildcards)))
+        return _code(declared.script, *declared.code(self, dict(wildcards)))
 
     def wants_gpu(self, step: str) -> bool:
         """Whether a step runs on a GPU where there is one: its code picks a device."""
@@ -473,6 +473,10 @@ class Run:
         }
         patterns = {name: "|".join(map(re.escape, known)) or "none" for name, known in values.items()}
         return {**patterns, "split": "train|val", "shard": r"\d{4}"}
+
+
+# Many jobs share their code, which does not change while they are planned.
+_code = cache(fingerprint)
 
 
 def _both(one: Transfer, other: Transfer) -> Transfer:

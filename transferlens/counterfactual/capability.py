@@ -1,8 +1,9 @@
 """What really happens to the target when source classes are removed and the source is trained again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from transferlens.core.artefacts import Artefact
 from transferlens.core.blocks import Section
 from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
 from transferlens.core.errors import ConfigError
@@ -189,6 +190,20 @@ class Counterfactual(Capability):
     name = "counterfactual"
     settings = (CounterfactualStudy, ReuseStudy)
     steps = (MAP_LABELS, EVALUATE, EVALUATE_REUSE, FIGURES, REUSE_FIGURES)
+
+    def sizes(
+        self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
+    ) -> dict[str, int]:
+        given, reference = run.section(CounterfactualStudy), run.settings.studies.reference
+        if made is LABEL_MAPPING:
+            return {"model": reference.repeats}
+        return {
+            "order": len(given.orders),
+            "k": len(given.ks),
+            "repeat": given.repeats,
+            "reference_repeat": reference.repeats,
+            "removed_class": given.singles,
+        }
 
     def studies(self, run: Run) -> Iterator[Study]:
         given = asked(run)

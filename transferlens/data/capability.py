@@ -39,6 +39,12 @@ def described(run: Run, dataset: str) -> tuple[list[str], list[str]]:
     return names, groups
 
 
+def reported(run: Run, target: str, known: Mapping[str, int]) -> dict[str, int]:
+    """How many examples of a target are only reported on, as `example`, where their number is known."""
+    share = 1 - run.dataset(target).select_fraction
+    return {"example": round(known["example"] * share)} if "example" in known else {}
+
+
 def betons(dataset: str, *splits: str) -> dict[str, str]:
     """The FFCV files of a prepared data set by split, and its index. Their manifests come with them."""
     files = {split: f"results/data/{dataset}/{split}.beton" for split in splits}

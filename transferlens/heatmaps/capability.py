@@ -1,16 +1,26 @@
 """Where it shows: class maps of the examples most hurt by a source class, and how faithful such maps are."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from transferlens.core.artefacts import Artefact
 from transferlens.core.blocks import Results
 from transferlens.core.blocks import Section as PageSection
 from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.data.artefacts import INDEX
-from transferlens.data.capability import betons
-from transferlens.heatmaps.artefacts import FAITHFULNESS, HEATMAPS
+from transferlens.data.capability import betons, reported
+from transferlens.heatmaps.artefacts import (
+    BASELINES,
+    CONTROLS,
+    CURVES,
+    FAITHFULNESS,
+    HEATMAPS,
+    MEASURES,
+    RANDOMISED,
+    ROLES,
+)
 from transferlens.heatmaps.settings import HeatmapSettings
 from transferlens.training.artefacts import SOURCE_MODELS, TRANSFER_RUNS
 
@@ -100,12 +110,36 @@ SCORE = Step(
 )
 
 
+def _at_most(examples: int, known: Mapping[str, int], dimension: str) -> dict[str, int]:
+    """So many examples, or as many as there are."""
+    return {dimension: min(examples, known.get("example", examples))}
+
+
 class Heatmaps(Capability):
     """Class maps of hurt examples, and their faithfulness."""
 
     name = "heatmaps"
     settings = (HeatmapSettings,)
     steps = (DRAW, SCORE)
+
+    def sizes(
+        self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
+    ) -> dict[str, int]:
+        given, there = run.section(HeatmapSettings), reported(run, wildcards["target"], known)
+        if made is HEATMAPS:
+            return {"role": len(ROLES), **_at_most(given.examples, there, "example")}
+        scored = given.faithfulness
+        if scored is None:
+            return {}
+        return {
+            "map_method": len(scored.methods) + len(CONTROLS),
+            "measure": len(MEASURES),
+            "baseline": len(BASELINES),
+            "curve": len(CURVES),
+            "likeness": len(RANDOMISED),
+            "fraction": scored.steps + 1,
+            **_at_most(scored.examples, there, "image"),
+        }
 
     def transfers(self, run: Run) -> Iterator[Transfer]:
         for wildcards in _drawn(run) or _scored(run):

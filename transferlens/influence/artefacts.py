@@ -5,6 +5,8 @@ import numpy as np
 from transferlens.core.artefacts import Artefact, Field, estimate
 from transferlens.data.artefacts import EXAMPLE_FIELDS
 
+# Shares of the models that scores are followed over.
+SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
 _CELL = ("half", "target_class", "source_class")
 
 # `source_class` holds the units of the masks: source classes, groups of them, or blocks of source images.

@@ -1,8 +1,9 @@
 """The influence of every source class on every target example, and how far it can be trusted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from transferlens.core.artefacts import Artefact
 from transferlens.core.blocks import Section
 from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
 from transferlens.core.errors import ConfigError
@@ -10,10 +11,12 @@ from transferlens.core.run import Run
 from transferlens.core.studies import Study
 from transferlens.estimation import designs, estimators
 from transferlens.estimation.asked import require_output, unit_names
-from transferlens.influence.artefacts import EXAMPLE_INFLUENCE, INFLUENCE, SCORES
+from transferlens.influence.artefacts import EXAMPLE_INFLUENCE, INFLUENCE, SCORES, SHARES
 from transferlens.influence.settings import ExampleStudy, InfluenceSettings, InfluenceStudy, RepeatedStudy
 from transferlens.training.artefacts import SUMMARY
 
+# At most: kinds of pairs of classes, and the differences between them.
+_RELATIONS = 5
 RANDOM_MASKS = "transferlens.estimation.designs:RandomMasks"
 
 
@@ -121,6 +124,20 @@ class Influence(Capability):
     name = "influence"
     settings = (InfluenceStudy, RepeatedStudy, ExampleStudy, InfluenceSettings)
     steps = (ESTIMATE, ESTIMATE_EXAMPLES, SCORE, FIGURES)
+
+    def sizes(
+        self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
+    ) -> dict[str, int]:
+        given = run.section(InfluenceSettings)
+        if made is SCORES:
+            return {"estimator": len({given.estimator, *given.compared}), "models": len(SHARES)}
+        sizes = {"*": len(given.outputs), "relation": _RELATIONS}
+        blocks = run.section(ExampleStudy)
+        if made is INFLUENCE and "unit" in known:
+            sizes["source_class"] = known["unit"]
+        elif made is EXAMPLE_INFLUENCE and blocks and "source_image" in known:
+            sizes["source_class"] = -(-known["source_image"] // blocks.images_a_block)
+        return sizes
 
     def studies(self, run: Run) -> Iterator[Study]:
         if given := run.section(InfluenceStudy):

@@ -22,14 +22,13 @@ from transferlens.core.errors import ConfigError
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import Interval, jackknife_interval
 from transferlens.estimation import estimators
-from transferlens.influence.artefacts import SCORES
+from transferlens.influence.artefacts import SCORES, SHARES
 from transferlens.influence.estimate import ModelMeans
 from transferlens.training import outputs as stored
 from transferlens.training import summary as summaries
 from transferlens.training.artefacts import SUMMARY
 
 _FOLDS = 5
-_SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
 _SPLITS, _GROUPS = 8, 10
 # Examples that scores are averaged over, evenly spaced among all.
 _EXAMPLES = 128
@@ -71,7 +70,7 @@ def write_scores(
         out.attribute("reported_estimator", estimator)
         out.attribute("examples", outputs.values.shape[1])
         scored = [
-            [score(outputs, name, share, name in _SLOW) for share in _SHARES]
+            [score(outputs, name, share, name in _SLOW) for share in SHARES]
             for name in job.progress(names, "score", "estimators")
         ]
         _write_intervals(out, "score", scored)
@@ -109,7 +108,7 @@ def _write_intervals(out: artefacts.Writer, name: str, intervals: object) -> Non
 
 
 def _sizes(models: int) -> list[int]:
-    return [round(models * share / 2) * 2 for share in _SHARES]
+    return [round(models * share / 2) * 2 for share in SHARES]
 
 
 NOTHING = Interval(np.nan, np.nan, np.nan)

@@ -4,6 +4,8 @@ import numpy as np
 
 from transferlens.core.artefacts import Artefact, Field, estimate
 
+# Times that masks are given to other models, as a control.
+PERMUTATIONS = 20
 _PARTS = {
     "map": "what the source class adds to the evidence for the true class, the bias left out",
     "logit_map": "what the source class adds to the evidence for the true class, the bias in every cell",

@@ -1,19 +1,22 @@
 """Where in the image influences act."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from transferlens.core.artefacts import Artefact
 from transferlens.core.blocks import Results
 from transferlens.core.blocks import Section as PageSection
 from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
-from transferlens.data.capability import betons
-from transferlens.influence_maps.artefacts import INFLUENCE_MAPS
+from transferlens.data.capability import betons, reported
+from transferlens.influence_maps.artefacts import INFLUENCE_MAPS, PERMUTATIONS
 from transferlens.influence_maps.settings import InfluenceMapSettings
 from transferlens.training.artefacts import SUMMARY
 from transferlens.training.capability import transfer_paths
 
+# A row (a target class) of the picture takes, on the smoke study.
+_PICTURE_ROW_BYTES = 43_000
 _KEEPS = "transferlens.training.kept_maps:ProbeMaps"
 
 
@@ -66,6 +69,18 @@ class InfluenceMaps(Capability):
     name = "influence_maps"
     settings = (InfluenceMapSettings,)
     steps = (ESTIMATE,)
+
+    def sizes(
+        self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
+    ) -> dict[str, int]:
+        given = run.section(InfluenceMapSettings)
+        if isinstance(made, Beside):
+            return {"bytes": given.shown * _PICTURE_ROW_BYTES}
+        there = reported(run, wildcards["target"], known).get("example", given.examples)
+        examples, units = min(given.examples, there), known.get("unit")
+        shown = {"target_class": min(examples, known["target_class"])} if "target_class" in known else {}
+        source = {} if units is None else {"source_class": units}
+        return {"example": examples, "permutation": PERMUTATIONS, **shown, **source}
 
     def transfers(self, run: Run) -> Iterator[Transfer]:
         for wildcards in _made_for(run):

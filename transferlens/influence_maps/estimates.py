@@ -22,7 +22,7 @@ from transferlens.core.statistics import q_values
 from transferlens.data.artefacts import HALVES
 from transferlens.estimation import estimators
 from transferlens.estimation.estimators import Effects, Estimator
-from transferlens.influence_maps.artefacts import INFLUENCE_MAPS
+from transferlens.influence_maps.artefacts import INFLUENCE_MAPS, PERMUTATIONS
 from transferlens.training import kept_maps
 from transferlens.training import summary as summaries
 from transferlens.training.artefacts import SUMMARY, TRANSFER_RUNS
@@ -30,7 +30,6 @@ from transferlens.training.summary import Summary
 
 # Effects, or values of all models, in memory at a time, in bytes; more only if a single class has more.
 _BLOCK_BYTES = 64 << 20
-_PERMUTATIONS = 20
 _SIGNIFICANT = 0.05
 
 
@@ -139,8 +138,8 @@ def _write_maps(
     masks: np.ndarray,
 ) -> None:
     """Effects on every cell, some classes at a time, and the same with masks permuted as a control."""
-    orders, columns = permutations(masks, _PERMUTATIONS), None
-    significant, permuted, cells, done = 0, np.zeros(_PERMUTATIONS), 0, 0
+    orders, columns = permutations(masks, PERMUTATIONS), None
+    significant, permuted, cells, done = 0, np.zeros(PERMUTATIONS), 0, 0
     blocks = list(_blocks(labels, _examples_at_a_time(shards[0], masks)))
     for block in job.progress(blocks, f"maps of {len(masks)} models", "blocks"):
         probed = Probed(kept_maps.read(shards, "probe_map", block), bias[:, block], labels[block])

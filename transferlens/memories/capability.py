@@ -4,22 +4,29 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from transferlens.core.artefacts import Artefact
 from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.core.studies import Study
-from transferlens.data.artefacts import INDEX
+from transferlens.data.artefacts import HALVES, INDEX
 from transferlens.data.capability import betons, described, source_files
 from transferlens.memories import scope
-from transferlens.memories.agreement.artefacts import AGREEMENT
-from transferlens.memories.artefacts import COMPOSITES, INTERFERENCE, PROBES
-from transferlens.memories.images.artefacts import PANELS, RANKING
-from transferlens.memories.remedies.artefacts import REMEDIES
+from transferlens.memories.agreement.artefacts import AGREEMENT, QUADRANTS
+from transferlens.memories.agreement.artefacts import MEASURES as AGREEMENT_MEASURES
+from transferlens.memories.artefacts import COMPOSITES, CONTROLS, INTERFERENCE, MODELS, PROBES
+from transferlens.memories.images.artefacts import PANELS, PREDICTORS, RANKING, ROLES
+from transferlens.memories.remedies.artefacts import MEASURES as REMEDY_MEASURES
+from transferlens.memories.remedies.artefacts import PAIRS, REMEDIES
 from transferlens.memories.retraining.left_out import check_count
 from transferlens.memories.settings import MemorySettings
 from transferlens.training.artefacts import SOURCE_MODELS, SUMMARY, TRANSFER_RUNS
 from transferlens.training.capability import ReferenceStudy, shard_paths
 
+# Numbers of worst classes that agreement is told at.
+_KS = 4
+# Bytes of numbers beside a map in the gallery.
+_ROW_BYTES = 40
 _FOLDER = "memories/{target}/{recipe}"
 
 
@@ -332,6 +339,35 @@ PROPOSE_OVERLAP = Step(
 )
 
 
+def _sizes(run: Run, made: Artefact, known: Mapping[str, int]) -> dict[str, int]:
+    """Sizes of dimensions; what is left out for want of usable images counts, too."""
+    given = run.section(MemorySettings)
+    tried = min(given.strongest + given.random, known.get("source_class", given.strongest + given.random))
+    sizes = {
+        "model": scope.models(run),
+        "role": len(ROLES) if made is PANELS else len(MODELS),
+        "control": len(CONTROLS),
+        "tried_class": tried,
+        "row": given.examples,
+        "predictor": len(PREDICTORS),
+        "measure": len(AGREEMENT_MEASURES),
+        "quadrant_name": len(QUADRANTS),
+        "pair": len(AGREEMENT_MEASURES) * (len(AGREEMENT_MEASURES) - 1) // 2,
+        "k": _KS,
+        "comparison": len(given.remedies) * len(REMEDY_MEASURES) * len(PAIRS),
+    }
+    if "target_class" in known:
+        sizes["composite"] = len(HALVES) * tried * known["target_class"] * given.composites.per_cell
+    return sizes
+
+
+def _gallery_bytes(run: Run, known: Mapping[str, int]) -> dict[str, int]:
+    """The gallery holds images as text, and maps in eight bits, as text, too."""
+    cells = known.get("map_y", 0) * known.get("map_x", 0)
+    each = known["y"] * known["x"] * known["channel"] + len(ROLES) * (cells + _ROW_BYTES)
+    return {"bytes": run.section(MemorySettings).examples * each * 4 // 3}
+
+
 class Memories(Capability):
     """Memories: what is kept of the source, what it does, on which images, and what helps."""
 
@@ -382,6 +418,13 @@ class Memories(Capability):
             **run.section(MemorySettings).composites.model_dump(include={"side", "placement"}),
         }
         return {"material": material}
+
+    def sizes(
+        self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
+    ) -> dict[str, int]:
+        if isinstance(made, Beside):
+            return _gallery_bytes(run, known) if made.path.endswith(".html") else {}
+        return _sizes(run, made, known)
 
     def studies(self, run: Run) -> Iterator[Study]:
         """The full source without one class: each of the most distracting ones, and as many at random."""

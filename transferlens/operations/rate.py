@@ -2,29 +2,36 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from transferlens.core import store
+from transferlens.core import artefacts
+from transferlens.core.artefacts import RESULTS, Artefact
+from transferlens.core.capability import Transfer, Wildcards
 from transferlens.core.errors import ArtefactError
+from transferlens.core.run import Run
 from transferlens.core.settings import ArchitectureSettings, InputSettings, TrainingSettings
+from transferlens.core.studies import Study
 from transferlens.data.pipeline import ResidentImages
 from transferlens.models import architectures
-from transferlens.operations.plan import Data, transfers_of
+from transferlens.operations.datasets import Data
 from transferlens.training import device as devices
-from transferlens.training import engine, outputs, schedule, source, transfer
+from transferlens.training import engine, schedule, transfer
+from transferlens.training.artefacts import TRAINING_RECORDS, TRANSFER_RUNS
+from transferlens.training.capability import TRAIN_SOURCE, TRANSFER
 from transferlens.training.recipes import settings as recipes
 from transferlens.training.recipes.settings import FullSettings, RecipeSettings
 
 _LONG_ENOUGH = 0.3  # seconds of one measurement
 _CLASSES = 100
-# The training settings that the time of a step depends on.
+# Training settings.
 _COSTLY = ("batch_size", "precision", "crop", "padding", "flip")
 
 
@@ -60,7 +67,7 @@ def transfer_work(recipe: RecipeSettings, train: int, val: int) -> Work:
     Images beside the batch count like its own.
     """
     cached = recipes.caches_features(recipe)
-    steps = schedule.steps_per_epoch(train, recipe.training) * recipe.training.epochs
+    steps = schedule.steps_per_epoch(train, recipe.training) * recipes.log_rows(recipe)
     batch = min(recipe.training.batch_size, train) * (1 + recipes.KINDS[recipe.kind].images_beside)
     return Work(steps, batch, val + train * cached)
 
@@ -174,38 +181,21 @@ class Finished:
     seconds: float
 
 
-def finished_training(folder: Path, study: str, settings: Mapping) -> Finished:
-    """Jobs of this folder that trained this study with these settings."""
-    return _finished(
-        sorted((folder / "benchmarks/train_source").glob(f"{study}-[0-9][0-9][0-9][0-9].tsv")),
-        lambda shard: folder / f"studies/{study}/training/{shard}.h5",
-        source.RECORD_KIND,
-        settings,
-    )
-
-
-def finished_transfers(folder: Path, study: str, target: str, recipe: str, settings: Mapping) -> Finished:
-    """Jobs of this folder that transferred this study to a target with these settings."""
-    pattern = f"{study}-{target}-{recipe}-[0-9][0-9][0-9][0-9].tsv"
-    return _finished(
-        sorted((folder / "benchmarks/transfer").glob(pattern)),
-        lambda shard: folder / f"studies/{study}/transfer/{target}/{recipe}/{shard}.h5",
-        outputs.KIND,
-        settings,
-    )
-
-
-def _finished(timings: Sequence[Path], artefact, kind: str, settings: Mapping) -> Finished:
+def finished(run: Run, step: str, jobs: Iterable[Wildcards], made: Artefact, results: Path) -> Finished:
+    """What is known of jobs of a step that a results folder holds, made with this run's settings."""
     models = seconds = 0
-    for timing in timings:
+    for wildcards in jobs:
+        timing = results / Path(run.benchmark_of(step).format(**wildcards)).relative_to(RESULTS)
+        if not timing.exists():
+            continue
         try:
-            with store.open(artefact(timing.stem[-4:]), kind) as file:
-                same = {k: v for k, v in store.settings(file).items() if k in settings} == settings
-                made = len(file["rows"])
+            with artefacts.open(results / made.path.format(**wildcards), made) as file:
+                same = artefacts.settings_of(file) == json.loads(run.settings_of(step, wildcards))
+                rows = len(file["model"])
         except ArtefactError:
             continue  # not there, or damaged: no evidence
         if same:
-            models += made
+            models += rows
             seconds += float(pd.read_csv(timing, sep="\t")["s"].mean())
     return Finished(models, seconds)
 
@@ -231,80 +221,85 @@ class Hours:
         self.seconds += done.seconds * models / done.models if done.models else measured()
 
 
-def hours(given: Mapping, data: Mapping[str, Data], folder: Path, place: torch.device) -> dict[str, Hours]:
+def hours(run: Run, data: Mapping[str, Data], results: Path, place: torch.device) -> dict[str, Hours]:
     """Time of source training, and of the transfers by each recipe."""
-    found = {"source training": Hours()}
-    measure = _Measured(given, place)
-    for name, study in given["studies"].items():
-        if study["share"] is not None and data[given["source"]].countable:
-            done = finished_training(folder, name, measure.source_settings(study))
-            seconds = partial(measure.source, study, data[given["source"]])
-            found["source training"].add(study["rows"], done, seconds)
-        for target, recipe, rows, _ in transfers_of(study):
-            if data[target].countable:
-                settings = measure.transfer_settings(study, target, recipe)
-                done = finished_transfers(folder, name, target, recipe, settings)
-                seconds = partial(measure.transfer, {**study, "rows": rows}, target, recipe, data[target])
-                found.setdefault(f"transfers, {recipe}", Hours()).add(rows, done, seconds)
-    return found
+    spent, measured = {"source training": Hours()}, _Measured(run, data, place)
+    for study in run.studies.values():
+        if study.loads is None and data[run.source].countable:
+            jobs = [{"study": study.name, "shard": shard} for shard in study.shards]
+            done = finished(run, TRAIN_SOURCE.name, jobs, TRAINING_RECORDS, results)
+            spent["source training"].add(study.rows, done, partial(measured.source, study))
+    for needed in run.transfers.values():
+        if data[needed.target].countable:
+            names = {"study": needed.study, "target": needed.target, "recipe": needed.recipe}
+            jobs = [{**names, "shard": shard} for shard in run.transfer_shards(**names)]
+            done = finished(run, TRANSFER.name, jobs, TRANSFER_RUNS, results)
+            rows = rows_of(run, needed)
+            work = spent.setdefault(f"transfers, {needed.recipe}", Hours())
+            work.add(rows, done, partial(measured.transfer, needed, rows))
+    return spent
+
+
+def rows_of(run: Run, transfer: Transfer) -> int:
+    """How many models a transfer adapts: whole shards of them."""
+    study = run.studies[transfer.study]
+    shards = run.transfer_shards(transfer.study, transfer.target, transfer.recipe)
+    return sum(len(study.rows_of(shard)) for shard in shards)
 
 
 class _Measured:
     """Seconds of whole studies, from steps measured once for each network and way of training."""
 
-    def __init__(self, given: Mapping, place: torch.device):
-        self.given, self.place = given, place
-        self.known: dict[str, object] = {}
+    def __init__(self, run: Run, data: Mapping[str, Data], place: torch.device):
+        self.run, self.data, self.place = run, data, place
+        self.known: dict[str, Any] = {}
 
-    def source_settings(self, study: Mapping) -> dict:
-        return {
-            "architecture": study["architecture"],
-            "input": self.given["input"][self.given["source"]],
-            "training": self.given["source_training"],
-            "step_matched": study["step_matched"],
-        }
-
-    def transfer_settings(self, study: Mapping, target: str, recipe: str) -> dict:
-        return {
-            "architecture": study["architecture"],
-            "input": self.given["input"][target],
-            "recipe": self.given["recipes"][f"{target}/{recipe}"],
-        }
-
-    def source(self, study: Mapping, images: Data) -> float:
+    def source(self, study: Study) -> float:
         """Seconds of training all models of a study."""
-        settings = self.source_settings(study)
-        training, resolution = TrainingSettings.read(settings["training"]), settings["input"]["resolution"]
-        work = source_work(training, images.train, study["share"], study["step_matched"], images.val)
-        each = self._once("training", settings, _COSTLY, lambda probe: probe.training(training))
-        trained = work.steps * work.batch * mean_scale(training, resolution) * each
-        return study["rows"] * (trained + work.evaluated * self._evaluation(settings))
+        training, images = self.run.settings.source_training, self.data[self.run.source]
+        network = self._network(study.name, self.run.source)
+        work = source_work(training, images.train, study.seen, study.step_matched, images.val)
+        each = self._once(network, "training", _costly(training), lambda probe: probe.training(training))
+        trained = work.steps * work.batch * mean_scale(training, network.images.resolution) * each
+        return study.rows * (trained + work.evaluated * self._evaluation(network))
 
-    def transfer(self, study: Mapping, target: str, recipe: str, images: Data) -> float:
-        """Seconds of adapting all models of a study to a target."""
-        settings = self.transfer_settings(study, target, recipe)
-        how = recipes.read(settings["recipe"])
+    def transfer(self, transfer: Transfer, rows: int) -> float:
+        """Seconds of adapting so many models of a study to a target."""
+        how = self.run.recipe_section(self.run.recipe(transfer.target, transfer.recipe), "")
+        network, images = self._network(transfer.study, transfer.target), self.data[transfer.target]
         work = transfer_work(how, images.train, images.val)
-        of_step, of_image = self._once("recipe", settings, _COSTLY, lambda probe: probe.adaptation(how))
-        scale = mean_scale(how.training, settings["input"]["resolution"])
+        kind = {**how.model_dump(exclude={"training"}), **_costly(how.training)}
+        of_step, of_image = self._once(network, "recipe", kind, lambda probe: probe.adaptation(how))
+        scale = mean_scale(how.training, network.images.resolution)
         trained = work.steps * (of_step + work.batch * scale * of_image)
-        return study["rows"] * (trained + work.evaluated * self._evaluation(settings))
+        return rows * (trained + work.evaluated * self._evaluation(network))
 
-    def _evaluation(self, settings: Mapping) -> float:
-        return self._once("evaluation", settings, (), lambda probe: probe.evaluation())
-
-    def _once(self, what: str, settings: Mapping, keys: Sequence[str], measure):
-        """A measurement, made once for all settings that agree in what costs time."""
-        training = settings.get("training") or settings["recipe"]["training"]
-        kind = (
-            {k: v for k, v in settings.get("recipe", {}).items() if k not in ("training", "remedy")}
-            if keys
-            else {}
+    def _network(self, study: str, dataset: str) -> "_Network":
+        return _Network(
+            ArchitectureSettings.read(self.run.architecture_of(study)),
+            InputSettings.read(self.run.input_of(dataset)),
         )
-        costly = [what, settings["architecture"], settings["input"]["resolution"], kind]
-        key = json.dumps([*costly, [training[k] for k in keys]], sort_keys=True)
+
+    def _evaluation(self, network: "_Network") -> float:
+        return self._once(network, "evaluation", {}, lambda probe: probe.evaluation())
+
+    def _once(self, network: "_Network", what: str, costly: Mapping, measure: Callable[[Probe], Any]) -> Any:
+        """A measurement, made once for all settings that agree in what costs time."""
+        size = network.images.resolution
+        key = json.dumps([what, network.architecture.model_dump(), size, costly], sort_keys=True)
         if key not in self.known:
-            architecture = ArchitectureSettings.read(settings["architecture"])
-            images = InputSettings.read(settings["input"])
-            self.known[key] = measure(Probe(architecture, images, self.place))
+            self.known[key] = measure(Probe(network.architecture, network.images, self.place))
         return self.known[key]
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A network, and how images enter it."""
+
+    architecture: ArchitectureSettings
+    images: InputSettings
+
+
+def _costly(training: TrainingSettings) -> dict[str, Any]:
+    """The training settings that the time of a step depends on."""
+    return training.model_dump(include=set(_COSTLY))

@@ -1,19 +1,25 @@
 """Source models, their adaptation to targets, and the summaries of what they say."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from transferlens.core.artefacts import Artefact
-from transferlens.core.capability import Capability, Step, Transfer, Wildcards
+from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
 from transferlens.core.run import CapabilitySection, Run
 from transferlens.core.studies import MASKS, Study
 from transferlens.data.artefacts import INDEX
-from transferlens.data.capability import betons, metric_of
-from transferlens.training.artefacts import SOURCE_MODELS, SUMMARY, TRAINING_RECORDS, TRANSFER_RUNS
-from transferlens.training.recipes.settings import KINDS
+from transferlens.data.capability import betons, metric_of, reported
+from transferlens.training.artefacts import (
+    LOG_QUANTITIES,
+    SOURCE_MODELS,
+    SUMMARY,
+    TRAINING_RECORDS,
+    TRANSFER_RUNS,
+)
+from transferlens.training.recipes.settings import KINDS, log_rows
 
 SHARD_SIZE = 16
 SHARD_WORDS = "Models trained in one job, one file; the unit of resumption."
@@ -209,6 +215,21 @@ SUMMARISE = Step(
 )
 
 
+def _transfer_sizes(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str, int]:
+    """Sizes of a shard of transfers: its logs, heads, and what else is kept of every model."""
+    study, target, recipe = (wildcards[name] for name in ("study", "target", "recipe"))
+    given = run.recipe_section(run.recipe(target, recipe), "")
+    sizes = {"log_quantity": len(LOG_QUANTITIES), "epoch": log_rows(given), "head": known["model"]}
+    if run.studies[study].keeps_networks and run.changes_backbone(target, recipe):
+        sizes["weights"] = known["model"]
+    if KINDS[given.kind].made_of_source:
+        sizes["remedy_class"] = given.classes
+    for examples in reported(run, target, known).values():
+        for kept in run.transfers[study, target, recipe].keeps.values():
+            sizes["probe_example"] = min(kept["examples"], examples)
+    return sizes
+
+
 class Training(Capability):
     """Source models, transfers and summaries."""
 
@@ -216,6 +237,14 @@ class Training(Capability):
     settings = (ReferenceStudy, PretrainedStudy)
     steps = (DRAW_MASKS, TRAIN_SOURCE, LOAD_PRETRAINED, TRANSFER, SUMMARISE)
     recipe_kinds = KINDS
+
+    def sizes(
+        self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
+    ) -> dict[str, int]:
+        if made is TRANSFER_RUNS:
+            return _transfer_sizes(run, wildcards, known)
+        stacked = {"weights": known["model"]} if made is SOURCE_MODELS else {}
+        return {"log_quantity": len(LOG_QUANTITIES), "epoch": run.settings.source_training.epochs, **stacked}
 
     def studies(self, run: Run) -> Iterator[Study]:
         whole = {"masks": {"units": "classes"}, "keeps_weights": True, "keeps_networks": True}
