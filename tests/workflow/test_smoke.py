@@ -316,7 +316,6 @@ def test_every_array_is_labelled_checked_and_compressed(smoke):
             file.visititems(check)
 
 
-@pytest.mark.xdist_group("interrupted")
 def test_an_interrupted_run_leaves_nothing_half_written(interrupted):
     _, left = interrupted
     assert not [p for p in left if p.name.endswith(".tmp")]
@@ -326,7 +325,6 @@ def test_an_interrupted_run_leaves_nothing_half_written(interrupted):
                 file.visititems(lambda _, item: item[()] if isinstance(item, h5py.Dataset) else None)
 
 
-@pytest.mark.xdist_group("interrupted")
 def test_same_settings_give_identical_arrays_even_after_an_interruption(smoke, interrupted):
     folder, _ = interrupted
     done = snakemake(folder, "--cores", "2", "--", "results/influence/optdigits/fixed.h5")

@@ -27,7 +27,6 @@ ROWS, SIDE = 120, 48
 SECONDS = 20  # that a wait may take at most: machines are shared
 
 MISSING = browser.missing()
-pytestmark = pytest.mark.xdist_group("browser")
 needs_browser = pytest.mark.skipif(bool(MISSING), reason=f"a browser for tests needs {', '.join(MISSING)}")
 
 
