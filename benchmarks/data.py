@@ -3,7 +3,7 @@
 Writing, images a second into a raw file:
 
 * FFCV's own DatasetWriter over torchvision's ImageFolder;
-* the project, `ffcv_files.write_beton` over its image folder (which also meets broken images);
+* the project, `ffcv_writing.write_beton` over its image folder (which also meets broken images);
 * and the project's index, which decodes every image once before (not part of the comparison).
 
 Reading, images a second of one pass, with evaluation crops in order and with random resized crops shuffled:
@@ -41,7 +41,7 @@ from torchvision.transforms import v2
 
 from transferlens.core import config
 from transferlens.core.config import DatasetSettings, InputSettings, TrainingSettings
-from transferlens.data import ffcv_files, index, pipeline, sources, splits
+from transferlens.data import ffcv_files, ffcv_writing, index, index_making, pipeline, sources, splits
 
 BATCH = 256
 WRITTEN: list[Path] = []  # files of earlier passes, removed before the clock starts
@@ -100,16 +100,14 @@ def prepare(origin: Path, place: Path, limit: int, side: int, workers: int) -> T
     per_class = max(1, limit // len(images.class_names))
     settings = replace(settings, train_per_class=per_class, val_per_class=2)
     started = time.perf_counter()
-    made, _ = index.make_index("benchmark", images, settings, seed=0)
+    made, _ = index_making.make_index("benchmark", images, settings, seed=0)
     decoded = len(made.train) + len(made.val)
     print(f"index: {decoded / (time.perf_counter() - started):,.0f} images a second decoded and checked\n")
     everything = ImageFolder(str((origin if origin.is_dir() else place / "unpacked") / "train"))
     plain = torch.utils.data.Subset(everything, made.train.positions.tolist())
     task = Task(plain, images, made, place, side, workers)
     write_project(task, task.beton)
-    ffcv_files.write_manifest(
-        task.beton.with_suffix(".h5"), task.beton, len(made.train), config={}, inputs=[]
-    )
+    ffcv_writing.write_manifest(task.beton.with_suffix(".h5"), task.beton, len(made.train))
     return task
 
 
@@ -174,7 +172,7 @@ def write_ffcv(task: Task, path: Path) -> None:
 
 def write_project(task: Task, path: Path) -> None:
     settings = DatasetSettings(None, None, 0.5, "error")
-    ffcv_files.write_beton(path, task.images.train, task.made.train, settings, task.workers)
+    ffcv_writing.write_beton(path, task.images.train, task.made.train, settings, task.workers)
 
 
 def ordered_readers(task: Task) -> dict[str, Callable[[], None]]:

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 from tables import print_table
 
-from tests.report import browser
-from tests.report.memory_artefacts import write_memories
+from tests.memories.gallery import browser
+from tests.memories.gallery.artefacts import write_memories
 from transferlens.memories.gallery import html
 
-SOURCES, TARGETS, SHORTLIST = 1000, 37, 100
+SOURCES, TARGETS, TRIED = 1000, 37, 100
 OPENINGS = 3
 _LATENCY = """
 const [change, done] = [arguments[0], arguments[1]];
@@ -69,9 +69,9 @@ def main() -> None:
 def write(folder: Path, rows: int, side: int) -> tuple[Path, float]:
     """The page, and the seconds it took."""
     names = [f"source {i}" for i in range(SOURCES)], [f"target {i}" for i in range(TARGETS)]
-    write_memories(folder, *names, natural(rows, side), SHORTLIST)
+    study = write_memories(folder, *names, natural(rows, side), TRIED)
     started = time.perf_counter()
-    html.write_gallery(folder / "memories.html", folder, "Benchmark", [])
+    html.write_gallery(folder / "memories.html", study, "Benchmark", {})
     return folder / "memories.html", time.perf_counter() - started
 
 

@@ -33,7 +33,7 @@ from tables import print_table
 
 from transferlens.core import store, studies
 from transferlens.core.studies import Rows
-from transferlens.data import index
+from transferlens.data import index_making
 from transferlens.data.index import Examples, Index
 from transferlens.data.units import class_units
 from transferlens.estimation import designs
@@ -138,8 +138,8 @@ def write_indexes(folder: Path, classes: int, examples: int) -> tuple[Index, Ind
     """A source of `classes` classes, and a target with `examples` validation examples."""
     source = make_index([f"class {c}" for c in range(classes)], classes)
     target = make_index([f"class {c}" for c in range(TARGET_CLASSES)], examples)
-    index.write_index(folder / "source.h5", source, [], config={}, seed=0)
-    index.write_index(folder / "target.h5", target, [], config={}, seed=0)
+    index_making.write_index(folder / "source.h5", "source", source, [])
+    index_making.write_index(folder / "target.h5", "target", target, [])
     return source, target
 
 

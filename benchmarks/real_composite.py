@@ -36,7 +36,7 @@ from transferlens.core.settings import (
     TrainingSettings,
 )
 from transferlens.core.statistics import mean_interval
-from transferlens.data import classnames, composites, ffcv_files, folder, index, pipeline
+from transferlens.data import classnames, composites, ffcv_writing, folder, index_making, pipeline
 from transferlens.heatmaps import own_images
 from transferlens.models import states
 from transferlens.models.architectures import Network
@@ -151,12 +151,12 @@ def target_images(archive: Path, place: Path) -> tuple[pipeline.Images, pipeline
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(tar.extractfile(member).read())
     images, settings = folder.open_folder(place), DatasetSettings()
-    made, _ = index.make_index("cats-and-dogs", images, settings, seed=0)
+    made, _ = index_making.make_index("cats-and-dogs", images, settings, seed=0)
     opened = []
     for split in ("train", "val"):
         beton, examples = place / f"{split}.beton", made.split(split)
-        ffcv_files.write_beton(beton, getattr(images, split), examples, settings, 1)
-        ffcv_files.write_manifest(beton.with_suffix(".h5"), beton, len(examples), config={}, inputs=[])
+        ffcv_writing.write_beton(beton, getattr(images, split), examples, settings, 1)
+        ffcv_writing.write_manifest(beton.with_suffix(".h5"), beton, len(examples))
         opened.append(pipeline.open_images(beton, examples, INPUT, CPU))
     return tuple(opened)
 

@@ -19,13 +19,13 @@ import numpy as np
 from tables import print_table
 
 from transferlens.core.config import DatasetSettings
-from transferlens.data import ffcv_files
+from transferlens.data import ffcv_writing
 from transferlens.data.index import Examples
 from transferlens.data.splits import Split
 
 REPOSITORY = Path(__file__).parents[1]
 RUNS, IMAGES, SIDE = 3, 8000, 28
-IMPORT = "from transferlens.data import ffcv_files as f\nwith f._imported(): pass\n"
+IMPORT = "from transferlens.data import ffcv_files as f\nwith f.imported(): pass\n"
 DECODE = IMPORT + (
     "from pathlib import Path\nimport time\nf._IMAGES_WORTH_COMPILING = {threshold}\n"
     "t = time.perf_counter()\nf.decode_all(Path({path!r}), 28, 1.0, 1)\nprint(time.perf_counter() - t)"
@@ -76,7 +76,7 @@ def write_images(path: Path) -> Path:
     sizes = np.full((IMAGES, 2), SIDE)
     examples = Examples(split.ids, split.labels, np.zeros(IMAGES, np.int8), everything, sizes)
     settings = DatasetSettings(None, None, 0.5, "error")
-    ffcv_files.write_beton(path, split, examples, settings, workers=1)
+    ffcv_writing.write_beton(path, split, examples, settings, workers=1)
     return path
 
 

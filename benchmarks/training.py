@@ -30,7 +30,7 @@ from PIL import Image
 from tables import print_table
 
 from transferlens.core import config
-from transferlens.data import ffcv_files, index, pipeline, sources, splits
+from transferlens.data import ffcv_writing, index, index_making, pipeline, sources, splits
 from transferlens.training import engine, source
 
 REPOSITORY = Path(__file__).parents[1]
@@ -166,11 +166,11 @@ def prepare(folder: Path) -> Task:
     settings = load_config()
     name, dataset = settings["source"], config.DatasetSettings.of(settings["datasets"][settings["source"]])
     images = sources.open_image_set(name, dataset, folder / "raw", download=True)
-    made, _ = index.make_index(name, images, dataset, settings["seed"])
-    index.write_index(folder / "index.h5", made, [], config={}, seed=0)
+    made, _ = index_making.make_index(name, images, dataset, settings["seed"])
+    index_making.write_index(folder / "index.h5", name, made, [])
     beton = folder / "train.beton"
-    ffcv_files.write_beton(beton, images.train, made.train, dataset, workers=2)
-    ffcv_files.write_manifest(folder / "train.h5", beton, len(made.train), config={}, inputs=[])
+    ffcv_writing.write_beton(beton, images.train, made.train, dataset, workers=2)
+    ffcv_writing.write_manifest(folder / "train.h5", beton, len(made.train))
     write_folder(folder / "png", images.train, made.train)
     return Task(
         folder,

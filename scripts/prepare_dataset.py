@@ -1,24 +1,25 @@
 """Index a data set: choose, check and divide its images."""
 
-from pathlib import Path
+from argparse import Namespace
 
 from transferlens.core import job
-from transferlens.core.config import DatasetSettings
-from transferlens.data import index, sources
+from transferlens.core.settings import DatasetSettings
+from transferlens.data import index_making, sources
 
 
-def main(arguments):
+def main(arguments: Namespace) -> None:
     settings = arguments.settings
-    dataset = DatasetSettings.of(settings["dataset"])
+    dataset = DatasetSettings.read(settings["dataset"])
     images = sources.open_image_set(settings["name"], dataset, **sources.arguments_of(arguments))
-    made, skipped = index.make_index(settings["name"], images, dataset, settings["seed"])
+    made, skipped = index_making.make_index(settings["name"], images, dataset, settings["seed"])
     for example_id in skipped:
         job.log.warning("%s: left out, cannot be decoded", example_id)
-    index.write_index(arguments.out, made, skipped, config=settings, seed=settings["seed"])
+    index_making.write_index(arguments.index, settings["name"], made, skipped)
 
 
 if __name__ == "__main__":
-    parser = job.parser(__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    sources.add_arguments(parser)
-    job.run(main, parser)
+    script = job.Script(__doc__)
+    script.reads("groups", "the table of groups that the settings name", required=False)
+    script.writes("index")
+    sources.add_arguments(script.parser)
+    script.run(main)

@@ -8,7 +8,6 @@ from transferlens.core import files, job
 from transferlens.core.seeding import rng_for
 from transferlens.core.settings import ArchitectureSettings, InputSettings
 from transferlens.data import index, pipeline
-from transferlens.data.artefacts import HALVES
 from transferlens.heatmaps import faithfulness, faithfulness_report
 from transferlens.training import device, networks
 
@@ -18,7 +17,7 @@ def main(arguments: Namespace) -> None:
     where = device.pick()
     target = index.read_index(arguments.index)
     images = pipeline.open_images(arguments.val, target.val, InputSettings.read(settings["input"]), where)
-    report = np.flatnonzero(target.val.halves == HALVES.index("report"))
+    report = target.val.of_half("report")
     rng = rng_for(settings["seed"], "faithfulness")
     examples = np.sort(rng.permutation(report)[: settings["examples"]])
     architecture = ArchitectureSettings.read(settings["architecture"])

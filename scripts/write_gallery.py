@@ -1,18 +1,25 @@
 """Write the gallery of a study of memories: one HTML page that opens from disk."""
 
-from pathlib import Path
+from argparse import Namespace
 
 from transferlens.core import job
 from transferlens.memories.gallery import html
+from transferlens.memories.gallery.numbers import Study
+
+TABLES = ("agreement", "remedies")
 
 
-def main(arguments):
-    settings = arguments.settings
-    html.write_gallery(arguments.out, arguments.study, settings["title"], settings["tables"])
+def main(arguments: Namespace) -> None:
+    study = Study(arguments.probes, arguments.composites, arguments.interference, arguments.panels)
+    tables = {name: getattr(arguments, name) for name in TABLES if getattr(arguments, name)}
+    html.write_gallery(arguments.page, study, arguments.settings["title"], tables)
 
 
 if __name__ == "__main__":
-    parser = job.parser(__doc__)
-    parser.add_argument("--study", type=Path, required=True, help="the folder of the study's results")
-    parser.add_argument("--out", type=Path, required=True)
-    job.run(main, parser)
+    script = job.Script(__doc__)
+    for name in ("probes", "composites", "interference", "panels"):
+        script.reads(name)
+    for name in TABLES:
+        script.reads(name, "its table", required=False)
+    script.writes("page")
+    script.run(main)

@@ -14,7 +14,7 @@ from transferlens.core.settings import (
     TrainingSettings,
 )
 from transferlens.core.studies import SUBSET, Rows
-from transferlens.data import ffcv_files, folder, index, pipeline
+from transferlens.data import ffcv_writing, folder, index_making, pipeline
 
 torch.set_num_threads(1)
 
@@ -102,17 +102,15 @@ def image_folder(tmp_path_factory):
 def dataset(image_folder, tmp_path_factory):
     """The folder as an index and as FFCV files in both formats: (index, {format: {split: path}})."""
     images = folder.open_folder(image_folder)
-    made, _ = index.make_index("textures", images, DATASET, seed=0)
+    made, _ = index_making.make_index("textures", images, DATASET, seed=0)
     files = {}
     for storage in ("raw", "jpg"):
         place = tmp_path_factory.mktemp(storage)
         settings = DatasetSettings(format=storage, jpeg_quality=95)
         for split in ("train", "val"):
             path = place / f"{split}.beton"
-            ffcv_files.write_beton(path, getattr(images, split), made.split(split), settings, 1)
-            ffcv_files.write_manifest(
-                path.with_suffix(".h5"), path, len(made.split(split)), config={}, inputs=[]
-            )
+            ffcv_writing.write_beton(path, getattr(images, split), made.split(split), settings, 1)
+            ffcv_writing.write_manifest(path.with_suffix(".h5"), path, len(made.split(split)))
             files.setdefault(storage, {})[split] = path
     return made, files
 

@@ -127,11 +127,9 @@ class Results:
         """
         probes, interference = self.memory_probes(target, recipe), self.interference(target, recipe)
         told = {key: probes.attrs.get(key) or interference.attrs.get(key, "") for key in ("note", "skipped")}
-        none = {name: 0 for name, values in interference.items() if values.dtype.kind in "bi"}
+        none = {name: v.dtype.type(0) for name, v in interference.items() if v.dtype.kind in "bi"}
         tried = interference.rename(tried_class="source_class")
-        tried = tried.reindex(source_class=probes.source_class, fill_value=none).astype(
-            {name: interference[name].dtype for name in none}
-        )
+        tried = tried.reindex(source_class=probes.source_class, fill_value=none)
         return probes.merge(tried, compat="override", join="exact").assign_attrs(told)
 
     def dataset(self, name: str) -> Index:

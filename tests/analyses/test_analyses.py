@@ -1,5 +1,7 @@
 """Analyses find what was planted in influences, summaries and images."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,10 +9,13 @@ import xarray as xr
 from sklearn.metrics import roc_auc_score
 
 from transferlens.analyses import failures, leakage, small_targets, subpopulations
+from transferlens.analyses.artefacts import FAILURES, LEAKAGE, SMALL_TARGETS, SUBPOPULATIONS
+from transferlens.core import labelled
+from transferlens.core.statistics import Interval
 from transferlens.data.index import Examples, Index
-from transferlens.results import open_results
 
 SOURCES, TARGETS, EXAMPLES = ["cat", "cow", "car"], ["animal", "thing"], 80
+FINER = ["target_class", "source_class", "examples", "of_the_class", "auroc", "low", "high"]
 OWN = ["cat", "cow", "car", "cup"]
 CLASSES = np.arange(EXAMPLES) % 4
 LABELS, HALVES = CLASSES // 2, (np.arange(EXAMPLES) // 4 % 2).astype(np.int8)
@@ -21,7 +26,8 @@ def influence_of(effect, se=0.05, df=100.0):
     return xr.Dataset(
         {
             "effect": (("example", "source_class"), effect),
-            "se": (("example", "source_class"), np.full(effect.shape, se)),
+            "effect_se": (("example", "source_class"), np.full(effect.shape, se)),
+            "df": df,
         },
         {
             "source_class": SOURCES,
@@ -29,7 +35,6 @@ def influence_of(effect, se=0.05, df=100.0):
             "example_class": ("example", np.array(TARGETS)[LABELS]),
             "example_half": ("example", np.array(["select", "report"])[HALVES]),
         },
-        {"df": df},
     )
 
 
@@ -87,16 +92,18 @@ def test_the_interval_of_an_auroc_draws_one_fewer_than_there_are():
     assert [found.low, found.value, found.high] == pytest.approx([1 / 3, 0.75, 1.0])
 
 
-def summary_of(labels, masks, p_true, prediction):
-    models = len(labels)
+def summary_of(roles, removed_by, masks, p_true, prediction):
+    """Rows of these roles, in the order of a study: repeat by repeat."""
     return xr.Dataset(
         {
-            "mask": (("model", "source_class"), np.array(masks, bool)),
+            "mask": (("model", "unit"), np.array(masks, bool)),
+            "role": ("model", roles),
+            "removed_by": ("model", removed_by),
             "p_true": (("model", "example"), p_true),
             "prediction": (("model", "example"), prediction),
             "correct": (("model", "example"), prediction == LABELS),
         },
-        {"label": ("model", labels), "source_class": SOURCES, "model": np.arange(models)},
+        {"unit": SOURCES, "model": np.arange(len(roles))},
     )
 
 
@@ -109,13 +116,14 @@ def test_a_failure_is_traced_to_its_class_and_tested_by_the_models_without_it():
     p_full = np.full((4, EXAMPLES), 0.9)
     p_full[:, 5] = [0.2, 0.3, 0.2, 0.3]
     full = summary_of(
-        ["full-0", "scratch-0", "full-1", "scratch-1"], [[1] * 3, [0] * 3] * 2, p_full, np.tile(wrong, (4, 1))
+        ["full", "scratch"] * 2, [""] * 4, [[1] * 3, [0] * 3] * 2, p_full, np.tile(wrong, (4, 1))
     )
     p_without = np.full((4, EXAMPLES), 0.9)
     p_without[:, 5] = [0.2, 0.6, 0.3, 0.7]
     predictions = np.stack([wrong, LABELS, wrong, LABELS])
     removals = summary_of(
-        ["single-0-0", "single-1-0", "single-0-1", "single-1-1"],
+        ["removal"] * 4,
+        ["single"] * 4,
         [[0, 1, 1], [1, 0, 1]] * 2,
         p_without,
         predictions,
@@ -135,11 +143,12 @@ def test_failures_without_single_removals_name_their_classes_only():
     effect = np.zeros((EXAMPLES, 3))
     wrong = LABELS.copy()
     wrong[5] = 1 - wrong[5]
-    full = summary_of(["full-0"], [[1] * 3], np.full((1, EXAMPLES), 0.5), wrong[None])
-    none = summary_of(["top-1-0"], [[0, 1, 1]], np.full((1, EXAMPLES), 0.5), wrong[None])
-    (found,) = failures.find_failures(influence_of(effect), full, none, "p_true", count=5)
-    assert found.removed is None
-    assert found.change is None
+    full = summary_of(["full"], [""], [[1] * 3], np.full((1, EXAMPLES), 0.5), wrong[None])
+    none = summary_of(["removal"], ["top"], [[0, 1, 1]], np.full((1, EXAMPLES), 0.5), wrong[None])
+    for removals in (none, None):
+        (found,) = failures.find_failures(influence_of(effect), full, removals, "p_true", count=5)
+        assert found.removed is None
+        assert found.change is None
 
 
 def sized(matrix, full, scratch):
@@ -152,14 +161,14 @@ def sized(matrix, full, scratch):
                 ("model", "half"),
                 np.column_stack([np.zeros(4), np.ravel(np.column_stack([full, scratch]))]),
             ),
-            "mask": (("model", "source_class"), np.tile([[True], [False]], (2, 3))),
+            "role": ("model", ["full", "scratch"] * 2),
         },
         {"half": ["select", "report"]},
     )
     return influence, reference
 
 
-def test_sizes_are_compared_with_the_whole_target():
+def test_sizes_are_compared_with_the_whole_target(tmp_path):
     matrix = np.random.default_rng(0).normal(size=(4, 6))
     whole, part = sized(matrix, [0.8, 0.9], [0.5, 0.7]), sized(-matrix, [0.6, 0.6], [0.2, 0.4])
     table = small_targets.compare(
@@ -172,9 +181,13 @@ def test_sizes_are_compared_with_the_whole_target():
     assert table.agreement.tolist() == pytest.approx([-1, 1])
     assert table.gain.tolist() == pytest.approx([0.3, 0.25])
     assert table.gain_low[1] < 0.25 < table.gain_high[1]
+    small_targets.write_small_targets(tmp_path / "s.h5", table)
+    stored = labelled.read(tmp_path / "s.h5", SMALL_TARGETS)
+    assert stored.gain.sel(target="part") == pytest.approx(0.3)
+    assert stored.training_images.values.tolist() == [20, 100]
 
 
-def test_a_planted_copy_is_found_and_flagged(textures):
+def test_a_planted_copy_is_found_and_flagged(textures, tmp_path):
     """The block that holds a target image's copy helps that image; the copy is pointed out."""
     made, train, val = textures
     blocks = [np.arange(start, start + 10) for start in range(0, 90, 10)]
@@ -187,13 +200,13 @@ def test_a_planted_copy_is_found_and_flagged(textures):
     influence = xr.Dataset(
         {
             "effect": (("example", "source_class"), effect),
-            "se": (("example", "source_class"), np.full((36, 9), 0.05)),
+            "effect_se": (("example", "source_class"), np.full((36, 9), 0.05)),
+            "df": 100.0,
         },
         {
             "source_class": [f"block {b}" for b in range(9)],
             "example_half": ("example", np.array(["select", "report"])[made.val.halves]),
         },
-        {"df": 100.0},
     )
     same, _ = leakage.find_pairs(influence, 1, [np.arange(36)] * 9, val, val)
     assert [(p.end, p.block, p.example) for p in same] == [(0, 4, report[3]), (1, 7, report[5])]
@@ -205,9 +218,59 @@ def test_a_planted_copy_is_found_and_flagged(textures):
     assert not table.near_duplicate.any()
     assert len(baseline) == 200
     assert other[0].source_image in blocks[4]
+    leakage.write_leakage(tmp_path / "l.h5", baseline, table)
+    stored = labelled.read(tmp_path / "l.h5", LEAKAGE)
+    assert stored.block.values.tolist() == table.block.tolist()
+    assert stored.effect_q.values.tolist() == table.q.tolist()
+    assert stored.example.values[0] == made.val.ids[report[3]]
+    assert stored.random_likeness.values.tolist() == baseline.tolist()
     assert isinstance(table, pd.DataFrame)
 
 
-def test_analyses_read_results_by_name(tmp_path):
-    with pytest.raises(Exception, match="no such file"):
-        open_results(tmp_path).scores("x", "y")
+def test_pairs_are_stored_as_found_and_small_classes_leave_places_empty(textures, tmp_path):
+    made, _, val = textures
+    report = np.flatnonzero(made.val.halves == 1)
+    pairs = [
+        subpopulations.Pair("blobs", "cat", 0.5, *(np.array([report[:n], report[-n:]]) for _ in range(3)))
+        for n in (3, 2)
+    ]
+    finer = pd.DataFrame([["blobs", "cat", 18, 6, 0.75, 0.5, 1.0]], columns=FINER)
+    path = tmp_path / "s.h5"
+    subpopulations.write_subpopulations(path, pairs, finer, made, val)
+    stored = labelled.read(path, SUBPOPULATIONS)
+    assert stored.sizes["rank"] == 3
+    for i, pair in enumerate(pairs):
+        n = pair.examples.shape[1]
+        cell = stored.isel(pair=i, rank=slice(n))
+        assert (cell.position.values == pair.examples).all()
+        assert cell.example.values.tolist() == [[made.val.ids[e] for e in end] for end in pair.examples]
+        assert (cell.image.values == val.pick(pair.examples.ravel())[1].reshape(cell.image.shape)).all()
+    assert stored.position[1, :, 2].values.tolist() == [-1, -1]
+    assert stored.example[1, :, 2].values.tolist() == ["", ""]
+    assert np.isnan(stored.effect_se[1, :, 2]).all()
+    assert float(stored.finer_auroc.sel(finer_class="cat")) == 0.75
+    subpopulations.draw(path, tmp_path / "s.png")
+    subpopulations.write_subpopulations(tmp_path / "none.h5", [], finer[:0], made, val)
+    assert labelled.read(tmp_path / "none.h5", SUBPOPULATIONS).sizes["pair"] == 0
+    subpopulations.draw(tmp_path / "none.h5", tmp_path / "none.png")
+    assert (tmp_path / "s.png").stat().st_size > (tmp_path / "none.png").stat().st_size > 0
+
+
+def test_failures_are_stored_as_found(textures, tmp_path):
+    made, _, val = textures
+    numbers = [np.array([-0.5, -0.25]), np.array([0.1, 0.2]), np.array([0.2, 0.4]), np.array([0.01, 0.5])]
+    plain = failures.Failure(3, "blobs", "waves", 0.25, ["cat", "cow"], *numbers)
+    tested = replace(plain, example=5, removed="cat", expected=0.5, change=Interval(0.4, 0.1, 0.7))
+    path = tmp_path / "f.h5"
+    failures.write_failures(path, [plain, tested], made.val.ids, val)
+    stored = labelled.read(path, FAILURES)
+    assert stored.example.values.tolist() == [made.val.ids[3], made.val.ids[5]]
+    assert stored.harmful.values.tolist() == [["cat", "cow"]] * 2
+    assert stored.effect_q[1].values.tolist() == [0.01, 0.5]
+    assert stored.removed.values.tolist() == ["", "cat"]
+    assert np.isnan(stored.change[0])
+    assert [float(stored[f"change{end}"][1]) for end in ("", "_low", "_high")] == [0.4, 0.1, 0.7]
+    assert (stored.image.values == val.pick(np.array([3, 5]))[1]).all()
+    failures.draw([plain, tested], path, tmp_path / "f.png", "margin")
+    failures.write_failures(tmp_path / "none.h5", [], made.val.ids, val)
+    assert labelled.read(tmp_path / "none.h5", FAILURES).sizes["example"] == 0

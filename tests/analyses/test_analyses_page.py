@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 
+from tests.runs import small_run
 from transferlens.analyses import page
 from transferlens.core.blocks import Figure, Table
 
@@ -12,18 +13,23 @@ def test_only_what_was_made_is_shown_with_finer_classes_where_there_are_some(tmp
     folder = tmp_path / "analyses/subpopulations"
     row = {"target_class": "dog", "source_class": "wolf", "examples": 40, "of_the_class": 7}
     row |= {"auroc": 0.81251, "low": 0.7, "high": 0.9}
-    for target, rows in (("pets", [row]), ("cars", [])):
+    for target, rows in (("optdigits", [row]), ("usps", [])):
         (folder / target).mkdir(parents=True)
-        pd.DataFrame(rows, columns=list(row)).to_csv(folder / target / "full-finer.csv", index=False)
-    run = {
-        "adaptations": [("pets", "full"), ("cars", "full")],
-        "analyses": {"pets": ["failures", "subpopulations"], "cars": ["subpopulations"]},
-    }
-    pets, failures, cars = page.sections(run, SimpleNamespace(folder=tmp_path))
-    assert [pets.anchor, failures.anchor, cars.anchor] == ["subpopulations", "failures", "subpopulations"]
-    picture, finer = pets.blocks
+        pd.DataFrame(rows, columns=list(row)).to_csv(folder / target / "fixed-finer.csv", index=False)
+    run = small_run(targets={"usps": {"sizes": [3]}}, studies={"counterfactual": None})
+    by_target = {}
+    for section in page.sections(run, SimpleNamespace(folder=tmp_path)):
+        by_target.setdefault(section.subject.title, {})[section.anchor] = section
+    optdigits, usps = (by_target[f"Target {name}, recipe fixed"] for name in ("optdigits", "usps"))
+    assert list(optdigits) == ["subpopulations", "failures"]
+    assert list(usps) == ["subpopulations", "failures", "small-targets"]
+    picture, finer = optdigits["subpopulations"].blocks
+    assert not [block for block in usps["subpopulations"].blocks if isinstance(block, Table)]
     assert isinstance(picture, Figure)
-    assert picture.path == folder / "pets/full.png"
+    assert picture.path == folder / "optdigits/fixed.png"
     assert finer.rows == (("dog", "wolf", "40", "7", "0.813 (0.700 to 0.900)"),)
-    assert not [block for block in cars.blocks if isinstance(block, Table)]
-    assert cars.subject.title == "Target cars, recipe full"
+
+
+def test_nothing_is_said_without_influences(tmp_path):
+    run = small_run(studies={"influence": None})
+    assert list(page.sections(run, SimpleNamespace(folder=tmp_path))) == []

@@ -364,6 +364,10 @@ def test_names_that_a_package_passes_on(small):
     modules = {"p/__init__.py": "from transferlens.p.a import f as h", "p/a.py": TWO}
     assert names(small("from transferlens import p\np.h()", **modules), "p.a") == ("f",)
     assert names(small("from transferlens.p import h\nh()", **modules), "p.a") == ("f",)
+    # A name that hides a module of the package: either may be meant.
+    modules |= {"p/__init__.py": "from transferlens.p.a import f as b", "p/b.py": TWO}
+    tree = small("from transferlens.p import b\nb()", **modules)
+    assert (names(tree, "p.a"), names(tree, "p.b")) == (("f",), WHOLE)
     modules["p/__init__.py"] = "from .a import *"
     assert names(small("from transferlens.p import g\ng()", **modules), "p.a") == ("g",)
     modules["p/__init__.py"] = "def __getattr__(name):\n    from transferlens.p import a\n    return a.g"

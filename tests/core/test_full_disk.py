@@ -17,7 +17,7 @@ from tests.conftest import DATASET
 from transferlens.core import artefacts, files
 from transferlens.core.artefacts import Artefact, Field
 from transferlens.core.errors import ArtefactError
-from transferlens.data import ffcv_files
+from transferlens.data import ffcv_writing
 from transferlens.data.index import Examples
 from transferlens.data.splits import Split
 from transferlens.pictures import figures
@@ -50,7 +50,7 @@ def beton(folder):
     split = Split([str(i) for i in range(images)], zeros, lambda i: pixels)
     sizes = np.full((images, 2), 240)
     examples = Examples(split.ids, zeros, zeros.astype(np.int8), np.arange(images), sizes, zeros)
-    ffcv_files.write_beton(folder / "x.beton", split, examples, DATASET, workers=2)
+    ffcv_writing.write_beton(folder / "x.beton", split, examples, DATASET, workers=2)
 
 
 def table(folder):
@@ -121,7 +121,7 @@ def test_a_killed_process_of_the_ffcv_writer_ends_it(tmp_path):
     split = Split(list("abc"), zeros, image)
     examples = Examples(split.ids, zeros, zeros.astype(np.int8), np.arange(3), np.full((3, 2), 9), zeros)
     with pytest.raises(ArtefactError, match="a process that writes images was ended by signal 9"):
-        ffcv_files.write_beton(tmp_path / "x.beton", split, examples, DATASET, workers=1)
+        ffcv_writing.write_beton(tmp_path / "x.beton", split, examples, DATASET, workers=1)
     assert not list(tmp_path.iterdir())
 
 

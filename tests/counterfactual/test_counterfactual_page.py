@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tests.runs import small_run
 from transferlens.core.blocks import Figure, Place, Table
 from transferlens.counterfactual import page
 
@@ -25,8 +26,8 @@ def counterfactual(repeats, singles):
         "scratch": (("reference_repeat", "half"), full - np.array([[0.25], [0.35]])),
         "best_k": ("order", [5, 10]),
         "best_gain_mean": ("order", [-0.04, 0.01]),
-        "best_gain_low": ("order", [-0.05, -0.01]),
-        "best_gain_high": ("order", [-0.03, 0.03]),
+        "best_gain_mean_low": ("order", [-0.05, -0.01]),
+        "best_gain_mean_high": ("order", [-0.03, 0.03]),
     }
     attributes, coordinates = {}, {"order": ["top", "bottom"], **HALF}
     if singles:
@@ -36,7 +37,7 @@ def counterfactual(repeats, singles):
     return xr.Dataset(variables, coordinates, attributes)
 
 
-def sections(tmp_path, repeats=4, singles=True, reuse="", studies=("reference", "influence")):
+def sections(tmp_path, repeats=4, singles=True, **studies):
     summaries = {
         "reference": summary("per_class", [0.8]),
         "influence": summary("per_class", [0.6, 0.7]),
@@ -47,7 +48,7 @@ def sections(tmp_path, repeats=4, singles=True, reuse="", studies=("reference", 
         counterfactual=lambda *_: counterfactual(repeats, singles),
         summary=lambda study, *_, **__: summaries[study],
     )
-    run = {"adaptations": [("pets", "full")], "output": "margin", "reuse": reuse, "studies": studies}
+    run = small_run(studies=studies)
     return {section.anchor: section for section in page.sections(run, results)}
 
 
@@ -58,13 +59,15 @@ def test_the_headline_gives_report_half_accuracies_and_says_what_accuracy_is(tmp
     assert [card.value for card in cards.cards] == ["0.850", "0.550", "0.650", "0.300"]
     assert cards.cards[3].detail == "95 % -0.335 to 0.935"
     assert cards.note.startswith("Accuracy is the mean over target classes of the share")
-    (cards,) = sections(tmp_path, studies=("influence", "pretrained"))["headline"].blocks
+    (cards,) = sections(tmp_path, pretrained={"weights": "IMAGENET1K_V1"})["headline"].blocks
     assert (cards.cards[-1].value, cards.cards[-1].detail) == ("0.950", "one model")
 
 
 def test_a_source_that_is_not_surely_worth_anything_is_told_at_the_head(tmp_path):
     (told,) = sections(tmp_path)["checks"].warnings
-    assert told.startswith("pets (full): the expectation that the full source gives a better target accuracy")
+    assert told.startswith(
+        "optdigits (fixed): the expectation that the full source gives a better target accuracy"
+    )
 
 
 def test_the_table_gives_every_order_with_its_k_and_gain(tmp_path):
@@ -89,9 +92,17 @@ def test_single_removals_are_shown_where_there_are_any(tmp_path, singles):
 def test_few_repeats_are_told_at_the_head(tmp_path):
     assert sections(tmp_path)["removals"].warnings == ()
     (told,) = sections(tmp_path, repeats=3)["removals"].warnings
-    assert told == "pets (full): counterfactual intervals rest on 3 repeats and are wide."
+    assert told == "optdigits (fixed): counterfactual intervals rest on 3 repeats and are wide."
 
 
 def test_influences_that_are_reused_have_a_section_of_their_own(tmp_path):
     assert "reuse" not in sections(tmp_path)
-    assert sections(tmp_path, reuse="resnet18")["reuse"].title == "The same removals with resnet18"
+    other = {"architecture": {"name": "small_resnet", "width": 16}, "recipe": "full"}
+    assert (
+        sections(tmp_path, reuse=other)["reuse"].title
+        == "The same removals with small_resnet, width 16, recipe full"
+    )
+
+
+def test_nothing_is_said_without_the_study(tmp_path):
+    assert sections(tmp_path, counterfactual=None) == sections(tmp_path, influence=None) == {}

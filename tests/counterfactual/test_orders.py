@@ -3,21 +3,32 @@
 import numpy as np
 import pytest
 
+from transferlens.core import artefacts
+from transferlens.core.artefacts import Artefact, Field
 from transferlens.core.errors import ConfigError
-from transferlens.core.studies import reference_rows
+from transferlens.core.studies import Reference
 from transferlens.counterfactual import orders
-from transferlens.counterfactual.orders import Evidence, Removals
-from transferlens.data.units import Units
+from transferlens.counterfactual.artefacts import LABEL_MAPPING
+from transferlens.counterfactual.orders import Cells, Evidence
+from transferlens.data.index import Examples, Index
+from transferlens.data.units import Units, group_units
 
 EFFECT = np.array([0.3, -0.2, 0.9, 0.0, -0.5])
 CLASSES = list("abcde")
 EVIDENCE = Evidence(EFFECT, np.array([10, 20, 30, 40, 50]), np.array([5.0, 0.0, 2.0, 2.0, 9.0]))
 UNITS = Units(CLASSES, [""] * 5, np.arange(5))
+PLANTED_INFLUENCE = Artefact(
+    "influence", "i.h5", (Field("*/overall_effect", ("half", "source_class"), np.float64, "planted"),)
+)
 
 
 def rows_of(orders_, ks, rows, seed=0, handpicked=None, singles=0):
-    removals = Removals(orders_, ks, handpicked, singles)
-    return orders.counterfactual_rows(removals, EVIDENCE, CLASSES, [""] * 5, rows, seed)
+    return orders.removal_rows(Cells(orders_, ks, handpicked, singles), EVIDENCE, UNITS, rows, seed)
+
+
+def columns(rows):
+    """How a row's units were chosen, how many or which one, and its repeat."""
+    return list(zip(rows.removed_by, rows.removed.tolist(), rows.repeats.tolist(), strict=True))
 
 
 def removed(mask):
@@ -42,60 +53,90 @@ def test_label_mapping_removes_the_least_mapped_first():
 
 def test_the_size_matched_control_removes_as_many_images_as_bottom_does():
     """Bottom removes e and b: 70 images; the pairs of that size are b and e, c and d."""
-    for repeat in range(20):
-        found = orders.removed_units("matched", 2, Removals([], [], None, 0), EVIDENCE, CLASSES, 0, repeat)
-        assert EVIDENCE.images[found].sum() == 70
-    both = {
-        tuple(sorted(orders.removed_units("matched", 2, Removals([], [], None, 0), EVIDENCE, CLASSES, 0, r)))
-        for r in range(20)
-    }
-    assert both == {(1, 4), (2, 3)}
+    cells = Cells([], [], None, 0)
+    drawn = [orders.removed_units("matched", 2, cells, EVIDENCE, CLASSES, 0, repeat) for repeat in range(20)]
+    assert all(EVIDENCE.images[units].sum() == 70 for units in drawn)
+    assert {tuple(sorted(units)) for units in drawn} == {(1, 4), (2, 3)}
 
 
 def test_rows_miss_exactly_their_classes():
     rows = rows_of(["top", "bottom"], [1, 3], range(8))
-    assert rows.labels[:4] == ["top-1-0", "top-3-0", "bottom-1-0", "bottom-3-0"]
+    assert columns(rows)[:4] == [("top", 1, 0), ("top", 3, 0), ("bottom", 1, 0), ("bottom", 3, 0)]
+    assert columns(rows)[4:] == [("top", 1, 1), ("top", 3, 1), ("bottom", 1, 1), ("bottom", 3, 1)]
+    assert set(rows.roles) == {"removal"}
     assert [removed(m) for m in rows.masks[:4]] == [["c"], ["a", "c", "d"], ["e"], ["b", "d", "e"]]
 
 
 def test_handpicked_and_single_removals_follow_the_curves():
     rows = rows_of(["top"], [2], range(10), handpicked=["a", "d"], singles=3)
-    assert rows.labels[:5] == ["top-2-0", "handpicked-0-0", "single-0-0", "single-1-0", "single-2-0"]
-    found = [removed(m) for m in rows.masks]
-    assert found[:5] == [
+    singles = [("single", place, 0) for place in range(3)]
+    assert columns(rows)[:5] == [("top", 2, 0), ("handpicked", 3, 0), *singles]
+    missing = [removed(m) for m in rows.masks]
+    assert missing[:5] == [
         ["a", "c"],
         ["b", "c", "e"],
         ["e"],
         ["d"],
         ["c"],
     ]  # most harmful, middle, most helpful
-    assert found[5:] == found[:5]
+    assert missing[5:] == missing[:5]
+
+
+def test_every_row_is_found_in_its_cell_by_its_columns():
+    cells = Cells(["top", "random"], [1, 2], ["a", "d"], 3)
+    rows = orders.removal_rows(cells, EVIDENCE, UNITS, range(16), seed=0)
+    places = [cells.of_columns(by, removed) for by, removed, _ in columns(rows)]
+    assert places == [*range(8), *range(8)]
 
 
 def test_more_repeats_only_append_rows():
     few, more = (rows_of(["random"], [1, 2], range(n)) for n in (4, 8))
     np.testing.assert_array_equal(few.masks, more.masks[:4])
-    assert few.labels == more.labels[:4]
+    assert columns(few) == columns(more)[:4]
 
 
 def test_a_repeat_starts_from_the_weights_of_its_full_source_model():
     removal = rows_of(["top"], [1], range(3), seed=5)
-    reference = reference_rows(UNITS, range(6), seed=5)
-    assert reference.labels[::2] == ["full-0", "full-1", "full-2"]
-    np.testing.assert_array_equal(removal.training_seeds, reference.training_seeds[::2])
+    reference = Reference.draw({"seed": 5}, UNITS, range(6), {}, None)
+    full = reference.of_role("full")
+    assert reference.repeats[full].tolist() == removal.repeats.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(removal.training_seeds, reference.training_seeds[full])
 
 
 @pytest.mark.parametrize(
-    ("removals", "message"),
+    ("cells", "message"),
     [
-        (Removals(["top"], [1, 6], None, 0), "ks contains 6, but the source has 5 classes"),
-        (Removals(["top"], [1], None, 6), "singles contains 6"),
+        (Cells(["top"], [1, 6], None, 0), "ks contains 6, but the source has 5 classes"),
+        (Cells(["top"], [1], None, 6), "singles contains 6"),
         (
-            Removals(["top"], [1], ["a", "bb"], 0),
+            Cells(["top"], [1], ["a", "bb"], 0),
             "names 'bb', which the source does not have .did you mean 'b'",
         ),
     ],
 )
-def test_impossible_removals_are_refused(removals, message):
+def test_impossible_removals_are_refused(cells, message):
     with pytest.raises(ConfigError, match=message):
-        orders.check_removals(removals, CLASSES)
+        orders.check_removals(cells, CLASSES)
+
+
+def test_a_study_is_drawn_from_the_files_of_its_evidence(tmp_path):
+    """Effects are those on the select half; counts of source classes add up to groups of them."""
+    with artefacts.create(tmp_path / "i.h5", PLANTED_INFLUENCE) as out:
+        out.write("margin/overall_effect", np.stack([[0.3, -0.2], [-9.0, 9.0]]))
+    with artefacts.create(tmp_path / "m.h5", LABEL_MAPPING) as out:
+        out.write("model", [0, 2])
+        out.write("source_class", CLASSES)
+        out.write("count", [[2, 4, 0, 0, 1], [4, 0, 0, 2, 1]])
+    labels = np.array([0, 1, 2, 3, 4, 4])
+    train = Examples([""] * 6, labels, labels, labels, labels, labels)
+    source = Index(CLASSES, ["x", "y", "x", "y", "x"], train, train, CLASSES)
+    evidence = {"influence": tmp_path / "i.h5", "mapping": tmp_path / "m.h5"}
+    groups = group_units(source)
+    read = orders.read_evidence("margin", groups, evidence, source)
+    np.testing.assert_allclose(read.effect, [0.3, -0.2])
+    assert read.images.tolist() == [4, 2]
+    assert read.mapped.tolist() == [4.0, 3.0]
+    settings = {"orders": ["top", "label_mapping"], "ks": [1], "handpicked": None, "singles": 0}
+    settings |= {"output": "margin", "seed": 0, "study": "counterfactual/t/r"}
+    rows = orders.Removals.draw(settings, groups, range(2), evidence, source)
+    assert rows.masks.tolist() == [[False, True], [True, False]]

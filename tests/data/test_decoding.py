@@ -6,7 +6,7 @@ from PIL import Image
 
 from tests.conftest import DATASET, changed, draw
 from transferlens.core.errors import DataError
-from transferlens.data import folder, index
+from transferlens.data import folder, index_making
 from transferlens.data.splits import decode
 
 RGB = draw("blobs", np.random.default_rng(0), 20, 24)
@@ -87,12 +87,12 @@ def test_broken_pictures_are_named_or_left_out(tmp_path, kind, reason, suffix):
     path = broken(tmp_path / "train/a" / f"3.{suffix}", kind)
     images = folder.open_folder(tmp_path)
     with pytest.raises(DataError) as raised:
-        index.make_index("x", images, DATASET, 0)
+        index_making.make_index("x", images, DATASET, 0)
     message = str(raised.value)
     assert str(path) in message
     assert "(image 3 of train): cannot be decoded" in message
     assert reason in message
     assert "\n" not in message
-    made, skipped = index.make_index("x", images, changed(DATASET, unreadable="skip"), 0)
+    made, skipped = index_making.make_index("x", images, changed(DATASET, unreadable="skip"), 0)
     assert skipped == [f"train/a/3.{suffix}"]
     assert len(made.train) == 3

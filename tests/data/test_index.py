@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import CLASSES, DATASET, changed
+from transferlens.core import labelled
 from transferlens.core.errors import ConfigError, DataError
-from transferlens.data import folder, index, sources
+from transferlens.data import folder, index, index_making, sources
+from transferlens.data.artefacts import INDEX
 from transferlens.data.splits import ImageSet, Split
 
 
@@ -40,7 +42,7 @@ def test_halves_divide_every_class_and_never_meet(dataset):
 def test_choices_depend_on_the_seed_alone():
     settings = changed(DATASET, train_per_class=2)
     first, again, other = (
-        index.make_index("x", image_set([0, 1] * 20), settings, seed)[0] for seed in (0, 0, 1)
+        index_making.make_index("x", image_set([0, 1] * 20), settings, seed)[0] for seed in (0, 0, 1)
     )
     assert np.bincount(first.train.labels).tolist() == [2, 2]
     assert first.train.ids == again.train.ids != other.train.ids
@@ -49,8 +51,10 @@ def test_choices_depend_on_the_seed_alone():
 
 def test_a_broken_image_stops_or_is_left_out_and_reported():
     with pytest.raises(DataError, match="image 5: cannot be decoded; repair or remove it, or set"):
-        index.make_index("x", image_set(broken={5}), DATASET, 0)
-    made, skipped = index.make_index("x", image_set(broken={5}), changed(DATASET, unreadable="skip"), 0)
+        index_making.make_index("x", image_set(broken={5}), DATASET, 0)
+    made, skipped = index_making.make_index(
+        "x", image_set(broken={5}), changed(DATASET, unreadable="skip"), 0
+    )
     assert skipped == ["x/5", "x/5"]
     assert "x/5" not in made.train.ids
     assert made.train.sizes[:, 0].tolist() == [4, 5, 6, 7, 8, 10, 11]
@@ -58,33 +62,41 @@ def test_a_broken_image_stops_or_is_left_out_and_reported():
 
 def test_a_class_without_images_is_named():
     with pytest.raises(DataError, match="class 'b' has no images in train"):
-        index.make_index("x", image_set([0, 0, 0]), DATASET, 0)
+        index_making.make_index("x", image_set([0, 0, 0]), DATASET, 0)
     with pytest.raises(DataError, match=r"class 'b' has no images in val \(report half\)"):
-        index.make_index("x", image_set([0, 0, 0, 1]), changed(DATASET, select_fraction=0.6), 0)
+        index_making.make_index("x", image_set([0, 0, 0, 1]), changed(DATASET, select_fraction=0.6), 0)
 
 
 def test_labels_may_be_groups_and_the_classes_are_kept():
     images = replace(
         image_set([0, 1, 2] * 8), class_names=["cat", "car", "cow"], class_groups=["a", "t", "a"]
     )
-    made, _ = index.make_index("x", images, changed(DATASET, labels="groups"), 0)
+    made, _ = index_making.make_index("x", images, changed(DATASET, labels="groups"), 0)
     assert made.class_names == ["a", "t"]
     assert made.own_classes == ["cat", "car", "cow"]
     assert made.val.labels[:3].tolist() == [0, 1, 0]
     assert made.val.classes[:3].tolist() == [0, 1, 2]
     ungrouped = image_set()
     with pytest.raises(ConfigError, match=r"data set x: class .a. has no group .2 of 2"):
-        index.make_index("x", ungrouped, changed(DATASET, labels="groups"), 0)
+        index_making.make_index("x", ungrouped, changed(DATASET, labels="groups"), 0)
 
 
 def test_an_index_survives_the_disk(dataset, tmp_path):
     made, _ = dataset
-    index.write_index(tmp_path / "i.h5", made, [], config={}, seed=0)
+    index_making.write_index(tmp_path / "i.h5", "textures", made, ["train/a.png"])
     read = index.read_index(tmp_path / "i.h5")
-    assert read.class_names == made.class_names
+    names = ("class_names", "class_groups", "own_classes")
+    assert [getattr(read, name) for name in names] == [getattr(made, name) for name in names]
     for split in index.SPLITS:
         assert read.split(split).ids == made.split(split).ids
-        np.testing.assert_array_equal(read.split(split).positions, made.split(split).positions)
+        for column in ("labels", "halves", "positions", "sizes", "classes"):
+            expected = getattr(made.split(split), column)
+            np.testing.assert_array_equal(getattr(read.split(split), column), expected)
+            assert getattr(read.split(split), column).dtype == expected.dtype
+    shown = labelled.read(tmp_path / "i.h5", INDEX)
+    assert shown.skipped.values.tolist() == ["train/a.png"]
+    assert shown.train_example.values.tolist() == made.train.ids
+    assert shown.attrs["data_set"] == "textures"
 
 
 def test_unknown_data_sets_and_folders_are_named(tmp_path):

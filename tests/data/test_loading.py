@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from tests.conftest import INPUT, TRAINING, changed
-from transferlens.core.config import ResizeSettings
 from transferlens.core.errors import ArtefactError
-from transferlens.data import ffcv_files, folder, pipeline
+from transferlens.core.settings import ResizeSettings
+from transferlens.data import ffcv_files, ffcv_writing, folder, pipeline
 
 CPU = torch.device("cpu")
 CROPS = ("none", "translate", "random_resized")
@@ -148,6 +148,27 @@ def test_a_truncated_file_is_refused(dataset, tmp_path):
         pipeline.open_images(tmp_path / "val.beton", made.val, INPUT, CPU)
 
 
+def test_files_of_two_data_sets_swapped_together_are_refused(dataset, tmp_path):
+    """Each is whole and fits its manifest, and both have as many images."""
+    made, files = dataset
+    places = [tmp_path / f"data/{name}" for name in ("one", "two")]
+    for place in places:
+        place.mkdir(parents=True)
+        (place / "val.beton").write_bytes(files["raw"]["val"].read_bytes())
+        ffcv_writing.write_manifest(place / "val.h5", place / "val.beton", len(made.val))
+        assert len(pipeline.open_images(place / "val.beton", made.val, INPUT, CPU)) == 36
+    places[0].rename(tmp_path / "data/three")
+    places[1].rename(places[0])
+    with pytest.raises(ArtefactError, match=r"one/val\.h5: was made as data/two/val\.h5, and copied here"):
+        pipeline.open_images(places[0] / "val.beton", made.val, INPUT, CPU)
+
+
+def test_a_file_with_another_number_of_images_than_the_index_is_refused(dataset):
+    made, files = dataset
+    with pytest.raises(ArtefactError, match=r"val\.beton: holds 36 images where the index names 90"):
+        pipeline.open_images(files["raw"]["val"], made.train, INPUT, CPU)
+
+
 def run_python(code, path):
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -165,7 +186,7 @@ def test_a_missing_system_library_is_named_with_its_package(tmp_path, library, p
     (tmp_path / "ffcv").mkdir()
     message = f"{library}: cannot open shared object file: No such file or directory"
     (tmp_path / "ffcv/__init__.py").write_text(f"raise ImportError({message!r})")
-    done = run_python("from transferlens.data import ffcv_files\nwith ffcv_files._imported(): pass", tmp_path)
+    done = run_python("from transferlens.data import ffcv_files\nwith ffcv_files.imported(): pass", tmp_path)
     assert f"apt-get install {package}" in done.stderr
 
 
@@ -173,7 +194,7 @@ def test_importing_ffcv_leaves_torchs_threads_alone(tmp_path):
     code = (
         "import torch; torch.set_num_threads(2)\n"
         "from transferlens.data import ffcv_files\n"
-        "with ffcv_files._imported(): pass\n"
+        "with ffcv_files.imported(): pass\n"
         "import numba.typed; assert numba.typed.Dict is not dict\n"
         "print(torch.get_num_threads())"
     )

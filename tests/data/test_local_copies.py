@@ -7,7 +7,7 @@ import torch
 from tests.conftest import DATASET, INPUT, TRAINING, changed
 from tests.skips import shared_data
 from transferlens.core.errors import DataError
-from transferlens.data import ffcv_files, index, pipeline, sources
+from transferlens.data import ffcv_writing, index_making, pipeline, sources
 
 
 def opened(name, file, root, **changes):
@@ -25,13 +25,13 @@ def opened(name, file, root, **changes):
 )
 def test_from_the_file_to_batches_of_the_streaming_loader(tmp_path, name, file, classes, first):
     settings, images = opened(name, file, tmp_path, train_per_class=3, val_per_class=2)
-    made, skipped = index.make_index(name, images, settings, seed=0)
+    made, skipped = index_making.make_index(name, images, settings, seed=0)
     assert skipped == []
     assert made.class_names[0] == first
     assert np.bincount(made.train.labels).tolist() == [3] * classes
     path = tmp_path / "train.beton"
-    ffcv_files.write_beton(path, images.train, made.train, settings, workers=2)
-    ffcv_files.write_manifest(path.with_suffix(".h5"), path, len(made.train), config={}, inputs=[])
+    ffcv_writing.write_beton(path, images.train, made.train, settings, workers=2)
+    ffcv_writing.write_manifest(path.with_suffix(".h5"), path, len(made.train))
     streaming = changed(INPUT, loading="streaming", resolution=32, crop_ratio=1.0)
     opened_again = pipeline.open_images(path, made.train, streaming, torch.device("cpu"))
     training = changed(TRAINING, crop="random_resized", batch_size=10)

@@ -33,6 +33,6 @@ def test_an_ffcv_file_is_written_on_one_core_and_the_job_ends(image_folder, tmp_
         assert done.returncode == 0, done.stderr
 
     files = [tmp_path / name for name in ("index.h5", "val.beton", "val.h5")]
-    run_script("prepare_dataset.py", "--out", files[0])
-    run_script("write_beton.py", "--index", files[0], "--out", files[1], "--manifest", files[2])
+    run_script("prepare_dataset.py", "--index", files[0])
+    run_script("write_beton.py", "--index", files[0], "--beton", files[1], "--manifest", files[2])
     ffcv_files.check(files[1])

@@ -11,23 +11,27 @@ UNITS = Units([f"c{i}" for i in range(20)], [""] * 20, np.arange(20))
 ALL = ("bernoulli", "fixed_size", "complementary", "hadamard")
 
 
+def rows_of(study, design, rows, seed=0):
+    """Rows of a study of that name."""
+    settings = {"study": study, "design": design, "keep": 0.5, "seed": seed}
+    return designs.RandomMasks.draw(settings, UNITS, rows, {}, None)
+
+
 def draw(design, rows, seed=0, keep=0.5, units=20):
     return designs.draw_masks(design, units, keep, seed, rows)
 
 
 @pytest.mark.parametrize("design", ALL)
 def test_a_row_does_not_depend_on_the_others(design):
-    whole = designs.random_rows("influence", design, 0.5, UNITS, range(0, 90), seed=3)
-    part = designs.random_rows("influence", design, 0.5, UNITS, range(37, 53), seed=3)
+    whole = rows_of("influence", design, range(0, 90), seed=3)
+    part = rows_of("influence", design, range(37, 53), seed=3)
     np.testing.assert_array_equal(whole.masks[37:53], part.masks)
     np.testing.assert_array_equal(whole.training_seeds[37:53], part.training_seeds)
     assert (whole.masks != draw(design, range(0, 90), seed=4)).any()
 
 
 def test_a_repeated_study_has_the_same_masks_and_other_seeds():
-    first, again = (
-        designs.random_rows(s, "hadamard", 0.5, UNITS, range(8), 0) for s in ("influence", "repeated")
-    )
+    first, again = (rows_of(study, "hadamard", range(8)) for study in ("influence", "repeated"))
     np.testing.assert_array_equal(first.masks, again.masks)
     assert not set(first.training_seeds) & set(again.training_seeds)
 

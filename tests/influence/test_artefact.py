@@ -6,13 +6,14 @@ import pytest
 from scipy import stats
 from scipy.special import expit
 
-from transferlens.core import store, studies
+from tests.summaries import subset_rows
+from tests.summaries import write_summary as write
+from transferlens.core import artefacts
 from transferlens.core.errors import ArtefactError, DataError
-from transferlens.core.studies import Rows
 from transferlens.data.index import Index
 from transferlens.estimation import designs, estimators
-from transferlens.influence import artefact
-from transferlens.training import outputs, summary
+from transferlens.influence import estimate, reading
+from transferlens.influence.artefacts import INFLUENCE
 
 UNITS = ["cat", "cow", "car"], ["animal", "animal", "thing"]
 TARGET = Index(["cat", "dog"], ["animal", "animal"], None, None, ["cat", "dog"])
@@ -27,27 +28,17 @@ def members(half, *target):
     return np.isin(HALVES, half) & np.isin(LABELS, target or (0, 1))
 
 
-def write_summary(path, masks, margins):
-    models = len(masks)
-    rows = Rows(masks, np.arange(models), np.arange(models), [f"m-{i}" for i in range(models)], *UNITS)
-    with store.create(path, summary.KIND, config={}) as out:
-        studies.write_row_table(out, rows)
-        out.strings("target_class_names", TARGET.class_names, ["target classes"], "test")
-        out.strings("example_ids", [f"x/{i}" for i in range(EXAMPLES)], ["examples"], "test")
-        out.array("example_labels", LABELS, ["examples"], "test")
-        out.array("example_halves", HALVES.astype(np.int8), ["examples"], "test")
-        out.array("accuracy", np.zeros((models, 2)), ["models", "halves"], "test")
-        out.array("class_accuracy", np.zeros((models, 2, 2)), ["a", "b", "c"], "test")
-        out.array("source_accuracy", np.zeros(models), ["models"], "test")
-        for name, values in (("margin", margins), ("correct", margins > 0)):
-            out.array(
-                f"outputs/{name}", values.astype(outputs.OUTPUTS[name][0]), ["models", "examples"], "test"
-            )
-    return path
+def write_summary(path, masks, margins, **outputs):
+    """Outputs follow from the margins: the other class where they are negative."""
+    predictions = np.where(margins > 0, LABELS, 1 - LABELS).astype(np.uint8)
+    rows = subset_rows(masks, *UNITS)
+    return write(
+        path, rows, LABELS, HALVES, TARGET.class_names, margin=margins, prediction=predictions, **outputs
+    )
 
 
 def write_influence(path, summary_path, names=("margin", "correct"), estimator="difference_of_means"):
-    artefact.write_influence(path, summary_path, TARGET, list(names), estimator, config={}, inputs=[])
+    estimate.write_influence(path, INFLUENCE, summary_path, TARGET, list(names), estimator)
     return path
 
 
@@ -58,13 +49,13 @@ def case(tmp_path_factory):
     margins = (
         (masks @ PLANTED.T)[:, LABELS] + rng.normal(size=(MODELS, 1)) + rng.normal(size=(MODELS, EXAMPLES))
     )
-    path = write_influence(folder / "i.h5", write_summary(folder / "s.h5", masks, margins))
+    path = write_influence(folder / "i.h5", write_summary(folder / "s.h5", masks, margins.astype(np.float32)))
     return masks, margins.astype(np.float32).astype(float), path
 
 
 def test_example_influences_are_welchs_differences(case):
     masks, margins, path = case
-    found = artefact.read_influence(path, "margin")
+    found = reading.read_influence(path, "margin")
     for c in range(3):
         expected = stats.ttest_ind(margins[masks[:, c]], margins[~masks[:, c]], equal_var=False)
         difference = margins[masks[:, c]].mean(0) - margins[~masks[:, c]].mean(0)
@@ -81,10 +72,10 @@ def test_class_and_overall_effects_are_means_of_example_effects(case):
             effect = file[f"{output}/effect"][:]
             for half in range(2):
                 overall = effect[members(half)].mean(0)
-                np.testing.assert_allclose(file[f"{output}/overall/effect"][half], overall, atol=1e-5)
+                np.testing.assert_allclose(file[f"{output}/overall_effect"][half], overall, atol=1e-5)
                 for target in range(2):
                     by_class = effect[members(half, target)].mean(0)
-                    found = file[f"{output}/class/effect"][half, target]
+                    found = file[f"{output}/class_effect"][half, target]
                     np.testing.assert_allclose(found, by_class, atol=1e-5)
 
 
@@ -92,7 +83,7 @@ def test_class_errors_are_over_models_not_over_examples(case):
     """Noise that a model's examples share does not average out; Welch on the models' means knows it."""
     masks, margins, path = case
     with h5py.File(path) as file:
-        group = {key: file[f"margin/class/{key}"][:] for key in ("effect", "se", "low", "high", "q")}
+        group = {key: file[f"margin/class_effect_{key}"][:] for key in ("low", "high", "q")}
     p = np.zeros((2, 2, 3))
     for half, target, c in np.ndindex(2, 2, 3):
         mean = margins[:, members(half, target)].mean(1)
@@ -109,8 +100,8 @@ def test_class_errors_are_over_models_not_over_examples(case):
 def test_planted_relations_are_found(case):
     _, _, path = case
     with h5py.File(path) as file:
-        names = store.strings(file["margin/relations/names"])
-        value, low, high = (file[f"margin/relations/{k}"][:] for k in ("value", "low", "high"))
+        names = artefacts.names(file["relation"])
+        value, low, high = (file[f"margin/relation_value{end}"][:] for end in ("", "_low", "_high"))
     assert names == ["same", "related", "unrelated", "same - related", "related - unrelated"]
     # One pair is `same` (3), three are `related` (1 each), two `unrelated` (0 and -2).
     for name, truth in (("same", 3), ("related", 1), ("unrelated", -1)):
@@ -130,7 +121,7 @@ def test_the_numbers_of_models_on_either_side_are_stated(case):
 def test_every_estimator_writes_what_it_estimates(case):
     masks, margins, path = case
     for name in ("least_squares", "ridge", "lasso"):
-        found = artefact.read_influence(
+        found = reading.read_influence(
             write_influence(path.parent / f"{name}.h5", path.parent / "s.h5", ["margin"], name), "margin"
         )
         fitted = estimators.make(name, masks, margins.astype(np.float32))
@@ -147,21 +138,16 @@ def test_every_output_as_stored_gives_what_it_gives_as_a_float(tmp_path, design,
     masks = designs.draw_masks(design, 3, 0.5, 0, range(MODELS))
     chance = np.random.default_rng(0).normal(size=(MODELS, EXAMPLES))
     margins = ((masks @ PLANTED.T)[:, LABELS] + chance).astype(np.float16)
-    stored, plain = (write_summary(tmp_path / f"{name}.h5", masks, margins) for name in ("stored", "plain"))
-    predictions = np.where(margins > 0, LABELS, 1 - LABELS).astype(np.uint8)
-    with h5py.File(stored, "r+") as file:
-        del file["outputs/correct"], file["outputs/margin"]
-        for name, values in (("margin", margins), ("raw_margin", margins), ("prediction", predictions)):
-            file[f"outputs/{name}"] = values
-    with h5py.File(plain, "r+") as file:
-        del file["outputs/correct"]
-        as_floats = margins.astype(np.float32)
-        for name, values in (
-            ("p_true", expit(as_floats)),
-            ("raw_margin", as_floats),
-            ("correct", (margins > 0).astype(np.float32)),
-        ):
-            file[f"outputs/{name}"] = values
+    stored = write_summary(tmp_path / "stored.h5", masks, margins, raw_margin=margins)
+    as_floats = margins.astype(np.float32)
+    plain = write_summary(
+        tmp_path / "plain.h5",
+        masks,
+        as_floats,
+        raw_margin=as_floats,
+        p_true=expit(as_floats),
+        correct=(margins > 0).astype(np.float32),
+    )
     # Lasso takes its time: the output that is stored most differently stands for all.
     names = ("correct",) if estimator == "lasso" else ("margin", "p_true", "raw_margin", "correct")
     paths = [write_influence(path.with_suffix(".i.h5"), path, names, estimator) for path in (stored, plain)]
@@ -175,7 +161,7 @@ def test_every_output_as_stored_gives_what_it_gives_as_a_float(tmp_path, design,
 
         one.visititems(compare)
     for name in names:
-        assert {f"{name}/effect", f"{name}/class/q", f"{name}/relations/low"} < set(compared)
+        assert {f"{name}/effect", f"{name}/class_effect_q", f"{name}/relation_value_low"} < set(compared)
 
 
 def test_a_class_that_all_models_saw_stops_before_anything_is_written(tmp_path):
@@ -191,7 +177,7 @@ def test_a_damaged_summary_is_named(case, tmp_path):
     _, _, path = case
     content = bytearray((path.parent / "s.h5").read_bytes())
     with h5py.File(path.parent / "s.h5") as file:
-        content[file["outputs/margin"].id.get_chunk_info(0).byte_offset + 9] ^= 0xFF
+        content[file["margin"].id.get_chunk_info(0).byte_offset + 9] ^= 0xFF
     (tmp_path / "s.h5").write_bytes(content)
     with pytest.raises(ArtefactError, match=r"s\.h5: damaged"):
         write_influence(tmp_path / "i.h5", tmp_path / "s.h5")

@@ -12,7 +12,7 @@ def test_of_many_classes_the_matrix_shows_those_with_the_largest_influences_on_t
     effect[1, 80, 200] = 1  # the report half must not
     dims = ("half", "target_class", "source_class")
     influence = xr.Dataset(
-        {"class_effect": (dims, effect), "class_q": (dims, np.full(effect.shape, 0.5))},
+        {"class_effect": (dims, effect), "class_effect_q": (dims, np.full(effect.shape, 0.5))},
         {
             "half": ["select", "report"],
             "target_class": [f"t{i}" for i in range(90)],

@@ -1,11 +1,13 @@
 """What the page says of influences is what the data sets hold."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from tests.runs import small_run
 from transferlens.core.blocks import Cards, Figure, Place, Table, Verdict
 from transferlens.influence import page
 
@@ -17,14 +19,14 @@ def influence(relations):
     both = np.stack([np.zeros((2, 3)), EFFECT])
     variables = {
         "class_effect": (dims, both),
-        "class_low": (dims, both - 0.125),
-        "class_high": (dims, both + 0.125),
-        "class_q": (dims, np.full(both.shape, 0.04)),
+        "class_effect_low": (dims, both - 0.125),
+        "class_effect_high": (dims, both + 0.125),
+        "class_effect_q": (dims, np.full(both.shape, 0.04)),
         "n_in": ("source_class", [20, 20, 20]),
         "n_out": ("source_class", [28, 28, 28]),
     }
-    for key, shift in (("value", 0), ("low", -0.1), ("high", 0.1)):
-        variables[f"relation_{key}"] = (
+    for part, shift in (("", 0), ("_low", -0.1), ("_high", 0.1)):
+        variables[f"relation_value{part}"] = (
             ("half", "relation"),
             np.tile(np.array(list(relations.values())) + shift, (2, 1)),
         )
@@ -34,7 +36,9 @@ def influence(relations):
         "source_class": ["lynx", "cup", "wolf"],
         "relation": list(relations),
     }
-    return xr.Dataset(variables, coordinates, {"output": "margin", "config": {"estimator": "least_squares"}})
+    return xr.Dataset(
+        variables, coordinates, {"output": "margin", "settings": json.dumps({"estimator": "least_squares"})}
+    )
 
 
 def scores(score=(0.4, 0.3, 0.5), needed=(100.0, 80.0, np.inf)):
@@ -54,9 +58,8 @@ def sections(tmp_path, relations=None, design="hadamard", **of_scores):
         folder=tmp_path,
         influence=lambda *_: influence(relations),
         scores=lambda *_: scores(**of_scores),
-        settings=lambda *_: {"design": design},
     )
-    run = {"adaptations": [("pets", "fixed")], "output": "margin"}
+    run = small_run(studies={"influence": {"design": design}})
     return {section.anchor: section for section in page.sections(run, results)}
 
 
@@ -75,7 +78,7 @@ def test_the_table_names_the_extremes_of_each_target_class_on_the_report_half(tm
 
 def test_the_matrix_tells_what_it_was_made_from(tmp_path):
     matrix, _ = blocks_of(sections(tmp_path)["influences"], Figure)
-    assert matrix.path == tmp_path / "report/pets/fixed/influence_matrix.svg"
+    assert matrix.path == tmp_path / "report/optdigits/fixed/influence_matrix.svg"
     assert "by least squares from 48 models of design hadamard" in matrix.caption
     assert "over all 6 pairs" in matrix.caption
 
@@ -87,7 +90,7 @@ def test_a_check_that_is_not_established_is_told_in_its_row_and_at_the_head(tmp_
     assert holds[1:] == ("+0.3", "+0.2 to +0.4", "margin", Verdict("holds", True))
     assert fails[1:] == ("+0.05", "-0.05 to +0.15", "margin", Verdict("not established", False))
     (told,) = section.warnings
-    assert told.startswith("pets (fixed): the expectation that related source classes help more")
+    assert told.startswith("optdigits (fixed): the expectation that related source classes help more")
     assert told.endswith("is not established by this run (95 % -0.050 to 0.150).")
     assert "checks" not in sections(tmp_path, relations={})
 
@@ -110,10 +113,14 @@ def test_cards_say_the_scores_of_all_models(tmp_path):
 def test_influences_that_cannot_be_trusted_are_told_at_the_head(tmp_path, score, words):
     (told,) = sections(tmp_path, score=score)["trust"].warnings
     assert words in told
-    assert told.startswith("pets (fixed): ")
+    assert told.startswith("optdigits (fixed): ")
 
 
 def test_masks_of_a_fixed_size_are_told_at_the_head(tmp_path):
     assert sections(tmp_path)["influences"].warnings == ()
     (told,) = sections(tmp_path, design="fixed_size")["influences"].warnings
     assert "sum to about zero" in told
+
+
+def test_nothing_is_said_without_the_study():
+    assert list(page.sections(small_run(studies={"influence": None}), None)) == []

@@ -1,15 +1,18 @@
 """Agreement of influence, interference, binding and weights: what is planted is found, and nothing else."""
 
-import h5py
 import numpy as np
 import pytest
 from scipy import stats
 
-from transferlens import open_results
-from transferlens.core import store
+from tests.memories.written import write_artefact
+from transferlens.core import artefacts, labelled
 from transferlens.memories.agreement import figure, measures
+from transferlens.memories.agreement.artefacts import AGREEMENT, QUADRANTS
+from transferlens.memories.agreement.left_out import write_left_out
 from transferlens.memories.agreement.measures import Cells, Resampling
-from transferlens.memories.retraining.retrained import OUTPUTS, Changes, write_without
+from transferlens.memories.artefacts import INTERFERENCE, PROBES
+from transferlens.memories.images.artefacts import RANKING
+from transferlens.memories.retraining.retrained import OUTPUTS, Changes
 
 C, K = 12, 4
 
@@ -135,7 +138,7 @@ def cells():
 
 def test_quadrants_by_hand(cells):
     found = measures.quadrants(cells)
-    names = [name for name, _ in measures.QUADRANTS.values()]
+    names = [name for name, _ in QUADRANTS.values()]
     assert [names[i] if i >= 0 else "" for i in found[:, 0]] == [case[4] for case in QUADRANT_CASES]
     assert (found[:, 1] == -1).all()
     table = measures.table(cells).set_index("source_class")
@@ -148,53 +151,68 @@ def test_quadrants_by_hand(cells):
 SETTINGS = {"target": "t", "recipe": "full", "influence_recipe": "fixed", "output": "p_true"}
 
 
-def test_the_artefact_counts_quadrants_and_is_drawn(cells, tmp_path):
-    with store.create(tmp_path / "a.h5", measures.KIND, config=SETTINGS) as out:
+def write(path, cells):
+    with artefacts.create(path, AGREEMENT) as out:
         measures.write_cells(out, cells)
         measures.write_comparisons(out, cells, resampling())
-    with h5py.File(tmp_path / "a.h5") as file:
-        assert file["quadrants/counts"][:].tolist() == [1, 1, 1, 2, 1, 1]
-        first, second = (store.strings(file[f"pairs/{key}"]) for key in ("first", "second"))
-        assert next(zip(first, second, strict=True)) == ("harm", "interference")
-        known = slice(0, 7)  # of the last one the interference is not known
-        expected = stats.spearmanr(
-            -cells.influence["effect"][known, 0], cells.interference["effect"][known, 0]
-        ).statistic
-        assert file["pairs/correlation/value"][0] == pytest.approx(expected)
-        assert np.isnan(file["pairs/precision/value"][0, 3])  # ten of seven
+    return labelled.read(path, AGREEMENT)
+
+
+def test_the_artefact_counts_quadrants_and_is_drawn(cells, tmp_path):
+    stored = write(tmp_path / "a.h5", cells)
+    assert stored.quadrant_count.values.tolist() == [1, 1, 1, 2, 1, 1]
+    assert (stored.pair_first.values[0], stored.pair_second.values[0]) == ("harm", "interference")
+    known = slice(0, 7)  # of the last one the interference is not known
+    expected = stats.spearmanr(
+        -cells.influence["effect"][known, 0], cells.interference["effect"][known, 0]
+    ).statistic
+    assert stored.correlation.sel(pair="harm, interference") == pytest.approx(expected)
+    assert stored.precision.sel(pair="harm, interference", k=10).isnull()  # ten of seven
+    harm = stored.measures.sel(measure="harm", target_class="y")
+    np.testing.assert_array_equal(harm, -cells.influence["effect"][:, 0])
     figure.draw(tmp_path / "a.h5", tmp_path / "a.png", SETTINGS)
     assert (tmp_path / "a.png").stat().st_size > 10_000
 
 
 def test_influences_of_groups_are_not_compared(tmp_path, cells):
-    with store.create(tmp_path / "p.h5", "memory probes", config={}) as out:
-        out.strings("source_class_names", cells.source_classes, ["c"], "test")
-        out.strings("target_class_names", cells.target_classes, ["k"], "test")
-        out.array(
-            "binding/effect", np.stack([cells.binding, 2 * cells.binding]), ["halves", "c", "k"], "test"
-        )
-        out.array("coupling", np.stack([cells.coupling, 3 * cells.coupling]), ["m", "c", "k"], "test")
-        out.array("overlap", cells.overlap, ["c", "k"], "test")
-    with store.create(tmp_path / "i.h5", "interference", config={}) as out:
-        out.array("source_class", np.array([6, 2]), ["s"], "test")
-        for key, values in cells.interference.items():
-            out.array(key, np.stack([0 * values, values])[:, [6, 2]], ["halves", "s", "k"], "test")
+    sizes = {"model": 2, "half": 2, "source_class": 8, "target_class": 2, "tried_class": 2}
+    names = {"target_class": cells.target_classes}
+    probes = write_artefact(
+        tmp_path / "p.h5", PROBES, sizes, source_class=cells.source_classes, overlap=cells.overlap,
+        binding=np.stack([cells.binding, 2 * cells.binding]),
+        coupling=np.stack([cells.coupling, 3 * cells.coupling]), **names,
+    )  # fmt: skip
+    tables = {
+        f"interference{'' if key == 'effect' else f'_{key}'}": np.stack([0 * values, values])[:, [6, 2]]
+        for key, values in cells.interference.items()
+    }
+    tables["interference_n"] = np.full((2, 2, 2), 30)
+    tried = [cells.source_classes[c] for c in (6, 2)]
+    interference = write_artefact(
+        tmp_path / "i.h5", INTERFERENCE, sizes, tried_class=tried, **names, **tables
+    )
     groups = (["g1", "g2"], {"effect": np.zeros((2, 2))})
-    found = measures.read_cells(tmp_path / "p.h5", tmp_path / "i.h5", groups)
+    found = measures.read_cells(probes, interference, groups)
     np.testing.assert_allclose(found.binding, 2 * cells.binding)  # of the report half
     np.testing.assert_allclose(found.coupling, 2 * cells.coupling)  # mean over models
     np.testing.assert_allclose(found.interference["effect"][[6, 2]], cells.interference["effect"][[6, 2]])
     assert np.isfinite(found.interference["effect"]).sum() == 4
     assert "harm" not in found.measures()
-    with store.create(tmp_path / "a.h5", measures.KIND, config=SETTINGS) as out:
-        measures.write_cells(out, found)
-        measures.write_comparisons(out, found, resampling())
-    with h5py.File(tmp_path / "a.h5") as file:
-        assert "groups" in file.attrs["skipped"]
-        assert "harm" not in store.strings(file["pairs/first"])
+    stored = write(tmp_path / "a.h5", found)
+    assert "groups" in stored.attrs["skipped"]
+    assert "harm" not in stored.pair_first
     figure.draw(tmp_path / "a.h5", tmp_path / "a.png", SETTINGS)
-    same = measures.read_cells(tmp_path / "p.h5", tmp_path / "i.h5", (cells.source_classes, cells.influence))
+    same = measures.read_cells(probes, interference, (cells.source_classes, cells.influence))
     assert "harm" in same.measures()
+
+
+def test_memories_of_examples_are_read_as_positions(tmp_path):
+    path = write_artefact(
+        tmp_path / "r.h5", RANKING, {"example": 2, "predictor": 3}, position=[9, 4], memory=["c5", "c0"],
+        true=["z", "y"],
+    )  # fmt: skip
+    found = measures.read_memories(path, [f"c{i}" for i in range(8)], ["y", "z"])
+    assert [values.tolist() for values in found] == [[9, 4], [5, 0], [1, 0]]
 
 
 def test_examples_whose_memory_harms_them_are_found_in_both_directions():
@@ -219,9 +237,9 @@ def test_examples_whose_memory_harms_them_are_found_in_both_directions():
     assert pulled["pull_of_harmful"].value == 1
 
 
-def test_the_read_api_labels_the_artefact(cells, tmp_path):
+def test_the_artefact_is_labelled(cells, tmp_path):
     path = tmp_path / "memories/t/full/agreement.h5"
-    with store.create(path, measures.KIND, config=SETTINGS) as out:
+    with artefacts.create(path, AGREEMENT) as out:
         measures.write_cells(out, cells)
         measures.write_comparisons(out, cells, resampling())
         measures.write_examples(out, {"match": measures.Agreement(0.5, 0.4, 0.6, 0.1, 0.01, 20)})
@@ -232,13 +250,30 @@ def test_the_read_api_labels_the_artefact(cells, tmp_path):
             np.zeros(6, int),
             {output: np.ones((2, 2, 6)) * [[[2.0]], [[1]]] for output in OUTPUTS},
         )
-        rng = np.random.default_rng(0)
-        write_without(out, changes, np.array([1, 1, 1, 0, 0, 0]), cells.overlap, 100, rng)
-    found = open_results(tmp_path).memory_agreement("t", "full")
+        rng, memory = np.random.default_rng(0), np.array([1, 1, 1, 0, 0, 0])
+        write_left_out(out, changes, cells.source_classes, memory, cells.overlap, 100, rng)
+    found = labelled.read(path, AGREEMENT)
     assert found.quadrant.sel(source_class="c1", target_class="y") == "hurts, distracts"
+    assert found.quadrant.sel(source_class="c7", target_class="y") == ""
     assert found.influence_q.sel(source_class="c2", target_class="y") == 0.2
     assert found.correlation_p.sel(pair="binding, coupling") == pytest.approx(2 / 200)
     assert found.agreement_null_mean.sel(statistic="match") == 0.1
     assert found.margin_change.sel(left_out="c3") == 1
     assert found.margin_more.sel(memory="all") == found.p_true_more_low.sel(memory="c1") == 1
     assert found.memory_examples.sel(memory="c1") == 3
+    figure.draw(path, tmp_path / "a.png", SETTINGS)
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_images_of_no_distracting_class_have_no_rescue(cells, tmp_path):
+    values = {output: np.ones((2, 2, 6)) for output in OUTPUTS}
+    changes = Changes(["distracting", "random"], np.array([1, 3]), np.arange(6), np.zeros(6, int), values)
+    with artefacts.create(tmp_path / "a.h5", AGREEMENT) as out:
+        measures.write_cells(out, cells)
+        measures.write_comparisons(out, cells, resampling())
+        rng, memory = np.random.default_rng(0), np.full(6, -1)
+        write_left_out(out, changes, cells.source_classes, memory, cells.overlap, 100, rng)
+    found = labelled.read(tmp_path / "a.h5", AGREEMENT)
+    assert found.memory_examples.values.tolist() == [0, 0]
+    assert found.margin_own.isnull().all()
+    assert (found.margin_change == 1).all()

@@ -5,10 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
-from transferlens.core import store
-from transferlens.core.config import ArchitectureSettings
+from tests.memories.written import write_artefact
+from transferlens.core import labelled
+from transferlens.core.settings import ArchitectureSettings
+from transferlens.memories.artefacts import INTERFERENCE
 from transferlens.memories.effect import composites
 from transferlens.memories.images import drawing, panels, rows, seen
+from transferlens.memories.images.artefacts import PANELS, RANKING, SCORES
 from transferlens.memories.pairs import Pair
 from transferlens.models import architectures
 
@@ -18,7 +21,9 @@ SOURCE, TARGET = [f"source {c}" for c in range(5)], ["cat", "dog", "cow"]
 @pytest.fixture(scope="module")
 def pair():
     torch.manual_seed(0)
-    networks = [architectures.build(ArchitectureSettings("small_resnet", 8), n).eval() for n in (5, 3, 3)]
+    networks = [
+        architectures.build(ArchitectureSettings(name="small_resnet", width=8), n).eval() for n in (5, 3, 3)
+    ]
     return Pair(*networks)
 
 
@@ -179,17 +184,47 @@ def test_composites_are_made_again_as_they_were():
     assert parts.memory.tolist() == [4] * 3
 
 
+def test_cells_are_those_of_the_classes_that_were_tried(tmp_path):
+    given, sizes = cells(), {"half": 2, "tried_class": 3, "target_class": 2}
+    estimates = {"": given.effect, "_low": given.low, "_high": given.high, "_p": given.p, "_q": given.q}
+    path = write_artefact(
+        tmp_path / "i.h5", INTERFERENCE, sizes, tried_class=[SOURCE[c] for c in given.source_class],
+        congruent=given.congruent, **{f"interference{suffix}": v for suffix, v in estimates.items()},
+    )  # fmt: skip
+    for name, values in vars(rows.read_cells(path, SOURCE)).items():
+        np.testing.assert_array_equal(values, getattr(given, name))
+
+
+class Picked(Split):
+    """Images of a split that can be picked, too."""
+
+    def pick(self, positions):
+        return torch.zeros(len(positions), 3, 28, 28), self.bytes_of(positions)
+
+
+def test_natural_rows_are_the_first_of_the_ranking_with_its_scores(tmp_path):
+    path = write_artefact(
+        tmp_path / "r.h5", RANKING, {"example": 3, "predictor": 3}, position=[7, 2, 5],
+        true=["dog", "cat", "cow"], memory=[SOURCE[4], SOURCE[0], SOURCE[1]], score=[0.3, 0.2, 0.1],
+        removal_effect_q=[0.04, np.nan, np.nan], map_method="CAM",
+    )  # fmt: skip
+    found = rows.natural(path, 2, Picked(0), SOURCE, TARGET)
+    assert found.rows.pixels[:, 0, 0, 0].tolist() == [7, 2]
+    assert (found.rows.true.tolist(), found.rows.memory.tolist()) == ([1, 0], [4, 0])
+    np.testing.assert_array_equal(found.scores["score"], [0.3, 0.2])
+    np.testing.assert_array_equal(found.scores["removal_effect_q"], [0.04, np.nan])
+    assert np.isnan(found.scores["without_effect"]).all()
+    assert found.example_ids == ["example 0", "example 1"]
+
+
 def write(path, pair, figure):
     given = some_rows(6)
     found = panels.panels(pair, given, 1.0)
     kinds = ["natural"] * 4 + ["composite"] * 2
-    scores = {name: np.full(6, np.nan) for name in rows.SCORES}
+    scores = {name: np.full(6, np.nan) for name in SCORES}
     scores |= {"distraction": np.linspace(1, 0, 6), "overlap": np.array([0.5] * 4 + [np.nan] * 2)}
     gallery = rows.Gallery(given, kinds, list("abcdef"), [""] * 4 + ["x", "y"], np.zeros(6, bool), scores)
-    panels.write_panels(
-        path, gallery, found, figure, SOURCE, TARGET, signed=True, skipped="too small", config={},
-        inputs=[], device="cpu",
-    )  # fmt: skip
+    panels.write_panels(path, gallery, found, figure, SOURCE, TARGET, signed=True, skipped="too small")
     return found
 
 
@@ -201,16 +236,20 @@ def test_pictures_are_drawn_from_what_is_stored(pair, tmp_path, colormap):
         panels.panels(pair, given, 1.0),
     )  # fmt: skip
     found = write(tmp_path / "p.h5", pair, figure)
-    with store.open(tmp_path / "p.h5", panels.KIND) as file:
-        np.testing.assert_array_equal(file["maps/memory/map"][:], found["memory"].maps)
-        assert file["maps/source/map"].dtype == np.float16
-        assert file["figure/maps/scratch/map"].shape[0] == 3
-        # Of composites the overlap is that of their maps, and the margin that of the logits.
-        assert file["overlap"][:4].tolist() == [0.5] * 4
-        expected = seen.intersection(found["predicted"].maps, found["memory"].maps)
-        np.testing.assert_allclose(file["overlap"][4:], expected[4:])
-        lead = np.abs(found["contrast"].logits)
-        np.testing.assert_allclose(file["margin"][:], np.where(file["wrong"][:], -lead, lead), rtol=1e-6)
+    stored = labelled.read(tmp_path / "p.h5", PANELS)
+    np.testing.assert_array_equal(stored.class_map.sel(role="memory"), found["memory"].maps)
+    assert stored.class_map.dtype == np.float16
+    assert stored.class_name.sel(role="memory").values.tolist() == [
+        SOURCE[c] for c in found["memory"].classes
+    ]
+    assert stored.figure_class_map.sel(figure_role="scratch").shape[0] == 3
+    assert stored.figure_part.values.tolist() == ["background", "overlay", "composite"]
+    # Of composites the overlap is that of their maps, and the margin that of the logits.
+    assert stored.overlap[:4].values.tolist() == [0.5] * 4
+    expected = seen.intersection(found["predicted"].maps, found["memory"].maps)
+    np.testing.assert_allclose(stored.overlap[4:], expected[4:])
+    lead = np.abs(found["contrast"].logits)
+    np.testing.assert_allclose(stored.margin, np.where(stored.wrong, -lead, lead), rtol=1e-6)
     for draw, name in ((drawing.draw_figure, "figure.png"), (drawing.draw_examples, "examples.png")):
         draw(tmp_path / "p.h5", tmp_path / name, colormap)
         with Image.open(tmp_path / name) as picture:

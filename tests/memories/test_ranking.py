@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from transferlens.core import store
-from transferlens.core.config import ArchitectureSettings
+from tests.memories.written import write_artefact
+from transferlens.core import labelled
+from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.studies import FULL, REMOVAL, SCRATCH
 from transferlens.memories.effect import removal
 from transferlens.memories.images import ranking, seen
+from transferlens.memories.images.artefacts import RANKING
 from transferlens.memories.pairs import Pair
 from transferlens.memories.retraining import without
 from transferlens.models import architectures
-from transferlens.training import summary
+from transferlens.training.artefacts import SUMMARY
 
 # Three source classes and two target classes; the second source class means the first target class.
 BINDING = np.array([[0.3, -0.3], [0.1, 0.5], [0.0, 0.2]])
@@ -89,7 +92,7 @@ class Batches:
 def network(pools, classes):
     torch.manual_seed(0)
     if pools:
-        return architectures.build(ArchitectureSettings("small_resnet", 8), classes).eval()
+        return architectures.build(ArchitectureSettings(name="small_resnet", width=8), classes).eval()
     layers = [
         torch.nn.Conv2d(3, 8, 5, stride=4),
         torch.nn.ReLU(),
@@ -130,32 +133,35 @@ def test_a_ranking_survives_the_disk_as_a_table(tmp_path):
     aucs = ranking.failure_aucs(found.values, [logits], [logits], np.zeros(3, np.int64), 100, 0)
     ranking.write_ranking(
         tmp_path / "r.h5", ranked, list("abcd"), ["x", "y", "z"], ["cat", "dog"], "CAM",
-        {"removal": tested, "ablation": tested}, changes, aucs, config={}, inputs=[], device="cpu",
+        {"removal": tested, "ablation": tested}, changes, aucs,
     )  # fmt: skip
     table = ranking.table(tmp_path / "r.h5")
     assert table.example.tolist() == ["a", "c", "d"]
     assert table.predicted.tolist() == ["dog", "cat", "dog"]
     assert table.memory.tolist() == ["z", "x", "x"]
-    np.testing.assert_allclose(table.removal_q, [0.02, 0.04, np.nan])
+    np.testing.assert_allclose(table.removal_effect_q, [0.02, 0.04, np.nan])
     np.testing.assert_allclose(table.without_effect, [5.0, 1.5, 1.5])
     np.testing.assert_allclose(table.without_control_mean, [1.5, 5.0, 5.0])
-    with store.open(tmp_path / "r.h5", ranking.KIND) as file:
-        np.testing.assert_allclose(file["without/high"][1], 1.5 + 12.706 * 0.5, rtol=1e-3)
+    stored = labelled.read(tmp_path / "r.h5", RANKING)
+    np.testing.assert_allclose(stored.without_effect_high[1], 1.5 + 12.706 * 0.5, rtol=1e-3)
+    assert stored.position.values.tolist() == [0, 2, 3]
+    assert stored.failures_auc.sel(predictor="distraction") == 0.5  # the first and the last are wrong
 
 
 def test_models_without_a_class_are_compared_with_their_full_source_pairs(tmp_path):
-    def write(name, labels, masks, margins):
-        with store.create(tmp_path / name, summary.KIND, config={}) as out:
-            out.strings("labels", labels, ["models"], "label")
-            out.array("masks", np.array(masks, bool), ["models", "units"], "mask")
-            out.array("outputs/raw_margin", np.array(margins, np.float16), ["models", "examples"], "margin")
-            out.array("example_labels", np.zeros(3, np.int64), ["examples"], "label")
+    def write(name, roles, repeats, masks, margins):
+        sizes = {"example": 3, "target_class": 2, "half": 2, "unit": 3, "model": len(roles)}
+        return write_artefact(
+            tmp_path / name, SUMMARY, sizes, role=roles, repeat=repeats, mask=masks,
+            raw_margin=np.array(margins, np.float16), example_class=["target_class 0"] * 3,
+            example_half=["report"] * 3,
+        )  # fmt: skip
 
     margins = [[0, 0, 1], [9, 9, 9], [0, 0, 2], [9, 9, 9]]
-    write("r.h5", ["full-0", "scratch-0", "full-1", "scratch-1"], [[1, 1, 1], [0, 0, 0]] * 2, margins)
-    write("w.h5", ["a"] * 4, [[0, 1, 1], [1, 1, 0], [0, 1, 1], [1, 1, 0]], [[0, 0, k] for k in (4, 2, 6, 2)])
-    paths = tmp_path / "w.h5", tmp_path / "r.h5"
-    found = without.read_without(*paths, np.array([0, 1, 2]), np.array([2, 2, 2]))
+    reference = write("r.h5", [FULL, SCRATCH] * 2, [0, 0, 1, 1], [[1, 1, 1], [0, 0, 0]] * 2, margins)
+    masks, margins = [[0, 1, 1], [1, 1, 0]] * 2, [[0, 0, k] for k in (4, 2, 6, 2)]
+    removed = write("w.h5", [REMOVAL] * 4, [0, 0, 1, 1], masks, margins)
+    found = without.read_without(removed, reference, np.array([0, 1, 2]), np.array([2, 2, 2]))
     np.testing.assert_allclose(found.effect, [3.5, np.nan, 0.5])
     np.testing.assert_allclose(found.control_mean, [0.5, 2.0, 3.5])
     np.testing.assert_allclose(found.low[0], 3.5 - 12.706 * 0.5, rtol=1e-3)

@@ -7,19 +7,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transferlens import open_results
-from transferlens.core import store
+from tests.memories.written import write_artefact
+from transferlens.core import artefacts, labelled
 from transferlens.core.errors import ArtefactError, ConfigError
 from transferlens.core.statistics import Interval
+from transferlens.core.studies import FULL, PRETRAINED, SCRATCH
 from transferlens.data.index import HALVES
-from transferlens.memories.effect import interference
+from transferlens.memories.artefacts import INTERFERENCE, PROBES
 from transferlens.memories.effect.composites import Composites, Responses, Shortlist, Table
 from transferlens.memories.kept import probes as probing
 from transferlens.memories.kept.binding import Binding
 from transferlens.memories.kept.retention import Retention
 from transferlens.memories.remedies import comparison, figure
+from transferlens.memories.remedies.artefacts import REMEDIES
 from transferlens.memories.retraining import left_out
 from transferlens.memories.retraining.retrained import Changes
+from transferlens.training.artefacts import TRANSFER_RUNS
 
 SOURCES, TARGETS, PER_CELL, MODELS, EXAMPLES = ["a", "b", "c", "d"], ["y", "z"], 12, 3, 200
 BOUND = np.array([0, 0, 1, 1])
@@ -105,7 +108,7 @@ def test_what_a_remedy_changes_is_found_where_it_does(found):
             assert row.change == pytest.approx(change, abs=0.01), (measure, pairs)
             assert row.change_low < row.change < row.change_high
             assert row.change == pytest.approx(row.after - row.before)
-        assert good.loc[measure, "trained"].q < 0.02
+        assert good.loc[measure, "trained"].change_q < 0.02
         assert good.loc[measure, "trained"].n == 2 * PER_CELL  # two classes, one pair each that is not bound
     assert abs(good.loc["drop, scratch", "trained"].change) < 0.01
     assert good.loc["flips, fine-tuned", "trained"].before == 1
@@ -116,7 +119,7 @@ def test_what_a_remedy_changes_is_found_where_it_does(found):
 def test_accuracy_and_retention(found):
     good = found.loc["good"]
     assert good.loc["accuracy, fine-tuned", "all"].change == pytest.approx(-0.3, abs=0.06)
-    assert good.loc["accuracy, fine-tuned", "all"].q < 0.02
+    assert good.loc["accuracy, fine-tuned", "all"].change_q < 0.02
     for pairs in ("all", "trained", "held out"):
         row = good.loc["retention", pairs]
         assert (row.before, row.after) == (pytest.approx(0.75), pytest.approx(0.375))
@@ -138,13 +141,13 @@ def test_retraining_without_a_class_is_compared_by_its_accuracy():
 def test_a_remedy_that_does_nothing_changes_nothing(found):
     idle = found.loc["idle"]
     assert (idle.change == 0).all()
-    assert (idle.p == 1).all()
+    assert (idle.change_p == 1).all()
 
 
 def test_significance_is_corrected_over_the_remedies(found):
     of_remedies = found.xs(("interference", "trained"), level=(1, 2))
-    expected = stats.false_discovery_control(of_remedies.p.to_numpy())
-    np.testing.assert_allclose(of_remedies.q, expected)
+    expected = stats.false_discovery_control(of_remedies.change_p.to_numpy())
+    np.testing.assert_allclose(of_remedies.change_q, expected)
 
 
 def without_composites(run):
@@ -159,7 +162,7 @@ def test_p_values_without_a_change_are_not_too_small():
         rng = np.random.default_rng(seed)
         base, other = (replace(base, clean=clean(rng, 0.8)) for _ in range(2))
         rows = compared(base, {"other": other}, bootstrap=199, seed=seed).loc["other"]
-        p.append(rows.loc["accuracy, fine-tuned", "all"].p)
+        p.append(rows.loc["accuracy, fine-tuned", "all"].change_p)
     assert np.mean(np.array(p) < 0.05) <= 0.12
     assert 0.3 < np.mean(p) < 0.7
 
@@ -189,13 +192,14 @@ def test_without_composites_the_rest_is_compared(tmp_path):
 
 def test_the_artefact_and_the_picture(found, tmp_path):
     written = found.reset_index()
-    config = {"seed": 0, "bootstrap": 400}
     path = tmp_path / "memories" / "t" / "full" / "remedies.h5"
-    comparison.write_comparison(path, written, {"good": ["a"]}, "", config=config, inputs=[])
-    read = open_results(tmp_path).memory_remedies("t", "full")
+    comparison.write_comparison(path, written, {"good": ["a"]}, "")
+    read = labelled.read(path, REMEDIES)
     assert read.measure.values.tolist() == written.measure.tolist()
     np.testing.assert_array_equal(read.change_low, written.change_low)
-    assert read.attrs["classes"] == {"good": ["a"]}
+    np.testing.assert_array_equal(read.change_q, written.change_q)
+    with artefacts.open(path, REMEDIES) as file:
+        assert artefacts.json_attribute(file, "classes") == {"good": ["a"]}
     figure.draw(tmp_path / "r.png", written)
     assert (tmp_path / "r.png").stat().st_size > 20_000
 
@@ -205,15 +209,41 @@ def test_pairs_are_significant_by_the_select_half(tmp_path):
     effect, q = cells.copy(), cells.copy()
     effect[0], q[0] = [[0.2, -0.2], [0.1, 0.1], [0.3, np.nan]], [[0.01, 0.01], [0.2, 0.04], [0.06, np.nan]]
     effect[1], q[1] = 0.5, 0.001
-    with store.create(path, interference.KIND, config={}) as out:
-        out.strings("source_class_names", SOURCES, ["source classes"], "name")
-        out.strings("target_class_names", TARGETS, ["target classes"], "name")
-        out.array("source_class", np.array([0, 2, 3]), ["shortlist"], "index")
-        for name, values in (("effect", effect), ("q", q)):
-            out.array(name, values, ["halves", "shortlist", "target classes"], "test")
+    sizes = {"half": 2, "tried_class": 3, "target_class": 2}
+    tables = {"interference": effect, "interference_q": q}
+    write_artefact(path, INTERFERENCE, sizes, tried_class=["a", "c", "d"], target_class=TARGETS, **tables)
     assert HALVES[0] == "select"
-    found = comparison.significant_pairs(path)
+    found = comparison.significant_pairs(path, SOURCES)
     assert np.argwhere(found).tolist() == [[0, 0], [2, 1]]
+
+
+def runs(path, roles, repeats, correct, **more):
+    """Transfer runs of models that are right on these of four examples, the last one of the select half."""
+    sizes = {"model": len(roles), "example": 4, "target_class": 2, "half": 2, "unit": 1, "epoch": 1}
+    return write_artefact(
+        path, TRANSFER_RUNS, {**sizes, "log_quantity": 3}, model=np.arange(len(roles)), role=roles,
+        repeat=repeats, correct=np.array(correct, bool), target_class=TARGETS, example_class=list("yyzy"),
+        example_half=["report"] * 3 + ["select"], **more,
+    )  # fmt: skip
+
+
+def test_clean_outputs_are_read_repeat_by_repeat_over_shards(tmp_path):
+    right = np.eye(4, dtype=bool)
+    paths = [
+        runs(tmp_path / "0.h5", [FULL, SCRATCH], [1, 1], right[[0, 1]], metric="per_class"),
+        runs(tmp_path / "1.h5", [FULL, SCRATCH], [0, 0], right[[2, 3]], metric="per_class"),
+    ]
+    found = comparison.read_clean(paths)
+    assert found.correct["fine_tuned"].tolist() == [[False, False, True], [True, False, False]]
+    assert found.correct["scratch"].tolist() == [[False] * 3, [False, True, False]]
+    assert found.weights.tolist() == [0.5, 0.5, 1]
+    assert found.remedy_classes == []
+    paths.append(runs(tmp_path / "2.h5", [PRETRAINED], [0], right[[1]], metric="global", remedy_class=["a"]))
+    found = comparison.read_clean(paths)
+    assert found.correct["fine_tuned"].tolist() == [[False, True, False]]
+    assert found.correct["scratch"].tolist() == [[False] * 3]
+    assert found.weights.tolist() == [1, 1, 1]
+    assert found.remedy_classes == ["a"]
 
 
 def test_a_remedy_uses_the_most_distracting_classes_that_mean_no_target_class(tmp_path):
@@ -222,18 +252,12 @@ def test_a_remedy_uses_the_most_distracting_classes_that_mean_no_target_class(tm
     overlap[1, 0] = True
     effect = np.zeros((2, 4, 2))
     effect[0] = [[0.1, 0.1], [0.9, 0.9], [0.5, 0.3], [0.2, 0.2]]
-    axes = ["halves", "source classes", "target classes"]
-    for path, kind in ((probed, "memory probes"), (interfered, "interference")):
-        with store.create(path, kind, config={}) as out:
-            out.array("overlap", overlap, axes[1:], "test")
-            out.array("binding/effect", effect, axes, "test")
-            out.array("effect", effect, axes, "test")
-            out.array("congruent", np.zeros((4, 2), bool), axes[1:], "test")
-            out.array("source_class", np.arange(4), axes[1:2], "test")
+    sizes = {"model": 1, "half": 2, "tried_class": 4, "source_class": 4, "target_class": 2}
+    names = {"target_class": TARGETS}
+    write_artefact(probed, PROBES, sizes, source_class=SOURCES, overlap=overlap, binding=effect, **names)
+    write_artefact(interfered, INTERFERENCE, sizes, tried_class=SOURCES, interference=effect, **names)
     assert left_out.remedied_classes(interfered, probed, 2).tolist() == [2, 3]
     assert left_out.remedied_classes(interfered, probed, 9).tolist() == [0, 2, 3]
-    with store.create(probed, "memory probes", config={}) as out:
-        out.array("overlap", overlap | True, axes[1:], "test")
-        out.array("binding/effect", effect, axes, "test")
+    write_artefact(probed, PROBES, sizes, source_class=SOURCES, overlap=overlap | True, **names)
     with pytest.raises(ConfigError, match="no source class to use"):
         left_out.remedied_classes(interfered, probed, 2)

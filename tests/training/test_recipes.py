@@ -176,6 +176,20 @@ def test_a_converted_network_is_stored_and_loaded_as_it_was_evaluated(textures, 
     assert (start.backbone[1].change.weight == 0).all()
 
 
+def test_hooks_stand_before_and_after_every_step(textures):
+    _, train, _ = textures
+    recipe = toys.Projected(settings("full"))
+    recipe.start(initial(), None, Data(train, np.arange(90)), SEED)
+    engine.run(recipe)
+    expected = [("after", -1), *((when, step) for step in range(15) for when in ("before", "after"))]
+    assert [event[:2] for event in recipe.events] == expected
+    before = [lengths for when, _, lengths in recipe.events if when == "before"]
+    after = [lengths for when, _, lengths in recipe.events if when == "after"]
+    np.testing.assert_allclose(before, 1, rtol=1e-5)
+    assert (np.abs(np.array(after[1:]) - 1) > 1e-4).any(1).all()  # each step moved the head
+    np.testing.assert_allclose(recipe.lengths(), 1, rtol=1e-5)
+
+
 def test_several_runs_are_combined(textures):
     _, train, _ = textures
     (soup,) = trained(job(train, settings("Soup")))
@@ -311,7 +325,7 @@ def test_settings_of_a_recipe_are_read_by_its_kind(given, kind):
 
 
 def test_settings_that_are_no_recipe_are_named():
-    with pytest.raises(ConfigError, match=r"recipe.kind is 'fulll' .did you mean 'full'"):
+    with pytest.raises(ConfigError, match=r"config: 'recipe.kind' is 'fulll' .did you mean 'full'"):
         read({"kind": "fulll"}, "recipe")
     with pytest.raises(ConfigError, match=r"unknown key 'recipe.classes'"):
         read({"kind": "full", "classes": 3}, "recipe")

@@ -86,6 +86,29 @@ class Anchored(Recipe):
             self.network.head.weight /= 2
 
 
+class Projected(Recipe):
+    """Every step ends with a head of rows of length one, as it begins."""
+
+    def start(self, network, source, data, seed):
+        super().start(network, source, data, seed)
+        self.events = []
+        self.after_step(-1)
+
+    def before_step(self, step):
+        assert self.network.head.weight.grad.abs().sum() > 0
+        self.events.append(("before", step, self.lengths()))
+
+    def after_step(self, step):
+        stepped = self.lengths()
+        with torch.no_grad():
+            self.network.head.weight.div_(self.network.head.weight.norm(dim=1, keepdim=True))
+        self.events.append(("after", step, stepped))
+
+    def lengths(self):
+        """Lengths of the head's rows."""
+        return self.network.head.weight.detach().norm(dim=1).tolist()
+
+
 class Soup(Recipe):
     """The mean of two runs' weights."""
 

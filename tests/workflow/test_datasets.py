@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.workflow.conftest import copy_project, snakemake
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("datasets")]  # its project takes a while
+pytestmark = pytest.mark.workflow
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ def test_examples_are_ranked_and_drawn(smoke):
     np.testing.assert_array_equal(ranked.wrong, ranked.predicted != ranked.true)
     assert (ranked.memory != ranked.true).all()  # of the same name, it would be no distraction
     report = results.dataset("optdigits").val.halves == 1
-    assert sorted(ranked.examples.values) == np.flatnonzero(report).tolist()
-    tested = ranked.removal_p.notnull().values
+    assert sorted(ranked.position.values) == np.flatnonzero(report).tolist()
+    tested = ranked.removal_effect_p.notnull().values
     assert tested[0]
     assert tested.sum() == min(50, len(tested))
     shown = results.memory_panels("optdigits", "full")

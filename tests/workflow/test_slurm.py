@@ -18,7 +18,6 @@ from tests.workflow.conftest import REPOSITORY, arrays, assert_same_arrays
 MISSING = local_slurm.missing()
 pytestmark = [
     pytest.mark.workflow,
-    pytest.mark.xdist_group("slurm"),  # one cluster, which starts at fixed ports
     pytest.mark.skipif(bool(MISSING), reason=f"a Slurm for tests needs {', '.join(MISSING)}"),
 ]
 SHARDS = ("0000", "0001", "0002", "0003")

@@ -114,7 +114,7 @@ def test_memories_count_only_pairs_that_do_not_overlap(results):
 def test_a_remedy_is_compared_with_models_without_it(results):
     found = results.memory_remedies("optdigits", "full")
     np.testing.assert_allclose(found.change, found.after - found.before, atol=1e-12)
-    assert ((found.change_low <= found.change_high) & (found.p > 0)).all()
+    assert ((found.change_low <= found.change_high) & (found.change_p > 0)).all()
     (used,) = json.loads(found.attrs["classes"]).values()
     assert len(used) == 3
     assert not any(name.startswith("digit") for name in used)  # these mean the same as target classes
@@ -316,7 +316,6 @@ def test_every_array_is_labelled_checked_and_compressed(smoke):
             file.visititems(check)
 
 
-@pytest.mark.xdist_group("interrupted")
 def test_an_interrupted_run_leaves_nothing_half_written(interrupted):
     _, left = interrupted
     assert not [p for p in left if p.name.endswith(".tmp")]
@@ -326,7 +325,6 @@ def test_an_interrupted_run_leaves_nothing_half_written(interrupted):
                 file.visititems(lambda _, item: item[()] if isinstance(item, h5py.Dataset) else None)
 
 
-@pytest.mark.xdist_group("interrupted")
 def test_same_settings_give_identical_arrays_even_after_an_interruption(smoke, interrupted):
     folder, _ = interrupted
     done = snakemake(folder, "--cores", "2", "--", "results/influence/optdigits/fixed.h5")

@@ -421,7 +421,7 @@ def _normal(node: object, words: set[int]) -> str:
     what it parses into other nodes.
     """
     if isinstance(node, ast.Constant):
-        return "words" if id(node) in words else f"{type(node.value).__name__} {node.value!r}"
+        return "words" if id(node) in words else repr(node.value)
     if isinstance(node, ast.AST):
         values = ((name, getattr(node, name, None)) for name in node._fields if name not in _NO_MEANING)
         fields = [

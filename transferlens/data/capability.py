@@ -13,6 +13,9 @@ from transferlens.data.groups import require_groups, wordnet_level
 # How a data set is found and used; none of it says what it is.
 _ELSEWHERE = {"of", "complete", "archive_limit_gb", "metric", "crop_ratio"}
 _CHOSEN = {"path", "groups", "labels", "train_per_class", "val_per_class", "select_fraction", "unreadable"}
+# Up to so many images, preparing several data sets side by side is faster than each by several cores.
+_IMAGES_WORTH_THREADS = 10_000
+_MOST_THREADS = 8
 
 
 def images_of(run: Run, dataset: str) -> str:
@@ -78,6 +81,17 @@ def _where(run: Run, wildcards: Wildcards) -> list[str]:
     return given + ["--download"] * run.settings.download + ["--incomplete"] * (not settings.complete)
 
 
+def data_threads(run: Run, wildcards: Wildcards) -> int:
+    """Cores that prepare a data set: one if it is known to be small, else as many as there are, up to 8."""
+    dataset = wildcards["dataset"]
+    facts = catalogue.CATALOGUE.get(images_of(run, dataset))
+    if facts is None:
+        return _MOST_THREADS
+    known = facts.train_images or float("inf")
+    images = catalogue.limited(known, facts.classes, run.dataset(dataset).train_per_class)
+    return 1 if images <= _IMAGES_WORTH_THREADS else _MOST_THREADS
+
+
 def _datasets(run: Run) -> list[Mapping[str, str]]:
     return [{"dataset": name} for name in run.dataset_names]
 
@@ -104,6 +118,16 @@ BETON = Step(
     made_for=lambda run: [{**w, "split": split} for w in _datasets(run) for split in ("train", "val")],
     shown=False,
 )
+
+
+def prepared_files(run: Run) -> list[str]:
+    """The files of all data sets of the run."""
+    return [
+        made.at(**wildcards)
+        for step in (DATASET, BETON)
+        for wildcards in step.made_for(run)
+        for made in step.outputs.values()
+    ]
 
 
 class Data(Capability):

@@ -1,33 +1,25 @@
-"""FFCV files (.beton): the only module that imports ffcv.
+"""Reading FFCV files (.beton), and importing FFCV.
 
 Three properties are added to FFCV's own loader: random crops that depend on the seed alone (FFCV draws them
 from unseeded thread-local generators), re-use of compiled code for another subset of images, and no waiting
 for ever on a damaged file (its size is compared with the manifest first).
 """
 
-import errno
-import io
-import math
-import multiprocessing
-import os
 import re
-import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from transferlens.core import store
-from transferlens.core.config import DatasetSettings
-from transferlens.core.errors import ArtefactError, DataError, SetupError
+from transferlens.core import artefacts
+from transferlens.core.errors import ArtefactError, SetupError
 from transferlens.core.seeding import seed_for
-from transferlens.data.index import Examples
-from transferlens.data.splits import Split
+from transferlens.data.artefacts import MANIFEST
 
-MANIFEST_KIND = "beton manifest"
 _SYSTEM_PACKAGES = {
     "libopencv": "libopencv-dev",
     "libturbojpeg": "libturbojpeg0-dev",
@@ -36,16 +28,11 @@ _SYSTEM_PACKAGES = {
 }
 # Up to this many images, decoding in plain Python ends before Numba would have compiled the decoder.
 _IMAGES_WORTH_COMPILING = 50_000
-_PAGE = 8 << 20
-_IMAGES_A_CHUNK = 100
-_PAGES_A_WORKER = 8
-_JPEG_SAVES = 8  # roughly, against raw pixels
-_BYTES_AN_EXAMPLE = 24  # in the file's metadata, and once more in its table of places
 _BUFFER_BYTES = 2 << 30
 
 
 @contextmanager
-def _imported():
+def imported() -> Iterator[Any]:
     """Import ffcv without its side effects on this process.
 
     Importing FFCV sets torch's thread count to 1, and fills a Numba typed dictionary with two write modes,
@@ -98,204 +85,30 @@ def _explain_import(error: ImportError) -> str:
     )
 
 
-class _Guarded:
-    """The images to write, as FFCV wants them; remembers the first failure instead of dying of it.
-
-    FFCV's writer waits for ever for a worker that raised.
-    """
-
-    def __init__(self, split: Split, examples: Examples):
-        self.split, self.examples = split, examples
-        self.failed = multiprocessing.Value("q", -1)
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
-        try:
-            return self.split.image(int(self.examples.positions[i])), int(self.examples.labels[i])
-        except Exception:
-            self.failed.value = i
-            return np.zeros((1, 1, 3), np.uint8), 0
-
-
-def write_beton(
-    path: Path, split: Split, examples: Examples, settings: DatasetSettings, workers: int
-) -> None:
-    """Write the examples of a split as an FFCV file with the fields `image` and `label`.
-
-    Raises:
-        ArtefactError: the disk is full, or a writing process was killed (say, for want of memory).
-        DataError: an image that could be decoded for the index no longer can.
-    """
-    images = _Guarded(split, examples)
-    with _imported() as ffcv, store.replace_file(path) as temporary:
-        from ffcv.fields import IntField, RGBImageField
-
-        field = RGBImageField(
-            write_mode=settings.format,
-            max_resolution=settings.max_resolution,
-            jpeg_quality=settings.jpeg_quality,
-        )
-        page = _page(int((examples.sizes.prod(axis=1) * 3).max()))
-        writer = ffcv.DatasetWriter(
-            str(temporary),
-            {"image": field, "label": IntField()},
-            num_workers=_useful_workers(workers, examples, settings, page),
-            page_size=page,
-        )
-        with redirect_stderr(sys.stderr if sys.stderr.isatty() else _Discard()):
-            _write_all(writer, images)
-        if images.failed.value >= 0:
-            split.image(int(examples.positions[images.failed.value]))
-            raise DataError(f"{path}: image {images.failed.value} could not be read when writing")
-
-
-def expected_bytes(stored: np.ndarray) -> float:
-    """Size of the FFCV file of images that take `stored` bytes each: float[images]."""
-    if not len(stored):
-        return 0.0
-    page = _page(int(stored.max()))
-    # An image is never cut: on average, half an image of each page stays empty.
-    images_a_page = max(1, math.floor((page - stored.mean() / 2) / stored.mean()))
-    metadata = -(-len(stored) * _BYTES_AN_EXAMPLE // page)
-    return float(page * (metadata + -(-len(stored) // images_a_page)) + len(stored) * _BYTES_AN_EXAMPLE)
-
-
-def _useful_workers(workers: int, examples: Examples, settings: DatasetSettings, page: int) -> int:
-    """As many workers as leave little of the file empty: each leaves its last page unfilled."""
-    stored = examples.sizes.prod(axis=1).sum() * 3 / (1 if settings.format == "raw" else _JPEG_SAVES)
-    return max(1, min(workers, int(stored / page / _PAGES_A_WORKER)))
-
-
-def _page(largest: int) -> int:
-    """Bytes of a page that takes the largest image; FFCV wants a power of two."""
-    return max(_PAGE, 1 << (2 * largest - 1).bit_length())
-
-
-def _write_all(writer, images: _Guarded) -> None:
-    """As FFCV's `from_indexed_dataset`, but a worker that fails or is killed ends it with an OSError."""
-    from ffcv.utils import chunks
-
-    error_number = multiprocessing.Value("i", 0)
-    numbers = list(enumerate(range(len(images))))
-    with _failing_with_a_child(error_number):
-        try:
-            writer._write_common(
-                len(numbers), chunks(numbers, _IMAGES_A_CHUNK), _write_chunks, (images, error_number)
-            )
-        except OSError:
-            writer.metadata_sm.unlink()
-            raise
-
-
-def _write_chunks(queue, metadata, metadata_type, fields, allocator, done, allocations, images, error_number):
-    """FFCV's worker, writing whole pages."""
-    from ffcv.writer import worker_job_indexed_dataset
-
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    pages = _WholePages(allocator, error_number)
-    worker_job_indexed_dataset(queue, metadata, metadata_type, fields, pages, done, allocations, images)
-
-
-class _WholePages:
-    """FFCV's page allocator, whose own writes take no notice when the disk takes only a part of a page."""
-
-    def __init__(self, allocator, error_number):
-        self._allocator, self._error_number = allocator, error_number
-
-    def __getattr__(self, name: str):
-        return getattr(self._allocator, name)
-
-    def __enter__(self):
-        self._allocator.__enter__()
-        self._allocator.fp = _WholeWrites(self._allocator.fp, self._error_number)
-
-    def __exit__(self, *error) -> None:
-        self._allocator.__exit__(*error)
-
-
-class _WholeWrites(io.BufferedWriter):
-    """Writes all it is given at once, or leaves the error's number for the parent and ends the worker."""
-
-    def __init__(self, file, error_number):
-        super().__init__(file)
-        self.error_number = error_number
-
-    def write(self, data) -> int:
-        try:
-            written = super().write(data)
-            self.flush()
-        except OSError as error:
-            self.error_number.value = error.errno or errno.EIO
-            os._exit(1)
-        return written
-
-
-@contextmanager
-def _failing_with_a_child(error_number) -> Iterator[None]:
-    """Raise an OSError in the block when a process it started fails; FFCV's writer would wait for ever."""
-
-    def look(*_) -> None:
-        while ended := _ended_child():
-            if ended.si_status:
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # one error is enough
-                number = error_number.value or errno.EIO
-                killed = f"a process that writes images was ended by signal {ended.si_status}"
-                raise OSError(number, os.strerror(number) if error_number.value else killed)
-
-    others = multiprocessing.active_children()
-    before = signal.signal(signal.SIGCHLD, look)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGCHLD, before)
-        for child in set(multiprocessing.active_children()).difference(others):
-            child.kill()
-            child.join()
-
-
-def _ended_child():
-    """The status of a child that has ended since the last call; None when there is none."""
-    try:
-        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
-    except ChildProcessError:
-        return None
-
-
-class _Discard:
-    """Swallows FFCV's progress bar where nobody watches it."""
-
-    def write(self, text: str) -> int:
-        return len(text)
-
-    def flush(self) -> None:
-        pass
-
-
-def write_manifest(path: Path, beton: Path, examples: int, *, config: dict, inputs: list) -> None:
-    """Record the size and checksum of an FFCV file, so that damage is noticed before it is read."""
-    with store.create(path, MANIFEST_KIND, config=config, inputs=inputs) as out:
-        out.attribute("bytes", beton.stat().st_size)
-        out.attribute("sha256", store.sha256(beton))
-        out.attribute("examples", examples)
-
-
-def check(beton: Path) -> None:
+def check(beton: Path, examples: int | None = None) -> None:
     """Compare an FFCV file with its manifest (`<split>.h5` beside it).
 
+    Args:
+        examples: how many images it must hold; None where that is not known.
+
     Raises:
-        ArtefactError: missing, or of another size than when it was written.
+        ArtefactError: missing, of another size than when it was written, of another data set or split, or
+            with another number of images.
     """
-    with store.open(beton.with_suffix(".h5"), MANIFEST_KIND) as manifest:
-        expected = int(manifest.attrs["bytes"])
+    with artefacts.open(beton.with_suffix(".h5"), MANIFEST) as manifest:
+        expected, held = int(manifest.attrs["bytes"]), int(manifest.attrs["examples"])
     if not beton.is_file():
         raise ArtefactError(f"{beton}: no such file; run snakemake to make it")
-    found = beton.stat().st_size
-    if found != expected:
+    size = beton.stat().st_size
+    if size != expected:
         raise ArtefactError(
-            f"{beton}: truncated or damaged ({found} bytes, {expected} when written); delete it and run "
+            f"{beton}: truncated or damaged ({size} bytes, {expected} when written); delete it and run "
             "snakemake again to remake it"
+        )
+    if examples is not None and held != examples:
+        raise ArtefactError(
+            f"{beton}: holds {held} images where the index names {examples}; delete it and run snakemake "
+            "again to remake it"
         )
 
 
@@ -304,7 +117,7 @@ def batch_within_memory(beton: Path, batch_size: int) -> int:
 
     FFCV reserves, for each of its five batches in flight, room for every image at the size of the largest.
     """
-    with _imported():
+    with imported():
         from ffcv.reader import Reader
 
         images = Reader(str(beton)).metadata["f0"]
@@ -327,7 +140,7 @@ def decode_all(beton: Path, resolution: int, crop_ratio: float, workers: int) ->
 
 def center_crop_loader(beton: Path, resolution: int, crop_ratio: float, batch_size: int, workers: int):
     """An FFCV loader over all images in file order; yields (uint8[batch, resolution, resolution, 3],)."""
-    with _imported():
+    with imported():
         from ffcv.fields.rgb_image import CenterCropRGBImageDecoder
 
         decoder = CenterCropRGBImageDecoder((resolution, resolution), crop_ratio)
@@ -341,7 +154,7 @@ def random_crop_loader(
 
     Yields (uint8[batch, resolution, resolution, 3], int32 labels[batch, 1]).
     """
-    with _imported():
+    with imported():
         decoder = _seeded_crop_class()((resolution, resolution), scale)
         return _loader_class()(beton, decoder, batch_size, workers, fields=("image", "label"), shuffle=True)
 
@@ -350,7 +163,7 @@ def shuffled_center_crop_loader(
     beton: Path, resolution: int, crop_ratio: float, batch_size: int, workers: int
 ):
     """As `random_crop_loader`, with the evaluation crop."""
-    with _imported():
+    with imported():
         from ffcv.fields.rgb_image import CenterCropRGBImageDecoder
 
         decoder = CenterCropRGBImageDecoder((resolution, resolution), crop_ratio)
@@ -358,7 +171,7 @@ def shuffled_center_crop_loader(
 
 
 def _images(beton: Path) -> int:
-    with _imported():
+    with imported():
         from ffcv.reader import Reader
 
         return int(Reader(str(beton)).num_samples)
@@ -366,7 +179,7 @@ def _images(beton: Path) -> int:
 
 @contextmanager
 def _compiling(enabled: bool) -> Iterator[None]:
-    with _imported():
+    with imported():
         from ffcv.pipeline.compiler import Compiler
 
         Compiler.set_enabled(enabled)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from transferlens.core.config import InputSettings, TrainingSettings
 from transferlens.core.seeding import seed_for
+from transferlens.core.settings import InputSettings, TrainingSettings
 from transferlens.data import augmentation, ffcv_files
 from transferlens.data.index import Examples
 
@@ -20,7 +20,7 @@ class Images(ABC):
     """The images of one split, for training and for evaluation."""
 
     def __init__(self, beton: Path, examples: Examples, settings: InputSettings, device: torch.device):
-        ffcv_files.check(beton)
+        ffcv_files.check(beton, len(examples))
         self.beton, self.examples, self.settings, self.device = beton, examples, settings, device
         self.labels = torch.from_numpy(examples.labels).to(device)
         self._mean = torch.tensor(settings.mean, device=device)

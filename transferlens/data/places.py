@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from transferlens.core import store
+from transferlens.core import files
 from transferlens.core.errors import DataError
 from transferlens.data import (
     archive,
@@ -105,8 +105,8 @@ def nowhere(name: str, root: Path, cure: str = "") -> DataError:
 
 def _in_root(name: str, root: Path) -> Found | None:
     """A set that lies ready in the data root."""
-    files = (_file(root / f"{name}{suffix}") for suffix in _READERS if (root / f"{name}{suffix}").is_file())
-    return _in_folder(name, root / name) or _in_layout(name, root, own=False) or next(files, None)
+    packed = (_file(root / f"{name}{suffix}") for suffix in _READERS if (root / f"{name}{suffix}").is_file())
+    return _in_folder(name, root / name) or _in_layout(name, root, own=False) or next(packed, None)
 
 
 def _at_path(name: str, path: Path) -> Found | None:
@@ -203,7 +203,7 @@ def _unpacked(name: str, packed: Path, root: Path, limit_gb: float) -> Found:
 
 def _identity(packed: Path) -> dict:
     status = packed.stat()
-    return {"bytes": status.st_size, "mtime": status.st_mtime_ns, "sha256": store.sha256(packed)}
+    return {"bytes": status.st_size, "mtime": status.st_mtime_ns, "sha256": files.sha256(packed)}
 
 
 def _require_same_archive(place: Path, packed: Path) -> None:
@@ -217,7 +217,7 @@ def _require_same_archive(place: Path, packed: Path) -> None:
     status = packed.stat()
     if (recorded["bytes"], recorded["mtime"]) == (status.st_size, status.st_mtime_ns):
         return
-    found = store.sha256(packed)
+    found = files.sha256(packed)
     if found != recorded["sha256"]:
         raise DataError(
             f"{place}: was unpacked from an archive with sha256 {recorded['sha256']}, but that of {packed} "

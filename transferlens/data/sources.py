@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from transferlens.core.config import DatasetSettings
 from transferlens.core.errors import DataError, nearest
+from transferlens.core.settings import DatasetSettings
 from transferlens.data import classnames, digits, places
 from transferlens.data.catalogue import CATALOGUE
 from transferlens.data.groups import read_groups

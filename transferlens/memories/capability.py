@@ -409,11 +409,15 @@ class Memories(Capability):
         }
 
     def recipe_settings(self, run: Run, target: str, recipe: str) -> Mapping[str, Any]:
-        """How composites are made of source images."""
+        """What it is made of, and how."""
         if recipe not in scope.base_recipes(run):
             return {}
-        composites = run.section(MemorySettings).composites.model_dump(include={"side", "placement"})
-        return {"source_input": run.input_of(run.source), "composites": composites}
+        material = {
+            "maker": "transferlens.memories.retraining.material:of_distracting_classes",
+            "source_input": run.input_of(run.source),
+            **run.section(MemorySettings).composites.model_dump(include={"side", "placement"}),
+        }
+        return {"material": material}
 
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]

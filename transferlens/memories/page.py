@@ -54,20 +54,21 @@ _TABLES = {
 def sections(run: Run, results: Results) -> Iterator[Section]:
     """Of every target and recipe with a study of memories: its numbers and pictures."""
     for target, recipe in scope.studied(run):
-        study = results.folder / "memories" / target / recipe
+        folder = results.folder / "memories" / target / recipe
         subject = Subject(
             f"Detrimental memories: target {target}, recipe {recipe}",
             f"memories-{target}-{recipe}",
             f"Memories in {target} ({recipe})",
         )
         gallery = Link(f"{target}/{recipe}/memories.html", "Open the gallery", _GALLERY)
-        yield Section("", "headline", _overview(study, gallery), subject, Place.HEADLINE)
+        yield Section("", "headline", _overview(folder, gallery), subject, Place.HEADLINE)
         for name, (title, caption, alt) in _TABLES.items():
             if name in scope.tables(run):
-                yield Section(title, name, (Figure(study / f"{name}.png", caption, alt),), subject)
+                yield Section(title, name, (Figure(folder / f"{name}.png", caption, alt),), subject)
 
 
-def _overview(study: Path, gallery: Link) -> tuple[Block, ...]:
+def _overview(folder: Path, gallery: Link) -> tuple[Block, ...]:
+    study = numbers.Study.of(folder)
     warnings = tuple(numbers.warnings(study))
     told: tuple[Block, ...] = (Warnings(warnings),) if warnings else ()
     return (
@@ -76,9 +77,9 @@ def _overview(study: Path, gallery: Link) -> tuple[Block, ...]:
         *told,
         gallery,
         Figure(
-            study / "interference.png",
+            folder / "interference.png",
             _INTERFERENCE,
             "Matrix of interference, source classes by target classes",
         ),
-        Figure(study / "figure.png", _PANELS, "Background, overlay and composite as three models see them"),
+        Figure(folder / "figure.png", _PANELS, "Background, overlay and composite as three models see them"),
     )

@@ -180,7 +180,9 @@ def _transfer_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
 
 def _transfer_code(run: Run, wildcards: Wildcards) -> list[str]:
     study, target, recipe = (wildcards[name] for name in ("study", "target", "recipe"))
-    return [run.recipe_code(target, recipe), *run.transfers[study, target, recipe].keeps]
+    given = [capability.recipe_settings(run, target, recipe) for capability in run.capabilities]
+    makers = [settings["material"]["maker"] for settings in given if "material" in settings]
+    return [run.recipe_code(target, recipe), *run.transfers[study, target, recipe].keeps, *makers]
 
 
 TRANSFER = Step(

@@ -18,7 +18,7 @@ from transferlens.models import architectures, states
 from transferlens.models.architectures import Network
 from transferlens.training import engine, fitting, schedule
 from transferlens.training.artefacts import LOG_QUANTITIES, SOURCE_MODELS, TRAINING_RECORDS
-from transferlens.training.block import SEQUENTIAL, Job, train_block
+from transferlens.training.block import Job, train_block
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.settings import FullSettings
 
@@ -69,10 +69,10 @@ def train_shard(
         models = train_block(job_of(i) for i in range(len(rows)))
         for i in job.progress(range(len(rows)), f"train {path.stem}", "models"):
             model, seen = next(models), labels[rows.masks[i][unit_of_image]]
+            out.attribute("implementation", model.implementation)
             out.file["log"][i] = model.log
             out.file["train_images"][i] = len(seen)
             save(out, i, model.network, np.isin(np.arange(classes), seen), val)
-        out.attribute("implementation", SEQUENTIAL)
 
 
 def keep_checkpoints(out: artefacts.Writer, row: int, steps: Sequence[int]) -> engine.Checkpoints:

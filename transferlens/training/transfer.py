@@ -23,7 +23,7 @@ from transferlens.models.architectures import Network
 from transferlens.training import engine, fitting, outputs
 from transferlens.training import source as sources
 from transferlens.training.artefacts import OUTPUTS, SOURCE_MODELS, TRANSFER_RUNS
-from transferlens.training.block import SEQUENTIAL, Job, Trained, train_block
+from transferlens.training.block import Job, Trained, train_block
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.remedies import Material
 from transferlens.training.recipes.settings import RecipeSettings, changes_backbone, log_rows
@@ -72,6 +72,7 @@ def transfer_shard(
         models = train_block(shard.job(row) for row in range(len(rows)))
         for i in job.progress(range(len(rows)), f"transfer {path.stem}", "models"):
             model = next(models)
+            out.attribute("implementation", model.implementation)
             out.file["log"][i] = model.log
             network = model.network.eval()
             _save_outputs(out, i, engine.evaluate(network, val), target, val.labels, metric)
@@ -86,7 +87,6 @@ def _write_identity(
     """What was done, and what the outputs mean."""
     out.attribute("metric", metric)
     out.attribute("recipe", recipe.model_dump())
-    out.attribute("implementation", SEQUENTIAL)
     if material:
         out.write("remedy_class", material.class_names)
 

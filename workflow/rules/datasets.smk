@@ -1,63 +1,49 @@
 # What images exist: an index of every data set, and its FFCV files.
+from transferlens.data.capability import data_threads, prepared_files
 
 
 rule datasets:
     input:
-        dataset_files(),
+        prepared_files(RUN),
     message:
         "All data sets are prepared"
 
 
 rule dataset:
     input:
-        unpack(groups_file),
-        script=code("prepare_dataset.py"),
-        code=code(
-            "prepare_dataset.py",
-            *SOURCE_CODE,
-            "data/groups.py",
-            "data/wordnet.py",
-            "data/index.py",
-        ),
+        unpack(inputs_of("dataset")),
     output:
-        index="results/data/{dataset}/index.h5",
+        **outputs_of("dataset"),
     log:
-        "results/logs/dataset/{dataset}.log",
+        log_of("dataset"),
     benchmark:
-        "results/benchmarks/dataset/{dataset}.tsv"
+        benchmark_of("dataset")
     conda:
         "../../envs/transferlens.yaml"
-    threads: data_threads
+    threads: lambda wildcards: data_threads(RUN, wildcards)
     params:
-        settings=dataset_settings,
-        data=data_arguments,
+        **params_of("dataset"),
     message:
-        "Index data set {wildcards.dataset}"
+        message_of("dataset")
     shell:
-        "python {input.script} --settings {params.settings:q} {params.data} --out {output.index}"
-        " --log {log}"
+        "{params.job}"
 
 
 rule beton:
     input:
-        script=code("write_beton.py"),
-        code=code("write_beton.py", "data/ffcv_files.py"),
-        index="results/data/{dataset}/index.h5",
+        unpack(inputs_of("beton")),
     output:
-        beton="results/data/{dataset}/{split}.beton",
-        manifest="results/data/{dataset}/{split}.h5",
+        **outputs_of("beton"),
     log:
-        "results/logs/beton/{dataset}-{split}.log",
+        log_of("beton"),
     benchmark:
-        "results/benchmarks/beton/{dataset}-{split}.tsv"
+        benchmark_of("beton")
     conda:
         "../../envs/transferlens.yaml"
-    threads: data_threads
+    threads: lambda wildcards: data_threads(RUN, wildcards)
     params:
-        settings=beton_settings,
-        data=data_arguments,
+        **params_of("beton"),
     message:
-        "Write FFCV file of {wildcards.dataset}, {wildcards.split}"
+        message_of("beton")
     shell:
-        "python {input.script} --settings {params.settings:q} {params.data} --index {input.index}"
-        " --out {output.beton} --manifest {output.manifest} --log {log}"
+        "{params.job}"

@@ -91,9 +91,7 @@ AGREEMENT = Artefact(
         ),
         Field("statistic", ("statistic",), str, "what is compared on single examples", optional=True),
         *_tested("agreement", ("statistic",), "agreement on single examples", optional=True),
-        Field(
-            "left_out", ("left_out",), str, "source class that the models did not see, if any", optional=True
-        ),
+        Field("left_out", ("left_out",), str, "source class that the models did not see", optional=True),
         Field("left_out_kind", ("left_out",), str, "distracting, or random as a control", optional=True),
         Field("left_out_repeats", (), np.int64, "models a class, in pairs", optional=True),
         Field("memory", ("memory",), str, "distracting class that was left out, then all", optional=True),

@@ -6,8 +6,8 @@ from textwrap import fill
 import h5py
 import numpy as np
 
-from transferlens.core import store
-from transferlens.memories.agreement import measures
+from transferlens.core import artefacts
+from transferlens.memories.agreement.artefacts import AGREEMENT, MEASURES
 from transferlens.pictures import figures
 
 # Colours, and markers besides, in the order of QUADRANTS.
@@ -25,8 +25,8 @@ _OWN = {"own": "their memory", "control": "a random class", "more": "the former 
 
 def draw(path: Path, picture: Path, settings: dict) -> None:
     """Draw an artefact of agreement; `settings` are those it was made with."""
-    with store.open(path, measures.KIND) as file:
-        retrained = "without" in file
+    with artefacts.open(path, AGREEMENT) as file:
+        retrained = "left_out" in file
         figure = figures.figure(9 + 3 * retrained, 4.4, layout="tight")
         axes = figure.subplots(1, 2 + retrained, width_ratios=[3, 2, 1.5][: 2 + retrained])
         _scatter(axes[0], file, settings)
@@ -52,16 +52,16 @@ def _title(settings: dict) -> str:
 
 def _scatter(axis, file: h5py.File, settings: dict) -> None:
     """Interference against influence, with a legend of the quadrants and the strongest pairs named."""
-    found, counts = file["quadrants/of_cells"][:], file["quadrants/counts"][:]
+    quadrant, counts = file["quadrant"].asstr()[:], file["quadrant_count"][:]
     if not counts.any():
         axis.set_axis_off()
         reason = file.attrs.get("skipped", "there are no composites, hence no interference")
         axis.text(0, 0.5, fill(f"No pairs of classes to compare: {reason}.", 50), fontsize=8)
         return
-    x, y = file["influence/effect"][:], file["interference/effect"][:]
-    names = store.strings(file["quadrants/names"])
+    x, y = file["influence"][:], file["interference"][:]
+    names = artefacts.names(file["quadrant_name"])
     for i, ((colour, marker), name) in reversed(list(enumerate(zip(_STYLES, names, strict=True)))):
-        here = found == i
+        here = quadrant == name
         if here.any():
             label = f"{name} ({counts[i]})"
             axis.scatter(
@@ -81,11 +81,11 @@ def _name_strongest(axis, file: h5py.File) -> None:
 
     To be called once the axis has its final place: a name moves down until it lies on no other.
     """
-    found = file["quadrants/of_cells"][:]
-    x, y = (np.where(found >= 0, file[f"{n}/effect"][:], np.nan) for n in ("influence", "interference"))
+    quadrant, names = file["quadrant"].asstr()[:], artefacts.names(file["quadrant_name"])
+    x, y = (np.where(quadrant != "", file[name][:], np.nan) for name in ("influence", "interference"))
     distance = np.hypot(x / (np.nanstd(x) or 1), y / (np.nanstd(y) or 1))
-    distance = np.where((found >= 0) & (found < len(_STYLES) - 1), distance, -1)
-    sources, targets = (store.strings(file[f"{kind}_class_names"]) for kind in ("source", "target"))
+    distance = np.where(np.isin(quadrant, names[:-1]), distance, -1)
+    sources, targets = (artefacts.names(file[f"{kind}_class"]) for kind in ("source", "target"))
     points = 72 / axis.figure.dpi
     placed: list[tuple[float, float, float]] = []
     for cell in np.argsort(-distance, axis=None)[:_LABELLED]:
@@ -113,21 +113,21 @@ def _name_strongest(axis, file: h5py.File) -> None:
 
 def _correlations(axis, file: h5py.File) -> None:
     """Rank correlations of every two measures with their intervals; a cross is what chance gives."""
-    names = {**measures.MEASURES, "harm": "harm (minus influence)"}
+    names = {**MEASURES, "harm": "harm (minus influence)"}
     labels = [
         f"{names[a]}\nand {names[b]}"
-        for a, b in zip(*(store.strings(file[f"pairs/{key}"]) for key in ("first", "second")), strict=True)
+        for a, b in zip(*(artefacts.names(file[f"pair_{key}"]) for key in ("first", "second")), strict=True)
     ]
-    table = {key: values[:] for key, values in file["pairs/correlation"].items()}
-    for i, (value, low, high) in enumerate(zip(table["value"], table["low"], table["high"], strict=True)):
-        certain = table["p"][i] < figures.SIGNIFICANT
+    values, lows, highs, chance, p = (
+        file[f"correlation{suffix}"][:] for suffix in ("", "_low", "_high", "_null_mean", "_p")
+    )
+    for i, (value, low, high) in enumerate(zip(values, lows, highs, strict=True)):
+        certain = p[i] < figures.SIGNIFICANT
         axis.plot([low, high], [i, i], color="#555555", linewidth=1)
         face = figures.BLUE if certain else "white"
         axis.plot(value, i, "o", color=figures.BLUE, markerfacecolor=face, markersize=5)
-        axis.plot(table["null_mean"][i], i, "x", color="#999999", markersize=4)
-        axis.text(
-            1.02, i, f"p {table['p'][i]:.2g}", fontsize=6.5, va="center", transform=axis.get_yaxis_transform()
-        )
+        axis.plot(chance[i], i, "x", color="#999999", markersize=4)
+        axis.text(1.02, i, f"p {p[i]:.2g}", fontsize=6.5, va="center", transform=axis.get_yaxis_transform())
     axis.axvline(0, color="#888888", linewidth=0.6)
     axis.set_yticks(range(len(labels)), labels, fontsize=6.5)
     axis.set_ylim(len(labels) - 0.5, -0.5)
@@ -136,15 +136,14 @@ def _correlations(axis, file: h5py.File) -> None:
 
 def _changes(axis, file: h5py.File, output: str) -> None:
     """What images gain when the memory that distracts them is left out of the source, or another class."""
-    output = output if output in file["without"] else "p_true"
-    group = file[f"without/{output}"]
+    output = output if f"{output}_own" in file else "p_true"
     for i, name in enumerate(_OWN):
-        value, low, high = (group[f"{name}{suffix}"][-1] for suffix in ("", "_low", "_high"))
+        value, low, high = (file[f"{output}_{name}{suffix}"][-1] for suffix in ("", "_low", "_high"))
         axis.plot([i, i], [low, high], color="#555555", linewidth=1)
         axis.plot(i, value, "o", color=figures.VERMILION if name == "own" else figures.BLUE, markersize=5)
     axis.axhline(0, color="#888888", linewidth=0.6)
     axis.set_xticks(range(len(_OWN)), [fill(text, 10) for text in _OWN.values()], fontsize=7)
     axis.set_xlim(-0.5, len(_OWN) - 0.5)
-    images, repeats = int(file["without/own_examples"][-1]), int(file["without/repeats"][()])
+    images, repeats = int(file["memory_examples"][-1]), int(file["left_out_repeats"][()])
     axis.set_ylabel(f"change of {output} on the {images} images concerned", fontsize=8)
     axis.set_xlabel(f"left out of the source\n({repeats} models a class)", fontsize=8)

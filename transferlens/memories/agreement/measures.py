@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from transferlens.core import store
+from transferlens.core import artefacts
 from transferlens.core.statistics import (
     Interval,
     bootstrap_counts,
@@ -23,29 +23,11 @@ from transferlens.core.statistics import (
     mean_interval,
     permutation_p,
 )
-from transferlens.data.index import HALVES
+from transferlens.data.artefacts import HALVES, positions
+from transferlens.memories.agreement.artefacts import QUADRANTS
 from transferlens.memories.kept.binding import pull
 
-KIND = "memory agreement"
-MEASURES = {
-    "harm": "minus the influence",
-    "interference": "interference",
-    "binding": "pull of the binding",
-    "coupling": "pull of the weights",
-}
 KS = (1, 3, 5, 10)
-# What an influence and an interference say together: (name, reading).
-QUADRANTS = {
-    ("helps", True): ("helps, distracts", "useful in training, a distraction where it is seen: augment"),
-    ("hurts", True): (
-        "hurts, distracts",
-        "harmful and seen to distract: leave it out of the source, or augment",
-    ),
-    ("unclear", True): ("distracts", "a distraction where it is seen; whether training on it helps is open"),
-    ("helps", False): ("helps", "useful in training, no distraction found"),
-    ("hurts", False): ("hurts unseen", "harmful without visible evidence: a conflict of representations"),
-    ("unclear", False): ("neutral", "neither was found"),
-}
 _SIGNIFICANT = 0.05
 _HARMFUL_T = -3.0
 _REPORT = HALVES.index("report")
@@ -83,29 +65,37 @@ class Cells:
         return {name: np.where(self.overlap, np.nan, values) for name, values in found.items()}
 
 
-def read_cells(probes: Path, interference: Path, influence: tuple[list[str], dict]) -> Cells:
+def read_cells(probes: Path, interference: Path, influence: tuple[list[str], dict[str, np.ndarray]]) -> Cells:
     """Read the ties and the interference of every pair of classes.
 
     Args:
         influence: the names of the units, and their influences as in `Cells`; not taken where the units are
             groups of source classes, of which there are no memories.
     """
-    with store.open(probes, "memory probes") as file:
-        names = [store.strings(file[f"{kind}_class_names"]) for kind in ("source", "target")]
-        binding, coupling = file["binding/effect"][_REPORT], file["coupling"][:].mean(0)
+    with artefacts.open(probes, "memory probes") as file:
+        names = [artefacts.names(file[f"{kind}_class"]) for kind in ("source", "target")]
+        binding, coupling = file["binding"][_REPORT], file["coupling"][:].mean(0)
         overlap = file["overlap"][:]
-    tested = {key: np.full(overlap.shape, np.nan) for key in ("effect", "low", "high", "q", "n")}
-    with store.open(interference, "interference") as file:
-        for key, values in tested.items():
-            values[file["source_class"][:]] = file[key][_REPORT]
+    parts = {"effect": "", **{part: f"_{part}" for part in ("low", "high", "q", "n")}}
+    tested = {key: np.full(overlap.shape, np.nan) for key in parts}
+    with artefacts.open(interference, "interference") as file:
+        tried = positions(artefacts.names(file["tried_class"]), names[0])
+        for key, suffix in parts.items():
+            tested[key][tried] = file[f"interference{suffix}"][_REPORT]
     units, tables = influence
     return Cells(*names, tables if units == names[0] else None, tested, binding, coupling, overlap)
 
 
-def read_memories(ranking: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read_memories(
+    ranking: Path, source_names: list[str], target_names: list[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions in the val split, top memories and true classes int64[examples] of the ranked examples."""
-    with store.open(ranking, "ranked examples") as file:
-        return tuple(file[name][:].astype(np.int64) for name in ("examples", "memory", "true"))
+    with artefacts.open(ranking, "ranked examples") as file:
+        return (
+            file["position"][:],
+            positions(artefacts.names(file["memory"]), source_names),
+            positions(artefacts.names(file["true"]), target_names),
+        )
 
 
 @dataclass(frozen=True)
@@ -344,69 +334,48 @@ def table(cells: Cells) -> pd.DataFrame:
     return pd.DataFrame(given).sort_values("interference", ascending=False, kind="stable")
 
 
-def write_cells(out: store.Writer, cells: Cells) -> None:
+def write_cells(out: artefacts.Writer, cells: Cells) -> None:
     """Store the measures of every pair of classes, and their quadrants."""
     if cells.influence is None:
         out.attribute("skipped", "influences are of groups of source classes, memories of single ones")
-    dims = ["source classes", "target classes"]
-    out.strings("source_class_names", cells.source_classes, dims[:1], "source class")
-    out.strings("target_class_names", cells.target_classes, dims[1:], "target class")
-    out.array("overlap", cells.overlap, dims, "pairs of the same meaning, which are not compared")
-    meanings = {"effect": "effect", "q": "Benjamini-Hochberg q-value", "n": "composites"}
+    out.write("source_class", cells.source_classes)
+    out.write("target_class", cells.target_classes)
+    out.write("overlap", cells.overlap)
     for name, values in (("influence", cells.influence or {}), ("interference", cells.interference)):
         for key, tabled in values.items():
-            meaning = meanings.get(key, f"{key} end of the 95 % interval")
-            out.array(f"{name}/{key}", tabled, dims, f"{name}, report half: {meaning}")
-    for name, values in cells.measures().items():
-        out.array(f"measures/{name}", values, dims, f"{MEASURES[name]}: larger the worse; NaN where unknown")
-    found = quadrants(cells)
-    out.array("quadrants/of_cells", found, dims, "index into quadrants/names; -1 where one effect is unknown")
-    out.strings("quadrants/names", [name for name, _ in QUADRANTS.values()], ["quadrants"], "name")
-    out.strings(
-        "quadrants/readings", [text for _, text in QUADRANTS.values()], ["quadrants"], "what it means"
-    )
-    counts = np.bincount(found[found >= 0], minlength=len(QUADRANTS))
-    out.array("quadrants/counts", counts, ["quadrants"], "pairs of classes")
+            out.write(name if key == "effect" else f"{name}_{key}", tabled)
+    out.write("measure", list(cells.measures()))
+    out.write("measures", np.stack(list(cells.measures().values())))
+    of_cells, names = quadrants(cells), [name for name, _ in QUADRANTS.values()]
+    out.write("quadrant", np.array([*names, ""], dtype=object)[of_cells])
+    out.write("quadrant_name", names)
+    out.write("quadrant_reading", [reading for _, reading in QUADRANTS.values()])
+    out.write("quadrant_count", np.bincount(of_cells[of_cells >= 0], minlength=len(names)))
 
 
-def write_comparisons(out: store.Writer, cells: Cells, resampling: Resampling) -> None:
+def write_comparisons(out: artefacts.Writer, cells: Cells, resampling: Resampling) -> None:
     """Store rank correlations of every two measures, and their precisions at k."""
     measures = cells.measures()
     pairs = list(combinations(measures, 2))
-    out.strings("pairs/first", [a for a, _ in pairs], ["pairs"], "measure")
-    out.strings("pairs/second", [b for _, b in pairs], ["pairs"], "measure compared with it")
-    found = [rank_correlation(measures[a], measures[b], resampling) for a, b in pairs]
-    _write_table(out, "pairs/correlation", found, (len(pairs),), ["pairs"], "rank correlation over cells")
-    out.array("ks", np.array(KS), ["ks"], "classes compared of each target class")
-    found = [precision_at(k, measures[a], measures[b], resampling) for a, b in pairs for k in KS]
-    shape = (len(pairs), len(KS))
-    meaning = "share of a target class's k worst source classes by one measure that are so by the other"
-    _write_table(out, "pairs/precision", found, shape, ["pairs", "ks"], meaning)
+    out.write("pair", [f"{a}, {b}" for a, b in pairs])
+    out.write("pair_first", [a for a, _ in pairs])
+    out.write("pair_second", [b for _, b in pairs])
+    correlations = [rank_correlation(measures[a], measures[b], resampling) for a, b in pairs]
+    _write_table(out, "correlation", correlations, (len(pairs),))
+    out.write("k", KS)
+    precisions = [precision_at(k, measures[a], measures[b], resampling) for a, b in pairs for k in KS]
+    _write_table(out, "precision", precisions, (len(pairs), len(KS)))
 
 
-def write_examples(out: store.Writer, found: dict[str, Agreement]) -> None:
+def write_examples(out: artefacts.Writer, compared: dict[str, Agreement]) -> None:
     """Store the comparisons of single examples."""
-    out.strings("examples/names", list(found), ["statistics"], "what is compared")
-    meaning = "agreement on single examples"
-    _write_table(out, "examples/agreement", list(found.values()), (len(found),), ["statistics"], meaning)
+    out.write("statistic", list(compared))
+    _write_table(out, "agreement", list(compared.values()), (len(compared),))
 
 
 def _write_table(
-    out: store.Writer,
-    name: str,
-    found: list[Agreement],
-    shape: tuple[int, ...],
-    dims: list[str],
-    meaning: str,
+    out: artefacts.Writer, name: str, statistics: list[Agreement], shape: tuple[int, ...]
 ) -> None:
-    of_field = {
-        "value": meaning,
-        "low": "lower end of its 95 % interval",
-        "high": "upper end of its 95 % interval",
-        "null_mean": "its mean if source classes (or examples) are exchanged at random",
-        "p": "two-sided p-value by such exchanges",
-        "n": "cells or examples",
-    }
-    for field, text in of_field.items():
-        values = np.array([getattr(one, field) for one in found]).reshape(shape)
-        out.array(f"{name}/{field}", values, dims, text)
+    for key in ("value", "low", "high", "null_mean", "p", "n"):
+        values = np.array([getattr(one, key) for one in statistics]).reshape(shape)
+        out.write(name if key == "value" else f"{name}_{key}", values)

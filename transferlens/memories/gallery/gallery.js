@@ -67,7 +67,7 @@ for (const [role, heading, down] of [["predicted", "probability of the predictio
   ["true", "probability of the true class", false], ["memory", "probability of the memory", true]]) {
   if (panelOf[role]) SORTS[`p_${role}`] = { heading, down, values: panelOf[role].probability };
 }
-const net = matrix.quantities.find((quantity) => quantity.name === "effect");
+const net = matrix.quantities.find((quantity) => quantity.name === "interference");
 
 // Indices of the classes that a text names: exactly, or else as a part.
 function named(names, text) {
@@ -199,7 +199,7 @@ function makeRow(i, position) {
 
 // A score; an effect with the p-value beside it, if it was tested.
 function scoreText(name, i) {
-  const p = rows[name.replace("_effect", "_p")];
+  const p = rows[`${name}_p`];
   if (!name.endsWith("_effect")) return plain(rows[name][i]);
   return signed(rows[name][i]) + (p && known(p[i]) ? ` (p ${small(p[i])})` : "");
 }
@@ -517,9 +517,9 @@ const keptBetween = (i) => `${share(binding.retained_low[i])} to ${share(binding
 const BINDING = [
   { key: "source_class", heading: "source", text: (i) => sources[binding.source_class[i]], names: sources },
   { key: "target_class", heading: "bound to", text: (i) => targets[binding.target_class[i]], names: targets },
-  { key: "effect", heading: "binding", text: (i) => signed(binding.effect[i]), down: true },
-  { key: "low", heading: "95 %", text: (i) => interval(binding.low[i], binding.high[i]), down: true },
-  { key: "q", heading: "q", text: (i) => small(binding.q[i]) },
+  { key: "binding", heading: "binding", text: (i) => signed(binding.binding[i]), down: true },
+  { key: "binding_low", heading: "95 %", text: (i) => interval(binding.binding_low[i], binding.binding_high[i]), down: true },
+  { key: "binding_q", heading: "q", text: (i) => small(binding.binding_q[i]) },
   { key: "accuracy_before", heading: "accuracy", text: (i) => share(binding.accuracy_before[i]), down: true },
   { key: "accuracy_after", heading: "after", text: (i) => share(binding.accuracy_after[i]), down: true },
   { key: "retained", heading: "kept", text: (i) => share(binding.retained[i]), down: true },
@@ -544,7 +544,7 @@ function showBinding() {
     return heading;
   }));
   const body = all.slice(0, BINDING_ROWS).map((i) => {
-    const isBound = known(binding.q[i]) && binding.q[i] < SIGNIFICANT && binding.effect[i] > 0;
+    const isBound = known(binding.binding_q[i]) && binding.binding_q[i] < SIGNIFICANT && binding.binding[i] > 0;
     const cells = BINDING.map((item) => say("td", item.text(i), { className: item.names ? "" : "number" }));
     const href = `#${new URLSearchParams({ memory: BINDING[0].text(i) })}`;
     cells[0].replaceChildren(say("a", BINDING[0].text(i), { href, title: "show its examples" }));

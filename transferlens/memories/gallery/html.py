@@ -8,15 +8,18 @@ are small), evidence maps as int8 with one scale each, beside a table of numbers
 import base64
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from PIL import Image
 
-from transferlens.core import store
+from transferlens.core import artefacts, files
+from transferlens.data.artefacts import HALVES, positions
 from transferlens.memories.gallery import numbers
+from transferlens.memories.gallery.numbers import Study
 from transferlens.pictures import figures, templates
 
 ROLES = {
@@ -39,14 +42,14 @@ SCORES = (
     ("overlap", "overlap", "evidence for the prediction and for the memory in the same place, 0 to 1", True),
     ("margin", "margin", "logit of the true class minus the largest other", False),
     ("removal_effect", "rescue", "gain of the margin when the memory's region is blurred", True),
-    ("removal_p", "rescue, p", "share of shifted regions that rescue the image as much", False),
+    ("removal_effect_p", "rescue, p", "share of shifted regions that rescue the image as much", False),
     (
         "ablation_effect",
         "ablation",
         "gain of the margin when the memory's direction is taken from features",
         True,
     ),
-    ("ablation_p", "ablation, p", "share of other source classes whose ablation gains as much", False),
+    ("ablation_effect_p", "ablation, p", "share of other source classes whose ablation gains as much", False),
     ("without_effect", "retrained", "gain of the margin in models retrained without the source class", True),
     ("drop", "drop", "probability of the pasted image's class that the background costs", True),
     (
@@ -57,21 +60,22 @@ SCORES = (
     ),
     ("cell_effect", "of its pair", "net interference of the composite's pair of classes", True),
 )
-# Cells of the matrix can show: name, heading, explanation, whether it has an interval and q.
+# What cells of the matrix can show: name, heading, explanation.
 QUANTITIES = (
-    ("effect", "net interference", "drop beyond a scrambled background, fine-tuned minus from scratch"),
+    ("interference", "net interference", "drop beyond a scrambled background, fine-tuned minus from scratch"),
     ("gross", "gross interference", "drop, fine-tuned minus from scratch"),
-    ("drop/fine_tuned", "drop, fine-tuned", "lost probability of the pasted class"),
-    ("drop/scratch", "drop, from scratch", "the same of the model without a source"),
-    ("flips/fine_tuned", "flips, fine-tuned", "share of composites whose prediction changes"),
-    ("flips/scratch", "flips, from scratch", "the same of the model without a source"),
+    ("drop_fine_tuned", "drop, fine-tuned", "lost probability of the pasted class"),
+    ("drop_scratch", "drop, from scratch", "the same of the model without a source"),
+    ("flips_fine_tuned", "flips, fine-tuned", "share of composites whose prediction changes"),
+    ("flips_scratch", "flips, from scratch", "the same of the model without a source"),
     (
         "binding",
         "binding",
         "probability that images of the source class give the target class, beyond controls",
     ),
 )
-_REPORT = 1
+_REPORT = HALVES.index("report")
+_ESTIMATES = ("interference", "binding")  # with an interval and q
 _SMALL = 96  # pixels a side up to which images are stored without loss
 _JPEG_QUALITY = 82
 _COLOURS = 33  # stops of a colour map; the page interpolates
@@ -79,28 +83,34 @@ _BLOCK = 64  # examples that are read at once
 _BINS = 22
 
 
-def write_gallery(path: Path, folder: Path, title: str, tables: list[str]) -> None:
-    """Write the page of a study in `results/memories/<target>/<recipe>`.
+def write_gallery(path: Path, study: Study, title: str, tables: Mapping[str, Path]) -> None:
+    """Write the page of a study.
 
     Args:
-        tables: of `agreement` and `remedies`, the CSV files of the folder that are shown.
+        tables: CSV files that are shown, by the name of their section.
     """
-    with store.open(folder / "panels.h5", "memory panels") as panels:
-        data = {**_names(panels), **_examples(panels), "matrix": _matrix(folder), "binding": _binding(folder)}
-        data["colours"] = {name: _stops(name) for name in ("RdBu_r", "magma", "jet")}
+    with artefacts.open(study.panels, numbers.PANELS) as panels:
+        known = _classes(study)
+        data = {
+            **known,
+            **_examples(panels, known),
+            "matrix": _matrix(study, known["sources"]),
+            "binding": _binding(study),
+            "colours": {name: _stops(name) for name in ("RdBu_r", "magma", "jet")},
+        }
         stream = templates.template("memories/gallery/gallery.html.jinja").stream(
             title=title,
-            cards=numbers.headline(folder),
-            warnings=numbers.warnings(folder),
+            cards=numbers.headline(study),
+            warnings=numbers.warnings(study),
             retention=_histogram(data["binding"]),
-            tables={name: numbers.readable_table(folder / f"{name}.csv") for name in tables},
+            tables={name: numbers.readable_table(table) for name, table in tables.items()},
             provenance=_provenance(panels),
             data=_json(data),
             blobs=_blobs(panels),
             style=templates.text("pictures/page.css") + templates.text("memories/gallery/gallery.css"),
             program=templates.text("memories/gallery/gallery.js"),
         )
-        with store.replace_file(path) as temporary, temporary.open("w", encoding="utf-8") as page:
+        with files.replace_file(path) as temporary, temporary.open("w", encoding="utf-8") as page:
             stream.dump(page)
 
 
@@ -116,45 +126,60 @@ def _numbers(values: np.ndarray) -> list:
     return [float(f"{v:.4g}") if np.isfinite(v) else None for v in values.tolist()]
 
 
-def _names(panels: h5py.File) -> dict:
-    return {key: store.strings(panels[f"{key[:-1]}_class_names"]) for key in ("sources", "targets")}
+def _classes(study: Study) -> dict[str, list[str]]:
+    """Names of the source and the target classes; elsewhere on the page, classes are positions in these."""
+    with artefacts.open(study.probes, numbers.PROBES) as probes:
+        return {f"{head}s": artefacts.names(probes[f"{head}_class"]) for head in ("source", "target")}
 
 
-def _examples(panels: h5py.File) -> dict:
+def _examples(panels: h5py.File, classes: Mapping[str, list[str]]) -> dict[str, Any]:
     """The table of examples and of their panels, column by column."""
-    rows = {name: panels[name][:].tolist() for name in ("true", "predicted", "memory")}
-    ids = zip(store.strings(panels["example_ids"]), store.strings(panels["background_ids"]), strict=True)
+    rows = {
+        name: positions(artefacts.names(panels[name]), classes[head]).tolist()
+        for name, head in (("true", "targets"), ("predicted", "targets"), ("memory", "sources"))
+    }
+    ids = zip(artefacts.names(panels["example"]), artefacts.names(panels["background"]), strict=True)
     rows["id"] = [f"{example} on {behind}" if behind else example for example, behind in ids]
-    rows["composite"] = [int(kind == "composite") for kind in store.strings(panels["kind"])]
+    rows["composite"] = [int(kind == "composite") for kind in artefacts.names(panels["kind"])]
     scores = [score for score in SCORES if np.isfinite(panels[score[0]][:]).any()]
     rows |= {name: _numbers(panels[name][:]) for name, *_ in scores}
-    q = np.where(rows["composite"], panels["cell_q"][:], panels["removal_q"][:])
+    q = np.where(rows["composite"], panels["cell_effect_q"][:], panels["removal_effect_q"][:])
     rows["significant"] = (q < numbers.SIGNIFICANT).astype(int).tolist()
-    roles = []
-    for name, (heading, explanation, head) in ROLES.items():
-        group = panels[f"maps/{name}"]
-        role = {"name": name, "heading": heading, "explanation": explanation, "head": head}
-        role["class"] = group["class"][:].tolist()
-        for key in ("probability", "raw_max", "raw_min"):
-            role[key] = _numbers(group[key][:])
-        role["cells"] = list(group["map"].shape[1:])
-        roles.append(role)
     side = panels["image"].shape[1]
     return {
         "rows": rows,
-        "roles": roles,
+        "roles": _roles(panels, classes),
         "scores": [dict(zip(("name", "heading", "explanation", "down"), s, strict=True)) for s in scores],
         "image": {"side": side, "type": "png" if side <= _SMALL else "jpeg"},
     }
 
 
+def _roles(panels: h5py.File, classes: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    """What is known of every role's maps beside the maps themselves, in the order of ROLES."""
+    named = artefacts.names(panels["class_name"])
+    roles = []
+    for (name, (heading, explanation, head)), place in zip(ROLES.items(), _places(panels), strict=True):
+        role = {"name": name, "heading": heading, "explanation": explanation, "head": head}
+        role["class"] = positions(named[place], classes[f"{head}s"]).tolist()
+        for key in ("probability", "raw_max", "raw_min"):
+            role[key] = _numbers(panels[key][place])
+        role["cells"] = list(panels["class_map"].shape[2:])
+        roles.append(role)
+    return roles
+
+
+def _places(panels: h5py.File) -> list[int]:
+    """Where the roles of the page are among those of the panels."""
+    return positions(list(ROLES), artefacts.names(panels["role"])).tolist()
+
+
 def _blobs(panels: h5py.File) -> Iterator[tuple[int, str]]:
     """Of every example its image and its maps, each base64, with a blank between them."""
-    side = panels["image"].shape[1]
-    maps = [panels[f"maps/{role}/map"] for role in ROLES]
+    side, places = panels["image"].shape[1], _places(panels)
     for start in range(0, len(panels["image"]), _BLOCK):
         block = slice(start, start + _BLOCK)
-        for i, (pixels, *own) in enumerate(zip(*(a[block] for a in (panels["image"], *maps)), strict=True)):
+        maps = panels["class_map"][:, block][places].swapaxes(0, 1)
+        for i, (pixels, own) in enumerate(zip(panels["image"][block], maps, strict=True)):
             quantised = b"".join(_quantise(values) for values in own)
             yield start + i, f"{_base64(_encode(pixels, side))} {_base64(quantised)}"
 
@@ -176,38 +201,43 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _matrix(folder: Path) -> dict:
-    """Interference of the shortlisted source classes with all target classes, report half."""
-    with store.open(folder / "interference.h5", "interference") as file:
-        chosen = file["source_class"][:]
-        quantities = []
-        for name, heading, explanation in QUANTITIES:
-            if name != "binding":
-                quantity = {"name": name, "heading": heading, "explanation": explanation}
-                quantity["value"] = _numbers(file[name][_REPORT])
-                if name == "effect":
-                    quantity |= {key: _numbers(file[key][_REPORT]) for key in ("low", "high", "q")}
-                quantities.append(quantity)
+def _matrix(study: Study, sources: list[str]) -> dict[str, Any]:
+    """Interference of the source classes that were tried with all target classes, report half."""
+    with artefacts.open(study.interference, numbers.INTERFERENCE) as interference:
+        tried = positions(artefacts.names(interference["tried_class"]), sources)
+        everyone = np.arange(len(tried))
+        quantities = [
+            _quantity(interference, *given, everyone) for given in QUANTITIES if given[0] != "binding"
+        ]
         matrix = {
-            "source": chosen.tolist(),
-            "n": file["n"][_REPORT].tolist(),
-            "congruent": file["congruent"][:].astype(int).tolist(),
+            "source": tried.tolist(),
+            "n": interference["interference_n"][_REPORT].tolist(),
+            "congruent": interference["congruent"][:].astype(int).tolist(),
         }
-    with store.open(folder / "probes.h5", "memory probes") as probes:
-        name, heading, explanation = QUANTITIES[-1]
-        values = {key: probes[f"binding/{key}"][_REPORT][chosen] for key in ("effect", "low", "high", "q")}
-        quantity = {key: _numbers(value) for key, value in values.items()}
-        quantity |= {"name": name, "heading": heading, "explanation": explanation}
-        quantity["value"] = quantity.pop("effect")
-        matrix["same"] = probes["overlap"][:][chosen].astype(int).tolist()
-    with store.open(folder / "composites.h5", "composites") as composites:
-        control = composites["shortlist"][:][composites["shortlist_random"][:]]
-        matrix["random"] = np.isin(chosen, control).astype(int).tolist()
-    return matrix | {"quantities": [*quantities, quantity]}
+    with artefacts.open(study.probes, numbers.PROBES) as probes:
+        quantities.append(_quantity(probes, *QUANTITIES[-1], tried))
+        matrix["same"] = probes["overlap"][:][tried].astype(int).tolist()
+    with artefacts.open(study.composites, numbers.COMPOSITES) as composites:
+        control = np.array(artefacts.names(composites["tried_class"]))[composites["tried_at_random"][:]]
+        matrix["random"] = np.isin(np.array(sources)[tried], control).astype(int).tolist()
+    return matrix | {"quantities": quantities}
 
 
-def _binding(folder: Path) -> dict:
-    table = numbers.binding_table(folder)
+def _quantity(
+    file: h5py.File, name: str, heading: str, explanation: str, classes: np.ndarray
+) -> dict[str, Any]:
+    """What the matrix can show of the source classes at positions int64[rows] of the file."""
+    quantity = {"name": name, "heading": heading, "explanation": explanation}
+    quantity["value"] = _numbers(file[name][_REPORT][classes])
+    if name in _ESTIMATES:
+        quantity |= {
+            part: _numbers(file[f"{name}_{part}"][_REPORT][classes]) for part in ("low", "high", "q")
+        }
+    return quantity
+
+
+def _binding(study: Study) -> dict[str, list]:
+    table = numbers.binding_table(study)
     return {name: _numbers(table[name].to_numpy(float)) for name in table}
 
 
@@ -241,6 +271,6 @@ def _provenance(panels: h5py.File) -> dict:
     ]
     return {
         "rows": rows,
-        "settings": json.dumps(store.settings(panels), indent=2, sort_keys=True),
-        "inputs": store.inputs(panels).items(),
+        "settings": json.dumps(artefacts.settings_of(panels), indent=2, sort_keys=True),
+        "inputs": artefacts.inputs_of(panels).items(),
     }

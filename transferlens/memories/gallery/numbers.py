@@ -1,34 +1,50 @@
 """What pages say of a study of memories: headline numbers, warnings, tables."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 
-from transferlens.core import store
+from transferlens.core import artefacts
 from transferlens.core.statistics import Interval, jackknife_interval
+from transferlens.data.artefacts import HALVES
 from transferlens.memories.kept.binding import bound_class
 
 SIGNIFICANT = 0.05
-_REPORT = 1
+PROBES, COMPOSITES, INTERFERENCE, PANELS = "memory probes", "composites", "interference", "memory panels"
+_SELECT, _REPORT = (HALVES.index(half) for half in HALVES)
 _FEW_MODELS = 3
 
 
-def headline(folder: Path) -> list[tuple[str, str, str]]:
-    """(what, value, explanation) of a study in `results/memories/<target>/<recipe>`, report half."""
-    with store.open(folder / "probes.h5", "memory probes") as probes:
+@dataclass(frozen=True)
+class Study:
+    """The artefacts of a study of memories that pages are made from."""
+
+    probes: Path
+    composites: Path
+    interference: Path
+    panels: Path
+
+    @classmethod
+    def of(cls, folder: Path) -> "Study":
+        """The study whose artefacts lie in a folder, by their usual names."""
+        return cls(*(folder / f"{name}.h5" for name in ("probes", "composites", "interference", "panels")))
+
+
+def headline(study: Study) -> list[tuple[str, str, str]]:
+    """(what, value, explanation) of a study, report half."""
+    with artefacts.open(study.probes, PROBES) as probes:
         cards = [*_retained(probes), _bound(probes)]
-    with store.open(folder / "interference.h5", "interference") as interference:
+    with artefacts.open(study.interference, INTERFERENCE) as interference:
         return [*cards, *_distracting(interference)]
 
 
 def _retained(probes: h5py.File) -> Iterator[tuple[str, str, str]]:
     """Source accuracy after fine-tuning over before; the interval is over source classes."""
-    if "retention" not in probes:
-        return
-    before, after = (_of_classes(probes, key) for key in ("accuracy_before", "accuracy_after"))
+    before, after = (_of_classes(probes, name) for name in ("accuracy_before", "accuracy_after"))
     known = np.isfinite(before) & np.isfinite(after)
     before, after = before[known], after[known]
     if not before.sum():
@@ -38,9 +54,9 @@ def _retained(probes: h5py.File) -> Iterator[tuple[str, str, str]]:
     yield "source accuracy kept by fine-tuning", f"{interval.value:.0%}", _percent(interval)
 
 
-def _of_classes(probes: h5py.File, key: str) -> np.ndarray:
+def _of_classes(probes: h5py.File, name: str) -> np.ndarray:
     """Mean over models, report half, float64[source classes]."""
-    return probes[f"retention/{key}"][:, _REPORT].mean(0)
+    return probes[name][:, _REPORT].mean(0)
 
 
 def _percent(interval: Interval) -> str:
@@ -48,56 +64,59 @@ def _percent(interval: Interval) -> str:
 
 
 def _bound(probes: h5py.File) -> tuple[str, str, str]:
-    effect, q = (probes[f"binding/{key}"][_REPORT] for key in ("effect", "q"))
-    found = (q < SIGNIFICANT) & (effect > 0)
-    of = f"of {np.isfinite(q).sum():,} (q < 0.05); {found.any(1).sum()} of {len(q):,} source classes"
-    return "pairs of a source and a target class that are bound", f"{found.sum():,}", of
+    effect, q = (probes[name][_REPORT] for name in ("binding", "binding_q"))
+    bound = (q < SIGNIFICANT) & (effect > 0)
+    of = f"of {np.isfinite(q).sum():,} (q < 0.05); {bound.any(1).sum()} of {len(q):,} source classes"
+    return "pairs of a source and a target class that are bound", f"{bound.sum():,}", of
 
 
 def _distracting(interference: h5py.File) -> Iterator[tuple[str, str, str]]:
     """How many pairs distract, and the strongest of the select half as the report half measures it."""
-    values = {key: interference[key][:] for key in ("effect", "low", "high", "q")}
-    if not np.isfinite(values["effect"][_REPORT]).any():
+    effect, low, high, q = (
+        interference[f"interference{suffix}"][:] for suffix in ("", "_low", "_high", "_q")
+    )
+    if not np.isfinite(effect[_REPORT]).any():
         return
-    effect, q = values["effect"][_REPORT], values["q"][_REPORT]
-    found = (q < SIGNIFICANT) & (effect > 0)
-    yield "pairs that distract", f"{found.sum():,}", f"of {np.isfinite(q).sum():,} tested (q < 0.05)"
-    in_both = np.isfinite(values["effect"]).all(0)
+    distracting = (q[_REPORT] < SIGNIFICANT) & (effect[_REPORT] > 0)
+    tested = np.isfinite(q[_REPORT]).sum()
+    yield "pairs that distract", f"{distracting.sum():,}", f"of {tested:,} tested (q < 0.05)"
+    in_both = np.isfinite(effect).all(0)
     if not in_both.any():
         return
-    selected = np.where(in_both, values["effect"][0], -np.inf)
+    selected = np.where(in_both, effect[_SELECT], -np.inf)
     row, column = np.unravel_index(selected.argmax(), selected.shape)
-    sources, targets = (store.strings(interference[f"{key}_class_names"]) for key in ("source", "target"))
-    cell = {key: float(value[_REPORT, row, column]) for key, value in values.items()}
+    source, target = (
+        artefacts.names(interference[name])[place]
+        for name, place in (("tried_class", row), ("target_class", column))
+    )
+    cell = (_REPORT, row, column)
     yield (
-        f"strongest pair of the select half: {sources[interference['source_class'][row]]} on "
-        f"{targets[column]}",
-        f"{cell['effect']:+.2f}",
-        f"95 % {cell['low']:+.2f} to {cell['high']:+.2f}, q {cell['q']:.2g} (report half)",
+        f"strongest pair of the select half: {source} on {target}",
+        f"{effect[cell]:+.2f}",
+        f"95 % {low[cell]:+.2f} to {high[cell]:+.2f}, q {q[cell]:.2g} (report half)",
     )
 
 
-def warnings(folder: Path) -> list[str]:
+def warnings(study: Study) -> list[str]:
     """What a reader must know before using the numbers."""
-    found = []
-    for name, kind in (
-        ("probes", "memory probes"),
-        ("composites", "composites"),
-        ("interference", "interference"),
-        ("panels", "memory panels"),
+    told = []
+    for path, kind in (
+        (study.probes, PROBES),
+        (study.composites, COMPOSITES),
+        (study.interference, INTERFERENCE),
+        (study.panels, PANELS),
     ):
-        if (folder / f"{name}.h5").exists():
-            with store.open(folder / f"{name}.h5", kind) as file:
-                found += [str(file.attrs[key]) for key in ("note", "skipped") if file.attrs.get(key)]
-    with store.open(folder / "probes.h5", "memory probes") as probes:
-        found += _of_probes(probes)
-    with store.open(folder / "interference.h5", "interference") as interference:
-        found += _of_interference(interference)
-    return list(dict.fromkeys(found))
+        with artefacts.open(path, kind) as file:
+            told += [str(file.attrs[key]) for key in ("note", "skipped") if file.attrs.get(key)]
+    with artefacts.open(study.probes, PROBES) as probes:
+        told += _of_probes(probes)
+    with artefacts.open(study.interference, INTERFERENCE) as interference:
+        told += _of_interference(interference)
+    return list(dict.fromkeys(told))
 
 
 def _of_probes(probes: h5py.File) -> Iterator[str]:
-    models = len(probes["binding/fine_tuned"])
+    models = len(probes["temperature"])
     if models < _FEW_MODELS:
         count = "one pair" if models == 1 else f"{models} pairs"
         yield (
@@ -107,7 +126,7 @@ def _of_probes(probes: h5py.File) -> Iterator[str]:
 
 
 def _of_interference(interference: h5py.File) -> Iterator[str]:
-    effect, q = (interference[key][_REPORT] for key in ("effect", "q"))
+    effect, q = (interference[name][_REPORT] for name in ("interference", "interference_q"))
     significant = q < SIGNIFICANT
     negative = (significant & (effect < 0)).sum()
     if 2 * negative > significant.sum():
@@ -119,23 +138,19 @@ def _of_interference(interference: h5py.File) -> Iterator[str]:
         )
 
 
-def binding_table(folder: Path) -> pd.DataFrame:
+def binding_table(study: Study) -> pd.DataFrame:
     """One row a source class: what it is bound to by the select half, with the report half's numbers."""
-    with store.open(folder / "probes.h5", "memory probes") as probes:
-        effects = {key: probes[f"binding/{key}"][:] for key in ("effect", "low", "high", "q")}
-        bound = bound_class(effects["effect"], probes["overlap"][:])
+    with artefacts.open(study.probes, PROBES) as probes:
+        binding = probes["binding"][:]
+        bound = bound_class(binding, probes["overlap"][:])
         rows = np.arange(len(bound))
-        table = {
-            "source_class": rows,
-            "target_class": bound,
-            **{key: value[_REPORT, rows, bound] for key, value in effects.items()},
-        }
-        if "retention" in probes:
-            kept = ("retained", "retained_low", "retained_high")
-            table |= {
-                key: _of_classes(probes, key) for key in ("accuracy_before", "accuracy_after", "rank_after")
-            }
-            table |= {key: probes[f"retention/{key}"][:] for key in kept}
+        table = {"source_class": rows, "target_class": bound, "binding": binding[_REPORT, rows, bound]}
+        for part in ("low", "high", "q"):
+            table[f"binding_{part}"] = probes[f"binding_{part}"][_REPORT][rows, bound]
+        for name in ("accuracy_before", "accuracy_after", "rank_after"):
+            table[name] = _of_classes(probes, name)
+        for name in ("retained", "retained_low", "retained_high"):
+            table[name] = probes[name][:]
         return pd.DataFrame(table)
 
 

@@ -12,7 +12,6 @@ PREDICTORS = {
 }
 # Of the ranking: what is known of every example, beside its classes.
 RANKED = (
-    Field("examples", ("example",), np.int64, "position in the val split"),
     *estimate(
         "distraction",
         ("example",),
@@ -75,6 +74,7 @@ RANKING = Artefact(
     path="memories/{target}/{recipe}/ranking.h5",
     fields=(
         Field("example", ("example",), str, "the data set's own example id, the highest score first"),
+        Field("position", ("example",), np.int64, "position in the val split"),
         Field("true", ("example",), str, "true class"),
         Field("predicted", ("example",), str, "class predicted by the first pair's fine-tuned model"),
         Field("memory", ("example",), str, "source class that distracts most"),

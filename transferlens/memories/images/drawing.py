@@ -4,6 +4,8 @@ Panels of one kind of head share one scale, so that a weak map looks weak. The p
 stretch every panel to the full range instead: there only the printed raw maximum says how strong a map is.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +13,8 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from transferlens.core import store
-from transferlens.memories.images import panels
+from transferlens.core import artefacts
+from transferlens.memories.images.artefacts import FIGURE_ROLES, PANELS, PARTS, ROLES
 from transferlens.pictures import figures, overlays
 
 if TYPE_CHECKING:
@@ -26,99 +28,134 @@ _HEADS = {"source": "source heads", "target": "target heads"}
 _EXAMPLE_ROLES = {"predicted": "predicted", "true": "true", "memory": "memory", "contrast": "against"}
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What is drawn of some images.
+
+    Attributes:
+        image: uint8[n, side, side, 3].
+        roles: of the maps.
+        maps: float64[roles, n, h, w]; the rest is of these: [roles, n].
+        classes: their classes' names.
+        limits: the largest absolute value of the roles' maps, by kind of head.
+    """
+
+    image: np.ndarray
+    roles: list[str]
+    maps: np.ndarray
+    classes: np.ndarray
+    probability: np.ndarray
+    logit: np.ndarray
+    raw_max: np.ndarray
+    limits: dict[str, float]
+
+
+def _read_shown(file: h5py.File, prefix: str, roles: Iterable[str], count: int | None = None) -> Shown:
+    """The first `count` images with their maps by some roles."""
+    stored = artefacts.names(file[f"{prefix}role"])
+    chosen = [stored.index(role) for role in roles]
+    maps = file[f"{prefix}class_map"][:, :count][chosen].astype(np.float64)
+    limits = dict.fromkeys(_HEADS, 0.0)
+    for role, of_role in zip(roles, maps, strict=True):
+        head = ROLES[role][0]
+        limits[head] = max(limits[head], float(np.abs(of_role).max()))
+    return Shown(
+        file[f"{prefix}image"][:count],
+        list(roles),
+        maps,
+        np.array(artefacts.names(file[f"{prefix}class_name"]), dtype=object)[chosen, :count],
+        *(file[f"{prefix}{name}"][:, :count][chosen] for name in ("probability", "logit", "raw_max")),
+        limits,
+    )
+
+
 def draw_figure(path: Path, picture: Path, colormap: str) -> None:
     """By cell, columns input, source model, fine-tuned, scratch; rows background, overlay, composite."""
-    with store.open(path, panels.KIND) as file:
-        if "figure" not in file:
+    with artefacts.open(path, PANELS) as file:
+        if "figure_image" not in file:
             reason = (
                 file.attrs.get("skipped") or "no pair of classes has enough composites in the select half"
             )
             figures.save(figures.message(f"No composites to draw: {reason}."), picture)
             return
-        cells = len(file["figure/effect"])
+        cells = len(file["figure_interference"])
         figure = figures.figure(7, 5.9 * cells + 0.7)
         *blocks, bottom = _blocks(figure, [5.9] * cells + [0.7])
-        limits = _limits(file["figure"], panels.FIGURE_ROLES)
-        for i, block in enumerate(blocks):
-            _draw_cell(block, file, i, limits, colormap)
-        _draw_scales(bottom, limits, colormap)
-        figures.save(figure, picture)
+        shown = _read_shown(file, "figure_", FIGURE_ROLES)
+        titles = _cell_titles(file)
+    for i, (block, title) in enumerate(zip(blocks, titles, strict=True)):
+        block.suptitle(title, fontsize=10)
+        _draw_cell(block, shown, i, colormap)
+    _draw_scales(bottom, shown.limits, colormap)
+    figures.save(figure, picture)
 
 
 def _blocks(figure: "Figure", heights: list[float]) -> list["SubFigure"]:
     return list(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
 
 
-def _draw_cell(block: "SubFigure", file: h5py.File, i: int, limits: dict[str, float], colormap: str) -> None:
-    group, names = file["figure"], _names(file)
-    block.suptitle(
-        f"{names['source'][group['source_class'][i]]} behind {names['target'][group['target_class'][i]]}: "
-        f"interference {group['effect'][i]:+.2f} ({group['low'][i]:+.2f} to {group['high'][i]:+.2f}), "
-        f"q {group['q'][i]:.2g}",
-        fontsize=10,
-    )
-    axes = block.subplots(len(panels.PARTS), 1 + len(panels.FIGURE_ROLES))
-    for part, (name, line) in enumerate(zip(panels.PARTS, axes, strict=True)):
-        row = i * len(panels.PARTS) + part
-        _show(line[0], group["image"][row], "input" if part == 0 else "")
+def _cell_titles(file: h5py.File) -> list[str]:
+    """The two classes of every cell of the figure, and how they interfere."""
+    names = (artefacts.names(file[f"figure_{head}_class"]) for head in _HEADS)
+    numbers = (file[f"figure_interference{suffix}"][:] for suffix in ("", "_low", "_high", "_q"))
+    return [
+        f"{source} behind {target}: interference {effect:+.2f} ({low:+.2f} to {high:+.2f}), q {q:.2g}"
+        for source, target, effect, low, high, q in zip(*names, *numbers, strict=True)
+    ]
+
+
+def _draw_cell(block: "SubFigure", shown: Shown, i: int, colormap: str) -> None:
+    axes = block.subplots(len(PARTS), 1 + len(shown.roles))
+    for part, (name, line) in enumerate(zip(PARTS, axes, strict=True)):
+        row = i * len(PARTS) + part
+        _show(line[0], shown.image[row], "input" if part == 0 else "")
         line[0].set_ylabel(name, fontsize=9)
-        for axis, (role, word) in zip(line[1:], panels.FIGURE_ROLES.items(), strict=True):
-            title = word if part == 0 else ""
-            _draw_panel(axis, group, role, row, names, limits, colormap, title)
+        for place, axis in enumerate(line[1:]):
+            title = f"{FIGURE_ROLES[shown.roles[place]]}\n" if part == 0 else ""
+            _draw_panel(axis, shown, place, row, colormap, title)
 
 
 def draw_examples(path: Path, picture: Path, colormap: str) -> None:
     """One row an example: input, then the maps of the predicted class, true class, memory and contrast."""
-    with store.open(path, panels.KIND) as file:
-        rows = [i for i, kind in enumerate(store.strings(file["kind"])) if kind == "natural"]
-        rows = rows[:_EXAMPLES_SHOWN]
-        names, limits = _names(file), _limits(file, _EXAMPLE_ROLES, rows)
-        figure = figures.figure(10.2, 2.15 * len(rows) + 0.7)
-        top, bottom = _blocks(figure, [2.15 * len(rows), 0.7])
-        axes = top.subplots(len(rows), 1 + len(_EXAMPLE_ROLES), squeeze=False)
-        for line, row in zip(axes, rows, strict=True):
-            _show(line[0], file["image"][row], _example_title(file, row, names))
-            for axis, (role, word) in zip(line[1:], _EXAMPLE_ROLES.items(), strict=True):
-                _draw_panel(axis, file, role, row, names, limits, colormap, word)
-        _draw_scales(bottom, limits, colormap)
-        figures.save(figure, picture)
+    with artefacts.open(path, PANELS) as file:
+        natural = artefacts.names(file["kind"]).count("natural")  # these come first
+        count = min(natural, _EXAMPLES_SHOWN)
+        shown = _read_shown(file, "", _EXAMPLE_ROLES, count)
+        titles = _example_titles(file, count)
+    figure = figures.figure(10.2, 2.15 * count + 0.7)
+    top, bottom = _blocks(figure, [2.15 * count, 0.7])
+    axes = top.subplots(count, 1 + len(_EXAMPLE_ROLES), squeeze=False)
+    for row, (line, title) in enumerate(zip(axes, titles, strict=True)):
+        _show(line[0], shown.image[row], title)
+        for place, (axis, word) in enumerate(zip(line[1:], _EXAMPLE_ROLES.values(), strict=True)):
+            _draw_panel(axis, shown, place, row, colormap, f"{word} ")
+    _draw_scales(bottom, shown.limits, colormap)
+    figures.save(figure, picture)
 
 
-def _example_title(file: h5py.File, row: int, names: dict[str, list[str]]) -> str:
-    verdict = "wrong" if file["wrong"][row] else "right"
-    p = file["removal_p"][row]
-    rescue = "" if np.isnan(p) else f", removal p {p:.2g}"
-    return (
-        f"{names['target'][file['true'][row]]}, {verdict}\n"
-        f"D {file['distraction'][row]:.2f}, O {file['overlap'][row]:.2f}{rescue}"
-    )
+def _example_titles(file: h5py.File, count: int) -> list[str]:
+    """True class, verdict and scores of the first examples."""
+    numbers = (file[name][:count] for name in ("wrong", "distraction", "overlap", "removal_effect_p"))
+    titles = []
+    for true, wrong, distraction, overlap, p in zip(
+        artefacts.names(file["true"])[:count], *numbers, strict=True
+    ):
+        rescue = "" if np.isnan(p) else f", removal p {p:.2g}"
+        verdict = "wrong" if wrong else "right"
+        titles.append(f"{true}, {verdict}\nD {distraction:.2f}, O {overlap:.2f}{rescue}")
+    return titles
 
 
-def _names(file: h5py.File) -> dict[str, list[str]]:
-    return {head: store.strings(file[f"{head}_class_names"]) for head in _HEADS}
-
-
-def _limits(group: h5py.Group, roles, rows=slice(None)) -> dict[str, float]:
-    """The largest absolute value of the roles' maps, by kind of head."""
-    found = dict.fromkeys(_HEADS, 0.0)
-    for role in roles:
-        head = panels.ROLES[role][0]
-        found[head] = max(found[head], float(np.abs(group[f"maps/{role}/map"][rows]).max()))
-    return found
-
-
-def _draw_panel(axis: "Axes", group, role: str, row: int, names, limits, colormap: str, title: str) -> None:
+def _draw_panel(axis: "Axes", shown: Shown, place: int, row: int, colormap: str, title: str) -> None:
     """A role's map over the image, under the class, its probability and the map's raw maximum."""
-    maps, head = group[f"maps/{role}"], panels.ROLES[role][0]
-    image, highest = group["image"][row], maps["raw_max"][row]
-    _show(axis, blend(image, maps["map"][row].astype(np.float64), limits[head], colormap), "")
+    role, highest = shown.roles[place], shown.raw_max[place, row]
+    limit = shown.limits[ROLES[role][0]]
+    _show(axis, blend(shown.image[row], shown.maps[place, row], limit, colormap), "")
     strength = f"max {highest:.2g}" if highest > 0 else "no positive evidence"
-    name = names[head][maps["class"][row]]
-    shown = f"p {maps['probability'][row]:.2f}, {strength}"
+    words = f"p {shown.probability[place, row]:.2f}, {strength}"
     if role == "contrast":
-        shown = f"logits {maps['logit'][row]:+.1f}, {strength}"
-    words = f"{title} {name}" if role in _EXAMPLE_ROLES and group.name == "/" else f"{title}\n{name}".strip()
-    axis.set_title(f"{words}\n{shown}", fontsize=8)
+        words = f"logits {shown.logit[place, row]:+.1f}, {strength}"
+    axis.set_title(f"{title}{shown.classes[place, row]}\n{words}", fontsize=8)
 
 
 def blend(image: np.ndarray, evidence: np.ndarray, limit: float, colormap: str) -> np.ndarray:

@@ -1,31 +1,18 @@
 """The gallery's rows and the paper's figure: images with the class maps of the models of the first pair."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from transferlens.core import store
+from transferlens.core import artefacts
 from transferlens.memories.images import seen
-from transferlens.memories.images.rows import PARTS, SCORES, Gallery, Rows
+from transferlens.memories.images.artefacts import FIGURE_ROLES, PANELS, PARTS, ROLES, SCORES
+from transferlens.memories.images.rows import Gallery, Rows
 from transferlens.memories.pairs import Pair
 
-KIND = "memory panels"
-ROLES = {
-    "source": ("source", "evidence for the source model's own top class"),
-    "predicted": ("target", "evidence for the fine-tuned model's predicted class"),
-    "true": ("target", "evidence for the true class"),
-    "memory": ("source", "evidence for the memory: the source head on the fine-tuned backbone"),
-    "contrast": (
-        "target",
-        "evidence for the predicted minus that for the true class (the runner-up, where it is right)",
-    ),
-    "scratch": ("target", "evidence for the from-scratch model's predicted class"),
-}
-# The columns of the figure.
-FIGURE_ROLES = {"source": "source model", "predicted": "fine-tuned", "scratch": "from scratch"}
 _BATCH = 32
 
 
@@ -123,91 +110,85 @@ class Figure:
 def write_panels(
     path: Path,
     gallery: Gallery,
-    found: dict[str, Panel],
+    shown: Mapping[str, Panel],
     figure: Figure | None,
     source_names: list[str],
     target_names: list[str],
     *,
     signed: bool,
     skipped: str,
-    config: dict,
-    inputs: list,
-    device: str,
 ) -> None:
     """Store the gallery's rows with their maps, and the figure if there is one.
 
     Args:
+        shown: the rows' maps, by role.
         signed: whether maps are signed and add up to logits.
         skipped: why there are no composites; '' if there are.
     """
-    rows, predicted = gallery.rows, found["predicted"].classes
-    with store.create(path, KIND, config=config, inputs=inputs, device=device) as out:
-        out.attribute("signed", int(signed))
+    rows, predicted = gallery.rows, shown["predicted"].classes
+    names = {
+        head: np.array(of_head, dtype=object)
+        for head, of_head in (("source", source_names), ("target", target_names))
+    }
+    with artefacts.create(path, PANELS) as out:
+        out.attribute("signed", signed)
         if skipped:
             out.attribute("skipped", skipped)
-        out.strings("source_class_names", source_names, ["source classes"], "source class")
-        out.strings("target_class_names", target_names, ["target classes"], "target class")
-        dims = ["rows"]
-        for name, words, meaning in (
-            ("kind", gallery.kinds, "natural example or composite"),
-            ("example_ids", gallery.example_ids, "target example (of a composite, the overlay's)"),
-            ("background_ids", gallery.background_ids, "source example behind; '' of natural examples"),
-        ):
-            out.strings(name, words, dims, meaning)
-        for name, values, meaning in (
-            ("true", rows.true, "index into target_class_names"),
-            ("predicted", predicted, "index into target_class_names, by the fine-tuned model"),
-            ("memory", rows.memory, "index into source_class_names"),
-            ("wrong", predicted != rows.true, "whether the prediction is wrong"),
-            ("congruent", gallery.congruent, "whether the memory is bound to the composite's true class"),
-        ):
-            out.array(name, values, dims, meaning)
-        for name, (meaning, units) in SCORES.items():
-            out.array(name, _completed(name, gallery, found), dims, meaning, units)
-        _write_maps(out, "", dims, rows.pixels, found)
+        out.write("kind", gallery.kinds)
+        out.write("example", gallery.example_ids)
+        out.write("background", gallery.background_ids)
+        out.write("true", names["target"][rows.true])
+        out.write("predicted", names["target"][predicted])
+        out.write("memory", names["source"][rows.memory])
+        out.write("wrong", predicted != rows.true)
+        out.write("congruent", gallery.congruent)
+        for name in SCORES:
+            out.write(name, _completed(name, gallery, shown))
+        _write_maps(out, "", rows.pixels, {role: shown[role] for role in ROLES}, names)
         if figure is not None:
-            _write_figure(out, figure)
+            _write_figure(out, figure, names)
 
 
-def _completed(name: str, gallery: Gallery, found: dict[str, Panel]) -> np.ndarray:
+def _completed(name: str, gallery: Gallery, shown: Mapping[str, Panel]) -> np.ndarray:
     """A score of the gallery's rows float64[n], with what the maps say where it is not known."""
     values, unknown = gallery.scores[name], np.isnan(gallery.scores[name])
     if name == "overlap":
-        return np.where(unknown, seen.intersection(found["predicted"].maps, found["memory"].maps), values)
+        return np.where(unknown, seen.intersection(shown["predicted"].maps, shown["memory"].maps), values)
     if name == "margin":
-        wrong = found["predicted"].classes != gallery.rows.true
-        lead = found["contrast"].logits
+        wrong = shown["predicted"].classes != gallery.rows.true
+        lead = shown["contrast"].logits
         return np.where(unknown, np.where(wrong, -lead, lead), values)
     return values
 
 
-def _write_maps(out: store.Writer, group: str, dims: list[str], pixels, found: dict[str, Panel]) -> None:
-    out.array(f"{group}image", pixels, [*dims, "height", "width", "channels"], "network input", "bytes")
-    for role, panel in found.items():
-        head, meaning = ROLES[role]
-        place = f"{group}maps/{role}"
-        out.array(f"{place}/map", panel.maps, [*dims, "map height", "map width"], meaning, "logit units")
-        for name, values, of in (
-            ("class", panel.classes, f"index into {head}_class_names"),
-            ("probability", panel.probabilities, "probability of the class, within its head"),
-            ("logit", panel.logits, "logit of the class (of the contrast, the difference)"),
-            ("raw_max", panel.raw_max, "largest value of the map"),
-            ("raw_min", panel.raw_min, "smallest value of the map"),
-        ):
-            out.array(f"{place}/{name}", values, dims, of)
-
-
-def _write_figure(out: store.Writer, figure: Figure) -> None:
-    """Images and maps: one row for every cell and part."""
-    out.strings("figure/parts", PARTS, ["parts"], "what the images of each cell are")
-    for name, meaning in (
-        ("source_class", "index into source_class_names"),
-        ("target_class", "index into target_class_names"),
-        ("effect", "interference on the report half"),
-        ("low", "lower end of its 95 % interval"),
-        ("high", "upper end of its 95 % interval"),
-        ("q", "its Benjamini-Hochberg q-value"),
+def _write_maps(
+    out: artefacts.Writer,
+    prefix: str,
+    pixels: np.ndarray,
+    shown: Mapping[str, Panel],
+    names: Mapping[str, np.ndarray],
+) -> None:
+    """Images uint8[n, side, side, 3] and their maps by role; `names` of the classes of either head."""
+    out.write(f"{prefix}image", pixels)
+    out.write(f"{prefix}role", list(shown))
+    classes = [names[ROLES[role][0]][panel.classes] for role, panel in shown.items()]
+    out.write(f"{prefix}class_name", np.stack(classes))
+    for name, key in (
+        ("class_map", "maps"),
+        ("probability", "probabilities"),
+        ("logit", "logits"),
+        ("raw_max", "raw_max"),
+        ("raw_min", "raw_min"),
     ):
-        out.array(f"figure/{name}", getattr(figure, name), ["cells"], meaning)
+        out.write(f"{prefix}{name}", np.stack([getattr(panel, key) for panel in shown.values()]))
+
+
+def _write_figure(out: artefacts.Writer, figure: Figure, names: Mapping[str, np.ndarray]) -> None:
+    """Images and maps: one row for every cell and part."""
+    out.write("figure_source_class", names["source"][figure.source_class])
+    out.write("figure_target_class", names["target"][figure.target_class])
+    for key, suffix in (("effect", ""), ("low", "_low"), ("high", "_high"), ("q", "_q")):
+        out.write(f"figure_interference{suffix}", getattr(figure, key))
+    out.write("figure_part", list(PARTS) * len(figure.effect))
     shown = {role: figure.panels[role] for role in FIGURE_ROLES}
-    _write_maps(out, "figure/", ["cells and parts"], figure.rows.pixels, shown)
+    _write_maps(out, "figure_", figure.rows.pixels, shown, names)

@@ -6,7 +6,7 @@ classes (on the select half). The memory c*(x) is the class of the largest summa
 overlap O of the evidence for the predicted class with the evidence for c*.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from scipy.special import softmax
 
-from transferlens.core import store
+from transferlens.core import artefacts
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import (
     Interval,
@@ -28,6 +28,7 @@ from transferlens.data.index import HALVES, Examples
 from transferlens.data.pipeline import Images
 from transferlens.memories.effect.removal import Tested
 from transferlens.memories.images import seen
+from transferlens.memories.images.artefacts import PREDICTORS, RANKED, RANKING
 from transferlens.memories.kept import binding as bindings
 from transferlens.memories.pairs import Pair
 from transferlens.memories.retraining.without import Without
@@ -35,7 +36,6 @@ from transferlens.models.architectures import Network
 from transferlens.training import engine
 from transferlens.training.outputs import raw_margins
 
-KIND = "ranked examples"
 # Of the right predictions, those with the smallest margins: the failures to come.
 LOW_MARGIN_SHARE = 0.25
 
@@ -234,13 +234,6 @@ def rank(
     return Ranking(**{name: values[order] for name, values in columns.items()})
 
 
-AUCS = {
-    "distraction": "D predicts which examples the fine-tuned models get wrong",
-    "uncertainty": "the same by one minus the probability of the predicted class",
-    "scratch": "D predicts which examples the from-scratch models get wrong (control: hard images)",
-}
-
-
 def failure_aucs(
     values: np.ndarray,
     target: Sequence[np.ndarray],
@@ -249,7 +242,7 @@ def failure_aucs(
     bootstrap: int,
     seed: int,
 ) -> dict[str, Interval]:
-    """How well failures are predicted, as means over pairs of areas under the ROC curve; see AUCS.
+    """How well failures are predicted, as means over pairs of areas under the ROC curve; see PREDICTORS.
 
     Args:
         values: float64[models, n], D.
@@ -287,30 +280,6 @@ def _auc_interval(scores: np.ndarray, failed: np.ndarray, bootstrap: int, rng) -
     return percentile_interval(mean_auc(np.ones(n)), np.array(draws))
 
 
-COLUMNS = {
-    "examples": ("position in the val split", None),
-    "true": ("index into target_class_names", None),
-    "predicted": ("index into target_class_names: by the first pair's fine-tuned model", None),
-    "memory": ("index into source_class_names: the source class that distracts most", None),
-    "distraction": ("mean over pairs of how far memories pull away from the true class", "probability"),
-    "distraction_se": ("its standard error over pairs", "probability"),
-    "overlap": ("shared share of the evidence for the predicted class and for the memory", None),
-    "iou": ("intersection over union of the 20 % of cells of most evidence for each", None),
-    "spearman": ("rank correlation of the two maps over cells", None),
-    "score": ("distraction times overlap", "probability"),
-    "p_true": ("of the true class", "probability"),
-    "p_predicted": ("of the predicted class", "probability"),
-    "p_memory": ("of the memory, calibrated", "probability"),
-    "margin": ("true logit minus the best other logit", "logit units"),
-    "wrong": ("whether the prediction is wrong", None),
-    "low_margin": ("right, with one of the smallest quarter of the right ones' margins", None),
-}
-
-
-# The groups of the artefact that hold one number an example, for the first of them or for all.
-TESTS = ("removal", "ablation", "without")
-
-
 def write_ranking(
     path: Path,
     ranking: Ranking,
@@ -318,51 +287,58 @@ def write_ranking(
     source_names: list[str],
     target_names: list[str],
     method: str,
-    tests: dict[str, Tested],
+    tests: Mapping[str, Tested],
     without: Without | None,
-    aucs: dict[str, Interval],
-    *,
-    config: dict,
-    inputs: list,
-    device: str,
+    aucs: Mapping[str, Interval],
 ) -> None:
     """Store the ranking, the tests of its first examples, and how well failures are predicted.
 
     Args:
         ids: of all val examples.
         tests: 'removal' and 'ablation'.
+        aucs: by predictor.
     """
-    with store.create(path, KIND, config=config, inputs=inputs, device=device) as out:
+    with artefacts.create(path, RANKING) as out:
         out.attribute("map_method", method)
-        out.strings("source_class_names", source_names, ["classes"], "source class")
-        out.strings("target_class_names", target_names, ["target classes"], "target class")
-        named = [ids[e] for e in ranking.examples]
-        out.strings("example_ids", named, ["examples"], "the data set's own example id")
-        for name, (meaning, units) in COLUMNS.items():
-            out.array(name, getattr(ranking, name), ["examples"], meaning, units)
+        out.write("example", [ids[e] for e in ranking.examples])
+        out.write("position", ranking.examples)
+        for name, names in (("true", target_names), ("predicted", target_names), ("memory", source_names)):
+            out.write(name, np.array(names, dtype=object)[getattr(ranking, name)])
+        for field in RANKED:
+            out.write(field.name, getattr(ranking, field.name))
         for name, tested in tests.items():
-            tested.write(out, name, ranking.examples)
+            _write_test(out, name, tested, len(ranking.examples))
         if without is not None:
-            without.write(out)
-        for name, found in aucs.items():
-            for key, value in vars(found).items():
-                out.array(f"auc/{name}/{key}", value, [], f"{AUCS[name]}: {key}")
+            for name, values in (
+                ("effect", without.effect),
+                ("effect_low", without.low),
+                ("effect_high", without.high),
+                ("control_mean", without.control_mean),
+            ):
+                out.write(f"without_{name}", values)
+        out.write("predictor", list(PREDICTORS))
+        for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
+            out.write(f"failures_auc{suffix}", [float(getattr(aucs[name], key)) for name in PREDICTORS])
+
+
+def _write_test(out: artefacts.Writer, name: str, tested: Tested, examples: int) -> None:
+    """A test of the first of so many examples; the others have none."""
+    for key, values in (
+        ("effect", tested.effect),
+        ("null_mean", tested.null_mean),
+        ("effect_p", tested.p),
+        ("effect_q", tested.q),
+    ):
+        out.write(f"{name}_{key}", np.append(values, np.full(examples - len(values), np.nan)))
 
 
 def table(path: Path) -> pd.DataFrame:
-    """The artefact's ranking with class names, tests beside the examples that were tested."""
-    with store.open(path, KIND) as file:
-        names = {key: np.array(store.strings(file[f"{key}_class_names"])) for key in ("source", "target")}
+    """The artefact's ranking as a table, the highest score first."""
+    with artefacts.open(path, RANKING) as file:
+        of_example = [f for f in RANKING.fields if f.dims == ("example",) and f.name in file]
         columns = {
-            "rank": np.arange(1, len(file["examples"]) + 1),
-            "example": store.strings(file["example_ids"]),
+            f.name: artefacts.names(file[f.name]) if f.dtype is str else file[f.name][:]
+            for f in of_example
+            if f.name != "position"
         }
-        columns |= {key: names["target"][file[key][:]] for key in ("true", "predicted")}
-        columns["memory"] = names["source"][file["memory"][:]]
-        columns |= {key: file[key][:] for key in list(COLUMNS)[4:]}
-        found = pd.DataFrame(columns)
-        for test in TESTS:
-            for key in file.get(test, ()):
-                if key != "examples":
-                    found[f"{test}_{key}"] = pd.Series(file[f"{test}/{key}"][:])
-        return found
+        return pd.DataFrame({"rank": np.arange(1, len(columns["example"]) + 1), **columns})

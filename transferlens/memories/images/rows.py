@@ -4,41 +4,20 @@ A cell is a pair of a studied source class and a target class. The figure's cell
 half; all images shown are of the report half.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from transferlens.core import store
-from transferlens.data.index import HALVES
+from transferlens.core import artefacts
+from transferlens.data.artefacts import HALVES, positions
 from transferlens.data.pipeline import Images
-from transferlens.memories.effect import composites, interference
+from transferlens.memories.effect import composites
 from transferlens.memories.effect.composites import CONTROLS, Composites
-from transferlens.memories.images import ranking
+from transferlens.memories.images.artefacts import PARTS, RANKING, SCORES
 
-PARTS = ("background", "overlay", "composite")
-# What is known of each row of the gallery; NaN where a kind of row has no such number.
-SCORES = {
-    "distraction": ("how far memories pull away from the true class, mean over pairs", "probability"),
-    "distraction_se": ("its standard error over pairs", "probability"),
-    "overlap": ("shared share of the evidence for the predicted class and for the memory", None),
-    "score": ("distraction times overlap", "probability"),
-    "margin": ("true logit minus the best other logit", "logit units"),
-    "removal_effect": ("change of the margin when the memory's region is blurred", "logit units"),
-    "removal_p": ("its one-sided p-value against random shifts of the region", None),
-    "removal_q": ("its Benjamini-Hochberg q-value", None),
-    "ablation_effect": ("change of the margin when the memory's direction is removed", "logit units"),
-    "ablation_p": ("its one-sided p-value against other source classes", None),
-    "ablation_q": ("its Benjamini-Hochberg q-value", None),
-    "without_effect": ("change of the margin in models retrained without the memory", "logit units"),
-    "drop": ("probability of the true class on the overlay alone minus that on the composite", "probability"),
-    "inside_share": ("share of the positive evidence for the true class inside the overlay", None),
-    "cell_effect": ("interference of the composite's pair of classes, report half", "probability"),
-    "cell_q": ("its Benjamini-Hochberg q-value", None),
-}
-_OF_RANKING = ("distraction", "distraction_se", "overlap", "score", "margin")
-_OF_TESTS = ("removal_effect", "removal_p", "removal_q", "ablation_effect", "ablation_p", "ablation_q")
 # Composites of one cell in the gallery, at least (where there are as many).
 _A_CELL = 5
 _CONGRUENT_SHARE = 0.25
@@ -79,10 +58,12 @@ class Cells:
     congruent: np.ndarray
 
 
-def read_cells(path: Path) -> Cells:
+def read_cells(path: Path, source_names: list[str]) -> Cells:
     """The cells of an interference artefact."""
-    with store.open(path, interference.KIND) as file:
-        return Cells(*(file[field.name][:] for field in fields(Cells)))
+    with artefacts.open(path, "interference") as file:
+        estimates = (file[f"interference{suffix}"][:] for suffix in ("", "_low", "_high", "_p", "_q"))
+        tried = positions(artefacts.names(file["tried_class"]), source_names)
+        return Cells(tried, *estimates, file["congruent"][:])
 
 
 @dataclass(frozen=True)
@@ -122,22 +103,20 @@ class Gallery:
         )
 
 
-def _scores(count: int, known: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _scores(count: int, known: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: known.get(name, np.full(count, np.nan)).astype(np.float64) for name in SCORES}
 
 
-def natural(path: Path, count: int, images: Images) -> Gallery:
+def natural(
+    path: Path, count: int, images: Images, source_names: list[str], target_names: list[str]
+) -> Gallery:
     """The `count` highest examples of a ranking."""
-    with store.open(path, ranking.KIND) as file:
-        examples = file["examples"][:count]
-        known = {name: file[name][:count] for name in _OF_RANKING}
-        for name in _OF_TESTS:
-            tested = file[name.replace("_", "/")][:count]
-            known[name] = np.concatenate([tested, np.full(len(examples) - len(tested), np.nan)])
-        if "without" in file:
-            known["without_effect"] = file["without/effect"][:count]
-        rows = Rows(*images.pick(examples), file["true"][:count], file["memory"][:count])
-        ids = store.strings(file["example_ids"])[:count]
+    with artefacts.open(path, RANKING) as file:
+        ids = artefacts.names(file["example"])[:count]
+        known = {name: file[name][:count] for name in SCORES if name in file}
+        true = positions(artefacts.names(file["true"])[:count], target_names)
+        memory = positions(artefacts.names(file["memory"])[:count], source_names)
+        rows = Rows(*images.pick(file["position"][:count]), true, memory)
     n = len(ids)
     return Gallery(rows, ["natural"] * n, ids, [""] * n, np.zeros(n, bool), _scores(n, known))
 
@@ -154,7 +133,7 @@ def of_composites(
         "drop": answers.alone_p_true[0, chosen] - answers.p_true[0, chosen, CONTROLS.index("object")],
         "inside_share": answers.inside_share[0, chosen],
         "cell_effect": cells.effect[cell],
-        "cell_q": cells.q[cell],
+        "cell_effect_q": cells.q[cell],
     }
     return Gallery(
         composite_rows(found, chosen, source, target),

@@ -11,31 +11,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from transferlens.core import store, studies
+from transferlens.core import artefacts, studies
 from transferlens.core.errors import ArtefactError
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import pigeonhole_weights, q_values
-from transferlens.data.index import HALVES
+from transferlens.core.studies import FULL, PRETRAINED, SCRATCH
+from transferlens.data.artefacts import HALVES, positions, read_examples
 from transferlens.memories.effect import composites, interference
 from transferlens.memories.effect.composites import MODELS, Composites
 from transferlens.memories.kept import probes
 from transferlens.memories.kept.probes import Probes
+from transferlens.memories.remedies.artefacts import REMEDIES
 from transferlens.memories.retraining.retrained import Changes
-from transferlens.training import outputs
+from transferlens.training.artefacts import TRANSFER_RUNS
 
-KIND = "remedies"
-PAIRS = {
-    "significant": "pairs that interfered on the select half before any remedy (q < .05)",
-    "trained": "pairs with the source classes that the remedy used",
-    "held out": "pairs with other source classes",
-}
-MEASURES = {
-    "interference": "net drop on the object, fine-tuned minus scratch",
-    "drop": "drop on the object, of fine-tuned models or those from scratch",
-    "flips": "share misclassified on the object",
-    "accuracy": "on clean images",
-    "retention": "accuracy of the source head on the fine-tuned backbone, of that on its own",
-}
 _REPORT = HALVES.index("report")
 _SIGNIFICANT = 0.05
 _AT_ONCE = 50_000_000  # weights of bootstrap replicates
@@ -72,27 +61,32 @@ def read_run(made: Path, probed: Path, transfers: list[Path]) -> Run:
 
 def read_clean(paths: list[Path]) -> Clean:
     """Outputs of the reference models, in repeats; a pretrained model takes the place of full-source ones."""
-    found, used = {}, []
+    of_role: dict[str, dict[int, np.ndarray]] = {role: {} for role in (FULL, SCRATCH, PRETRAINED)}
+    used: list[str] = []
     for path in paths:
-        with store.open(path, outputs.KIND) as file:
-            report = file["example_halves"][:] == _REPORT
-            labels, metric = file["example_labels"][:][report], file.attrs["metric"]
-            used = store.strings(file["remedy_classes"]) if "remedy_classes" in file else []
-            rows = studies.read_row_table(file).labels
-            found |= dict(zip(rows, file["outputs/correct"][:][:, report], strict=True))
-    full = ["pretrained"] if "pretrained" in found else _repeats(found, "full-")
-    scratch = _repeats(found, "scratch-")
+        with artefacts.open(path, TRANSFER_RUNS) as file:
+            _, every_label, halves, _ = read_examples(file)
+            report = halves == _REPORT
+            labels, metric = every_label[report], file.attrs["metric"]
+            used = artefacts.names(file["remedy_class"]) if "remedy_class" in file else []
+            rows = studies.read_rows(file)
+            for role, repeat, correct in zip(
+                rows.roles, rows.repeats, file["correct"][:][:, report], strict=True
+            ):
+                of_role[role][int(repeat)] = correct
+    full = _repeats(of_role[PRETRAINED] or of_role[FULL])
+    scratch = _repeats(of_role[SCRATCH])
     count = min(len(full), len(scratch))
     correct = {
-        model: np.stack([found[label] for label in named[:count]])
-        for model, named in zip(MODELS, (full, scratch), strict=True)
+        model: np.stack(repeats[:count]) for model, repeats in zip(MODELS, (full, scratch), strict=True)
     }
     weights = 1 / np.bincount(labels)[labels] if metric == "per_class" else np.ones(len(labels))
     return Clean(correct, weights, used)
 
 
-def _repeats(labels: Mapping, kind: str) -> list[str]:
-    return sorted((name for name in labels if name.startswith(kind)), key=lambda name: int(name[len(kind) :]))
+def _repeats(outputs: Mapping[int, np.ndarray]) -> list[np.ndarray]:
+    """Outputs in the order of their repeats."""
+    return [outputs[repeat] for repeat in sorted(outputs)]
 
 
 def compare(
@@ -115,7 +109,7 @@ def compare(
 
     Returns:
         remedy, measure, pairs, n (composites, images or source classes), `before`, `after` and `change` each
-        with `_low` and `_high`, p and q of the change (q over the remedies).
+        with `_low` and `_high`, and of the change `_p` and `_q` (over the remedies).
     """
     rows = []
     for remedy, run in remedied.items():
@@ -129,8 +123,8 @@ def compare(
         for name, row in _paired(measures, factors, bootstrap, rng_for(seed, "remedies", remedy)).items():
             rows.append({"remedy": remedy, "measure": name, "pairs": "all", "n": len(factors[0]), **row})
     table = pd.DataFrame(rows)
-    groups = table.groupby(["measure", "pairs"])["p"]
-    table["q"] = groups.transform(lambda p: q_values(p.to_numpy()))
+    groups = table.groupby(["measure", "pairs"])["change_p"]
+    table["change_q"] = groups.transform(lambda p: q_values(p.to_numpy()))
     return table
 
 
@@ -230,7 +224,7 @@ def _paired(
         ):
             low, high = np.percentile(values, [2.5, 97.5])
             row |= {key: value, f"{key}_low": low, f"{key}_high": high}
-        found[name] = {**row, "p": _p_value(drawn[1] - drawn[0])}
+        found[name] = {**row, "change_p": _p_value(drawn[1] - drawn[0])}
     return found
 
 
@@ -256,44 +250,25 @@ def _p_value(changes: np.ndarray) -> float:
     return float(min(1.0, 2 * (1 + fewer) / (1 + len(changes))))
 
 
-def significant_pairs(path: Path) -> np.ndarray:
+def significant_pairs(path: Path, source_names: list[str]) -> np.ndarray:
     """bool[source classes, target classes]: interference above zero on the select half, q < .05."""
-    with store.open(path, interference.KIND) as file:
+    with artefacts.open(path, "interference") as file:
         select = HALVES.index("select")
-        found = (file["q"][select] < _SIGNIFICANT) & (file["effect"][select] > 0)
-        whole = np.zeros((len(file["source_class_names"]), len(file["target_class_names"])), bool)
-        whole[file["source_class"][:]] = found
+        significant = (file["interference_q"][select] < _SIGNIFICANT) & (file["interference"][select] > 0)
+        whole = np.zeros((len(source_names), significant.shape[1]), bool)
+        whole[positions(artefacts.names(file["tried_class"]), source_names)] = significant
     return whole
 
 
-def write_comparison(
-    path: Path,
-    table: pd.DataFrame,
-    used: Mapping[str, list[str]],
-    skipped: str,
-    *,
-    config: dict,
-    inputs: list,
-) -> None:
-    """Store the comparison, and which source classes each remedy used."""
-    with store.create(path, KIND, config=config, seed=config["seed"], inputs=inputs) as out:
+def write_comparison(path: Path, table: pd.DataFrame, used: Mapping[str, list[str]], skipped: str) -> None:
+    """Store the comparison, and which source classes each remedy used.
+
+    Args:
+        skipped: why there are no composites; '' if there are.
+    """
+    with artefacts.create(path, REMEDIES) as out:
         if skipped:
             out.attribute("skipped", skipped)
         out.attribute("classes", dict(used))
-        rows = ["comparisons"]
-        for name, meaning in (
-            ("remedy", "what the recipe was extended by"),
-            ("measure", "; ".join(f"{k}: {v}" for k, v in MEASURES.items())),
-            ("pairs", "; ".join(f"{k}: {v}" for k, v in PAIRS.items())),
-        ):
-            out.strings(name, table[name].tolist(), rows, meaning)
-        out.array("n", table["n"], rows, "composites, images or source classes compared")
-        for key, meaning in (
-            ("before", "without the remedy"),
-            ("after", "with it"),
-            ("change", "with it minus without"),
-        ):
-            for end, text in (("", ""), ("_low", ", lower end of 95 %"), ("_high", ", upper end of 95 %")):
-                out.array(key + end, table[key + end], rows, meaning + text)
-        out.array("p", table["p"], rows, "two-sided p-value of no change, by the bootstrap")
-        out.array("q", table["q"], rows, "its Benjamini-Hochberg q-value over the remedies")
+        for field in REMEDIES.fields:
+            out.write(field.name, table[field.name].to_numpy())

@@ -56,7 +56,7 @@ def _panel(axis, table: pd.DataFrame, remedies: list[str], title: str, shown: li
         for remedy, row in rows.iterrows():
             y = remedies.index(remedy) + offset
             axis.plot([row.change_low, row.change_high], [y, y], color=colour, linewidth=1.2)
-            face = colour if row.q < figures.SIGNIFICANT else "white"
+            face = colour if row.change_q < figures.SIGNIFICANT else "white"
             axis.plot(row.change, y, marker, color=colour, markerfacecolor=face, markersize=6)
         axis.plot([], [], marker, color=colour, label=label if len(rows) else f"{label} (none)")
     axis.axvline(0, color="#888888", linewidth=0.7)

@@ -125,7 +125,8 @@ def read(given: Mapping[str, Any], where: str = "settings") -> RecipeSettings:
     given = _of_version_1(given)
     kind = given.get("kind")
     if kind not in KINDS:
-        raise ConfigError(f"{where}.kind is {kind!r}" + nearest(str(kind), list(KINDS)))
+        start, key = ("settings", "kind") if where == "settings" else ("config", f"{where}.kind")
+        raise ConfigError(f"{start}: '{key}' is {kind!r}" + nearest(str(kind), list(KINDS)))
     return KINDS[kind].settings.read(given, where)
 
 

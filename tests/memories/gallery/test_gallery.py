@@ -12,9 +12,13 @@ import pytest
 from PIL import Image
 
 from tests.conftest import CLASSES, draw
-from tests.report import browser
-from tests.report.memory_artefacts import write_memories
+from tests.memories.gallery import browser
+from tests.memories.gallery.artefacts import write_memories
+from transferlens.core import labelled
+from transferlens.data.artefacts import positions
 from transferlens.memories.gallery import html, numbers
+from transferlens.memories.gallery.numbers import Study
+from transferlens.memories.images.artefacts import PANELS
 from transferlens.memories.kept import binding
 
 SOURCES = ["espresso", "hen", "hen of the woods", "tench", "cello", "watch", "<i>agaric</i>", "tortoise"]
@@ -23,27 +27,32 @@ ROWS, SIDE = 120, 48
 SECONDS = 20  # that a wait may take at most: machines are shared
 
 MISSING = browser.missing()
-pytestmark = pytest.mark.xdist_group("browser")
 needs_browser = pytest.mark.skipif(bool(MISSING), reason=f"a browser for tests needs {', '.join(MISSING)}")
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """Artefacts and page of a study with one planted memory (espresso distracts from cat)."""
+    """A study with one planted memory (espresso distracts from cat), and its page beside it."""
     folder, rng = tmp_path_factory.mktemp("study"), np.random.default_rng(0)
     images = np.stack([draw(CLASSES[i % 3], rng, SIDE, SIDE) for i in range(ROWS)])
-    write_memories(folder, SOURCES, TARGETS, images, shortlist=6)
+    made = write_memories(folder, SOURCES, TARGETS, images, tried=6)
     (folder / "agreement.csv").write_text("measure,value,low,high,p\nspearman,0.412,0.2,0.6,0.01\n")
-    html.write_gallery(folder / "memories.html", folder, "Memories of <pets>", ["agreement"])
+    tables = {"agreement": folder / "agreement.csv"}
+    html.write_gallery(folder / "memories.html", made, "Memories of <pets>", tables)
     return folder
 
 
 @pytest.fixture(scope="module")
 def table(study):
     """What the page should know of its rows."""
-    with h5py.File(study / "panels.h5") as file:
-        names = ("true", "predicted", "memory", "score", "overlap", "removal_q", "cell_q")
-        return {"composite": file["kind"].asstr()[:] == "composite", **{key: file[key][:] for key in names}}
+    panels = labelled.read(study / "panels.h5", PANELS)
+    classes = {"true": TARGETS, "predicted": TARGETS, "memory": SOURCES}
+    scores = ("score", "overlap", "removal_effect_q", "cell_effect_q")
+    return {
+        "composite": panels.kind.values == "composite",
+        **{name: positions(panels[name].values, among) for name, among in classes.items()},
+        **{name: panels[name].values for name in scores},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +143,7 @@ def test_filters_and_sorting_show_the_rows_that_the_artefact_has(page, table):
     assert page.shown == np.isin(table["memory"], [i for i, n in enumerate(SOURCES) if "t" in n]).sum()
     page.element("#clear").click()
     page.choose("significant", None)
-    q = np.where(table["composite"], table["cell_q"], table["removal_q"])
+    q = np.where(table["composite"], table["cell_effect_q"], table["removal_effect_q"])
     assert page.shown == (q < 0.05).sum() > 0
 
 
@@ -224,8 +233,8 @@ def test_nothing_is_fetched_and_nothing_fails(page):
 def test_without_composites_the_page_says_why_and_shows_natural_images(driver, tmp_path):
     driver.get_log("browser")  # what came before: Chromium warns of tests that read pixels
     images = np.zeros((6, SIDE, SIDE, 3), np.uint8)
-    write_memories(tmp_path, SOURCES, TARGETS, images, shortlist=0)
-    html.write_gallery(tmp_path / "memories.html", tmp_path, "Small", [])
+    study = write_memories(tmp_path, SOURCES, TARGETS, images, tried=0)
+    html.write_gallery(tmp_path / "memories.html", study, "Small", {})
     page = Page(driver, tmp_path / "memories.html")
     assert "images are too small for composites" in page.element(".warning").text
     assert page.element("#matrix-frame").text == "No composites were made."
@@ -236,15 +245,13 @@ def test_without_composites_the_page_says_why_and_shows_natural_images(driver, t
 def test_blobs_hold_the_images_and_the_signed_maps(study):
     text = (study / "memories.html").read_text()
     pixels, maps = re.search(r'id="e7">(\S+) (\S+)</script>', text).groups()
-    with h5py.File(study / "panels.h5") as file:
-        np.testing.assert_array_equal(
-            np.asarray(Image.open(io.BytesIO(base64.b64decode(pixels)))), file["image"][7]
-        )
-        found = np.frombuffer(base64.b64decode(maps), np.int8).reshape(len(html.ROLES), 7, 7)
-        for role, values in zip(html.ROLES, found, strict=True):
-            stored = file[f"maps/{role}/map"][7].astype(float)
-            unit = max(abs(file[f"maps/{role}/{key}"][7]) for key in ("raw_max", "raw_min")) / 127
-            np.testing.assert_allclose(values * unit, stored, atol=0.51 * unit + 0.01)
+    row = labelled.read(study / "panels.h5", PANELS).isel(row=7)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(pixels)))), row.image)
+    found = np.frombuffer(base64.b64decode(maps), np.int8).reshape(len(html.ROLES), 7, 7)
+    for role, values in zip(html.ROLES, found, strict=True):
+        stored = row.sel(role=role)
+        unit = max(abs(float(stored[key])) for key in ("raw_max", "raw_min")) / 127
+        np.testing.assert_allclose(values * unit, stored.class_map.astype(float), atol=0.51 * unit + 0.01)
     assert "&lt;pets&gt;" in text
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", text)
 
@@ -254,27 +261,27 @@ def test_the_class_that_the_page_names_as_bound_is_the_one_that_every_room_means
     shutil.copy(study / "probes.h5", tmp_path)
     with h5py.File(tmp_path / "probes.h5", "r+") as file:
         same = int(file["overlap"][:].any(1).argmax())
-        effect = file["binding/effect"][:]
+        effect = file["binding"][:]
         effect[0, same] = [0.9, 0.1, 0.5]
-        file["binding/effect"][...] = effect
+        file["binding"][...] = effect
         expected = binding.bound_class(effect, file["overlap"][:])
-    table = numbers.binding_table(tmp_path)
+    table = numbers.binding_table(Study.of(tmp_path))
     assert table.target_class.tolist() == expected.tolist()
     assert table.target_class[same] == 2
-    assert table.effect[same] == effect[1, same, 2]
+    assert table.binding[same] == effect[1, same, 2]
 
 
 def test_headline_counts_what_is_significant_and_measures_the_strongest_pair_on_the_other_half(
     study, tmp_path
 ):
-    cards = {what: value for what, value, _ in numbers.headline(study)}
+    cards = {what: value for what, value, _ in numbers.headline(Study.of(study))}
     assert cards["pairs that distract"] == "1"
     assert cards["pairs of a source and a target class that are bound"] == "1"
     for name in ("probes.h5", "interference.h5"):
         shutil.copy(study / name, tmp_path)
     with h5py.File(tmp_path / "interference.h5", "r+") as file:
-        file["effect"][1, 0, 0], file["low"][1, 0, 0] = 0.125, -0.5
-    what, value, interval = numbers.headline(tmp_path)[-1]
+        file["interference"][1, 0, 0], file["interference_low"][1, 0, 0] = 0.125, -0.5
+    what, value, interval = numbers.headline(Study.of(tmp_path))[-1]
     assert what == "strongest pair of the select half: espresso on cat"
     assert value == "+0.12"
     assert interval.startswith("95 % -0.50 to")
@@ -282,12 +289,12 @@ def test_headline_counts_what_is_significant_and_measures_the_strongest_pair_on_
 
 def test_a_control_that_distracts_more_than_the_object_is_told(study, tmp_path):
     folder = shutil.copytree(study, tmp_path / "study")
-    assert not [line for line in numbers.warnings(folder) if "negative" in line]
+    assert not [line for line in numbers.warnings(Study.of(folder)) if "negative" in line]
     with h5py.File(folder / "interference.h5", "r+") as file:
-        file["q"][1, 0] = 0.01
-        file["effect"][1, 0] = 0.2, -0.1, -0.1
-        significant = (file["q"][1] < 0.05).sum()
-    (told,) = [line for line in numbers.warnings(folder) if "negative" in line]
+        file["interference_q"][1, 0] = 0.01
+        file["interference"][1, 0] = 0.2, -0.1, -0.1
+        significant = (file["interference_q"][1] < 0.05).sum()
+    (told,) = [line for line in numbers.warnings(Study.of(folder)) if "negative" in line]
     assert told.startswith(f"Of {significant} pairs with q < 0.05, 2 have a negative interference")
 
 
