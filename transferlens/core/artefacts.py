@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -472,10 +472,14 @@ def refuse_version(path: str | Path, version: int) -> None:
 
 
 def refuse_other_versions(folder: str | Path) -> None:
-    """Stop before any work if a results folder's data sets were written by another schema."""
+    """Stop before any work if a results folder's data sets were written by another schema.
+
+    Damaged files are left to the jobs that read them, and to the doctor.
+    """
     for path in sorted(Path(folder).glob("data/*/index.h5")):
-        with open(path):
-            pass
+        with suppress(OSError, KeyError, RuntimeError), h5py.File(path, "r", locking=False) as file:
+            version = int(file.attrs["schema_version"])
+            refuse_version(path, version)
 
 
 def names(dataset: h5py.Dataset) -> list[str]:

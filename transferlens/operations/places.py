@@ -30,6 +30,12 @@ class Places:
 
     def __init__(self, run: Run):
         self._run = run
+        self._names = {
+            "study": run.studies,
+            "target": {*run.targets, *run.sizes},
+            "recipe": run.recipes,
+            "dataset": set(run.dataset_names),
+        }
         self._declared = defaultdict(list)
         for place in self.all():
             first = place.made.path.partition("/")[0]
@@ -45,7 +51,7 @@ class Places:
     def of(self, path: str) -> Place | None:
         """What a path below the results folder is; None where nothing makes such a file.
 
-        Names may look like folders of another kind (a recipe called `source`): known studies go first.
+        Names may look like folders of another kind (a recipe called `source`): the run's own go first.
         """
         inside = path.removeprefix(f"{RESULTS}/")
         fitting = []
@@ -54,7 +60,10 @@ class Places:
             if match:
                 wildcards = {name: value for name, value in match.groupdict().items() if name != "place"}
                 fitting.append(replace(place, wildcards=wildcards))
-        return max(fitting, key=self._is_known, default=None)
+        return min(fitting, key=self._strange, default=None)
 
-    def _is_known(self, place: Place) -> bool:
-        return place.wildcards.get("study", "") in self._run.studies
+    def _strange(self, place: Place) -> int:
+        """How many of its names this run does not have."""
+        return sum(
+            value not in self._names[name] for name, value in place.wildcards.items() if name in self._names
+        )

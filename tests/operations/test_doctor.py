@@ -1,0 +1,185 @@
+"""What the doctor finds in files that are whole but not what their place says."""
+
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from transferlens.capabilities import run_of
+from transferlens.core import artefacts, files, provenance, studies
+from transferlens.core.studies import MASKS, Rows
+from transferlens.data.artefacts import INDEX, MANIFEST
+from transferlens.estimation import designs
+from transferlens.operations import doctor
+from transferlens.operations.asked import Job
+from transferlens.training.artefacts import TRANSFER_RUNS
+
+RUN = run_of(
+    {
+        "source": "digits-and-clothes",
+        "targets": {"optdigits": {}, "mnist": {}},
+        "studies": {"influence": {"models": 32, "shard_size": 16}},
+    }
+)
+MASK = "results/studies/influence/masks/{}.h5"
+DIGITS, MNIST = "results/data/optdigits", "results/data/mnist"
+
+
+def write_masks(shard, numbers):
+    """A shard of masks as its job writes it, of rows with these numbers."""
+    names = [f"class {i}" for i in range(20)]
+    provenance.begin(json.loads(RUN.settings_of("draw_masks", {"study": "influence", "shard": shard})))
+    count = len(numbers)
+    rows = Rows(
+        designs.draw_masks("hadamard", len(names), 0.5, RUN.seed, numbers),
+        np.array(numbers),
+        np.arange(count),
+        [studies.SUBSET] * count,
+        np.full(count, -1),
+        [""] * count,
+        np.zeros(count, np.int64),
+        names,
+        [""] * len(names),
+    )
+    with artefacts.create(MASK.format(shard), MASKS) as out:
+        studies.write_rows(out, rows)
+        out.write("unit_of_image", np.arange(40) % 20)
+
+
+def write_dataset(name, images, content=b"images"):
+    """An index, an FFCV file and its manifest, as their jobs leave them."""
+    folder = Path("results/data") / name
+    provenance.begin(json.loads(RUN.settings_of("dataset", {"dataset": name})))
+    with artefacts.create(folder / "index.h5", INDEX) as out:
+        for field in INDEX.fields:
+            count = images if field.dims[0].endswith("_example") else 1
+            shape = (count, 2) if len(field.dims) == 2 else (count,)
+            ones = np.ones(shape, np.int64)
+            out.write(field.name, ones.astype(str) if field.dtype is str else ones)
+        out.attribute("data_set", name)
+    beton = folder / "train.beton"
+    beton.write_bytes(content)
+    settings = json.loads(RUN.settings_of("beton", {"dataset": name, "split": "train"}))
+    provenance.begin(settings, [folder / "index.h5"])
+    with artefacts.create(folder / "train.h5", MANIFEST) as out:
+        out.attribute("bytes", len(content))
+        out.attribute("sha256", files.sha256(beton))
+        out.attribute("examples", images)
+
+
+def found(jobs=()):
+    """The problems of the results folder here, by path."""
+    paths, _ = doctor.find_files(Path("results"))
+    checked = doctor.check_files(RUN, Path("results"), paths, workers=1)
+    return {problem.path: problem.words for problem in doctor.find_problems(RUN, checked, jobs)}
+
+
+@pytest.fixture(autouse=True)
+def sound(tmp_path, monkeypatch):
+    """A results folder with two shards and two data sets, in which nothing is wrong."""
+    monkeypatch.chdir(tmp_path)
+    write_masks("0000", range(16))
+    write_masks("0001", range(16, 32))
+    write_dataset("optdigits", 3)
+    write_dataset("mnist", 5, b"other images")
+    yield
+    provenance.begin({})
+
+
+def test_nothing_is_wrong_in_a_sound_folder():
+    assert found() == {}
+
+
+def test_a_shard_copied_over_another_one_is_named():
+    shutil.copy(MASK.format("0000"), MASK.format("0001"))
+    assert found() == {MASK.format("0001"): "was made as studies/influence/masks/0000.h5, and copied here"}
+
+
+def test_rows_that_belong_to_another_shard_are_named():
+    write_masks("0001", range(16))
+    words = found()[MASK.format("0001")]
+    assert words == "holds rows 0 to 15 of its study, where 16 to 31 belong"
+
+
+def test_data_sets_swapped_with_their_manifests_are_named():
+    for name in ("train.beton", "train.h5"):
+        shutil.move(f"{DIGITS}/{name}", "kept")
+        shutil.move(f"{MNIST}/{name}", f"{DIGITS}/{name}")
+        shutil.move("kept", f"{MNIST}/{name}")
+    problems = found()
+    assert set(problems) == {f"{f}/train.{s}" for f in (DIGITS, MNIST) for s in ("h5", "beton")}
+    assert problems[f"{DIGITS}/train.h5"] == "was made as data/mnist/train.h5, and copied here"
+
+
+def test_ffcv_files_swapped_alone_are_named():
+    shutil.copy(f"{MNIST}/train.beton", f"{DIGITS}/train.beton")
+    assert found() == {f"{DIGITS}/train.beton": "its content is not what was written (SHA-256)"}
+
+
+def test_a_manifest_of_another_number_of_images_is_named():
+    write_dataset("optdigits", 3)
+    with h5py.File(f"{DIGITS}/train.h5", "r+") as file:
+        file.attrs["examples"] = 4
+    assert found() == {f"{DIGITS}/train.h5": f"of 4 images, but {DIGITS}/index.h5 has 3"}
+
+
+def test_an_artefact_of_another_target_is_named():
+    place = "results/studies/influence/transfer/{}/fixed/0000.h5"
+    write_one(Path(place.format("mnist")), TRANSFER_RUNS)
+    Path(place.format("optdigits")).parent.mkdir(parents=True)
+    shutil.copy(place.format("mnist"), place.format("optdigits"))
+    words = found()[place.format("optdigits")]
+    assert words == "was made as studies/influence/transfer/mnist/fixed/0000.h5, and copied here"
+
+
+def write_one(path, kind):
+    """A whole file of a kind, with one of everything."""
+    with artefacts.create(path, kind) as out:
+        for field in kind.fields:
+            if not field.optional:
+                one = np.ones([1] * len(field.dims))
+                out.write(field.name, one.astype(str) if field.dtype is str else one)
+
+
+def test_a_bit_flipped_in_an_index_hides_no_other_damage():
+    flip(Path(DIGITS) / "index.h5", "train_label")
+    flip(Path(MASK.format("0001")), "unit_of_image")
+    artefacts.refuse_other_versions("results")  # planning goes on
+    problems = found()
+    assert set(problems) == {f"{DIGITS}/index.h5", MASK.format("0001")}
+    assert problems[f"{DIGITS}/index.h5"].startswith("damaged")
+
+
+def flip(path, dataset):
+    with h5py.File(path) as file:
+        offset = file[dataset].id.get_chunk_info(0).byte_offset + 5
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 16
+    path.write_bytes(content)
+
+
+def test_a_folder_of_another_version_is_refused():
+    with h5py.File(f"{DIGITS}/index.h5", "r+") as file:
+        file.attrs["schema_version"] = 1
+    with pytest.raises(artefacts.ArtefactError, match=r"written by Transferlens 0\.1"):
+        artefacts.refuse_other_versions("results")
+
+
+def test_inputs_and_settings_that_are_others_now_are_named_unless_they_are_re_made():
+    write_dataset("optdigits", 3)
+    path = Path(DIGITS) / "index.h5"
+    provenance.begin({**json.loads(RUN.settings_of("dataset", {"dataset": "optdigits"})), "seed": 5})
+    with h5py.File(path) as old, artefacts.create(path, INDEX) as out:
+        for field in INDEX.fields:
+            values = old[field.name]
+            out.write(field.name, artefacts.names(values) if field.dtype is str else values[:])
+        out.attribute("data_set", "optdigits")
+    assert found() == {
+        f"{DIGITS}/index.h5": "made with seed 5, the configuration has 0",
+        f"{DIGITS}/train.h5": f"made from another {DIGITS}/index.h5 than is there now",
+    }
+    outdated = Job("dataset", [f"{DIGITS}/index.h5"], [], ["params have changed since last execution"])
+    assert set(found([outdated])) == {f"{DIGITS}/train.h5"}
