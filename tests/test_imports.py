@@ -10,13 +10,14 @@ import pytest
     ("module", "unwanted"),
     [
         ("transferlens", {"torch", "pandas", "xarray", "h5py"}),
-        ("transferlens.config", {"torch", "pandas", "h5py"}),
+        ("transferlens.core.settings", {"torch", "pandas", "h5py", "numpy"}),
         ("transferlens.counterfactual.orders", {"torch", "pandas", "matplotlib"}),
-        ("transferlens.influence.designs", {"torch", "pandas", "matplotlib"}),
+        ("transferlens.estimation.designs", {"torch", "pandas", "matplotlib"}),
         ("transferlens.data.index", {"torch", "ffcv", "pandas", "matplotlib"}),
+        ("transferlens.capabilities", {"torch", "ffcv", "pandas", "xarray", "matplotlib", "snakemake"}),
         ("transferlens.training.source", {"torchvision", "ffcv", "pandas", "xarray", "matplotlib"}),
         ("transferlens.training.transfer", {"torchvision", "ffcv", "pandas", "xarray", "matplotlib"}),
-        ("transferlens.influence.artefact", {"torchvision", "ffcv", "pandas", "xarray", "matplotlib"}),
+        ("transferlens.influence.estimate", {"torchvision", "ffcv", "pandas", "xarray", "matplotlib"}),
     ],
 )
 def test_a_module_does_not_drag_in_what_it_does_not_use(module, unwanted):

@@ -1,8 +1,5 @@
 """The rooms and their floors: who may import whom."""
 
-import subprocess
-import sys
-
 import pytest
 
 from transferlens.operations import house
@@ -23,16 +20,6 @@ def test_imports_go_down(path):
         if other in known and other != room:
             assert other in set().union(*FLOORS[: floor + 1]), (module, "is above")
             assert not {room, other} <= set(CAPABILITIES), (module, "is another capability")
-
-
-def test_declarations_import_nothing_heavy():
-    """Planning, the plan, the doctor and the read API know all capabilities: that must cost little."""
-    program = (
-        "import sys, transferlens.capabilities; heavy = 'torch ffcv pandas xarray matplotlib snakemake';"
-        "print([name for name in heavy.split() if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def test_the_picture_of_the_house_is_true():

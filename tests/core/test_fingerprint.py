@@ -75,7 +75,7 @@ WORDS_ONLY = {
         "return (\n        Interval(\n            value, (value - reach), value + reach\n        )\n    )",
     ),
     "quotes": ("data/composites.py", 'placement == "random"', "placement == 'random'"),
-    "help": ("../scripts/transfer.py", 'help="of the target data set"', 'help="of that set"'),
+    "help": ("../scripts/explain_images.py", 'help="also draw', 'help="draw'),
     "infrastructure": ("core/job.py", "_SECONDS_BETWEEN_LINES = 10", "_SECONDS_BETWEEN_LINES = 5"),
 }
 
@@ -99,8 +99,8 @@ ARITHMETIC = [  # file, what is changed, the definition it is in, scripts that u
         "core/seeding.py",
         ('"big") >> 1', '"big") >> 2'),
         "transferlens.core.seeding:seed_for",
-        {"train_source.py", "transfer.py", "draw_masks.py", "prepare_dataset.py"},
-        {"write_gallery.py", "compress_summary.py", "write_report.py"},
+        {"train_source.py", "transfer.py", "prepare_dataset.py"},
+        {"draw_masks.py", "write_gallery.py", "compress_summary.py", "write_report.py"},
     ),
     (
         "training/device.py",
@@ -113,15 +113,15 @@ ARITHMETIC = [  # file, what is changed, the definition it is in, scripts that u
         "data/composites.py",
         ("round(share * resolution)", "int(share * resolution)"),
         "transferlens.data.composites:pasted_side",
-        {"make_composites.py", "transfer.py"},
-        {"score_heatmaps.py", "prepare_dataset.py", "estimate_influence.py"},
+        {"make_composites.py"},
+        {"transfer.py", "score_heatmaps.py", "prepare_dataset.py", "estimate_influence.py"},
     ),
     (
         "maps/evidence.py",
         ("return within / torch", "return 2 * within / torch"),
         "transferlens.maps.evidence:inside_share",
-        {"make_composites.py", "transfer.py"},
-        {"map_labels.py", "prepare_dataset.py"},
+        {"make_composites.py"},
+        {"transfer.py", "map_labels.py", "prepare_dataset.py"},
     ),
     (
         "pictures/overlays.py",
@@ -209,7 +209,7 @@ def test_which_jobs_train_and_which_import_torch():
 
 
 TRACED = """
-import atexit, inspect, json, runpy, sys
+import inspect, json, os, runpy, sys
 
 code = set()
 sys.setprofile(lambda frame, event, _: code.add(frame.f_code) if event == "call" else None)
@@ -223,7 +223,7 @@ def save():
         json.dump([(c.co_filename, c.co_qualname) for c in functions], file)
 
 
-atexit.register(save)
+os._exit = lambda status: save()  # a job ends by this, at once
 sys.argv.pop(0)
 sys.path.insert(0, "scripts")
 runpy.run_path(sys.argv[0], run_name="__main__")
@@ -237,7 +237,7 @@ def test_all_that_really_runs_is_reached(project, tmp_path):
     settings |= {"select_fraction": 0.5, "unreadable": "error"}
     of_script = json.dumps({"name": "optdigits", "seed": 0, "dataset": settings})
     command = [sys.executable, "-c", TRACED, str(tmp_path / "calls.json"), "scripts/prepare_dataset.py"]
-    command += ["--settings", of_script, "--out", str(tmp_path / "index.h5"), "--data-root", str(tmp_path)]
+    command += ["--settings", of_script, "--index", str(tmp_path / "index.h5"), "--data-root", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(project.root)}
     done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True)
     assert (tmp_path / "index.h5").exists(), done.stderr

@@ -34,9 +34,9 @@ PURE_DECORATORS = {
 _PURE_METACLASSES = {"ABCMeta"}
 
 # Arguments that describe and decide nothing: their words are no part of the normal form.
-WORDS = {"description", "meaning", "help", "title"}
-# Declarations whose fourth argument is a meaning.
-DESCRIBED = {"transferlens.core.artefacts.Field", "transferlens.core.artefacts.Estimate"}
+WORDS = {"description", "meaning", "help"}
+# Declarations that take a meaning, and its position among their arguments.
+DESCRIBED = {"transferlens.core.artefacts.Field": 3, "transferlens.core.artefacts.estimate": 2}
 
 # Names by which code gets at its own module other than by name.
 _WHOLE = {"globals", "eval", "exec"}
@@ -332,8 +332,9 @@ class _Scan(ast.NodeVisitor):
 
     def _mark_words(self, node: ast.Call) -> None:
         texts = [keyword.value for keyword in node.keywords if keyword.arg in WORDS]
-        if len(node.args) > 3 and self.module.dotted(node.func) in DESCRIBED:
-            texts.append(node.args[3])
+        place = DESCRIBED.get(self.module.dotted(node.func))
+        if place is not None and len(node.args) > place:
+            texts.append(node.args[place])
         for text in texts:
             parts = text.values if isinstance(text, ast.JoinedStr) else [text]
             self.words |= {id(p) for p in parts if isinstance(p, ast.Constant) and isinstance(p.value, str)}
