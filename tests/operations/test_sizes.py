@@ -97,7 +97,7 @@ def test_what_is_kept_of_adapted_models_depends_on_study_and_recipe():
         whole = sum(t.nbytes for t in initial_network(RUN.settings.architecture, 10, 0).state_dict().values())
     models = len(RUN.studies["reference"].rows_of("0000"))
     assert of("reference", "full") - of("reference", "fixed") == pytest.approx(models * whole, rel=0.1)
-    assert of("influence", "full") == of("influence", "fixed")
+    assert of("influence", "full") == pytest.approx(of("influence", "fixed"), abs=500)  # their settings
 
 
 def test_what_is_not_known_is_named_and_makes_a_lower_bound():
