@@ -112,7 +112,7 @@ def report(results) -> None:
             [
                 name,
                 f"{float(one.single_predicted):+.3f}",
-                interval(one.single_change_mean, one.single_change_low, one.single_change_high),
+                interval(*(one[f"single_change_mean{end}"] for end in ("", "_low", "_high"))),
             ]
             for name, one in ((n, removal.sel(removed_class=n)) for n in removal.removed_class.values)
         ],
@@ -126,9 +126,9 @@ def planted_row(name: str, target: str, influence, table: str, sign: int) -> lis
     cell = influence.sel(source_class=name)
     effects = sign * influence[f"{table}_effect"]
     rank = int((effects > float(sign * cell[f"{table}_effect"])).sum()) + 1
-    numbers = interval(*(cell[f"{table}_{key}"] for key in ("effect", "low", "high")))
+    numbers = interval(*(cell[f"{table}_effect{end}"] for end in ("", "_low", "_high")))
     direction = "help" if sign > 0 else "hurt"
-    q = f"{float(cell[f'{table}_q']):.2g}"
+    q = f"{float(cell[f'{table}_effect_q']):.2g}"
     return [name, target, direction, numbers, q, f"{rank} of {effects.sizes['source_class']}"]
 
 

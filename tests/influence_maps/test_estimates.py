@@ -68,7 +68,7 @@ def write(folder, masks, found, bias):
                 probe_map=found[rows],
                 probe_logit=logits[rows],
             )
-            out.stack("head", "bias", len(masks[rows]), 3, np.float32)[:] = bias[rows]
+            out.stack("head", "bias", {"model": len(masks[rows])}, 3, np.float32)[:] = bias[rows]
     images = np.random.default_rng(2).integers(0, 255, (5, 12, 16, 3)).astype(np.uint8)
     arguments = (folder / "s.h5", folder / "i.h5", images, "least_squares", "margin")
     estimates.write_influence_maps(folder / "m.h5", shards, *arguments)

@@ -4,19 +4,32 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from tests.report.memory_artefacts import write_memories
+from tests.memories.gallery.artefacts import write_memories
 from transferlens.core.blocks import Cards, Figure, Link, Warnings
+from transferlens.core.run import Run
+from transferlens.data.capability import CAPABILITY as DATA
+from transferlens.influence.capability import CAPABILITY as INFLUENCE
 from transferlens.memories import page
+from transferlens.memories.capability import CAPABILITY as MEMORIES
 from transferlens.memories.gallery import numbers
+from transferlens.training.capability import CAPABILITY as TRAINING
 
 SOURCES, TARGETS = ["espresso", "hen", "kite"], ["cat", "dog"]
+# Without influences there is no agreement to show.
+GIVEN = {
+    "source": "imagenet",
+    "targets": {"pets": {"recipes": ["full"]}},
+    "recipes": {"full": {"kind": "full"}},
+    "studies": {"influence": None, "repeated": None},
+    "memories": {"recipes": ["full"], "models": 1, "remedies": ["inside"]},
+}
 
 
 def test_headline_warnings_and_gallery_of_a_study(tmp_path):
-    study = tmp_path / "memories/pets/full"
-    study.mkdir(parents=True)
-    write_memories(study, SOURCES, TARGETS, np.zeros((6, 8, 8, 3), np.uint8), shortlist=3)
-    run = {"memories": [("pets", "full")], "memory_tables": ["remedies"]}
+    folder = tmp_path / "memories/pets/full"
+    folder.mkdir(parents=True)
+    study = write_memories(folder, SOURCES, TARGETS, np.zeros((6, 8, 8, 3), np.uint8), tried=3)
+    run = Run(GIVEN, [DATA, TRAINING, INFLUENCE, MEMORIES])
     overview, remedies = page.sections(run, SimpleNamespace(folder=tmp_path))
     blocks = {type(block): block for block in overview.blocks}
     assert [(c.name, c.value, c.detail) for c in blocks[Cards].cards] == numbers.headline(study)
@@ -26,4 +39,4 @@ def test_headline_warnings_and_gallery_of_a_study(tmp_path):
     assert overview.subject.title == "Detrimental memories: target pets, recipe full"
     (picture,) = remedies.blocks
     assert isinstance(picture, Figure)
-    assert picture.path == study / "remedies.png"
+    assert picture.path == folder / "remedies.png"

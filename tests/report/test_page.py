@@ -9,7 +9,7 @@ import pytest
 from transferlens.core import blocks
 from transferlens.core.blocks import Place, Section, Subject
 from transferlens.pictures import figures
-from transferlens.report import page
+from transferlens.report import frame
 
 EVIL = "<script>alert('x')</script> & \"more\""
 ONE, TWO = Subject(f"One {EVIL}", "one", f"1 {EVIL}"), Subject("Two", "two", "2")
@@ -72,7 +72,7 @@ def every_block(folder: Path) -> tuple[blocks.Block, ...]:
 
 
 def write(folder, *sections):
-    page.write_page(folder / "index.html", f"Title {EVIL}", f"lead {EVIL}", sections)
+    frame.write_page(folder / "index.html", f"Title {EVIL}", f"lead {EVIL}", sections)
     return Tree((folder / "index.html").read_text())
 
 
@@ -121,7 +121,7 @@ def test_sections_stand_by_subject_then_place_then_capability():
         section(ONE, "headline", Place.HEADLINE),
         section(TWO, "checks", Place.CHECKS),
     ]
-    order = [(c.subject, [s.anchor for s in c.sections]) for c in page.chapters(given)]
+    order = [(c.subject, [s.anchor for s in c.sections]) for c in frame.chapters(given)]
     assert order == [
         (ONE, ["headline", "checks", "influence", "removals"]),
         (TWO, ["checks", "influence"]),
@@ -133,7 +133,7 @@ def test_sections_of_two_capabilities_with_one_anchor_become_one_and_so_do_their
         return Section("Checks", "checks", (blocks.Table(HEAD, ((cell, "1"),), note), *more), ONE)
 
     other_head = blocks.Table((blocks.Column("else"),), (("c",),))
-    (chapter,) = page.chapters([checks("a", "same"), checks("b", "same", other_head), checks("c", "own")])
+    (chapter,) = frame.chapters([checks("a", "same"), checks("b", "same", other_head), checks("c", "own")])
     (section,) = chapter.sections
     assert [len(table.rows) for table in section.blocks] == [3, 1]
     assert section.blocks[0].note == "same own"
@@ -153,5 +153,5 @@ def test_a_row_that_does_not_fit_its_head_is_refused():
 
 
 def test_a_single_backtick_stands_for_itself():
-    assert page.words("a `b` c") == "a <code>b</code> c"
-    assert page.words("class ` <b>") == "class ` &lt;b&gt;"
+    assert frame.words("a `b` c") == "a <code>b</code> c"
+    assert frame.words("class ` <b>") == "class ` &lt;b&gt;"

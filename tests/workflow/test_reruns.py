@@ -127,7 +127,7 @@ def test_smaller_targets_train_no_source_model(finished):
 def test_another_architecture_reuses_the_masks(finished):
     jobs = planned(finished, "--config", "studies={reuse: {architecture: {name: small_resnet, width: 16}}}")
     assert jobs["train_source"] == jobs["transfer"] == 1 + 1  # its reference and counterfactual models
-    assert jobs["reuse"] == jobs["counterfactual_figures"] == 1
+    assert jobs["reuse"] == jobs["reuse_figures"] == 1
     assert "influence" not in jobs
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from transferlens.core.errors import ConfigError, nearest
@@ -310,6 +310,26 @@ class TrainingSettings(Section):
             )
 
 
+class ClassSelection(Section):
+    """A part of a data set's classes: exactly one of `names`, `first` and `random`."""
+
+    names: list[str] | None = Field(None, min_length=1, description="These classes, in this order.")
+    first: int | None = Field(None, ge=1, description="So many of its first classes.")
+    random: int | None = Field(None, ge=1, description="So many of its classes, drawn by `seed`.")
+    seed: int = Field(0, ge=0, description="What draws random classes; the run's own seed does not.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        given = [way for way in ("names", "first", "random") if getattr(self, way) is not None]
+        if len(given) != 1:
+            refuse(
+                f"datasets.<name>.classes gives {given or 'none of names, first, random'}; give one of them"
+            )
+        if self.names and len(set(self.names)) < len(self.names):
+            refuse("datasets.<name>.classes.names holds a class twice; name each once")
+        return self
+
+
 class DatasetSettings(Section):
     """What of a data set is used, and how it is stored."""
 
@@ -342,6 +362,12 @@ class DatasetSettings(Section):
     )
     labels: Literal["classes", "groups"] = Field(
         "classes", description="What the labels of a target are: its classes, or the groups of them."
+    )
+    classes: ClassSelection | None = Field(
+        None,
+        description="The classes in use: `{names: [...]}`, `{first: n}` or `{random: n, seed: s}`; null for "
+        "all. "
+        "A source or target of its own: give it another name and `of` the registered one.",
     )
     train_per_class: int | None = Field(
         None, ge=1, description="Labelled training images used a class (a seeded choice); null for all."

@@ -117,7 +117,8 @@ class Study:
         step_matched: whether all models take as many steps as the full source.
         keeps_weights: whether source models stay whatever `source_weights` says.
         keeps_networks: whether whole adapted networks stay, too.
-        seen: the mean share of the source's units that a model sees.
+        seen, seen_units: the mean share of the source's units that a model sees, plus so many units (where
+            negative, without so many): known before the number of units is.
     """
 
     name: str
@@ -132,11 +133,16 @@ class Study:
     keeps_weights: bool = False
     keeps_networks: bool = False
     seen: float = 1.0
+    seen_units: float = 0.0
 
     @cached_property
     def shards(self) -> list[str]:
         """Names of the shards."""
         return [f"{i:04d}" for i in range(-(-self.rows // self.shard_size))]
+
+    def share_seen(self, units: int) -> float:
+        """The mean share of so many units that a model sees."""
+        return self.seen + self.seen_units / units
 
     def shards_of(self, rows: int) -> list[str]:
         """The shards that hold the first rows."""

@@ -69,11 +69,14 @@ def _masks(run: Run, given: CounterfactualStudy) -> dict[str, Any]:
     }
 
 
-def share_seen(cells: Cells, units: int) -> float:
-    """The mean share of so many units that the models of a repeat see."""
-    seen = {HANDPICKED: len(cells.handpicked or ()), SINGLE: units - 1}
-    sizes = [seen.get(order, units - k) for order, k in cells.table()]
-    return sum(sizes) / len(sizes) / units
+def _seen(cells: Cells) -> dict[str, float]:
+    """The mean share of the units that the models of a repeat see, and how many fewer (or more)."""
+    whole, units = [], []
+    for order, k in cells.table():
+        whole.append(order != HANDPICKED)
+        picked = len(cells.handpicked or ())
+        units.append({HANDPICKED: picked, SINGLE: -1}.get(order, -k))
+    return {"seen": sum(whole) / len(whole), "seen_units": sum(units) / len(units)}
 
 
 def _each(run: Run) -> list[Wildcards]:
@@ -228,7 +231,7 @@ class Counterfactual(Capability):
                     evidence=evidence,
                     architecture=network,
                     step_matched=given.step_matched,
-                    seen=share_seen(cells, len(unit_names(run))),
+                    **_seen(cells),
                 )
 
     def transfers(self, run: Run) -> Iterator[Transfer]:

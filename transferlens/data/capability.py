@@ -9,10 +9,20 @@ from transferlens.core.run import Run
 from transferlens.data import catalogue, sources
 from transferlens.data.artefacts import INDEX, MANIFEST
 from transferlens.data.groups import require_groups, wordnet_level
+from transferlens.data.selection import chosen_classes
 
 # How a data set is found and used; none of it says what it is.
 _ELSEWHERE = {"of", "complete", "archive_limit_gb", "metric", "crop_ratio"}
-_CHOSEN = {"path", "groups", "labels", "train_per_class", "val_per_class", "select_fraction", "unreadable"}
+_CHOSEN = {
+    "path",
+    "classes",
+    "groups",
+    "labels",
+    "train_per_class",
+    "val_per_class",
+    "select_fraction",
+    "unreadable",
+}
 # Up to so many images, preparing several data sets side by side is faster than each by several cores.
 _IMAGES_WORTH_THREADS = 10_000
 _MOST_THREADS = 8
@@ -34,6 +44,8 @@ def described(run: Run, dataset: str) -> tuple[list[str], list[str]]:
     names, groups = sources.describe(
         images_of(run, dataset), settings.path, settings.groups, Path(run.settings.data_root)
     )
+    chosen = chosen_classes(run.whole(dataset), names, settings.classes)
+    names, groups = [names[c] for c in chosen], [groups[c] for c in chosen]
     if settings.labels == "groups":
         require_groups(f"data set {dataset}", names, groups)
     return names, groups
@@ -141,7 +153,7 @@ class Data(Capability):
         for name in run.settings.datasets:
             settings = run.dataset(name)
             sources.check_name(settings.of or name, settings.path)
-            if settings.groups is not None or settings.labels == "groups":
+            if settings.classes or settings.groups or settings.labels == "groups":
                 described(run, name)
 
 

@@ -12,6 +12,7 @@ from transferlens.core.settings import DatasetSettings
 from transferlens.data import classnames, digits, places
 from transferlens.data.catalogue import CATALOGUE
 from transferlens.data.groups import read_groups
+from transferlens.data.selection import restricted
 from transferlens.data.splits import ImageSet
 
 ARCHIVE_LIMIT_GB = 500.0
@@ -54,7 +55,7 @@ def open_image_set(
             _check_counts(name, images, found.where)
     if settings.groups is not None:
         images = replace(images, class_groups=read_groups(settings.groups, images.class_names))
-    return images
+    return restricted(name, images, settings.classes)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

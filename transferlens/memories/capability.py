@@ -442,6 +442,7 @@ class Memories(Capability):
                 },
                 keeps_weights=True,
                 keeps_networks=True,
+                seen_units=-1,
             )
 
     def transfers(self, run: Run) -> Iterator[Transfer]:

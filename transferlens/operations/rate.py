@@ -22,6 +22,7 @@ from transferlens.core.studies import Study
 from transferlens.data.pipeline import ResidentImages
 from transferlens.models import architectures
 from transferlens.operations.datasets import Data
+from transferlens.operations.sizes import Sizes
 from transferlens.training import device as devices
 from transferlens.training import engine, schedule, transfer
 from transferlens.training.artefacts import TRAINING_RECORDS, TRANSFER_RUNS
@@ -258,7 +259,9 @@ class _Measured:
         """Seconds of training all models of a study."""
         training, images = self.run.settings.source_training, self.data[self.run.source]
         network = self._network(study.name, self.run.source)
-        work = source_work(training, images.train, study.seen, study.step_matched, images.val)
+        units = Sizes(self.run, self.data).units(study.masks["units"]) or 1
+        seen = study.share_seen(units)
+        work = source_work(training, images.train, seen, study.step_matched, images.val)
         each = self._once(network, "training", _costly(training), lambda probe: probe.training(training))
         trained = work.steps * work.batch * mean_scale(training, network.images.resolution) * each
         return study.rows * (trained + work.evaluated * self._evaluation(network))

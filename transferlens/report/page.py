@@ -61,8 +61,8 @@ def _study_row(results: Results, name: str) -> tuple[str, ...]:
 
 def _skipped(results: Results, names: list[str]) -> Iterator[str]:
     for name in names:
-        if skipped := results.dataset(name).skipped:
-            yield f"{len(skipped)} images of {name} could not be decoded and were left out."
+        if skipped := results.dataset_index(name).sizes["skipped"]:
+            yield f"{skipped} images of {name} could not be decoded and were left out."
 
 
 def _provenance(run: Run, results: Results) -> tuple[Block, ...]:

@@ -1,0 +1,105 @@
+"""Which studies, transfers and jobs counterfactual settings ask for, and which settings are refused."""
+
+import pytest
+
+from tests.runs import ROOMS, small_run
+from transferlens.core.errors import ConfigError
+from transferlens.counterfactual.capability import picked_units, share_seen
+from transferlens.counterfactual.orders import Cells
+
+PAIR = {"target": "optdigits", "recipe": "fixed"}
+OTHER = {"name": "small_resnet", "width": 16}
+OWN = "counterfactual/optdigits/fixed"
+
+
+def counterfactual(**given):
+    return {"counterfactual": given}
+
+
+def test_every_pair_has_a_study_ranked_by_its_own_influences():
+    run = small_run(
+        targets={"usps": {"recipes": ["full"]}}, studies=counterfactual(orders=["top"], ks=[4, 2])
+    )
+    study = run.studies[OWN]
+    assert (study.rows, study.masks["ks"]) == (2 * 3, [2, 4])
+    assert dict(study.evidence) == {"influence": "results/influence/optdigits/fixed.h5"}
+    assert (OWN, "optdigits", "fixed") in run.transfers
+    other = run.studies["counterfactual/usps/full"]
+    assert dict(other.evidence) == {"influence": "results/influence/usps/full.h5"}
+    assert len([key for key in run.transfers if key[0].startswith("counterfactual/")]) == 2
+
+
+def test_names_that_hyphens_would_join_to_one_stay_two():
+    targets = {"opt": {"recipes": ["a-b"]}, "opt-a": {"recipes": ["b"]}, "optdigits": {}}
+    of = {name: {"of": "optdigits"} for name in ("opt", "opt-a")}
+    run = small_run(targets=targets, datasets=of, recipes={"a-b": {}, "b": {}})
+    names = [name for name in run.studies if name.startswith("counterfactual/")]
+    assert names == ["counterfactual/optdigits/fixed", "counterfactual/opt/a-b", "counterfactual/opt-a/b"]
+
+
+def test_the_label_mapping_is_made_and_read_where_an_order_goes_by_it():
+    assert small_run().jobs_of("label_mapping") == []
+    run = small_run(studies=counterfactual(orders=["bottom", "label_mapping"]))
+    assert run.jobs_of("label_mapping") == [{"target": "optdigits"}]
+    assert run.studies[OWN].evidence["mapping"] == "results/label_mapping/optdigits.h5"
+
+
+def test_another_architecture_trains_the_same_rows_and_its_own_reference():
+    run = small_run(studies={"reuse": {"architecture": OTHER}})
+    again, reference = run.studies[f"reuse/{OWN}"], run.studies["reuse/reference"]
+    assert again.architecture == reference.architecture == OTHER
+    assert (again.masks, again.rows) == (run.studies[OWN].masks, run.studies[OWN].rows)
+    inputs = run.inputs("reuse", PAIR)
+    assert inputs["summary"] == f"results/studies/reuse/{OWN}/summary/optdigits/fixed.h5"
+    assert inputs["reference"] == "results/studies/reuse/reference/summary/optdigits/fixed.h5"
+    assert ("reuse/reference", "optdigits", "fixed") in run.transfers
+    assert run.jobs_of("reuse") == run.jobs_of("reuse_figures") == [PAIR]
+
+
+def test_another_recipe_alone_transfers_the_same_source_models():
+    same = small_run().settings.architecture.model_dump()
+    run = small_run(studies={"reuse": {"architecture": same, "recipe": "full"}})
+    assert not [name for name in run.studies if name.startswith("reuse/")]
+    assert {(OWN, "optdigits", "full"), ("reference", "optdigits", "full")} < set(run.transfers)
+    assert run.inputs("reuse", PAIR)["summary"] == f"results/studies/{OWN}/summary/optdigits/full.h5"
+
+
+@pytest.mark.parametrize("without", ["counterfactual", "influence", "reference"])
+def test_nothing_is_asked_for_without_the_studies_it_rests_on(without):
+    run = small_run(studies={"reuse": {"architecture": OTHER}, without: None})
+    assert not [name for name in run.studies if "counterfactual" in name or name.startswith("reuse/")]
+    own = next(room for room in ROOMS if room.name == "counterfactual")
+    assert {step.name: run.jobs_of(step.name) for step in own.steps} == {step.name: [] for step in own.steps}
+    own.check_data(run)
+
+
+def test_units_picked_by_hand_come_by_name_or_by_subtree():
+    run = small_run()
+    assert picked_units(run, None) is None
+    assert picked_units(run, ["digit 1", "digit 0", "digit 1"]) == ["digit 1", "digit 0"]
+
+
+def test_the_share_of_units_seen_is_the_mean_over_cells():
+    cells = Cells(["top", "random"], [2], ["a", "b", "c"], 1)
+    assert share_seen(cells, 10) == pytest.approx((8 + 8 + 3 + 9) / 4 / 10)
+
+
+@pytest.mark.parametrize(
+    ("studies", "message"),
+    [
+        (counterfactual(repeats=5), "repeats is 5, but each .* studies.reference.repeats is 4; raise"),
+        (counterfactual(output="correct"), "studies.counterfactual.output is 'correct', which is not among"),
+        (counterfactual(ks=[2, 2]), "'studies.counterfactual.ks' is impossible: .2, 2.; each must stand"),
+        (counterfactual(orders=["topp"]), "did you mean 'top'"),
+        ({"reuse": {"architecture": OTHER, "recipe": "ful"}}, "studies.reuse.recipe names 'ful'.*'full'"),
+    ],
+)
+def test_settings_that_cannot_hold_are_refused(studies, message):
+    with pytest.raises(ConfigError, match=message):
+        small_run(studies=studies)
+
+
+def test_removals_that_the_source_does_not_allow_are_refused():
+    run = small_run(studies=counterfactual(ks=[1, 21]))
+    with pytest.raises(ConfigError, match="ks contains 21, but the source has 20 classes"):
+        next(room for room in ROOMS if room.name == "counterfactual").check_data(run)

@@ -1,0 +1,72 @@
+"""A part of a data set's classes: named ones, the first ones, or some drawn at random."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from transferlens.core.errors import ConfigError, nearest
+from transferlens.core.seeding import rng_for
+from transferlens.core.settings import ClassSelection
+from transferlens.data.classnames import readable
+from transferlens.data.splits import ImageSet, Split
+
+
+def chosen_classes(name: str, class_names: Sequence[str], selection: ClassSelection | None) -> np.ndarray:
+    """Positions int64[chosen] among a data set's classes, ascending (of named ones, in the order given).
+
+    Args:
+        name: of the data set, for messages.
+        selection: None for all.
+
+    Raises:
+        ConfigError: an unknown class, or more classes than there are.
+    """
+    count = len(class_names)
+    if selection is None:
+        return np.arange(count)
+    if selection.names is not None:
+        known = list(class_names)
+        return np.array([_place(name, readable(wanted), known) for wanted in selection.names])
+    wanted = selection.first or selection.random
+    if wanted > count:
+        raise ConfigError(
+            f"config: datasets.{name}.classes asks for {wanted} classes, but the set has {count}; use at "
+            f"most "
+            f"{count}"
+        )
+    if selection.first:
+        return np.arange(wanted)
+    return np.sort(rng_for(selection.seed, "classes", count).permutation(count)[:wanted])
+
+
+def _place(name: str, wanted: str, known: list[str]) -> int:
+    if wanted not in known:
+        raise ConfigError(
+            f"config: datasets.{name}.classes names '{wanted}', which the set does not have"
+            + nearest(wanted, known)
+        )
+    return known.index(wanted)
+
+
+def restricted(name: str, images: ImageSet, selection: ClassSelection | None) -> ImageSet:
+    """An image set with the images of the chosen classes alone, which are numbered anew."""
+    if selection is None:
+        return images
+    chosen = chosen_classes(name, images.class_names, selection)
+    label_of = np.full(len(images.class_names), -1)
+    label_of[chosen] = np.arange(len(chosen))
+    return replace(
+        images,
+        class_names=[images.class_names[c] for c in chosen],
+        class_groups=[images.class_groups[c] for c in chosen],
+        train=_part(images.train, label_of),
+        val=_part(images.val, label_of),
+    )
+
+
+def _part(split: Split, label_of: np.ndarray) -> Split:
+    """The images whose class has a new label (not -1)."""
+    kept = np.flatnonzero(label_of[split.labels] >= 0)
+    ids = [split.ids[i] for i in kept]
+    return Split(ids, label_of[split.labels[kept]], lambda i: split.image(int(kept[i])))
