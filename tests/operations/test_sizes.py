@@ -1,6 +1,7 @@
 """Bytes before files are made, against files that are then written by the real writer."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ import torch
 from transferlens.capabilities import run_of
 from transferlens.core import artefacts, studies
 from transferlens.core.studies import MASKS, Rows
+from transferlens.data.catalogue import CATALOGUE
 from transferlens.models import states
-from transferlens.operations import sizes
+from transferlens.operations import datasets, sizes
 from transferlens.operations.datasets import Data
 from transferlens.operations.places import Places
 from transferlens.training.artefacts import SOURCE_MODELS
@@ -97,7 +99,7 @@ def test_what_is_kept_of_adapted_models_depends_on_study_and_recipe():
         whole = sum(t.nbytes for t in initial_network(RUN.settings.architecture, 10, 0).state_dict().values())
     models = len(RUN.studies["reference"].rows_of("0000"))
     assert of("reference", "full") - of("reference", "fixed") == pytest.approx(models * whole, rel=0.1)
-    assert of("influence", "full") == of("influence", "fixed")
+    assert of("influence", "full") == pytest.approx(of("influence", "fixed"), abs=500)  # their settings
 
 
 def test_what_is_not_known_is_named_and_makes_a_lower_bound():
@@ -131,3 +133,15 @@ def test_a_recipe_called_as_a_folder_is_not_taken_for_it():
 def test_paths_that_nothing_makes_are_nothing():
     assert Places(RUN).of("results/report/other.html") is None
     assert Places(RUN).of("results/studies/influence/masks/0001.h5").made is MASKS
+
+
+def test_a_part_of_a_data_sets_classes_has_its_part_of_the_images():
+    classes = {"first": 5}
+    given = {
+        **RUN.as_given(),
+        "datasets": {"digits-and-clothes": {"train_per_class": 10, "classes": classes}},
+    }
+    known = datasets.describe_all(run_of({**given, "targets": {"optdigits": {}}}), Path("nowhere"))
+    part, whole = known["digits-and-clothes"], CATALOGUE["digits-and-clothes"]
+    assert (part.classes, part.train, part.val) == (5, 50, whole.val_images // 4)
+    assert known["optdigits"].train == CATALOGUE["optdigits"].train_images

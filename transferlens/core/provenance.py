@@ -6,7 +6,8 @@ nothing can be left out.
 """
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
@@ -38,6 +39,17 @@ def begin(settings: Mapping[str, Any], inputs: Sequence[Path] = (), seed: int | 
     """Note what the artefacts of this job are made from."""
     current.settings, current.inputs, current.seed = settings, tuple(inputs), seed
     current.device = "cpu"
+
+
+@contextmanager
+def nothing() -> Iterator[None]:
+    """A while in which artefacts are made from nothing: trials, which nobody keeps."""
+    before = vars(current).copy()
+    begin({})
+    try:
+        yield
+    finally:
+        vars(current).update(before)
 
 
 @cache

@@ -11,7 +11,7 @@ from transferlens.core.artefacts import RESULTS
 from transferlens.core.errors import TransferlensError
 from transferlens.core.run import Run
 from transferlens.core.settings import DatasetSettings
-from transferlens.data import ffcv_files, sources
+from transferlens.data import ffcv_writing, sources
 from transferlens.data.artefacts import INDEX
 from transferlens.data.capability import described, images_of
 from transferlens.data.catalogue import CATALOGUE, limited
@@ -73,11 +73,20 @@ def _published(run: Run, name: str) -> Data:
     own = len(names) if names else None
     if facts is None or settings.path is not None:
         return Data(None, None, own, "unknown", groups)
-    train = limited(facts.train_images, facts.classes, settings.train_per_class)
-    val = limited(facts.val_images, facts.classes, settings.val_per_class)
-    classes = groups if settings.labels == "groups" else own or facts.classes
+    chosen = own or facts.classes
+    train = _used(facts.train_images, facts.classes, chosen, settings.train_per_class)
+    val = _used(facts.val_images, facts.classes, chosen, settings.val_per_class)
+    classes = groups if settings.labels == "groups" else chosen
     sizes = {"class": classes, "own_class": facts.classes, "train_example": train, "val_example": val}
-    return Data(train, val, classes, "published counts", groups, {}, {**sizes, "skipped": 0})
+    basis = "published counts" if settings.classes is None else "published counts, the same of every class"
+    return Data(train, val, classes, basis, groups, {}, {**sizes, "skipped": 0})
+
+
+def _used(images: int | None, classes: int | None, chosen: int | None, per_class: int | None) -> int | None:
+    """Images used of a split: of some of its classes, at most so many a class; None where not known."""
+    if images is None or chosen is None:
+        return limited(images, classes, per_class)
+    return limited(round(images * chosen / (classes or chosen)), chosen, per_class)
 
 
 def _indexed(run: Run, name: str, path: Path) -> Data:
@@ -116,9 +125,9 @@ def _beton_bytes(run: Run, name: str, beton: Path, sizes: np.ndarray, positions:
     settings = run.dataset(name)
     pixels = _stored_sizes(sizes, settings.max_resolution).prod(1) * 3.0
     if settings.format == "raw":
-        return ffcv_files.expected_bytes(pixels)
+        return ffcv_writing.expected_bytes(pixels)
     ratio = _jpeg_ratio(run, name, beton.stem, sizes, positions)
-    return None if ratio is None else ffcv_files.expected_bytes(pixels * ratio)
+    return None if ratio is None else ffcv_writing.expected_bytes(pixels * ratio)
 
 
 def _stored_sizes(sizes: np.ndarray, longest: int | None) -> np.ndarray:

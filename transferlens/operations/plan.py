@@ -67,7 +67,8 @@ def report(
     rows += [[n, *map(_number, (d.train, d.val, d.classes)), d.basis] for n, d in data.items()]
     yield _table(rows)
     yield "\n" + _table(_study_rows(run))
-    counts = count_jobs(jobs)
+    counts, order = count_jobs(jobs), list(run.steps)
+    counts = dict(sorted(counts.items(), key=lambda c: order.index(c[0]) if c[0] in order else len(order)))
     rows = [["rule", "jobs", ""], *([rule, _number(n), ""] for rule, n in counts.items())]
     yield "\n" + _table([*rows, ["all", _number(sum(counts.values())), ""]])
     unit = "CPU-hours" if device.startswith("a CPU") else "GPU-hours"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transferlens.core import artefacts
+from transferlens.core import artefacts, provenance
 from transferlens.core.artefacts import Artefact, Field
 from transferlens.core.capability import Beside, Wildcards
 from transferlens.core.run import Run
@@ -31,6 +31,7 @@ _AS_TEXT = 4 / 3
 _ITEM_BYTES = 2
 _NAME_BYTES = 16  # of names that are not known yet
 _CHUNK_BYTES = 24  # what HDF5 notes of a chunk
+_DIGEST_BYTES = 70  # a checksum of an input, and what stands around it
 _FULL_PRECISION = 4
 
 
@@ -67,8 +68,16 @@ class Sizes:
         known = self.known(place.wildcards)
         given = {**known, **place.capability.sizes(self.run, place.made, place.wildcards, known)}
         if isinstance(place.made, Artefact):
-            return self._artefact(place.made, given, place.wildcards)
+            size = self._artefact(place.made, given, place.wildcards)
+            return Size(size.bytes + self._provenance(place), size.unknown)
         return self._beside(place, given)
+
+    def _provenance(self, place: Place) -> int:
+        """Bytes of what a file says of its making."""
+        inputs = self.run.inputs(place.step.name, place.wildcards).values()
+        paths = [path for value in inputs for path in ([value] if isinstance(value, str) else value)]
+        settings = self.run.settings_of(place.step.name, place.wildcards)
+        return len(settings) + sum(len(path) + _DIGEST_BYTES for path in paths)
 
     def _beside(self, place: Place, given: Mapping[str, int]) -> Size:
         suffix = Path(place.made.path).suffix
@@ -185,7 +194,7 @@ def _stored(dtype) -> tuple[str, int]:
 @cache
 def overhead(made: Artefact) -> float:
     """What HDF5 needs beside the values: bytes of a file of this kind in which every dimension has size 1."""
-    with tempfile.TemporaryDirectory() as folder:
+    with provenance.nothing(), tempfile.TemporaryDirectory() as folder:
         path, values = Path(folder) / "one.h5", 0
         with artefacts.create(path, made) as out:
             for declared in made.fields:
