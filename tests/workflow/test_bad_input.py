@@ -8,7 +8,7 @@ import h5py
 import pytest
 
 from tests.workflow.conftest import copy_project, snakemake
-from transferlens.core import store
+from transferlens.core import artefacts
 from transferlens.core.errors import ArtefactError
 
 pytestmark = pytest.mark.workflow
@@ -71,7 +71,7 @@ def test_a_right_override_is_taken_with_its_type(project):
 
 def test_a_newer_results_folder_is_refused(finished):
     with h5py.File(finished / "results/data/optdigits/index.h5", "r+") as file:
-        file.attrs["schema_version"] = store.SCHEMA_VERSION + 1
+        file.attrs["schema_version"] = artefacts.SCHEMA_VERSION + 1
     done = snakemake(finished, "--cores", "1")
     assert done.returncode != 0
     assert "written by a newer Transferlens" in done.stdout + done.stderr
@@ -145,7 +145,7 @@ def test_an_undecodable_image_is_named_or_skipped_and_counted(project, tmp_path)
 def _refused_as_nobody(folder, queue):
     os.setuid(65534)
     try:
-        store.refuse_unwritable(folder)
+        artefacts.refuse_unwritable(folder)
         queue.put("")
     except ArtefactError as error:
         queue.put(str(error))
@@ -157,7 +157,7 @@ def test_a_folder_without_write_permission_is_named(tmp_path):
     folder.mkdir(mode=0o555)
     if os.getuid():
         with pytest.raises(ArtefactError, match="no write permission"):
-            store.refuse_unwritable(folder)
+            artefacts.refuse_unwritable(folder)
         return
     context = multiprocessing.get_context("fork")
     queue = context.Queue()

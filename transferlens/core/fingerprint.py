@@ -35,7 +35,6 @@ INFRASTRUCTURE = {
     "transferlens.core.fingerprint",
     "transferlens.core.job",
     "transferlens.core.run",
-    "transferlens.core.store",
     "transferlens.core.syntax",
 }
 WHOLE = "*"

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from transferlens.core.config import ArchitectureSettings
 from transferlens.core.errors import ConfigError, nearest
+from transferlens.core.settings import ArchitectureSettings
 from transferlens.maps import evidence
 from transferlens.models import architectures
 from transferlens.models import layers as hooks

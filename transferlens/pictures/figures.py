@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from transferlens.core import store
+from transferlens.core import files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +57,7 @@ def save(figure: "Figure", path: Path, dpi: int = 110) -> None:
     """Write a figure, whole or not at all, as what the file's suffix says: `.png` or `.svg`."""
     _set_up()
     kind = path.suffix[1:]
-    with store.replace_file(path) as temporary:
+    with files.replace_file(path) as temporary:
         figure.savefig(temporary, format=kind, dpi=dpi, metadata=_METADATA[kind])
 
 
