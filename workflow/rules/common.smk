@@ -1,4 +1,8 @@
 # What rules ask of the run. All of it is declared by the capabilities (transferlens/*/capability.py).
+import inspect
+
+from snakemake.common import overwrite_function_params
+
 REPOSITORY = Path(workflow.basedir)
 
 
@@ -6,9 +10,15 @@ wildcard_constraints:
     **RUN.constraints(),
 
 
+def told(function):
+    """The function with its parameters noted: Snakemake looks them up a dozen times a job, which takes long."""
+    overwrite_function_params(function, inspect.signature(function).parameters)
+    return function
+
+
 def inputs_of(step):
     """The files a step is made from, by the names its script takes."""
-    return lambda wildcards: RUN.inputs(step, wildcards)
+    return told(lambda wildcards: RUN.inputs(step, wildcards))
 
 
 def outputs_of(step):
@@ -35,9 +45,9 @@ def benchmark_of(step):
 def params_of(step):
     """What decides the result, as Snakemake records it; and the command, which it does not record."""
     return {
-        "settings": lambda wildcards: RUN.settings_of(step, wildcards),
-        "code": lambda wildcards: RUN.code_of(step, wildcards),
-        "job": lambda wildcards, input, output: RUN.command(step, wildcards, input, output),
+        "settings": told(lambda wildcards: RUN.settings_of(step, wildcards)),
+        "code": told(lambda wildcards: RUN.code_of(step, wildcards)),
+        "job": told(lambda wildcards, input, output: RUN.command(step, wildcards, input, output)),
     }
 
 
