@@ -24,7 +24,7 @@ def main(arguments):
         {end}
 
 atexit.register(time.sleep, 120)  # as long as libraries may take to unload
-job.run(main, job.parser("A job."))
+job.Script("A job.").run(main)
 """
 
 

@@ -4,8 +4,7 @@ import pytest
 
 from tests.runs import ROOMS, small_run
 from transferlens.core.errors import ConfigError
-from transferlens.counterfactual.capability import picked_units, share_seen
-from transferlens.counterfactual.orders import Cells
+from transferlens.counterfactual.capability import picked_units
 
 PAIR = {"target": "optdigits", "recipe": "fixed"}
 OTHER = {"name": "small_resnet", "width": 16}
@@ -80,8 +79,9 @@ def test_units_picked_by_hand_come_by_name_or_by_subtree():
 
 
 def test_the_share_of_units_seen_is_the_mean_over_cells():
-    cells = Cells(["top", "random"], [2], ["a", "b", "c"], 1)
-    assert share_seen(cells, 10) == pytest.approx((8 + 8 + 3 + 9) / 4 / 10)
+    given = {"orders": ["top", "random"], "ks": [2], "handpicked": ["digit 1", "digit 2", "digit 3"]}
+    study = small_run(studies=counterfactual(**given, singles=1)).studies[OWN]
+    assert study.share_seen(20) == pytest.approx((18 + 18 + 3 + 19) / 4 / 20)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,10 @@ INFRASTRUCTURE = {
     "transferlens.core.errors",
     "transferlens.core.files",
     "transferlens.core.fingerprint",
+    "transferlens.core.imports",
     "transferlens.core.job",
+    "transferlens.core.labelled",
+    "transferlens.core.provenance",
     "transferlens.core.run",
     "transferlens.core.syntax",
 }
