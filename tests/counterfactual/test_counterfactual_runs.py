@@ -1,12 +1,15 @@
 """Which studies, transfers and jobs counterfactual settings ask for, and which settings are refused."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from tests.runs import ROOMS, small_run
 from transferlens.core.errors import ConfigError
-from transferlens.counterfactual.capability import picked_units, share_seen
-from transferlens.counterfactual.orders import Cells
+from transferlens.counterfactual.capability import picked_units
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 PAIR = {"target": "optdigits", "recipe": "fixed"}
 OTHER = {"name": "small_resnet", "width": 16}
 OWN = "counterfactual/optdigits/fixed"
@@ -42,6 +45,20 @@ def test_the_label_mapping_is_made_and_read_where_an_order_goes_by_it():
     run = small_run(studies=counterfactual(orders=["bottom", "label_mapping"]))
     assert run.jobs_of("label_mapping") == [{"target": "optdigits"}]
     assert run.studies[OWN].evidence["mapping"] == "results/label_mapping/optdigits.h5"
+
+
+def test_the_label_mapping_reads_features_and_needs_no_network():
+    smoke = yaml.safe_load((REPOSITORY / "configs/smoke.yaml").read_text())["studies"]
+    orders = counterfactual(**{**smoke["counterfactual"], "orders": ["label_mapping"]})
+    run = small_run(studies={**smoke, **orders})
+    (job,) = run.jobs_of("label_mapping")
+    where = {"study": "reference", "dataset": "optdigits", "split": "train", "shard": "0000"}
+    assert run.jobs_of("features") == [where]
+    assert run.inputs("label_mapping", job) == {"features": [run.file("features", **where)]}
+    assert not run.wants_gpu("label_mapping")
+    assert not run.needs_torch("label_mapping")
+    assert run.wants_gpu("features")
+    assert small_run(studies=smoke).jobs_of("features") == []
 
 
 def test_another_architecture_trains_the_same_rows_and_its_own_reference():
@@ -80,8 +97,9 @@ def test_units_picked_by_hand_come_by_name_or_by_subtree():
 
 
 def test_the_share_of_units_seen_is_the_mean_over_cells():
-    cells = Cells(["top", "random"], [2], ["a", "b", "c"], 1)
-    assert share_seen(cells, 10) == pytest.approx((8 + 8 + 3 + 9) / 4 / 10)
+    picked = [f"digit {i}" for i in range(3)]
+    given = counterfactual(orders=["top", "random"], ks=[2], handpicked=picked, singles=1)
+    assert small_run(studies=given).studies[OWN].share_seen(20) == pytest.approx((18 + 18 + 3 + 19) / 4 / 20)
 
 
 @pytest.mark.parametrize(
