@@ -3,27 +3,15 @@
 from argparse import Namespace
 
 from transferlens.core import job
-from transferlens.core.settings import ArchitectureSettings, InputSettings
 from transferlens.counterfactual import label_mapping
-from transferlens.data import index, pipeline
-from transferlens.training import device
 
 
 def main(arguments: Namespace) -> None:
-    settings, target = arguments.settings, index.read_index(arguments.index)
-    images = InputSettings.read(settings["input"])
-    label_mapping.write_label_mapping(
-        arguments.mapping,
-        arguments.source,
-        pipeline.open_images(arguments.train, target.train, images, device.pick()),
-        ArchitectureSettings.read(settings["architecture"]),
-    )
+    label_mapping.write_label_mapping(arguments.mapping, arguments.features)
 
 
 if __name__ == "__main__":
     script = job.Script(__doc__)
-    script.reads("source", "shards of the reference study", many=True)
-    script.reads("index", "of the target data set")
-    script.reads("train")
+    script.reads("features", "of the reference study's models on these images, shard by shard", many=True)
     script.writes("mapping")
     script.run(main)

@@ -9,7 +9,7 @@ from transferlens.core.studies import Reference
 from transferlens.counterfactual import label_mapping
 from transferlens.counterfactual.artefacts import LABEL_MAPPING
 from transferlens.data.units import class_units
-from transferlens.training import engine, networks, source
+from transferlens.training import engine, features, networks, source
 
 
 @pytest.fixture
@@ -28,8 +28,12 @@ def sources(textures, tmp_path):
 
 
 def test_only_full_source_models_are_counted(sources, textures, tmp_path):
-    _, train, _ = textures
-    label_mapping.write_label_mapping(tmp_path / "m.h5", sources, train, ARCHITECTURE)
+    """By the features that are kept as by the networks themselves."""
+    made, train, _ = textures
+    extracted = [tmp_path / f"features-{path.name}" for path in sources]
+    for path, shard in zip(extracted, sources, strict=True):
+        features.write_features(path, shard, train, made.class_names, ARCHITECTURE)
+    label_mapping.write_label_mapping(tmp_path / "m.h5", extracted)
     mapping = labelled.read(tmp_path / "m.h5", LABEL_MAPPING)
     assert mapping.model.values.tolist() == [0, 2]
     assert mapping.source_class.values.tolist() == list(CLASSES)

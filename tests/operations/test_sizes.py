@@ -10,12 +10,13 @@ import torch
 from transferlens.capabilities import run_of
 from transferlens.core import artefacts, studies
 from transferlens.core.studies import MASKS, Rows
+from transferlens.data.artefacts import write_example_columns
 from transferlens.data.catalogue import CATALOGUE
 from transferlens.models import states
 from transferlens.operations import datasets, sizes
 from transferlens.operations.datasets import Data
 from transferlens.operations.places import Places
-from transferlens.training.artefacts import SOURCE_MODELS
+from transferlens.training.artefacts import FEATURES, SOURCE_MODELS
 from transferlens.training.source import initial_network
 
 RUN = run_of(
@@ -33,6 +34,8 @@ DATA = {
     "digits-and-clothes": Data(IMAGES, 400, CLASSES, "its index", 4),
     "optdigits": Data(100, 600, 10, "its index", 1),
 }
+SPLIT = Data(100, 600, 10, "its index", 1, dimensions={"train_example": 100, "val_example": 600})
+MAPPED = {"orders": ["label_mapping"]}
 SHARD = "results/studies/influence/{}/0001.h5"
 
 
@@ -89,6 +92,25 @@ def test_source_models_take_what_is_said(tmp_path):
         for row in range(16):
             states.save(out, "weights", row, network)
     assert predicted(SHARD.format("source")).bytes == pytest.approx(path.stat().st_size, rel=0.15)
+
+
+def test_features_take_what_is_said(tmp_path):
+    run = run_of({**RUN.as_given(), "studies": {"influence": {"models": 64}, "counterfactual": MAPPED}})
+    images, width = 100, initial_network(RUN.settings.architecture, CLASSES, 0).head.in_features
+    path, rng = tmp_path / "features.h5", np.random.default_rng(0)
+    with artefacts.create(path, FEATURES) as out:
+        studies.write_rows(out, rows(8))
+        write_example_columns(out, [f"{i:03d}" for i in range(images)], np.zeros(images, int),
+                              np.zeros(images, int), ["digit 0"])  # fmt: skip
+        out.write("source_class", UNITS.names)
+        out.write("features", rng.random((8, images, width)))
+        out.write("head_weight", rng.random((8, CLASSES, width)))
+        out.write("head_bias", rng.random((8, CLASSES)))
+    place = Places(run).of("results/studies/reference/features/optdigits/train/0000.h5")
+    size = sizes.Sizes(run, {**DATA, "optdigits": SPLIT}).of(place)
+    assert size.bytes == pytest.approx(path.stat().st_size, rel=0.1)
+    assert not size.unknown
+    assert sizes.Sizes(run, DATA).of(place).unknown == {"example"}
 
 
 def test_what_is_kept_of_adapted_models_depends_on_study_and_recipe():

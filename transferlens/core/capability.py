@@ -110,6 +110,29 @@ class Transfer:
     keeps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Features:
+    """What models of a study make of a split of a data set before their heads, which a capability reads.
+
+    Attributes:
+        split: `train` or `val`.
+        rows: how many of the study's first models; None for all. They are made by whole shards.
+        of: (target, recipe) of adapted models, which are then transferred and kept, too; None for the source
+            models themselves.
+    """
+
+    study: str
+    dataset: str
+    split: str
+    rows: int | None = None
+    of: tuple[str, str] | None = None
+
+    @property
+    def transfers(self) -> tuple[Transfer, ...]:
+        """The adapted models that they are made of."""
+        return (Transfer(self.study, *self.of, self.rows, summarised=False),) if self.of else ()
+
+
 class RecipeKind(Protocol):
     """A way to adapt a source model; the rooms that train declare theirs."""
 
@@ -147,6 +170,10 @@ class Capability:
         """Adapted models that it reads."""
         return ()
 
+    def features(self, run: "Run") -> Iterable[Features]:
+        """Features of models that it reads; they are made once for all who do."""
+        return ()
+
     def sizes(
         self, run: "Run", made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
     ) -> Mapping[str, int]:
@@ -155,7 +182,8 @@ class Capability:
         Args:
             known: the sizes that follow from data sets and studies: `model`, `unit`, `source_class`,
                 `source_image`, `target_class`, `example` (all of a target), `half`, `y`, `x`, `map_y`,
-                `map_x`. What is not known of a data set before it is prepared is not among them.
+                `map_x`, `feature` (of a network). What is not known of a data set before it is prepared is
+                not among them.
 
         Returns:
             Sizes by dimension, which go before those that are known; by a group of networks (`weights`,

@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -16,7 +17,7 @@ import yaml
 from pydantic import Field, ValidationError, create_model
 
 from transferlens.core.artefacts import RESULTS, Artefact
-from transferlens.core.capability import Capability, Step, Transfer, Wildcards
+from transferlens.core.capability import Capability, Features, Step, Transfer, Wildcards
 from transferlens.core.errors import ConfigError, nearest
 from transferlens.core.fingerprint import fingerprint, reached, reaches
 from transferlens.core.settings import (
@@ -377,14 +378,35 @@ class Run:
         """Every transfer by (study, target, recipe): what all capabilities together need of it."""
         needed: dict[tuple[str, str, str], Transfer] = {}
         for capability in self.capabilities:
-            for transfer in capability.transfers(self):
+            of_features = (t for request in capability.features(self) for t in request.transfers)
+            for transfer in (*capability.transfers(self), *of_features):
                 key = (transfer.study, transfer.target, transfer.recipe)
                 needed[key] = _both(needed[key], transfer) if key in needed else transfer
         return needed
 
     def transfer_shards(self, study: str, target: str, recipe: str) -> list[str]:
         """The shards of a study that are adapted to a target by a recipe."""
-        rows = self.transfers[study, target, recipe].rows
+        return self._shards_of(study, self.transfers[study, target, recipe].rows)
+
+    @cached_property
+    def features(self) -> dict[tuple[str, str, str, tuple[str, str] | None], Features]:
+        """Features by (study, data set, split, (target, recipe) or None): what all capabilities read."""
+        needed: dict[tuple[str, str, str, tuple[str, str] | None], Features] = {}
+        for capability in self.capabilities:
+            for request in capability.features(self):
+                key = (request.study, request.dataset, request.split, request.of)
+                rows = _more_rows(needed[key].rows, request.rows) if key in needed else request.rows
+                needed[key] = replace(request, rows=rows)
+        return needed
+
+    def feature_shards(
+        self, study: str, dataset: str, split: str, of: tuple[str, str] | None = None
+    ) -> list[str]:
+        """The shards of a study whose models' features on a split of a data set are made."""
+        return self._shards_of(study, self.features[study, dataset, split, of].rows)
+
+    def _shards_of(self, study: str, rows: int | None) -> list[str]:
+        """The shards that hold the first rows of a study; None for all."""
         known = self.studies[study]
         return known.shards if rows is None else known.shards_of(rows)
 
@@ -481,15 +503,19 @@ _code = cache(fingerprint)
 
 def _both(one: Transfer, other: Transfer) -> Transfer:
     """What two capabilities need of the same transfer."""
-    rows = None if one.rows is None or other.rows is None else max(one.rows, other.rows)
     return Transfer(
         one.study,
         one.target,
         one.recipe,
-        rows,
+        _more_rows(one.rows, other.rows),
         one.summarised or other.summarised,
         {**one.keeps, **other.keeps},
     )
+
+
+def _more_rows(one: int | None, other: int | None) -> int | None:
+    """How many first rows serve both; None for all."""
+    return None if one is None or other is None else max(one, other)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

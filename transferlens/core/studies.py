@@ -4,7 +4,7 @@ A row says in columns what it is: its role, its repeat, and how what it lacks wa
 function of (seed, design, i), so that more rows never change the first ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -197,6 +197,21 @@ class Pretrained:
         zero = np.zeros(1, np.int64)
         masks = np.ones((1, len(units.names)), bool)
         return Rows(masks, zero, zero, [PRETRAINED], zero, [""], zero, units.names, units.groups)
+
+
+def places(parts: Sequence[Rows], paths: Sequence[Path], wanted: Sequence[int]) -> list[tuple[int, int]]:
+    """Where the rows with these numbers lie: (position of the shard, position in it).
+
+    Raises:
+        ArtefactError: a row that is in none.
+    """
+    known = {
+        int(number): (shard, i) for shard, own in enumerate(parts) for i, number in enumerate(own.numbers)
+    }
+    for row in wanted:
+        if int(row) not in known:
+            raise ArtefactError(f"{paths[0]}: row {row} is in none of these {len(paths)} shards")
+    return [known[int(row)] for row in wanted]
 
 
 def repeat_seed(seed: int, repeat: int) -> int:

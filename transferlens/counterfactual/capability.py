@@ -5,7 +5,7 @@ from typing import Any
 
 from transferlens.core.artefacts import Artefact
 from transferlens.core.blocks import Section
-from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
+from transferlens.core.capability import Beside, Capability, Features, Step, Transfer, Wildcards
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.core.studies import Study
@@ -13,11 +13,10 @@ from transferlens.counterfactual.artefacts import COUNTERFACTUAL, LABEL_MAPPING,
 from transferlens.counterfactual.orders import HANDPICKED, SINGLE, Cells, check_removals
 from transferlens.counterfactual.settings import CounterfactualStudy, ReuseStudy, removal_study
 from transferlens.data import wordnet
-from transferlens.data.capability import betons
 from transferlens.data.classnames import readable
 from transferlens.estimation.asked import require_output, unit_names
-from transferlens.training.artefacts import SOURCE_MODELS, SUMMARY
-from transferlens.training.capability import shard_paths
+from transferlens.training.artefacts import SUMMARY
+from transferlens.training.capability import feature_paths
 
 _REMOVALS = "transferlens.counterfactual.orders:Removals"
 _REFERENCE = "transferlens.core.studies:Reference"
@@ -120,14 +119,7 @@ MAP_LABELS = Step(
     script="map_labels.py",
     title="Map the images of {target} to source classes",
     outputs={"mapping": LABEL_MAPPING},
-    inputs=lambda run, w: {
-        "source": shard_paths(run, SOURCE_MODELS, "reference"),
-        **betons(w["target"], "train"),
-    },
-    settings=lambda run, w: {
-        "architecture": run.architecture_of("reference"),
-        "input": run.input_of(w["target"]),
-    },
+    inputs=lambda run, w: {"features": feature_paths(run, "reference", w["target"], "train")},
     made_for=_mapped_targets,
     shown=False,
 )
@@ -244,6 +236,10 @@ class Counterfactual(Capability):
             if reused(run):
                 for name in (f"{prefix}reference", prefix + study):
                     yield Transfer(name, target, _reuse_recipe(run, recipe))
+
+    def features(self, run: Run) -> Iterator[Features]:
+        for wildcards in _mapped_targets(run):
+            yield Features("reference", wildcards["target"], "train")
 
     def check(self, run: Run) -> None:
         given = asked(run)

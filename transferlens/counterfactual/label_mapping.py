@@ -4,36 +4,33 @@ After Zhang et al., "Selectivity Drives Productivity" (NeurIPS 2023), who prune 
 needs no model beyond those of the reference study, and stands as a rival that influences must beat.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from transferlens.core import artefacts
-from transferlens.core.settings import ArchitectureSettings
 from transferlens.core.studies import FULL
 from transferlens.counterfactual.artefacts import LABEL_MAPPING
-from transferlens.data.pipeline import Images
-from transferlens.training import engine, networks
-from transferlens.training.artefacts import SOURCE_MODELS
+from transferlens.training import reading
+from transferlens.training.artefacts import FEATURES
 
 
-def write_label_mapping(
-    path: Path, source_paths: list[Path], train: Images, architecture: ArchitectureSettings
-) -> None:
+def write_label_mapping(path: Path, feature_paths: Sequence[Path]) -> None:
     """Count the source classes that every full-source model predicts for the target's training images.
 
     Args:
-        source_paths: shards of the reference study's source models.
+        feature_paths: shards of the reference study's features of these images.
     """
-    study = networks.study_rows(source_paths)
-    full, counts = study.numbers[study.of_role(FULL)], []
-    with artefacts.open(source_paths[0], SOURCE_MODELS) as file:
+    study = reading.feature_rows(feature_paths)
+    full = study.numbers[study.of_role(FULL)]
+    with artefacts.open(feature_paths[0], FEATURES) as file:
         names = artefacts.names(file["source_class"])
+    counts = [
+        np.bincount(model.logits.argmax(1), minlength=len(names))
+        for model in reading.model_features(feature_paths, full)
+    ]
     with artefacts.create(path, LABEL_MAPPING) as out:
-        for network in networks.source_networks(source_paths, architecture, train.device, full):
-            predicted = engine.evaluate(network, train).argmax(1)
-            counts.append(torch.bincount(predicted, minlength=len(names)).cpu().numpy())
         out.write("model", full)
         out.write("source_class", names)
         out.write("count", np.array(counts))

@@ -47,11 +47,14 @@ MANIFEST = Artefact(
     },
 )
 
-# The columns that identify target examples and classes.
-EXAMPLE_FIELDS = (
+# The columns that identify examples; of a target, with its classes.
+EXAMPLE_COLUMNS = (
     Field("example", ("example",), str, "the data set's own example id"),
     Field("example_class", ("example",), str, "its true class"),
     Field("example_half", ("example",), str, "select: may be looked at; report: is only reported on"),
+)
+EXAMPLE_FIELDS = (
+    *EXAMPLE_COLUMNS,
     Field("target_class", ("target_class",), str, "target class"),
     Field("half", ("half",), str, "half of the evaluation examples"),
 )
@@ -60,12 +63,19 @@ EXAMPLE_FIELDS = (
 def write_examples(
     out: artefacts.Writer, ids: list[str], labels: np.ndarray, halves: np.ndarray, class_names: list[str]
 ) -> None:
+    """The columns that identify target examples with labels and halves int[examples], and its classes."""
+    write_example_columns(out, ids, labels, halves, class_names)
+    out.write("target_class", class_names)
+    out.write("half", HALVES)
+
+
+def write_example_columns(
+    out: artefacts.Writer, ids: list[str], labels: np.ndarray, halves: np.ndarray, class_names: list[str]
+) -> None:
     """The columns that identify examples with labels and halves int[examples]."""
     out.write("example", ids)
     out.write("example_class", np.array(class_names, dtype=object)[labels])
     out.write("example_half", np.array(HALVES, dtype=object)[halves])
-    out.write("target_class", class_names)
-    out.write("half", HALVES)
 
 
 def read_examples(file: h5py.File) -> tuple[list[str], np.ndarray, np.ndarray, list[str]]:

@@ -115,6 +115,7 @@ class Sizes:
             known["model"] = self._models(wildcards)
         side = self.run.settings.input.resolution
         known |= {"y": side, "x": side, **self._cells(wildcards)}
+        known["feature"] = self._network(wildcards).features
         return {dimension: size for dimension, size in known.items() if size is not None}
 
     def units(self, of: str | int) -> int | None:
@@ -235,6 +236,11 @@ class Network:
     def head(self, classes: int) -> tuple[float, int]:
         """The same of its head alone."""
         return classes * (self._smallest.head.in_features + 1) * _FULL_PRECISION, 2
+
+    @property
+    def features(self) -> int:
+        """How many numbers its head sees of an image."""
+        return self._smallest.head.in_features
 
     @cache  # noqa: B019 there are few networks in a run
     def cells(self, resolution: int) -> tuple[int, int]:

@@ -4,7 +4,7 @@ import numpy as np
 
 from transferlens.core.artefacts import Artefact, Field
 from transferlens.core.studies import ROW_FIELDS
-from transferlens.data.artefacts import EXAMPLE_FIELDS
+from transferlens.data.artefacts import EXAMPLE_COLUMNS, EXAMPLE_FIELDS
 
 LOG_QUANTITIES = ("loss", "accuracy", "learning_rate")
 
@@ -115,4 +115,33 @@ SUMMARY = Artefact(
     ),
     attributes=_METRIC,
     name="stored_summary",
+)
+
+
+def _features(classes: str, meaning: str) -> tuple[Field, ...]:
+    """What networks make of images before their heads, and these heads, so that logits follow:
+    `features @ head_weight.T + head_bias` of a model.
+
+    Args:
+        classes: the dimension of the classes that the heads tell apart.
+    """
+    return (
+        *ROW_FIELDS,
+        *EXAMPLE_COLUMNS,
+        Field(classes, (classes,), str, meaning),
+        Field("features", ("model", "example", "feature"), np.float32, "input of the head; evaluation crop"),
+        Field("head_weight", ("model", classes, "feature"), np.float32, "weight of the head"),
+        Field("head_bias", ("model", classes), np.float32, "bias of the head", "logit units"),
+    )
+
+
+FEATURES = Artefact(
+    kind="features",
+    path="studies/{study}/features/{dataset}/{split}/{shard}.h5",
+    fields=_features("source_class", "source class"),
+)
+ADAPTED_FEATURES = Artefact(
+    kind="adapted features",
+    path="studies/{study}/adapted_features/{target}/{recipe}/{dataset}/{split}/{shard}.h5",
+    fields=_features("target_class", "target class"),
 )

@@ -13,6 +13,8 @@ from transferlens.core.studies import MASKS, Study
 from transferlens.data.artefacts import INDEX
 from transferlens.data.capability import betons, metric_of, reported
 from transferlens.training.artefacts import (
+    ADAPTED_FEATURES,
+    FEATURES,
     LOG_QUANTITIES,
     SOURCE_MODELS,
     SUMMARY,
@@ -168,7 +170,7 @@ def _transfer_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
         "recipe": run.recipe(target, recipe),
         "metric": metric_of(run, target),
         # Whole adapted networks are kept only where later analyses read them.
-        "keep_weights": run.studies[study].keeps_networks,
+        "keep_weights": _keeps_networks(run, study, target, recipe),
     }
     # Only where something is kept: a change of it makes no other transfer again.
     if keeps := run.transfers[study, target, recipe].keeps:
@@ -176,6 +178,12 @@ def _transfer_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     for capability in run.capabilities:
         settings |= capability.recipe_settings(run, target, recipe)
     return settings
+
+
+def _keeps_networks(run: Run, study: str, target: str, recipe: str) -> bool:
+    """Whether whole adapted networks are read later: by the study's own readers, or for their features."""
+    asked = any(name == study and of == (target, recipe) for name, _, _, of in run.features)
+    return asked or run.studies[study].keeps_networks
 
 
 def _transfer_code(run: Run, wildcards: Wildcards) -> list[str]:
@@ -215,12 +223,86 @@ SUMMARISE = Step(
 )
 
 
+def feature_paths(
+    run: Run, study: str, dataset: str, split: str, of: tuple[str, str] | None = None
+) -> list[str]:
+    """The features that a capability asked for, shard by shard."""
+    artefact, adapted = (
+        (FEATURES, {}) if of is None else (ADAPTED_FEATURES, {"target": of[0], "recipe": of[1]})
+    )
+    shards = run.feature_shards(study, dataset, split, of)
+    return shard_paths(run, artefact, study, shards, dataset=dataset, split=split, **adapted)
+
+
+def _feature_inputs(run: Run, wildcards: Wildcards) -> dict[str, str]:
+    dataset, split = wildcards["dataset"], wildcards["split"]
+    images = betons(dataset, split)
+    return {
+        "source": SOURCE_MODELS.at(study=wildcards["study"], shard=wildcards["shard"]),
+        "index": images["index"],
+        "images": images[split],
+    }
+
+
+def _adapted_feature_inputs(run: Run, wildcards: Wildcards) -> dict[str, str]:
+    names = {name: wildcards[name] for name in TRANSFER_RUNS.wildcards}
+    return {"transfer": TRANSFER_RUNS.at(**names), **_feature_inputs(run, wildcards)}
+
+
+def _feature_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
+    return {
+        "architecture": run.architecture_of(wildcards["study"]),
+        "input": run.input_of(wildcards["dataset"]),
+        "split": wildcards["split"],
+    }
+
+
+def _with_features(adapted: bool) -> Any:
+    """The shards whose features are asked for, of source models or of adapted ones."""
+    return lambda run: [
+        {"study": study, "dataset": dataset, "split": split, "shard": shard}
+        | ({} if of is None else {"target": of[0], "recipe": of[1]})
+        for study, dataset, split, of in run.features
+        if (of is not None) == adapted
+        for shard in run.feature_shards(study, dataset, split, of)
+    ]
+
+
+EXTRACT_FEATURES = Step(
+    name="features",
+    script="extract_features.py",
+    title="Extract features of {study}, shard {shard}, on {dataset} ({split})",
+    outputs={"features": FEATURES},
+    inputs=_feature_inputs,
+    settings=_feature_settings,
+    made_for=_with_features(adapted=False),
+    shown=False,
+)
+EXTRACT_ADAPTED_FEATURES = Step(
+    name="adapted_features",
+    script="extract_features.py",
+    title="Extract features of {study}, shard {shard}, for {target} ({recipe}) on {dataset} ({split})",
+    outputs={"features": ADAPTED_FEATURES},
+    inputs=_adapted_feature_inputs,
+    settings=_feature_settings,
+    code=lambda run, w: (run.recipe_code(w["target"], w["recipe"]),),
+    made_for=_with_features(adapted=True),
+    shown=False,
+)
+
+
+def _feature_sizes(wildcards: Wildcards, known: Mapping[str, int]) -> dict[str, int]:
+    """Examples are those of the split, whatever the models were adapted to."""
+    examples = known.get(f"{wildcards['split']}_example")
+    return {} if examples is None else {"example": examples}
+
+
 def _transfer_sizes(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str, int]:
     """Sizes of a shard of transfers: its logs, heads, and what else is kept of every model."""
     study, target, recipe = (wildcards[name] for name in ("study", "target", "recipe"))
     given = run.recipe_section(run.recipe(target, recipe), "")
     sizes = {"log_quantity": len(LOG_QUANTITIES), "epoch": log_rows(given), "head": known["model"]}
-    if run.studies[study].keeps_networks and run.changes_backbone(target, recipe):
+    if _keeps_networks(run, study, target, recipe) and run.changes_backbone(target, recipe):
         sizes["weights"] = known["model"]
     if KINDS[given.kind].made_of_source:
         sizes["remedy_class"] = given.classes
@@ -231,11 +313,19 @@ def _transfer_sizes(run: Run, wildcards: Wildcards, known: Mapping[str, int]) ->
 
 
 class Training(Capability):
-    """Source models, transfers and summaries."""
+    """Source models, transfers and summaries; features of models on data sets."""
 
     name = "training"
     settings = (ReferenceStudy, PretrainedStudy)
-    steps = (DRAW_MASKS, TRAIN_SOURCE, LOAD_PRETRAINED, TRANSFER, SUMMARISE)
+    steps = (
+        DRAW_MASKS,
+        TRAIN_SOURCE,
+        LOAD_PRETRAINED,
+        TRANSFER,
+        SUMMARISE,
+        EXTRACT_FEATURES,
+        EXTRACT_ADAPTED_FEATURES,
+    )
     recipe_kinds = KINDS
 
     def sizes(
@@ -243,6 +333,8 @@ class Training(Capability):
     ) -> dict[str, int]:
         if made is TRANSFER_RUNS:
             return _transfer_sizes(run, wildcards, known)
+        if made in (FEATURES, ADAPTED_FEATURES):
+            return _feature_sizes(wildcards, known)
         stacked = {"weights": known["model"]} if made is SOURCE_MODELS else {}
         return {"log_quantity": len(LOG_QUANTITIES), "epoch": run.settings.source_training.epochs, **stacked}
 

@@ -111,13 +111,9 @@ def _adapted(network: Network, file: h5py.File, row: int, step: int | None) -> N
 
 def _places(paths: Sequence[Path], rows: Sequence[int] | None) -> list[tuple[int, int]]:
     """Where the models of a study's rows lie: (number of the shard, position in it)."""
-    numbers = [_rows(path).numbers for path in paths]
-    places = {int(number): (shard, i) for shard, own in enumerate(numbers) for i, number in enumerate(own)}
-    wanted = np.concatenate(numbers) if rows is None else rows
-    for row in wanted:
-        if int(row) not in places:
-            raise ArtefactError(f"{paths[0]}: row {row} is in none of these {len(paths)} shards")
-    return [places[int(row)] for row in wanted]
+    parts = [_rows(path) for path in paths]
+    wanted = np.concatenate([part.numbers for part in parts]) if rows is None else rows
+    return studies.places(parts, paths, wanted)
 
 
 def _rows(path: Path) -> Rows:

@@ -12,8 +12,6 @@ rule label_mapping:
         benchmark_of("label_mapping")
     conda:
         "../../envs/transferlens.yaml"
-    resources:
-        **resources_of("label_mapping"),
     params:
         **params_of("label_mapping"),
     message:
