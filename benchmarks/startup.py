@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from tables import print_table
 
-from transferlens.core.config import DatasetSettings
+from transferlens.core.settings import DatasetSettings
 from transferlens.data import ffcv_writing
 from transferlens.data.index import Examples
 from transferlens.data.splits import Split
@@ -74,9 +74,8 @@ def write_images(path: Path) -> Path:
     everything = np.arange(IMAGES)
     split = Split([str(i) for i in everything], everything % 10, lambda i: pixels[i])
     sizes = np.full((IMAGES, 2), SIDE)
-    examples = Examples(split.ids, split.labels, np.zeros(IMAGES, np.int8), everything, sizes)
-    settings = DatasetSettings(None, None, 0.5, "error")
-    ffcv_writing.write_beton(path, split, examples, settings, workers=1)
+    examples = Examples(split.ids, split.labels, np.zeros(IMAGES, np.int8), everything, sizes, split.labels)
+    ffcv_writing.write_beton(path, split, examples, DatasetSettings(), workers=1)
     return path
 
 
