@@ -19,7 +19,6 @@ that of the workflow's job as a process of its own.
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from processes import seconds_and_megabytes
 from tables import print_table
 
 from transferlens.core import artefacts, provenance
@@ -46,11 +46,6 @@ from transferlens.training.artefacts import SUMMARY, TRANSFER_RUNS
 SHARD_SIZE = 16  # the default of the configuration
 TARGET_CLASSES = 10
 LOOP_EXAMPLES = 200
-ASK_FOR_PEAK = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stderr=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
 ESTIMATORS = ("difference_of_means", "least_squares", "ridge")
 
 
@@ -133,9 +128,7 @@ def job_memory(folder: Path, estimator: str) -> float:
     settings = json.dumps({"outputs": ["margin"], "estimator": estimator})
     command = [sys.executable, str(script), "--settings", settings, "--influence", str(folder / "memory.h5")]
     command += ["--summary", str(folder / "summary.h5"), "--target-index", str(folder / "target.h5")]
-    # Asked of a small process: a child's peak begins with what its parent held when it was forked.
-    asking = [sys.executable, "-c", ASK_FOR_PEAK, *command]
-    return int(subprocess.run(asking, check=True, capture_output=True, text=True).stdout) / 1024
+    return seconds_and_megabytes(command)[1]
 
 
 def write_indexes(folder: Path, classes: int, examples: int) -> tuple[Index, Index]:

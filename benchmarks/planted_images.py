@@ -84,13 +84,15 @@ def run_workflow(folder: Path, models: int, cores: int) -> None:
     removals["singles"] = len(DUPLICATES + CLOTHES_SHOWN) + 1
     config["studies"]["counterfactual"] |= removals
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", str(cores), "--quiet"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder)},
-        check=True,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
+    if done.returncode:
+        raise SystemExit(done.stderr)
 
 
 def report(results) -> None:

@@ -7,15 +7,14 @@ of 8,000 raw images of 28 pixels, in the first pass over a file, with and withou
     python benchmarks/startup.py
 """
 
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+from processes import seconds_and_megabytes
 from tables import print_table
 
 from transferlens.core.settings import DatasetSettings
@@ -49,17 +48,8 @@ def main() -> None:
 
 def measure(arguments: list[str]) -> tuple[float, float]:
     """Median seconds and peak megabytes of a Python process."""
-    runs = [run(arguments) for _ in range(RUNS)]
+    runs = [seconds_and_megabytes([sys.executable, *arguments]) for _ in range(RUNS)]
     return statistics.median(s for s, _ in runs), statistics.median(m for _, m in runs)
-
-
-def run(arguments: list[str]) -> tuple[float, float]:
-    started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"python {arguments[0]} failed")
-    return time.perf_counter() - started, usage.ru_maxrss / 1024
 
 
 def first_decode(path: Path, threshold: int) -> float:

@@ -9,7 +9,6 @@ the plain copy reads the same shards and writes as many bytes as the summary has
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +17,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
-from influence import ASK_FOR_PEAK, make_index, write_shard
+from influence import make_index, write_shard
+from processes import seconds_and_megabytes
 from tables import print_table
 
 from transferlens.core.studies import SUBSET, Rows
@@ -114,10 +114,7 @@ def merge(shards: list[Path], out: Path) -> tuple[float, float]:
         "--shards",
         *map(str, shards),
     ]
-    asking = [sys.executable, "-c", ASK_FOR_PEAK, *command]
-    started = time.perf_counter()
-    done = subprocess.run(asking, check=True, capture_output=True, text=True)
-    return time.perf_counter() - started, int(done.stdout) / 1024
+    return seconds_and_megabytes(command)
 
 
 def copy(shards: list[Path], out: Path, size: int) -> float:
