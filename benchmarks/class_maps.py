@@ -18,7 +18,7 @@ from collections.abc import Callable
 import torch
 from tables import print_table
 
-from transferlens.core.config import ArchitectureSettings
+from transferlens.core.settings import ArchitectureSettings
 from transferlens.maps import evidence
 from transferlens.models import architectures
 
@@ -35,7 +35,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     torch.manual_seed(0)
-    network = architectures.build(ArchitectureSettings("resnet18", 8), CLASSES).eval()
+    network = architectures.build(ArchitectureSettings(name="resnet18"), CLASSES).eval()
     images = torch.randn(given.images, 3, SIDE, SIDE)
     forward = seconds(lambda: forward_passes(network, images))
     before = peak_megabytes()

@@ -27,26 +27,23 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stderr
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from tables import print_table
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from transferlens.core import config
-from transferlens.core.config import DatasetSettings, InputSettings, TrainingSettings
+from transferlens.core.settings import DatasetSettings, InputSettings, TrainingSettings
 from transferlens.data import ffcv_files, ffcv_writing, index, index_making, pipeline, sources, splits
 
 BATCH = 256
 WRITTEN: list[Path] = []  # files of earlier passes, removed before the clock starts
 SCALE = (0.08, 1.0)
-SCHEMA = Path(__file__).parents[1] / "workflow/schemas/config.schema.yaml"
 
 
 @dataclass(frozen=True)
@@ -95,10 +92,10 @@ def main() -> None:
 
 def prepare(origin: Path, place: Path, limit: int, side: int, workers: int) -> Task:
     """Unpack and index the images, and write their FFCV file."""
-    settings = DatasetSettings(None, None, 0.5, "error", path=str(origin))
+    settings = DatasetSettings(path=str(origin))
     images = sources.open_image_set("unpacked", settings, place, download=False)
     per_class = max(1, limit // len(images.class_names))
-    settings = replace(settings, train_per_class=per_class, val_per_class=2)
+    settings = DatasetSettings(path=str(origin), train_per_class=per_class, val_per_class=2)
     started = time.perf_counter()
     made, _ = index_making.make_index("benchmark", images, settings, seed=0)
     decoded = len(made.train) + len(made.val)
@@ -171,8 +168,7 @@ def write_ffcv(task: Task, path: Path) -> None:
 
 
 def write_project(task: Task, path: Path) -> None:
-    settings = DatasetSettings(None, None, 0.5, "error")
-    ffcv_writing.write_beton(path, task.images.train, task.made.train, settings, task.workers)
+    ffcv_writing.write_beton(path, task.images.train, task.made.train, DatasetSettings(), task.workers)
 
 
 def ordered_readers(task: Task) -> dict[str, Callable[[], None]]:
@@ -241,14 +237,14 @@ def torchvision_loader(task: Task, crops, shuffled: bool) -> Callable[[], None]:
 
 
 def default_training() -> TrainingSettings:
-    """The schema's defaults: random resized crops of SCALE, mirrored."""
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    source = config.load({"source": "optdigits", "targets": {"optdigits": {}}}, schema)["source_training"]
-    return TrainingSettings.of({**source, "scale": list(SCALE), "batch_size": BATCH})
+    """The defaults: random resized crops of SCALE, mirrored."""
+    return TrainingSettings(scale=list(SCALE), batch_size=BATCH)
 
 
 def streaming(task: Task) -> pipeline.Images:
-    settings = InputSettings(task.side, 1.0, [0.5] * 3, [0.25] * 3, "streaming", 1.0)
+    settings = InputSettings(
+        resolution=task.side, crop_ratio=1.0, mean=[0.5] * 3, std=[0.25] * 3, loading="streaming"
+    )
     return pipeline.open_images(task.beton, task.made.train, settings, torch.device("cpu"))
 
 

@@ -3,7 +3,7 @@
 Compares, for M models, K source classes and N target examples, with float32 outputs:
 
 * one bare matrix product [N, M] x [M, K] of NumPy (the least that influences can cost);
-* the project, `artefact.write_influence` of the margin: checksum and reading of the summary, effects
+* the project, `estimate.write_influence` of the margin: checksum and reading of the summary, effects
   and standard errors per example, aggregates with intervals, q-values and jackknife, and the
   checksummed influence file, synced to disk. With differences of means, least squares and ridge;
 * the plain loop, one broadcasted product per target example and side, in PyTorch, on a few examples
@@ -19,35 +19,33 @@ that of the workflow's job as a process of its own.
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from processes import seconds_and_megabytes
 from tables import print_table
 
-from transferlens.core import store, studies
+from transferlens.core import artefacts, provenance
 from transferlens.core.studies import Rows
 from transferlens.data import index_making
 from transferlens.data.index import Examples, Index
 from transferlens.data.units import class_units
 from transferlens.estimation import designs
-from transferlens.influence import artefact
+from transferlens.influence import estimate
+from transferlens.influence.artefacts import INFLUENCE
 from transferlens.training import outputs, summary, transfer
+from transferlens.training.artefacts import SUMMARY, TRANSFER_RUNS
 
 SHARD_SIZE = 16  # the default of the configuration
 TARGET_CLASSES = 10
 LOOP_EXAMPLES = 200
-ASK_FOR_PEAK = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stderr=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
 ESTIMATORS = ("difference_of_means", "least_squares", "ridge")
 
 
@@ -68,14 +66,15 @@ def main() -> None:
 def run(folder: Path, models: int, classes: int, examples: int, design: str, rounds: int) -> None:
     """Make the inputs in `folder`, time everything in turn, and print."""
     source, target = write_indexes(folder, classes, examples)
-    rows = designs.random_rows("influence", design, 0.5, class_units(source), range(models), 0)
+    settings = {"study": "influence", "design": design, "keep": 0.5, "seed": 0}
+    rows = designs.RandomMasks.draw(settings, class_units(source), range(models), {}, source)
     write_summary(folder, rows, target)
     masks, margins = rows.masks.astype(np.float32), read_margins(folder)
     seconds = medians(
         rounds,
         lambda: [(folder / f"{name}.h5").unlink(missing_ok=True) for name in ESTIMATORS],
         lambda: margins.T @ masks,
-        *(partial(estimate, folder, target, name) for name in ESTIMATORS),
+        *(partial(influences, folder, target, name) for name in ESTIMATORS),
         lambda: loop(rows.masks, margins[:, :LOOP_EXAMPLES]),
     )
     seconds[-1] *= examples / LOOP_EXAMPLES
@@ -104,13 +103,13 @@ def seconds_of(function: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def estimate(folder: Path, target: Index, estimator: str) -> None:
+def influences(folder: Path, target: Index, estimator: str) -> None:
     """What the job of the workflow does, with the same inputs recorded."""
-    out, files = folder / f"{estimator}.h5", [folder / "summary.h5", folder / "target.h5"]
-    settings = {"outputs": ["margin"], "estimator": estimator}
-    artefact.write_influence(
-        out, files[0], target, settings["outputs"], estimator, config=settings, inputs=files
+    provenance.begin(
+        {"outputs": ["margin"], "estimator": estimator}, [folder / "summary.h5", folder / "target.h5"]
     )
+    out = folder / f"{estimator}.h5"
+    estimate.write_influence(out, INFLUENCE, folder / "summary.h5", target, ["margin"], estimator)
 
 
 def loop(masks: np.ndarray, values: np.ndarray) -> torch.Tensor:
@@ -127,11 +126,9 @@ def job_memory(folder: Path, estimator: str) -> float:
     """The most megabytes that the job of the workflow holds, as its own process."""
     script = Path(__file__).resolve().parents[1] / "scripts" / "estimate_influence.py"
     settings = json.dumps({"outputs": ["margin"], "estimator": estimator})
-    command = [sys.executable, str(script), "--settings", settings, "--out", str(folder / "memory.h5")]
+    command = [sys.executable, str(script), "--settings", settings, "--influence", str(folder / "memory.h5")]
     command += ["--summary", str(folder / "summary.h5"), "--target-index", str(folder / "target.h5")]
-    # Asked of a small process: a child's peak begins with what its parent held when it was forked.
-    asking = [sys.executable, "-c", ASK_FOR_PEAK, *command]
-    return int(subprocess.run(asking, check=True, capture_output=True, text=True).stdout) / 1024
+    return seconds_and_megabytes(command)[1]
 
 
 def write_indexes(folder: Path, classes: int, examples: int) -> tuple[Index, Index]:
@@ -161,49 +158,40 @@ def write_summary(folder: Path, rows: Rows, target: Index) -> None:
     """Transfer shards of synthetic logits, concatenated by the project."""
     effects = np.random.default_rng(0).normal(size=(rows.masks.shape[1], TARGET_CLASSES)) * 0.1
     shards = []
-    for name in studies.shards(len(rows), SHARD_SIZE):
-        shards.append(folder / f"{name}.h5")
-        part = part_of(rows, studies.shard_rows(name, len(rows), SHARD_SIZE))
+    for start in range(0, len(rows), SHARD_SIZE):
+        shards.append(folder / f"{start:05d}.h5")
+        part = part_of(rows, range(start, min(start + SHARD_SIZE, len(rows))))
         write_shard(shards[-1], part, target, synthetic_outputs(part, target.val.labels, effects))
-    summary.write_summary(folder / "summary.h5", shards, config={})
+    summary.write_summary(folder / "summary.h5", shards)
     for shard in shards:
         shard.unlink()
 
 
 def write_shard(path: Path, rows: Rows, target: Index, values: dict[str, np.ndarray]) -> None:
-    """The datasets of a transfer shard that a summary takes over, with outputs [models, examples]."""
-    classes = len(target.class_names)
-    accuracy = np.full((len(rows), 2), 0.5)
-    with store.create(path, outputs.KIND, config={}) as out:
-        studies.write_row_table(out, rows)
-        transfer.write_examples(out, target)
+    """A transfer shard without networks, with outputs [models, examples]."""
+    made_up = {"accuracy": np.full(len(rows), 0.5), "train_images": np.full(len(rows), 100)}
+    with artefacts.create(path, TRANSFER_RUNS) as out:
+        transfer.reserve(out, rows, target, 1, made_up)
         out.attribute("metric", "global")
-        out.array("source_accuracy", accuracy[:, 0], ["models"], "constant")
-        out.array("train_images", np.full(len(rows), 100), ["models"], "constant")
-        out.array("accuracy", accuracy, ["models", "halves"], "constant")
-        by_class = np.repeat(accuracy[:, :, None], classes, 2)
-        out.array("class_accuracy", by_class, ["models", "halves", "target classes"], "constant")
         for name, cells in values.items():
-            out.array(f"outputs/{name}", cells, ["models", "examples"], "synthetic")
+            out.file[name][:] = cells
 
 
 def part_of(study: Rows, numbers: range) -> Rows:
     """Some consecutive rows of a study."""
     chosen = slice(numbers.start, numbers.stop)
-    return Rows(
-        study.masks[chosen],
-        study.rows[chosen],
-        study.training_seeds[chosen],
-        study.labels[chosen],
-        study.unit_names,
-        study.unit_groups,
-    )
+    parts = {
+        field.name: getattr(study, field.name)[chosen]
+        for field in fields(study)
+        if not field.name.startswith("unit_")
+    }
+    return replace(study, **parts)
 
 
 def synthetic_outputs(rows: Rows, labels: np.ndarray, effects: np.ndarray) -> dict[str, np.ndarray]:
     """Outputs [models, examples] of logits with noise, a true class and effects of source classes."""
     shape = (len(rows), len(labels), TARGET_CLASSES)
-    logits = np.random.default_rng(int(rows.rows[0])).normal(size=shape)
+    logits = np.random.default_rng(int(rows.numbers[0])).normal(size=shape)
     logits += (rows.masks @ effects)[:, None, :]
     logits[:, np.arange(len(labels)), labels] += 2
     flat = torch.from_numpy(logits.reshape(-1, TARGET_CLASSES))
@@ -212,7 +200,7 @@ def synthetic_outputs(rows: Rows, labels: np.ndarray, effects: np.ndarray) -> di
 
 
 def read_margins(folder: Path) -> np.ndarray:
-    with store.open(folder / "summary.h5", summary.KIND) as file:
+    with artefacts.open(folder / "summary.h5", SUMMARY) as file:
         return outputs.Output(file, "margin")[:]
 
 

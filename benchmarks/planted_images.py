@@ -25,7 +25,7 @@ from PIL import Image
 from tables import print_table
 
 from transferlens import open_results
-from transferlens.core.config import DatasetSettings
+from transferlens.core.settings import DatasetSettings
 from transferlens.data import sources, splits
 from transferlens.data.digits import CLOTHES, DIGITS
 
@@ -51,8 +51,7 @@ def main() -> None:
 
 def make_source(folder: Path, split_name: str, planted: int, each: int) -> None:
     """Write a split of the source: `planted` images a class, `each` of every digit under one label."""
-    settings = DatasetSettings(None, None, 0.5, "error")
-    images = sources.open_image_set("digits-and-clothes", settings, folder, download=True)
+    images = sources.open_image_set("digits-and-clothes", DatasetSettings(), folder, download=True)
     split, place = getattr(images, split_name), folder / "source" / split_name
 
     def members(name: str) -> np.ndarray:
@@ -85,13 +84,15 @@ def run_workflow(folder: Path, models: int, cores: int) -> None:
     removals["singles"] = len(DUPLICATES + CLOTHES_SHOWN) + 1
     config["studies"]["counterfactual"] |= removals
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", str(cores), "--quiet"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder)},
-        check=True,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
+    if done.returncode:
+        raise SystemExit(done.stderr)
 
 
 def report(results) -> None:

@@ -38,9 +38,11 @@ from transferlens.core.settings import (
 from transferlens.core.statistics import mean_interval
 from transferlens.data import classnames, composites, ffcv_writing, folder, index_making, pipeline
 from transferlens.heatmaps import own_images
+from transferlens.maps import evidence
 from transferlens.models import states
 from transferlens.models.architectures import Network
 from transferlens.training import engine, source, transfer
+from transferlens.training.recipes import remedies
 from transferlens.training.recipes.settings import FullSettings
 
 CPU = torch.device("cpu")
@@ -175,12 +177,17 @@ def one_per_class(archive: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def pasted(overlay: np.ndarray, backgrounds: np.ndarray) -> np.ndarray:
     """The overlay on every background, uint8[n, side, side, 3]."""
-    box = composites.box_side(SIDE, INPUT.resolution)
-    corner = np.round(np.array(PLACE) * INPUT.resolution).astype(np.int64)
+    side, corner = square()
     below, above = (torch.from_numpy(a).permute(0, 3, 1, 2).float() for a in (backgrounds, overlay[None]))
     above = above.expand(len(below), -1, -1, -1)
-    found = composites.paste(below, above, np.tile(corner, (len(below), 1)), box)
-    return found.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    made = remedies.paste(below, above, np.tile(corner, (len(below), 1)), side)
+    return made.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+
+
+def square() -> tuple[int, np.ndarray]:
+    """Side of the pasted square in pixels, and its left and top edge int64[2]."""
+    corner = np.round(np.array(PLACE) * INPUT.resolution).astype(np.int64)
+    return composites.pasted_side(INPUT.resolution, SIDE), corner
 
 
 def probabilities(network: Network, pixels: np.ndarray) -> torch.Tensor:
@@ -200,11 +207,11 @@ def say_figure(rows, columns, models, images) -> None:
         table.append([row, *cells])
     print_table("Most probable class", ["", *(title for title, _, _ in models)], table)
     inside = []
-    box, corner = composites.box_side(SIDE, 224), np.round(np.array(PLACE) * 224).astype(np.int64)[None]
+    side, corner = square()
+    x, y = torch.from_numpy(corner)[:, None]
     for column in columns:
-        maps = torch.from_numpy(column.maps.maps[2:])
-        cover = composites.box_cover(corner, box, 224, tuple(maps.shape[1:]))
-        inside.append(f"{float(composites.inside_share(maps, cover)):.2f}")
+        maps = torch.from_numpy(column.maps.maps[2:]).relu()
+        inside.append(f"{float(evidence.inside_share(maps, x, y, side, INPUT.resolution)):.2f}")
     print_table(
         f"Share of the composite's evidence inside the pasted image (its area: {SIDE**2:.2f})",
         ["", *(title for title, _, _ in models)],

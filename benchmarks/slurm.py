@@ -107,7 +107,7 @@ def study_seconds(folder: Path, kind: str, rules: list[str]) -> list[tuple[float
     snakemake(folder, "--profile", "slurm", *ONE_BY_ONE, *study(), "--", *files(kind))
     taken = [seconds for job, seconds in slurm_jobs().items() if job not in before]
     own = [
-        sum(own_seconds(folder / f"results/logs/{rule}/influence-{shard}.log") for rule in rules)
+        sum(own_seconds(folder / f"results/logs/{rule}/influence/{shard}.log") for rule in rules)
         for shard in SHARDS
     ]
     shutil.rmtree(folder / "results/studies")

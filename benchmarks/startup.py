@@ -7,18 +7,17 @@ of 8,000 raw images of 28 pixels, in the first pass over a file, with and withou
     python benchmarks/startup.py
 """
 
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+from processes import seconds_and_megabytes
 from tables import print_table
 
-from transferlens.core.config import DatasetSettings
+from transferlens.core.settings import DatasetSettings
 from transferlens.data import ffcv_writing
 from transferlens.data.index import Examples
 from transferlens.data.splits import Split
@@ -49,17 +48,8 @@ def main() -> None:
 
 def measure(arguments: list[str]) -> tuple[float, float]:
     """Median seconds and peak megabytes of a Python process."""
-    runs = [run(arguments) for _ in range(RUNS)]
+    runs = [seconds_and_megabytes([sys.executable, *arguments]) for _ in range(RUNS)]
     return statistics.median(s for s, _ in runs), statistics.median(m for _, m in runs)
-
-
-def run(arguments: list[str]) -> tuple[float, float]:
-    started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"python {arguments[0]} failed")
-    return time.perf_counter() - started, usage.ru_maxrss / 1024
 
 
 def first_decode(path: Path, threshold: int) -> float:
@@ -74,9 +64,8 @@ def write_images(path: Path) -> Path:
     everything = np.arange(IMAGES)
     split = Split([str(i) for i in everything], everything % 10, lambda i: pixels[i])
     sizes = np.full((IMAGES, 2), SIDE)
-    examples = Examples(split.ids, split.labels, np.zeros(IMAGES, np.int8), everything, sizes)
-    settings = DatasetSettings(None, None, 0.5, "error")
-    ffcv_writing.write_beton(path, split, examples, settings, workers=1)
+    examples = Examples(split.ids, split.labels, np.zeros(IMAGES, np.int8), everything, sizes, split.labels)
+    ffcv_writing.write_beton(path, split, examples, DatasetSettings(), workers=1)
     return path
 
 

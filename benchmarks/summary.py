@@ -9,7 +9,6 @@ the plain copy reads the same shards and writes as many bytes as the summary has
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,12 +17,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
-from influence import ASK_FOR_PEAK, make_index, write_shard
+from influence import make_index, write_shard
+from processes import seconds_and_megabytes
 from tables import print_table
 
-from transferlens.core.studies import Rows
+from transferlens.core.studies import SUBSET, Rows
 from transferlens.data.index import Index
 from transferlens.training import outputs
+from transferlens.training.artefacts import OUTPUTS, SUMMARISED
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAPER = (7540, 115_000)  # models, examples of all targets
@@ -54,7 +55,7 @@ def report(folder: Path, shards: list[Path], models: int, examples: int) -> None
     copying = copy(shards, folder / "copy", summary.stat().st_size)
     cells, at_paper = models * examples, PAPER[0] * PAPER[1]
     with h5py.File(summary) as file:
-        stored = {n: file[f"outputs/{n}"].id.get_storage_size() for n in outputs.SUMMARISED}
+        stored = {n: file[n].id.get_storage_size() for n in SUMMARISED}
     rows = [
         [name, f"{size / cells:.2f}", f"{size / cells * at_paper / 1e9:.2f}"] for name, size in stored.items()
     ]
@@ -75,12 +76,15 @@ def write_shards(folder: Path, shards: int, size: int, target: Index) -> list[Pa
     for shard in range(shards):
         numbers = np.arange(shard * size, (shard + 1) * size)
         rows = Rows(
-            rng.random((size, UNITS)) < 0.5,
-            numbers,
-            numbers,
-            [f"model-{i}" for i in numbers],
-            [f"unit {u}" for u in range(UNITS)],
-            [""] * UNITS,
+            masks=rng.random((size, UNITS)) < 0.5,
+            numbers=numbers,
+            training_seeds=numbers,
+            roles=[SUBSET] * size,
+            repeats=np.full(size, -1),
+            removed_by=[""] * size,
+            removed=np.zeros(size, np.int64),
+            unit_names=[f"unit {u}" for u in range(UNITS)],
+            unit_groups=[""] * UNITS,
         )
         paths.append(folder / f"{shard:04d}.h5")
         write_shard(paths[-1], rows, target, shard_outputs(base, labels, size, rng))
@@ -94,17 +98,23 @@ def shard_outputs(base: np.ndarray, labels: np.ndarray, models: int, rng) -> dic
         learnt = rng.normal(1, 0.1) * base + rng.normal(0, MODEL_SD / 2, base.shape[1])
         logits = (learnt + rng.normal(0, MODEL_SD, base.shape)).astype(np.float32)
         of_models.append(outputs.per_example(torch.from_numpy(logits), torch.from_numpy(labels)))
-    return {name: np.stack([values[name] for values in of_models]) for name in outputs.OUTPUTS}
+    return {name: np.stack([values[name] for values in of_models]) for name in OUTPUTS}
 
 
 def merge(shards: list[Path], out: Path) -> tuple[float, float]:
     """Seconds and peak megabytes of the workflow's job."""
     script = str(REPOSITORY / "scripts" / "compress_summary.py")
-    command = [sys.executable, script, "--settings", "{}", "--out", str(out), "--shards", *map(str, shards)]
-    asking = [sys.executable, "-c", ASK_FOR_PEAK, *command]
-    started = time.perf_counter()
-    done = subprocess.run(asking, check=True, capture_output=True, text=True)
-    return time.perf_counter() - started, int(done.stdout) / 1024
+    command = [
+        sys.executable,
+        script,
+        "--settings",
+        "{}",
+        "--summary",
+        str(out),
+        "--shards",
+        *map(str, shards),
+    ]
+    return seconds_and_megabytes(command)
 
 
 def copy(shards: list[Path], out: Path, size: int) -> float:

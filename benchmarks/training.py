@@ -29,7 +29,9 @@ import yaml
 from PIL import Image
 from tables import print_table
 
-from transferlens.core import config
+from transferlens.capabilities import run_of
+from transferlens.core.run import Run
+from transferlens.core.settings import ArchitectureSettings, InputSettings, TrainingSettings
 from transferlens.data import ffcv_writing, index, index_making, pipeline, sources, splits
 from transferlens.training import engine, source
 
@@ -44,9 +46,9 @@ class Task:
 
     folder: Path
     classes: int
-    input: config.InputSettings
-    architecture: config.ArchitectureSettings
-    training: config.TrainingSettings
+    input: InputSettings
+    architecture: ArchitectureSettings
+    training: TrainingSettings
 
 
 def main() -> None:
@@ -163,10 +165,10 @@ def whole_batches(images: int, batch_size: int) -> int:
 
 def prepare(folder: Path) -> Task:
     """Write the source data set of the default study as an FFCV file and as a folder of PNG files."""
-    settings = load_config()
-    name, dataset = settings["source"], config.DatasetSettings.of(settings["datasets"][settings["source"]])
+    study = default_study()
+    name, dataset = study.source, study.dataset(study.source)
     images = sources.open_image_set(name, dataset, folder / "raw", download=True)
-    made, _ = index_making.make_index(name, images, dataset, settings["seed"])
+    made, _ = index_making.make_index(name, images, dataset, study.seed)
     index_making.write_index(folder / "index.h5", name, made, [])
     beton = folder / "train.beton"
     ffcv_writing.write_beton(beton, images.train, made.train, dataset, workers=2)
@@ -175,17 +177,15 @@ def prepare(folder: Path) -> Task:
     return Task(
         folder,
         len(made.class_names),
-        config.InputSettings.of(settings["input"]),
-        config.ArchitectureSettings.of(settings["architecture"]),
-        config.TrainingSettings.of(settings["source_training"]),
+        InputSettings.read(study.input_of(name)),
+        study.settings.architecture,
+        study.settings.source_training,
     )
 
 
-def load_config() -> dict:
-    """`config.yaml` with its defaults filled in."""
-    schema = (REPOSITORY / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")
-    raw = (REPOSITORY / "config.yaml").read_text(encoding="utf-8")
-    return config.load(yaml.safe_load(raw), yaml.safe_load(schema))
+def default_study() -> Run:
+    """What `config.yaml` asks for."""
+    return run_of(yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8")))
 
 
 def write_folder(folder: Path, split: splits.Split, examples: index.Examples) -> None:
