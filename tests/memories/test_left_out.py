@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from transferlens.memories.agreement.artefacts import AGREEMENT
-from transferlens.memories.agreement.left_out import write_left_out
 
 from transferlens.core import artefacts, labelled, studies
 from transferlens.core.errors import ArtefactError, ConfigError
@@ -11,6 +9,8 @@ from transferlens.core.statistics import Interval
 from transferlens.core.studies import REMOVAL, Reference, Rows
 from transferlens.data.artefacts import write_examples
 from transferlens.data.units import Units
+from transferlens.memories.agreement.artefacts import AGREEMENT
+from transferlens.memories.agreement.left_out import write_left_out
 from transferlens.memories.effect import interference
 from transferlens.memories.effect.interference import ESTIMATES, Interference
 from transferlens.memories.kept import probes

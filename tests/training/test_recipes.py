@@ -331,12 +331,6 @@ def test_settings_that_are_no_recipe_are_named():
         read({"kind": "full", "classes": 3}, "recipe")
 
 
-def test_settings_of_version_1_are_understood():
-    remedy = {"kind": "uniform", "classes": 2, "weight": 0.5}
-    recipe = read({"kind": "full", "batchnorm": "eval", "remedy": remedy, "training": TRAINING})
-    assert recipe == RemediedSettings(**remedy, training=TRAINING)
-
-
 def test_what_a_plan_asks_of_recipes_needs_no_torch():
     code = "import sys, transferlens.training.recipes.settings; print('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

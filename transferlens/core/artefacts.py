@@ -487,11 +487,6 @@ def names(dataset: h5py.Dataset) -> list[str]:
     return dataset.asstr()[:].tolist()
 
 
-def json_attribute(file: h5py.File, name: str) -> Any:
-    """An attribute that was stored as JSON."""
-    return json.loads(file.attrs[name])
-
-
 def settings_of(file: h5py.File) -> dict[str, Any]:
     """The settings an artefact was made with."""
     return json.loads(file.attrs["settings"])

@@ -54,10 +54,10 @@ def explain(error: ValidationError, section: type[Section], where: str = "config
     Args:
         where: the section's own name; keys of the whole configuration stand without one.
     """
-    first = min(error.errors(), key=lambda found: len(found["loc"]))
+    first = min(error.errors(), key=lambda given: len(given["loc"]))
     prefix = "" if where in ("config", "settings") else f"{where}."
     start = "settings" if where == "settings" else "config"
-    place, found, kind = first["loc"], first["input"], first["type"]
+    place, given, kind = first["loc"], first["input"], first["type"]
     key = prefix + ".".join(str(part) for part in place if part != "[key]")
     if kind == "refused":
         return f"{start}: {first['ctx']['reason']}"
@@ -66,14 +66,14 @@ def explain(error: ValidationError, section: type[Section], where: str = "config
     if kind == "missing":
         return f"{start}: '{key}' is missing; it has no default"
     if kind == "literal_error":
-        return f"{start}: '{key}' is {found!r}" + nearest(str(found), _quoted(first["ctx"]["expected"]))
+        return f"{start}: '{key}' is {given!r}" + nearest(str(given), _quoted(first["ctx"]["expected"]))
     if place and place[-1] == "[key]":
         name = f"{prefix}{'.'.join(str(part) for part in place[:-2])}"
-        return f"{start}: '{name}' has the name {found!r}; names are letters, digits, '_' and '-'"
+        return f"{start}: '{name}' has the name {given!r}; names are letters, digits, '_' and '-'"
     if kind in _TYPES or kind == "finite_number":
         wanted = _TYPES.get(kind, "number")
-        return f"{start}: '{key}' is {_shown(found)} ({type(found).__name__}); it must be of type {wanted}"
-    return f"{start}: '{key or start}' is impossible: {_shown(found)}; {_reworded(first['msg'])}"
+        return f"{start}: '{key}' is {_shown(given)} ({type(given).__name__}); it must be of type {wanted}"
+    return f"{start}: '{key or start}' is impossible: {_shown(given)}; {_reworded(first['msg'])}"
 
 
 _TYPES = {
@@ -90,9 +90,9 @@ _TYPES = {
 }
 
 
-def _shown(found: Any) -> str:
+def _shown(value: Any) -> str:
     """A value in a message, at most so long as a line can bear."""
-    text = repr(found)
+    text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

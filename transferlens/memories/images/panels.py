@@ -47,7 +47,7 @@ def panels(pair: Pair, rows: Rows, temperature: float) -> dict[str, Panel]:
         labels = [torch.from_numpy(v[chosen]).to(rows.images.device) for v in (rows.true, rows.memory)]
         for role, values in _of_batch(pair, rows.images[chosen], *labels, temperature):
             parts[role].append(tuple(value.cpu().numpy() for value in values))
-    return {role: _joined(found) for role, found in parts.items()}
+    return {role: _joined(batches) for role, batches in parts.items()}
 
 
 def _of_batch(pair: Pair, images, true, memory, temperature) -> Iterator[tuple[str, tuple]]:

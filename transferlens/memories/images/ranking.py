@@ -109,9 +109,9 @@ def pair_logits(pair: Pair, temperature: float, images: Images, examples: np.nda
         features = pair.fine_tuned.backbone(batch)
         return torch.cat([pair.fine_tuned.head(features), pair.source_head(features)], 1)
 
-    found = engine.evaluate(both, images).cpu().numpy()[examples]
+    tuned = engine.evaluate(both, images).cpu().numpy()[examples]
     scratch = engine.evaluate(pair.scratch, images).cpu().numpy()[examples]
-    target, memory = np.split(found, [pair.fine_tuned.head.out_features], axis=1)
+    target, memory = np.split(tuned, [pair.fine_tuned.head.out_features], axis=1)
     return Logits(target.astype(np.float64), memory / np.float32(temperature), scratch.astype(np.float64))
 
 
@@ -205,7 +205,7 @@ def report_half(examples: Examples) -> np.ndarray:
 
 
 def rank(
-    examples: np.ndarray, labels: np.ndarray, found: Distraction, first: Logits, agreement: Agreement
+    examples: np.ndarray, labels: np.ndarray, distraction: Distraction, first: Logits, agreement: Agreement
 ) -> Ranking:
     """Put the examples in order.
 
@@ -220,13 +220,13 @@ def rank(
         "examples": examples,
         "true": labels,
         "predicted": predicted,
-        "memory": found.memory,
-        "distraction": found.values.mean(0),
-        "distraction_se": found.se,
+        "memory": distraction.memory,
+        "distraction": distraction.values.mean(0),
+        "distraction_se": distraction.se,
         **vars(agreement),
         "p_true": probabilities[rows, labels],
         "p_predicted": probabilities[rows, predicted],
-        "p_memory": softmax(first.memory, axis=1)[rows, found.memory],
+        "p_memory": softmax(first.memory, axis=1)[rows, distraction.memory],
         "margin": raw_margins(torch.from_numpy(first.target), torch.from_numpy(labels)).numpy(),
         "wrong": predicted != labels,
     }

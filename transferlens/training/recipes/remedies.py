@@ -184,10 +184,10 @@ def from_clean(clean: torch.Tensor, composite: torch.Tensor) -> torch.Tensor:
     )
 
 
-def outside(found: torch.Tensor, corners: torch.Tensor, side: int, resolution: int) -> torch.Tensor:
+def outside(maps: torch.Tensor, corners: torch.Tensor, side: int, resolution: int) -> torch.Tensor:
     """Mean share of the positive evidence [N, h, w] that lies outside squares at int64[N, 2].
 
     A map without positive evidence counts as an even one, and gives no gradient.
     """
-    positive = found.relu() + _EVEN
+    positive = maps.relu() + _EVEN
     return 1 - evidence.inside_share(positive, *corners.T, side, resolution).mean()
