@@ -16,6 +16,7 @@ from tests.training import toys
 from transferlens.core import artefacts
 from transferlens.core.errors import ArtefactError, ConfigError
 from transferlens.core.seeding import seed_for
+from transferlens.data.pipeline import Pass
 from transferlens.models import states
 from transferlens.training import block, engine, networks, outputs, recipes, schedule, source, transfer
 from transferlens.training.artefacts import TRAINING_RECORDS, TRANSFER_RUNS
@@ -83,9 +84,11 @@ def sgd(groups):
 
 def batches_of(images, training, seed, view=0):
     """(step, batch, labels) of a whole training, by the data's own iterator."""
-    more, step = ({"view": view} if view else {}), 0
+    step = 0
     for epoch in range(training.epochs):
-        for batch, labels in images.training_batches(np.arange(90), training, 16, epoch, seed, 28, **more):
+        for batch, labels in images.training_batches(
+            Pass(np.arange(90), training, 16, epoch, seed, 28, view)
+        ):
             yield step, batch, labels
             step += 1
 

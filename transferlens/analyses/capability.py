@@ -153,6 +153,7 @@ class Analyses(Capability):
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
     ) -> dict[str, int]:
+        """Sizes of pairs, examples and bins of the analyses' files."""
         if made is SUBPOPULATIONS:
             given = run.section(SubpopulationSettings)
             # Finer classes are few, and known only when the images are there.
@@ -171,6 +172,7 @@ class Analyses(Capability):
                     yield Transfer(study, target, recipe)
 
     def sections(self, run: Run, results: Any) -> Iterator[Section]:
+        """What the analyses show, target by target."""
         from transferlens.analyses import page
 
         return page.sections(run, results)

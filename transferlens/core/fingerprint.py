@@ -34,6 +34,7 @@ INFRASTRUCTURE = {
     "transferlens.core.files",
     "transferlens.core.fingerprint",
     "transferlens.core.job",
+    "transferlens.core.provenance",
     "transferlens.core.run",
     "transferlens.core.syntax",
 }

@@ -207,14 +207,17 @@ class Run:
 
     @property
     def seed(self) -> int:
+        """The one seed of the run."""
         return self.settings.seed
 
     @property
     def source(self) -> str:
+        """The name of the source data set."""
         return self.settings.source
 
     @property
     def targets(self) -> Mapping[str, TargetSettings]:
+        """The transfer tasks by name."""
         return self.settings.targets
 
     def section(self, kind: type[Section]) -> Any:

@@ -197,6 +197,7 @@ class Counterfactual(Capability):
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
     ) -> dict[str, int]:
+        """Sizes of curves, cells and repeats."""
         given, reference = run.section(CounterfactualStudy), run.settings.studies.reference
         if made is LABEL_MAPPING:
             return {"model": reference.repeats}
@@ -209,6 +210,7 @@ class Counterfactual(Capability):
         }
 
     def studies(self, run: Run) -> Iterator[Study]:
+        """One study for each target and recipe: the source without the most harmful classes, and others."""
         given = asked(run)
         if given is None:
             return
@@ -235,6 +237,7 @@ class Counterfactual(Capability):
                 )
 
     def transfers(self, run: Run) -> Iterator[Transfer]:
+        """Each study's models adapted to its own target by its own recipe, beside the reference."""
         if asked(run) is None:
             return
         prefix = _REUSED if _other_architecture(run) else ""
@@ -246,6 +249,7 @@ class Counterfactual(Capability):
                     yield Transfer(name, target, _reuse_recipe(run, recipe))
 
     def check(self, run: Run) -> None:
+        """Refuse removals of more than there is, and repeats that have no full-source model."""
         given = asked(run)
         if given is None:
             return
@@ -266,6 +270,7 @@ class Counterfactual(Capability):
             check_removals(Cells.of(_masks(run, given)), unit_names(run))
 
     def sections(self, run: Run, results: Any) -> Iterator[Section]:
+        """Curves of accuracy, target by target."""
         from transferlens.counterfactual import page
 
         return page.sections(run, results)

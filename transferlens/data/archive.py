@@ -175,6 +175,7 @@ class _Budget:
         self.free = shutil.disk_usage(folder).free
 
     def take(self, size: int) -> None:
+        """Count so many bytes more; refuse an archive that holds more than the limit."""
         self.taken += size
         if self.taken > self.limit_gb * 1e9:
             raise DataError(

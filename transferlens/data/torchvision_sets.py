@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -98,12 +99,12 @@ def _join(facts: Facts, root: Path, parts: list, name: str) -> Split:
     return file_split(root, [str(Path(file).relative_to(root)) for file in files], labels, name)
 
 
-def _labels(part) -> Sequence[int]:
+def _labels(part: Any) -> Sequence[int]:
     labels = _first_attribute(part, _LABELS)
     return [sample[1] for sample in labels] if isinstance(labels[0], tuple) else labels
 
 
-def _pixels(part, facts: Facts) -> np.ndarray:
+def _pixels(part: Any, facts: Facts) -> np.ndarray:
     """uint8[images, height, width] or uint8[images, height, width, 3]."""
     pixels = np.asarray(part.data)
     if pixels.ndim == 4 and pixels.shape[1] == 3:  # channels first
@@ -111,7 +112,7 @@ def _pixels(part, facts: Facts) -> np.ndarray:
     return pixels.swapaxes(1, 2) if facts.torchvision.get("transposed") else pixels
 
 
-def _first_attribute(part, names: Sequence[str]):
+def _first_attribute(part: Any, names: Sequence[str]) -> Any:
     return next((getattr(part, name) for name in names if getattr(part, name, None) is not None), None)
 
 

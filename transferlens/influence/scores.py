@@ -44,6 +44,7 @@ class Outputs:
     values: np.ndarray
 
     def rows(self, chosen: np.ndarray) -> "Outputs":
+        """The outputs of some models."""
         return Outputs(self.masks[chosen], self.values[chosen])
 
 
@@ -157,7 +158,7 @@ def mean_correlation(x: np.ndarray, y: np.ndarray, draws: np.ndarray) -> Interva
     if not varying.any():
         return NOTHING
 
-    def mean(xy, xx, yy):
+    def mean(xy: np.ndarray, xx: np.ndarray, yy: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.nanmean((xy / np.sqrt(xx * yy))[..., varying], axis=-1)
 

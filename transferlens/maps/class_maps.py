@@ -125,7 +125,9 @@ def _undisturbed(network: nn.Module, images: torch.Tensor) -> Iterator[None]:
             module.training = training
 
 
-def _from_weights(network, images, classes, rivals) -> tuple[torch.Tensor, torch.Tensor]:
+def _from_weights(
+    network: Network, images: torch.Tensor, classes: list[int], rivals: list[int] | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Signed maps [N, h, w] and all logits [N, C]."""
     with torch.no_grad():
         activations, features = evidence.with_activations(network, images)
@@ -136,7 +138,12 @@ def _from_weights(network, images, classes, rivals) -> tuple[torch.Tensor, torch
 
 
 def _from_torchcam(
-    network, images, classes, rivals, method: str, layers: list[str]
+    network: Network,
+    images: torch.Tensor,
+    classes: list[int],
+    rivals: list[int] | None,
+    method: str,
+    layers: list[str],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Maps [N, h, w] as torchcam's method defines them, not normalised, and all logits [N, C]."""
     arguments: dict = {}

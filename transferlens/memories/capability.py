@@ -422,6 +422,7 @@ class Memories(Capability):
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
     ) -> dict[str, int]:
+        """Sizes of what is tried, ranked, compared and shown."""
         if isinstance(made, Beside):
             return _gallery_bytes(run, known) if made.path.endswith(".html") else {}
         return _sizes(run, made, known)
@@ -446,6 +447,7 @@ class Memories(Capability):
             )
 
     def transfers(self, run: Run) -> Iterator[Transfer]:
+        """The pairs of models that are compared, by every recipe and remedy, and those without a class."""
         given = run.section(MemorySettings)
         for target, recipe in scope.with_remedies(run):
             yield Transfer("reference", target, recipe, rows=2 * scope.models(run), summarised=False)
@@ -456,6 +458,7 @@ class Memories(Capability):
             yield Transfer(scope.without_study(target, recipe), target, recipe)
 
     def check(self, run: Run) -> None:
+        """Refuse models, recipes and cells of composites that cannot give an estimate."""
         if given := run.section(MemorySettings):
             _check_models(run, given)
             _check_recipes(run, given)
@@ -481,6 +484,7 @@ class Memories(Capability):
                 overlap.read_table(Path(table["overlap"]), names, described(run, target)[0])
 
     def sections(self, run: Run, results: Any) -> Iterator[Any]:
+        """What is kept, what it does, on which images, and what helps, target by target."""
         from transferlens.memories import page
 
         return page.sections(run, results)

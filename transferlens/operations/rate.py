@@ -147,7 +147,7 @@ class Probe:
             lambda images, batch, number: [engine.evaluate(self.network, images) for _ in range(number)], 256
         )
 
-    def _seconds_an_image(self, steps, largest: int) -> float:
+    def _seconds_an_image(self, steps: Callable[[_RandomImages, int, int], Any], largest: int) -> float:
         """Seconds for an image of a step, at the largest batch up to `largest` that is not too slow."""
         batch = min(largest, 8)
         while True:
@@ -161,7 +161,7 @@ class Probe:
         return _seconds(lambda: steps(images, batch, number)) / (number * batch)
 
 
-def _seconds(function) -> float:
+def _seconds(function: Callable[[], Any]) -> float:
     """Wall-clock time of a call that leaves nothing running on the device."""
     started = time.perf_counter()
     function()
@@ -171,6 +171,7 @@ def _seconds(function) -> float:
 
 
 def name_of(place: torch.device) -> str:
+    """What a rate is stated for, in words."""
     return "a CPU thread" if place.type == "cpu" else devices.name(place)
 
 

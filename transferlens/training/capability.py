@@ -241,12 +241,14 @@ class Training(Capability):
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
     ) -> dict[str, int]:
+        """Sizes of logs and stacks of networks."""
         if made is TRANSFER_RUNS:
             return _transfer_sizes(run, wildcards, known)
         stacked = {"weights": known["model"]} if made is SOURCE_MODELS else {}
         return {"log_quantity": len(LOG_QUANTITIES), "epoch": run.settings.source_training.epochs, **stacked}
 
     def studies(self, run: Run) -> Iterator[Study]:
+        """The reference models, and the pretrained one if there is one."""
         whole = {"masks": {"units": "classes"}, "keeps_weights": True, "keeps_networks": True}
         if given := run.section(ReferenceStudy):
             # The whole source and nothing by turns.
@@ -269,6 +271,7 @@ class Training(Capability):
             )
 
     def transfers(self, run: Run) -> Iterator[Transfer]:
+        """Both on every target by each of its recipes."""
         for target, recipe in run.adaptations:
             for study in ("reference", "pretrained"):
                 if study in run.studies:

@@ -105,7 +105,7 @@ class Logits:
 def pair_logits(pair: Pair, temperature: float, images: Images, examples: np.ndarray) -> Logits:
     """Logits of the examples at positions int64[n]."""
 
-    def both(batch):
+    def both(batch: torch.Tensor) -> torch.Tensor:
         features = pair.fine_tuned.backbone(batch)
         return torch.cat([pair.fine_tuned.head(features), pair.source_head(features)], 1)
 
@@ -263,7 +263,9 @@ def failure_aucs(
     }
 
 
-def _auc_interval(scores: np.ndarray, failed: np.ndarray, bootstrap: int, rng) -> Interval:
+def _auc_interval(
+    scores: np.ndarray, failed: np.ndarray, bootstrap: int, rng: np.random.Generator
+) -> Interval:
     """Mean AUC of the pairs [models, n] that fail on some but not all examples, with its interval."""
     usable = failed.any(1) & ~failed.all(1)
     if not usable.any():
@@ -271,7 +273,7 @@ def _auc_interval(scores: np.ndarray, failed: np.ndarray, bootstrap: int, rng) -
     places = [dense_ranks(row) for row in scores[usable]]
     n = scores.shape[1]
 
-    def mean_auc(weights):
+    def mean_auc(weights: np.ndarray) -> float:
         with np.errstate(invalid="ignore"):
             return np.mean([roc_area(p, f, weights) for p, f in zip(places, failed[usable], strict=True)])
 
