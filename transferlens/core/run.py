@@ -53,14 +53,12 @@ class TargetSettings(Section):
     published: bool = Field(
         False,
         description="Whether to lay the training settings that the original study published for this data "
-        "set "
-        "over its recipes, below `overrides` (docs/data.md lists them).",
+        "set over its recipes, below `overrides` (docs/data.md lists them).",
     )
     sizes: list[int] = Field(
         [],
         description="Also transfer the influence and reference models with only so many training images a "
-        "class, "
-        "to see how influences depend on the size of the target.",
+        "class, to see how influences depend on the size of the target.",
     )
 
 
@@ -98,8 +96,7 @@ class Configuration(Section):
     datasets: dict[Name, DatasetSettings] = Field(
         {},
         description="Settings of data sets, by name. A registered name needs no entry; any other name needs "
-        "a "
-        "`path`.",
+        "a `path`.",
     )
     input: InputSettings = Field(
         InputSettings(), description="How images enter the networks; the same for source and targets."
@@ -113,8 +110,7 @@ class Configuration(Section):
     source_weights: Literal["auto", "keep", "temporary"] = Field(
         "auto",
         description="What becomes of trained source models when all their transfers are done: `keep` them, "
-        "or "
-        "delete them (`temporary`; models of the whole source always stay). A later target or recipe then "
+        "or delete them (`temporary`; models of the whole source always stay). A later target or recipe then "
         "trains them again. `auto` is temporary from 1,000 models on, not counting those of the whole "
         "source.",
     )

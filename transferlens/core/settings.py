@@ -155,8 +155,7 @@ class InputSettings(Section):
     loading: Literal["auto", "resident", "streaming"] = Field(
         "auto",
         description="`resident` decodes a split once and keeps it as bytes on the device; `streaming` "
-        "decodes "
-        "every epoch with FFCV; `auto` is resident for splits up to `resident_limit_gb`.",
+        "decodes every epoch with FFCV; `auto` is resident for splits up to `resident_limit_gb`.",
     )
     resident_limit_gb: float = Field(
         4, gt=0, description="Largest decoded split kept on the device under `auto`, in gigabytes."
@@ -243,21 +242,18 @@ class TrainingSettings(Section):
     class_weighted: bool = Field(
         False,
         description="Whether the loss weighs every class alike, however many images it has (each image by "
-        "the "
-        "inverse of its class's share).",
+        "the inverse of its class's share).",
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
-        description="Arithmetic of the network in training. `auto` is bfloat16 where the hardware is fast "
-        "at it "
-        "(GPUs since Ampere, CPUs with AMX or AVX512-BF16), float16 with loss scaling on older GPUs, else "
+        description="Arithmetic of the network in training. `auto` is bfloat16 where the hardware is fast at "
+        "it (GPUs since Ampere, CPUs with AMX or AVX512-BF16), float16 with loss scaling on older GPUs, else "
         "float32. Evaluation is always float32.",
     )
     crop: Literal["random_resized", "translate", "none"] = Field(
         "random_resized",
         description="`random_resized` (ImageNet style), `translate` (random shifts by up to `padding` "
-        "pixels, "
-        "for small images), or `none` (the evaluation crop).",
+        "pixels, for small images), or `none` (the evaluation crop).",
     )
     padding: int = Field(4, ge=1, description="Largest shift of the translate crop, in pixels.")
     scale: list[Share] = Field(
@@ -350,14 +346,12 @@ class DatasetSettings(Section):
     of: str | None = Field(
         None,
         description="The registered data set whose images these are, so that one can be used twice with "
-        "other "
-        "settings (say, as a source by classes and as a target by groups).",
+        "other settings (say, as a source by classes and as a target by groups).",
     )
     groups: str | None = Field(
         None,
-        description="Coarser names of the classes: a CSV table with the columns `class` and `group`, one "
-        "row a "
-        "class, or `wordnet-<level>` for classes named by WordNet ids (level 0 is the root; needs Debian's "
+        description="Coarser names of the classes: a CSV table with the columns `class` and `group`, one row "
+        "a class, or `wordnet-<level>` for classes named by WordNet ids (level 0 is the root; needs Debian's "
         "wordnet-base).",
     )
     labels: Literal["classes", "groups"] = Field(
@@ -366,8 +360,7 @@ class DatasetSettings(Section):
     classes: ClassSelection | None = Field(
         None,
         description="The classes in use: `{names: [...]}`, `{first: n}` or `{random: n, seed: s}`; null for "
-        "all. "
-        "A source or target of its own: give it another name and `of` the registered one.",
+        "all. A source or target of its own: give it another name and `of` the registered one.",
     )
     train_per_class: int | None = Field(
         None, ge=1, description="Labelled training images used a class (a seeded choice); null for all."
@@ -377,9 +370,8 @@ class DatasetSettings(Section):
     )
     select_fraction: Fraction = Field(
         0.5,
-        description="Share of the evaluation images that may be looked at (influences, choosing k); the "
-        "rest is "
-        "only reported on.",
+        description="Share of the evaluation images that may be looked at (influences, choosing k); the rest "
+        "is only reported on.",
     )
     unreadable: Literal["error", "skip"] = Field(
         "error",
@@ -388,14 +380,12 @@ class DatasetSettings(Section):
     metric: Literal["global", "per_class"] | None = Field(
         None,
         description="What accuracy means on this data set: the share of correct examples (`global`), or the "
-        "mean "
-        "over classes of that share (`per_class`); null for what is usual on it (docs/data.md).",
+        "mean over classes of that share (`per_class`); null for what is usual on it (docs/data.md).",
     )
     crop_ratio: Share | None = Field(
         None,
         description="The data set's own `input.crop_ratio` (say, 1 for images that leave no border to "
-        "spare); "
-        "null for that.",
+        "spare); null for that.",
     )
     format: Literal["raw", "jpg"] = Field("raw", description="How FFCV stores images: raw bytes, or JPEG.")
     max_resolution: int | None = Field(

