@@ -15,7 +15,8 @@ from transferlens.analyses.settings import FailureSettings, LeakageSettings, Sub
 from transferlens.core.artefacts import Artefact
 from transferlens.core.blocks import Section
 from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
-from transferlens.core.run import CapabilitySection, Run
+from transferlens.core.configuration import CapabilitySection
+from transferlens.core.run import Run
 from transferlens.core.studies import MASKS
 from transferlens.data.artefacts import INDEX
 from transferlens.data.capability import betons, source_files

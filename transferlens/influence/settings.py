@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from transferlens.core.run import OUTPUTS, CapabilitySection
+from transferlens.core.configuration import OUTPUTS, CapabilitySection
 from transferlens.core.settings import Fraction
 from transferlens.training.capability import SHARD_SIZE, SHARD_WORDS
 

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from transferlens.core.artefacts import Artefact
 from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
-from transferlens.core.run import CapabilitySection, Run
+from transferlens.core.configuration import CapabilitySection
+from transferlens.core.run import Run
 from transferlens.core.studies import MASKS, Study
 from transferlens.data.artefacts import INDEX
 from transferlens.data.capability import betons, metric_of, reported
