@@ -40,6 +40,7 @@ from torchvision.transforms import v2
 
 from transferlens.core.settings import DatasetSettings, InputSettings, TrainingSettings
 from transferlens.data import ffcv_files, ffcv_writing, index, index_making, pipeline, sources, splits
+from transferlens.data.pipeline import Pass
 
 BATCH = 256
 WRITTEN: list[Path] = []  # files of earlier passes, removed before the clock starts
@@ -201,7 +202,7 @@ def shuffled_readers(task: Task) -> dict[str, Callable[[], None]]:
         "FFCV's Loader": bare(task, RandomResizedCropRGBImageDecoder((side, side), SCALE), shuffled=True),
         "project's loader": one_pass,
         "project's training batches": lambda: exhaust(
-            images.training_batches(everything, training, BATCH, 0, 0, side)
+            images.training_batches(Pass(everything, training, BATCH, 0, 0, side))
         ),
         "ImageFolder and DataLoader": torchvision_loader(task, crops, shuffled=True),
     }

@@ -1,7 +1,8 @@
 """Small runs of the rooms that stand on influences."""
 
 from transferlens.analyses.capability import CAPABILITY as ANALYSES
-from transferlens.core.run import Run, merged
+from transferlens.core.configuration import merged
+from transferlens.core.run import Run
 from transferlens.counterfactual.capability import CAPABILITY as COUNTERFACTUAL
 from transferlens.data.capability import CAPABILITY as DATA
 from transferlens.influence.capability import CAPABILITY as INFLUENCE

@@ -72,7 +72,7 @@ class Results:
             raise TypeError(f"{artefact.method}: give {', '.join(artefact.wildcards)}")
         inside = artefact.path.format(**wildcards)
         if not (self.folder / inside).exists():
-            made = [found for found, _ in self._made(artefact)]
+            made = [path for path, _ in self._made(artefact)]
             near = nearest(inside, made) if made else "; run snakemake to make it"
             raise ArtefactError(f"{self.folder / inside}: no such file" + near)
         return self.folder / inside
@@ -80,12 +80,12 @@ class Results:
     def _made(self, artefact: Artefact) -> list[tuple[str, dict[str, str]]]:
         """(path in the folder, wildcards) of every artefact of a kind."""
         pattern, top = artefact.pattern, self.folder / artefact.path.split("{")[0].rpartition("/")[0]
-        found = []
+        made = []
         for path in sorted(top.rglob("*.h5")):
             inside = path.relative_to(self.folder).as_posix()
             if (match := pattern.search(inside)) and match["place"] == inside:
-                found.append((inside, {k: v for k, v in match.groupdict().items() if k != "place"}))
-        return found
+                made.append((inside, {k: v for k, v in match.groupdict().items() if k != "place"}))
+        return made
 
     @property
     def adaptations(self) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from transferlens.capabilities import CAPABILITIES, run_of
-from transferlens.core import run as runs
+from transferlens.core import configuration
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.core.settings import Section, TrainingSettings
@@ -194,13 +194,13 @@ def test_studies_are_optional():
 def test_command_line_values_get_the_type_of_their_spelling():
     """Snakemake hands over nested values as text."""
     given = {"a": {"b": "3", "c": "1e-3", "d": "True", "e": ["2.0", "x"], "f": "null"}, "g": 7}
-    assert runs.typed(given) == {
+    assert configuration.typed(given) == {
         "a": {"b": 3, "c": 0.001, "d": True, "e": [2.0, "x"], "f": None},
         "g": 7,
     }
-    assert isinstance(runs.typed("2.0"), float)
+    assert isinstance(configuration.typed("2.0"), float)
     for text in ("a: b", "2026-01-01", "[draft", "@home", "null island"):
-        assert runs.typed(text) == text
+        assert configuration.typed(text) == text
 
 
 def test_settings_given_by_hand_are_checked_too():
@@ -220,7 +220,7 @@ def keys(section, path=""):
 
 
 def test_every_key_is_documented():
-    known = dict(keys(runs.configuration_of(CAPABILITIES)))
+    known = dict(keys(configuration.configuration_of(CAPABILITIES)))
     known |= {k: f for kind in load().recipe_kinds.values() for k, f in keys(kind.settings, kind.path)}
     assert len(known) > 100
     assert [name for name, field in known.items() if not field.description] == []

@@ -12,6 +12,7 @@ from tests.conftest import INPUT, TRAINING, changed
 from transferlens.core.errors import ArtefactError
 from transferlens.core.settings import ResizeSettings
 from transferlens.data import ffcv_files, ffcv_writing, folder, pipeline
+from transferlens.data.pipeline import Pass
 
 CPU = torch.device("cpu")
 CROPS = ("none", "translate", "random_resized")
@@ -50,7 +51,7 @@ def test_jpeg_files_are_close_to_the_pixels(dataset):
 
 
 def one_pass(images, training, positions, seed=1, epoch=0):
-    batches = images.training_batches(positions, training, training.batch_size, epoch, seed, 28)
+    batches = images.training_batches(Pass(positions, training, training.batch_size, epoch, seed, 28))
     pairs = [(x.clone(), y.clone()) for x, y in batches]
     return torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs])
 
@@ -77,7 +78,7 @@ def test_views_are_the_same_images_in_the_same_order_augmented_otherwise(dataset
     given = np.arange(60), training, 16, 0, 1, 28
 
     def passes(views):
-        iterators = [images.training_batches(*given, view=view) for view in views]
+        iterators = [images.training_batches(Pass(*given, view=view)) for view in views]
         for batches in zip(*iterators, strict=True):
             yield [(pixels.clone(), labels.clone()) for pixels, labels in batches]
 
@@ -126,7 +127,7 @@ def test_progressive_resizing_changes_the_decoded_size(dataset):
     for loading in ("resident", "streaming"):
         images = open_split(dataset, "train", loading)
         for side in (20, 32, 20):
-            batch, _ = next(images.training_batches(np.arange(32), training, 16, 0, 0, side))
+            batch, _ = next(images.training_batches(Pass(np.arange(32), training, 16, 0, 0, side)))
             assert batch.shape == (16, 3, side, side)
 
 

@@ -8,6 +8,7 @@ from tests.conftest import DATASET, INPUT, TRAINING, changed
 from tests.skips import shared_data
 from transferlens.core.errors import DataError
 from transferlens.data import ffcv_writing, index_making, pipeline, sources
+from transferlens.data.pipeline import Pass
 
 
 def opened(name, file, root, **changes):
@@ -35,7 +36,7 @@ def test_from_the_file_to_batches_of_the_streaming_loader(tmp_path, name, file, 
     streaming = changed(INPUT, loading="streaming", resolution=32, crop_ratio=1.0)
     opened_again = pipeline.open_images(path, made.train, streaming, torch.device("cpu"))
     training = changed(TRAINING, crop="random_resized", batch_size=10)
-    batch, labels = next(opened_again.training_batches(np.arange(30), training, 10, 0, 0, 32))
+    batch, labels = next(opened_again.training_batches(Pass(np.arange(30), training, 10, 0, 0, 32)))
     assert batch.shape == (10, 3, 32, 32)
     assert set(labels.tolist()) <= set(made.train.labels[:30].tolist())
     pixels = np.concatenate([b.numpy() for b in opened_again._evaluation_bytes(10)])

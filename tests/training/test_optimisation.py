@@ -9,7 +9,7 @@ from torch.optim import lr_scheduler as schedulers
 from tests.conftest import INPUT, TRAINING, changed
 from transferlens.core.errors import ConfigError
 from transferlens.core.settings import TrainingSettings
-from transferlens.data.pipeline import shuffled_batches
+from transferlens.data.pipeline import Pass, shuffled_batches
 from transferlens.training import engine, schedule
 from transferlens.training.recipes.fixed import FeatureBatches
 
@@ -45,7 +45,7 @@ def by_torch(data, optimiser_of, scheduler_of=None, clip=None, epochs=EPOCHS):
     scheduler = scheduler_of(optimiser) if scheduler_of else None
     rates = []
     for epoch in range(epochs):
-        for batch in shuffled_batches(POSITIONS, 16, epoch, seed=3):
+        for batch in shuffled_batches(Pass(POSITIONS, TRAINING, 16, epoch, seed=3, resolution=28)):
             optimiser.zero_grad()
             functional.cross_entropy(network(data.features[batch]), data.labels[batch]).backward()
             if clip:
@@ -153,7 +153,11 @@ def test_a_length_in_iterations(data):
     assert ours[1].shape == (EPOCHS, 3)
     network = linear()
     optimiser = sgd(network.parameters())
-    batches = [b for epoch in range(3) for b in shuffled_batches(POSITIONS, 16, epoch, seed=3)][:12]
+    batches = [
+        b
+        for epoch in range(3)
+        for b in shuffled_batches(Pass(POSITIONS, TRAINING, 16, epoch, seed=3, resolution=28))
+    ][:12]
     losses = []
     for batch in batches:
         optimiser.zero_grad()

@@ -16,6 +16,7 @@ from tests.training import toys
 from transferlens.core import artefacts
 from transferlens.core.errors import ArtefactError, ConfigError
 from transferlens.core.seeding import seed_for
+from transferlens.data.pipeline import Pass
 from transferlens.models import states
 from transferlens.training import block, engine, networks, outputs, recipes, schedule, source, transfer
 from transferlens.training.artefacts import TRAINING_RECORDS, TRANSFER_RUNS
@@ -83,9 +84,11 @@ def sgd(groups):
 
 def batches_of(images, training, seed, view=0):
     """(step, batch, labels) of a whole training, by the data's own iterator."""
-    more, step = ({"view": view} if view else {}), 0
+    step = 0
     for epoch in range(training.epochs):
-        for batch, labels in images.training_batches(np.arange(90), training, 16, epoch, seed, 28, **more):
+        for batch, labels in images.training_batches(
+            Pass(np.arange(90), training, 16, epoch, seed, 28, view)
+        ):
             yield step, batch, labels
             step += 1
 
@@ -329,12 +332,6 @@ def test_settings_that_are_no_recipe_are_named():
         read({"kind": "fulll"}, "recipe")
     with pytest.raises(ConfigError, match=r"unknown key 'recipe.classes'"):
         read({"kind": "full", "classes": 3}, "recipe")
-
-
-def test_settings_of_version_1_are_understood():
-    remedy = {"kind": "uniform", "classes": 2, "weight": 0.5}
-    recipe = read({"kind": "full", "batchnorm": "eval", "remedy": remedy, "training": TRAINING})
-    assert recipe == RemediedSettings(**remedy, training=TRAINING)
 
 
 def test_what_a_plan_asks_of_recipes_needs_no_torch():

@@ -40,8 +40,8 @@ class Pictures:
     def __len__(self):
         return len(self.images)
 
-    def training_batches(self, positions, training, batch_size, epoch, seed, resolution):
-        for batch in shuffled_batches(positions, batch_size, epoch, seed):
+    def training_batches(self, one):
+        for batch in shuffled_batches(one):
             yield self.images[batch], self.labels[batch]
 
 

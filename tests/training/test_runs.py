@@ -8,6 +8,7 @@ import torch
 from tests.conftest import ARCHITECTURE, CLASSES, TRAINING, changed, rows_of
 from transferlens.core import artefacts, studies
 from transferlens.core.errors import ArtefactError, ConfigError
+from transferlens.data.pipeline import Pass
 from transferlens.training import (
     criterion,
     engine,
@@ -176,7 +177,7 @@ def test_a_weighted_model_does_not_give_up_the_rare_class(textures):
             0, 0
         ]
     network = source.initial_network(ARCHITECTURE, 3, 0).train()
-    ((images, targets),) = train.training_batches(positions, TRAINING, 27, 0, 0, 28)
+    ((images, targets),) = train.training_batches(Pass(positions, TRAINING, 27, 0, 0, 28))
     losses = torch.nn.functional.cross_entropy(network(images), targets, reduction="none").detach()
     assert log[False] == pytest.approx(float(losses.mean()), rel=1e-5)
     assert log[True] == pytest.approx(

@@ -15,7 +15,8 @@ from transferlens.analyses.settings import FailureSettings, LeakageSettings, Sub
 from transferlens.core.artefacts import Artefact
 from transferlens.core.blocks import Section
 from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
-from transferlens.core.run import CapabilitySection, Run
+from transferlens.core.configuration import CapabilitySection
+from transferlens.core.run import Run
 from transferlens.core.studies import MASKS
 from transferlens.data.artefacts import INDEX
 from transferlens.data.capability import betons, source_files
@@ -153,6 +154,7 @@ class Analyses(Capability):
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
     ) -> dict[str, int]:
+        """Sizes of pairs, examples and bins of the analyses' files."""
         if made is SUBPOPULATIONS:
             given = run.section(SubpopulationSettings)
             # Finer classes are few, and known only when the images are there.
@@ -171,6 +173,7 @@ class Analyses(Capability):
                     yield Transfer(study, target, recipe)
 
     def sections(self, run: Run, results: Any) -> Iterator[Section]:
+        """What the analyses show, target by target."""
         from transferlens.analyses import page
 
         return page.sections(run, results)

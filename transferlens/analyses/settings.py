@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from transferlens.core.run import CapabilitySection
+from transferlens.core.configuration import CapabilitySection
 from transferlens.core.settings import Share
 
 

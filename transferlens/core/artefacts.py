@@ -362,6 +362,7 @@ class _File(h5py.File):
 
     @property
     def attrs(self) -> _Attributes:
+        """Attributes of the root."""
         return _Attributes(self)
 
 
@@ -409,7 +410,7 @@ def _opened(path: str | Path) -> _File:
 def first_damage(file: h5py.File) -> Exception | None:
     """The error of the first object of an open file that cannot be read; None when all of it can."""
 
-    def read(_, item):
+    def read(_: str, item: h5py.Group | h5py.Dataset) -> None:
         dict(item.attrs)
         if isinstance(item, h5py.Dataset):
             for part in item.iter_chunks() if item.chunks else [()]:
@@ -485,11 +486,6 @@ def refuse_other_versions(folder: str | Path) -> None:
 def names(dataset: h5py.Dataset) -> list[str]:
     """The values of a dataset of names."""
     return dataset.asstr()[:].tolist()
-
-
-def json_attribute(file: h5py.File, name: str) -> Any:
-    """An attribute that was stored as JSON."""
-    return json.loads(file.attrs[name])
 
 
 def settings_of(file: h5py.File) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Texts are plain: the frame escapes them, and only sets what stands between backticks as code.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -148,10 +148,6 @@ class Section:
     subject: Subject
     place: Place = Place.BODY
     warnings: tuple[str, ...] = ()
-
-
-RunFacts = Mapping[str, Any]
-"""What a page must know of the run: its targets, recipes, studies, and what was made of them."""
 
 
 class Results(Protocol):

@@ -82,6 +82,7 @@ class Step:
 
     @property
     def artefacts(self) -> list[Artefact]:
+        """The HDF5 files among its outputs."""
         return [made for made in self.outputs.values() if isinstance(made, Artefact)]
 
     @property
@@ -139,7 +140,8 @@ class RecipeKind(Protocol):
     settings: type[Section]
     path: str
 
-    def changes_backbone(self, settings: Section) -> bool: ...
+    def changes_backbone(self, settings: Section) -> bool:
+        """Whether an adapted backbone differs from the source model's."""
 
 
 class Capability:

@@ -31,6 +31,7 @@ class Check:
 
     @property
     def holds(self) -> bool:
+        """Whether the whole interval lies above 0."""
         return bool(self.interval.low > 0)
 
     def row(self) -> dict[str, Any]:

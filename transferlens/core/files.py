@@ -9,8 +9,12 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from transferlens.core.errors import ArtefactError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -25,7 +29,8 @@ class Disk(io.FileIO):
 
     failure: OSError | None = None
 
-    def write(self, data) -> int:
+    def write(self, data: bytes | memoryview) -> int:
+        """Write all of it; once a write has failed, nothing more."""
         rest = memoryview(data).cast("B")
         try:
             while len(rest) and not self.failure:
@@ -35,6 +40,7 @@ class Disk(io.FileIO):
         return len(data)
 
     def truncate(self, size: int | None = None) -> int:
+        """Cut or extend the file; once a write has failed, nothing more."""
         try:
             if not self.failure:
                 super().truncate(size)
@@ -90,7 +96,7 @@ def replace_file(path: str | Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-def write_csv(path: str | Path, table) -> None:
+def write_csv(path: str | Path, table: "pd.DataFrame") -> None:
     """Write a pandas table atomically, without its row numbers."""
     with replace_file(path) as temporary:
         table.to_csv(temporary, index=False)

@@ -30,6 +30,7 @@ from transferlens.core.syntax import Chain, Definition, Module, acts_on_subclass
 INFRASTRUCTURE = {
     "transferlens.core.artefacts",
     "transferlens.core.capability",
+    "transferlens.core.configuration",
     "transferlens.core.errors",
     "transferlens.core.files",
     "transferlens.core.fingerprint",

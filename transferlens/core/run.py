@@ -11,24 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
-import yaml
-from pydantic import Field, ValidationError, create_model
+from pydantic import ValidationError
 
 from transferlens.core.artefacts import RESULTS, Artefact
 from transferlens.core.capability import Capability, Features, Step, Transfer, Wildcards
+from transferlens.core.configuration import TargetSettings, configuration_of, merged, with_every_dataset
 from transferlens.core.errors import ConfigError, nearest
 from transferlens.core.fingerprint import fingerprint, reached, reaches
-from transferlens.core.settings import (
-    ArchitectureSettings,
-    DatasetSettings,
-    InputSettings,
-    Name,
-    Section,
-    TrainingSettings,
-    explain,
-)
+from transferlens.core.settings import DatasetSettings, Section, explain
 from transferlens.core.studies import Study
 
 # From so many models on, source models of studies of many are deleted when all their transfers are done.
@@ -39,138 +31,6 @@ _SIZE_MARK = "@"
 WAITED_FOR = "waits_for"
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 _PICKS_DEVICE = "transferlens.training.device:pick"
-OUTPUTS = Literal["margin", "p_true", "raw_margin", "correct"]
-
-
-class TargetSettings(Section):
-    """A transfer task."""
-
-    recipes: list[str] = Field(
-        ["fixed"], min_length=1, description="Recipes this target is adapted by (keys of `recipes`)."
-    )
-    overrides: dict[str, Any] = Field(
-        {}, description="Recipe settings that differ for this target, laid over every recipe it uses."
-    )
-    published: bool = Field(
-        False,
-        description="Whether to lay the training settings that the original study published for this data "
-        "set "
-        "over its recipes, below `overrides` (docs/data.md lists them).",
-    )
-    sizes: list[int] = Field(
-        [],
-        description="Also transfer the influence and reference models with only so many training images a "
-        "class, "
-        "to see how influences depend on the size of the target.",
-    )
-
-
-class ReportSettings(Section):
-    """The HTML page."""
-
-    title: str = Field("Transferlens report", description="Title of the page.")
-    output: OUTPUTS = Field("margin", description="The output whose influences are shown.")
-    top_classes: int = Field(
-        8, ge=1, description="Source classes listed as most helpful and as most harmful."
-    )
-
-
-class Configuration(Section):
-    """The keys that all capabilities share; `configuration_of` adds theirs."""
-
-    seed: int = Field(
-        0,
-        ge=0,
-        lt=2**63,
-        description="The one seed of the run. Masks, initial weights, data order and splits all derive from "
-        "it.",
-    )
-    data_root: str = Field("data", description="Folder where raw data sets lie, or are downloaded to.")
-    download: bool = Field(
-        True, description="Whether a data set that is not found locally may be downloaded into data_root."
-    )
-    source: str = Field(
-        description="Name of the source data set (a key of `datasets`, or a registered name)."
-    )
-    targets: dict[Name, TargetSettings] = Field(
-        min_length=1,
-        description="The transfer tasks, by data set name. Each is run with each of its recipes.",
-    )
-    datasets: dict[Name, DatasetSettings] = Field(
-        {},
-        description="Settings of data sets, by name. A registered name needs no entry; any other name needs "
-        "a "
-        "`path`.",
-    )
-    input: InputSettings = Field(
-        InputSettings(), description="How images enter the networks; the same for source and targets."
-    )
-    architecture: ArchitectureSettings = Field(
-        ArchitectureSettings(), description="The network of every source model."
-    )
-    source_training: TrainingSettings = Field(
-        TrainingSettings(), description="How source models are trained."
-    )
-    source_weights: Literal["auto", "keep", "temporary"] = Field(
-        "auto",
-        description="What becomes of trained source models when all their transfers are done: `keep` them, "
-        "or "
-        "delete them (`temporary`; models of the whole source always stay). A later target or recipe then "
-        "trains them again. `auto` is temporary from 1,000 models on, not counting those of the whole "
-        "source.",
-    )
-    recipes: dict[Name, dict[str, Any]] = Field(
-        {"fixed": {}}, description="How a source model is adapted to a target, by name."
-    )
-    report: ReportSettings = Field(ReportSettings(), description="The HTML page.")
-
-
-class CapabilitySection(Section):
-    """A section that a capability declares.
-
-    Attributes:
-        key: its place in the configuration, dotted.
-        nullable: whether null stands for "none".
-        default_null: whether it is null where the configuration does not name it.
-    """
-
-    key: ClassVar[str]
-    nullable: ClassVar[bool] = False
-    default_null: ClassVar[bool] = False
-
-
-def configuration_of(capabilities: Sequence[Capability]) -> type[Configuration]:
-    """The whole configuration: the shared keys and the sections of all capabilities."""
-    tree: dict[str, Any] = {}
-    for capability in capabilities:
-        for section in capability.settings:
-            *parents, leaf = section.key.split(".")
-            place = tree
-            for parent in parents:
-                place = place.setdefault(parent, {})
-            place[leaf] = section
-    return create_model("Configuration", __base__=Configuration, **_fields(tree))
-
-
-def _fields(tree: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Fields of a model from a tree of sections."""
-    made = {}
-    for name, entry in tree.items():
-        if isinstance(entry, Mapping):
-            inner = create_model(name.title(), __base__=Section, **_fields(entry))
-            made[name] = (inner, Field(default_factory=inner, description=_DESCRIPTIONS.get(name, "")))
-        else:
-            words = (entry.__doc__ or "").split("\n\n")[0].strip()
-            annotation = entry | None if entry.nullable else entry
-            default = {"default": None} if entry.default_null else {"default_factory": entry}
-            made[name] = (annotation, Field(description=words, **default))
-    return made
-
-
-_DESCRIPTIONS = {
-    "studies": "The tables of source models to train (one row, one model).",
-    "analyses": "What influences show, each with tables and a figure.",
-}
 
 
 class Run:
@@ -196,7 +56,7 @@ class Run:
         self.capabilities, self._published = list(capabilities), published or {}
         model = configuration_of(capabilities)
         try:
-            self.settings = model.model_validate(_with_every_dataset(given))
+            self.settings = model.model_validate(with_every_dataset(given))
         except ValidationError as error:
             raise ConfigError(explain(error, model)) from None
         self._check_recipes()
@@ -208,14 +68,17 @@ class Run:
 
     @property
     def seed(self) -> int:
+        """The one seed of the run."""
         return self.settings.seed
 
     @property
     def source(self) -> str:
+        """The name of the source data set."""
         return self.settings.source
 
     @property
     def targets(self) -> Mapping[str, TargetSettings]:
+        """The transfer tasks by name."""
         return self.settings.targets
 
     def section(self, kind: type[Section]) -> Any:
@@ -516,52 +379,3 @@ def _both(one: Transfer, other: Transfer) -> Transfer:
 def _more_rows(one: int | None, other: int | None) -> int | None:
     """How many first rows serve both; None for all."""
     return None if one is None or other is None else max(one, other)
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` laid over `base`, key by key at every depth."""
-    made = dict(base)
-    for key, value in over.items():
-        nested = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
-        made[key] = merged(base[key], value) if nested else value
-    return made
-
-
-def _with_every_dataset(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy in which source and targets have an entry under `datasets`, so that each gets its defaults."""
-    copied = _unshared(given)
-    datasets = copied.setdefault("datasets", {})
-    if isinstance(datasets, dict) and isinstance(copied.get("targets"), dict):
-        for name in [copied.get("source"), *copied["targets"]]:
-            if isinstance(name, str):
-                datasets.setdefault(name, {})
-    return copied
-
-
-def _unshared(value: Any) -> Any:
-    """A copy in which no two places share an object, as YAML's anchors make them."""
-    if isinstance(value, Mapping):
-        return {key: _unshared(nested) for key, nested in value.items()}
-    if isinstance(value, list):
-        return [_unshared(nested) for nested in value]
-    return value
-
-
-def typed(value: Any) -> Any:
-    """Command-line settings with the types their spelling has in YAML (Snakemake leaves nested ones text)."""
-    if isinstance(value, Mapping):
-        return {key: typed(nested) for key, nested in value.items()}
-    if isinstance(value, list):
-        return [typed(nested) for nested in value]
-    if not isinstance(value, str):
-        return value
-    try:
-        spelled = yaml.safe_load(value)
-    except yaml.YAMLError:
-        return value
-    if isinstance(spelled, bool | int | float | list | None) or value.startswith("{"):
-        return spelled
-    try:  # YAML 1.1 takes 1e-3 for text
-        return float(value)
-    except ValueError:
-        return value  # names, and what YAML would make a date or a mapping of

@@ -54,10 +54,10 @@ def explain(error: ValidationError, section: type[Section], where: str = "config
     Args:
         where: the section's own name; keys of the whole configuration stand without one.
     """
-    first = min(error.errors(), key=lambda found: len(found["loc"]))
+    first = min(error.errors(), key=lambda given: len(given["loc"]))
     prefix = "" if where in ("config", "settings") else f"{where}."
     start = "settings" if where == "settings" else "config"
-    place, found, kind = first["loc"], first["input"], first["type"]
+    place, given, kind = first["loc"], first["input"], first["type"]
     key = prefix + ".".join(str(part) for part in place if part != "[key]")
     if kind == "refused":
         return f"{start}: {first['ctx']['reason']}"
@@ -66,14 +66,14 @@ def explain(error: ValidationError, section: type[Section], where: str = "config
     if kind == "missing":
         return f"{start}: '{key}' is missing; it has no default"
     if kind == "literal_error":
-        return f"{start}: '{key}' is {found!r}" + nearest(str(found), _quoted(first["ctx"]["expected"]))
+        return f"{start}: '{key}' is {given!r}" + nearest(str(given), _quoted(first["ctx"]["expected"]))
     if place and place[-1] == "[key]":
         name = f"{prefix}{'.'.join(str(part) for part in place[:-2])}"
-        return f"{start}: '{name}' has the name {found!r}; names are letters, digits, '_' and '-'"
+        return f"{start}: '{name}' has the name {given!r}; names are letters, digits, '_' and '-'"
     if kind in _TYPES or kind == "finite_number":
         wanted = _TYPES.get(kind, "number")
-        return f"{start}: '{key}' is {_shown(found)} ({type(found).__name__}); it must be of type {wanted}"
-    return f"{start}: '{key or start}' is impossible: {_shown(found)}; {_reworded(first['msg'])}"
+        return f"{start}: '{key}' is {_shown(given)} ({type(given).__name__}); it must be of type {wanted}"
+    return f"{start}: '{key or start}' is impossible: {_shown(given)}; {_reworded(first['msg'])}"
 
 
 _TYPES = {
@@ -90,9 +90,9 @@ _TYPES = {
 }
 
 
-def _shown(found: Any) -> str:
+def _shown(value: Any) -> str:
     """A value in a message, at most so long as a line can bear."""
-    text = repr(found)
+    text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -155,8 +155,7 @@ class InputSettings(Section):
     loading: Literal["auto", "resident", "streaming"] = Field(
         "auto",
         description="`resident` decodes a split once and keeps it as bytes on the device; `streaming` "
-        "decodes "
-        "every epoch with FFCV; `auto` is resident for splits up to `resident_limit_gb`.",
+        "decodes every epoch with FFCV; `auto` is resident for splits up to `resident_limit_gb`.",
     )
     resident_limit_gb: float = Field(
         4, gt=0, description="Largest decoded split kept on the device under `auto`, in gigabytes."
@@ -243,21 +242,18 @@ class TrainingSettings(Section):
     class_weighted: bool = Field(
         False,
         description="Whether the loss weighs every class alike, however many images it has (each image by "
-        "the "
-        "inverse of its class's share).",
+        "the inverse of its class's share).",
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
-        description="Arithmetic of the network in training. `auto` is bfloat16 where the hardware is fast "
-        "at it "
-        "(GPUs since Ampere, CPUs with AMX or AVX512-BF16), float16 with loss scaling on older GPUs, else "
+        description="Arithmetic of the network in training. `auto` is bfloat16 where the hardware is fast at "
+        "it (GPUs since Ampere, CPUs with AMX or AVX512-BF16), float16 with loss scaling on older GPUs, else "
         "float32. Evaluation is always float32.",
     )
     crop: Literal["random_resized", "translate", "none"] = Field(
         "random_resized",
         description="`random_resized` (ImageNet style), `translate` (random shifts by up to `padding` "
-        "pixels, "
-        "for small images), or `none` (the evaluation crop).",
+        "pixels, for small images), or `none` (the evaluation crop).",
     )
     padding: int = Field(4, ge=1, description="Largest shift of the translate crop, in pixels.")
     scale: list[Share] = Field(
@@ -350,14 +346,12 @@ class DatasetSettings(Section):
     of: str | None = Field(
         None,
         description="The registered data set whose images these are, so that one can be used twice with "
-        "other "
-        "settings (say, as a source by classes and as a target by groups).",
+        "other settings (say, as a source by classes and as a target by groups).",
     )
     groups: str | None = Field(
         None,
-        description="Coarser names of the classes: a CSV table with the columns `class` and `group`, one "
-        "row a "
-        "class, or `wordnet-<level>` for classes named by WordNet ids (level 0 is the root; needs Debian's "
+        description="Coarser names of the classes: a CSV table with the columns `class` and `group`, one row "
+        "a class, or `wordnet-<level>` for classes named by WordNet ids (level 0 is the root; needs Debian's "
         "wordnet-base).",
     )
     labels: Literal["classes", "groups"] = Field(
@@ -366,8 +360,7 @@ class DatasetSettings(Section):
     classes: ClassSelection | None = Field(
         None,
         description="The classes in use: `{names: [...]}`, `{first: n}` or `{random: n, seed: s}`; null for "
-        "all. "
-        "A source or target of its own: give it another name and `of` the registered one.",
+        "all. A source or target of its own: give it another name and `of` the registered one.",
     )
     train_per_class: int | None = Field(
         None, ge=1, description="Labelled training images used a class (a seeded choice); null for all."
@@ -377,9 +370,8 @@ class DatasetSettings(Section):
     )
     select_fraction: Fraction = Field(
         0.5,
-        description="Share of the evaluation images that may be looked at (influences, choosing k); the "
-        "rest is "
-        "only reported on.",
+        description="Share of the evaluation images that may be looked at (influences, choosing k); the rest "
+        "is only reported on.",
     )
     unreadable: Literal["error", "skip"] = Field(
         "error",
@@ -388,14 +380,12 @@ class DatasetSettings(Section):
     metric: Literal["global", "per_class"] | None = Field(
         None,
         description="What accuracy means on this data set: the share of correct examples (`global`), or the "
-        "mean "
-        "over classes of that share (`per_class`); null for what is usual on it (docs/data.md).",
+        "mean over classes of that share (`per_class`); null for what is usual on it (docs/data.md).",
     )
     crop_ratio: Share | None = Field(
         None,
         description="The data set's own `input.crop_ratio` (say, 1 for images that leave no border to "
-        "spare); "
-        "null for that.",
+        "spare); null for that.",
     )
     format: Literal["raw", "jpg"] = Field("raw", description="How FFCV stores images: raw bytes, or JPEG.")
     max_resolution: int | None = Field(

@@ -174,7 +174,10 @@ class Reference:
     """Even rows see the whole source, odd rows nothing (from scratch). Rows 2r and 2r + 1 are repeat r."""
 
     @staticmethod
-    def draw(settings, units: Units, rows: range, evidence, source) -> Rows:
+    def draw(
+        settings: Mapping[str, Any], units: Units, rows: range, evidence: Mapping[str, Path], source: Any
+    ) -> Rows:
+        """See `StudyKind`."""
         numbers = np.array(rows)
         return Rows(
             np.repeat((numbers % 2 == 0)[:, None], len(units.names), axis=1),
@@ -193,7 +196,10 @@ class Pretrained:
     """One row: the whole source, weights loaded instead of trained."""
 
     @staticmethod
-    def draw(settings, units: Units, rows: range, evidence, source) -> Rows:
+    def draw(
+        settings: Mapping[str, Any], units: Units, rows: range, evidence: Mapping[str, Path], source: Any
+    ) -> Rows:
+        """See `StudyKind`."""
         zero = np.zeros(1, np.int64)
         masks = np.ones((1, len(units.names)), bool)
         return Rows(masks, zero, zero, [PRETRAINED], zero, [""], zero, units.names, units.groups)

@@ -189,6 +189,7 @@ class Counterfactual(Capability):
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
     ) -> dict[str, int]:
+        """Sizes of curves, cells and repeats."""
         given, reference = run.section(CounterfactualStudy), run.settings.studies.reference
         if made is LABEL_MAPPING:
             return {"model": reference.repeats}
@@ -201,6 +202,7 @@ class Counterfactual(Capability):
         }
 
     def studies(self, run: Run) -> Iterator[Study]:
+        """One study for each target and recipe: the source without the most harmful classes, and others."""
         given = asked(run)
         if given is None:
             return
@@ -227,6 +229,7 @@ class Counterfactual(Capability):
                 )
 
     def transfers(self, run: Run) -> Iterator[Transfer]:
+        """Each study's models adapted to its own target by its own recipe, beside the reference."""
         if asked(run) is None:
             return
         prefix = _REUSED if _other_architecture(run) else ""
@@ -242,6 +245,7 @@ class Counterfactual(Capability):
             yield Features("reference", wildcards["target"], "train")
 
     def check(self, run: Run) -> None:
+        """Refuse removals of more than there is, and repeats that have no full-source model."""
         given = asked(run)
         if given is None:
             return
@@ -262,6 +266,7 @@ class Counterfactual(Capability):
             check_removals(Cells.of(_masks(run, given)), unit_names(run))
 
     def sections(self, run: Run, results: Any) -> Iterator[Section]:
+        """Curves of accuracy, target by target."""
         from transferlens.counterfactual import page
 
         return page.sections(run, results)

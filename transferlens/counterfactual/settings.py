@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, Field
 
-from transferlens.core.run import OUTPUTS, CapabilitySection
+from transferlens.core.configuration import OUTPUTS, CapabilitySection
 from transferlens.core.settings import ArchitectureSettings
 from transferlens.training.capability import SHARD_SIZE, SHARD_WORDS
 

@@ -33,10 +33,10 @@ def check(archive: Path, checksum: str | None) -> None:
         return
     kind, expected = checksum.split(":")
     with archive.open("rb") as file:
-        found = hashlib.file_digest(file, kind).hexdigest()
-    if found != expected:
+        digest = hashlib.file_digest(file, kind).hexdigest()
+    if digest != expected:
         raise DataError(
-            f"{archive}: {kind} is {found}, but {expected} is published; it is half-downloaded or another "
+            f"{archive}: {kind} is {digest}, but {expected} is published; it is half-downloaded or another "
             "version: fetch it again"
         )
 
@@ -111,11 +111,11 @@ def _running(process: str) -> bool:
     return True
 
 
-def _move(found: Path, place: Path) -> None:
+def _move(source: Path, place: Path) -> None:
     """Rename, unless another job has put the same there meanwhile."""
     if not place.exists():
         try:
-            found.rename(place)
+            source.rename(place)
         except OSError:
             if not place.exists():
                 raise
@@ -175,6 +175,7 @@ class _Budget:
         self.free = shutil.disk_usage(folder).free
 
     def take(self, size: int) -> None:
+        """Count so many bytes more; refuse an archive that holds more than the limit."""
         self.taken += size
         if self.taken > self.limit_gb * 1e9:
             raise DataError(

@@ -7,7 +7,7 @@ for ever on a damaged file (its size is compared with the manifest first).
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def _hush_numba_finalizers() -> None:
     """Keep quiet about KeyErrors in Numba's own clean-up of FFCV's compiled decoders; they mean nothing."""
     report = sys.unraisablehook
 
-    def hook(unraisable):
+    def hook(unraisable: Any) -> None:
         trace = unraisable.exc_traceback
         while trace and trace.tb_next:
             trace = trace.tb_next
@@ -189,35 +189,52 @@ def _compiling(enabled: bool) -> Iterator[None]:
             Compiler.set_enabled(True)
 
 
-def _loader_class():
-    """FFCV's Loader with seeded epochs. Made on demand, as its base is only importable with FFCV."""
+def _epoch_class() -> type:
+    """FFCV's EpochIterator, seeded. Made on demand, as its base is only importable with FFCV."""
     import numba
-    from ffcv.fields.basics import IntDecoder
-    from ffcv.loader import Loader, OrderOption
     from ffcv.loader.epoch_iterator import EpochIterator
-    from ffcv.transforms import ToTensor
-    from ffcv.traversal_order import Random
 
     @numba.njit
-    def seed_this_thread(seed):
+    def seed_this_thread(seed: np.uint32) -> None:
         np.random.seed(seed)  # noqa: NPY002 (Numba knows only the legacy generator)
 
     class SeededEpoch(EpochIterator):
         """Seeds Numba's generator of the decoding thread before every batch."""
 
-        def run_pipeline(self, b_ix, batch_indices, batch_slot, cuda_event):
+        def run_pipeline(self, b_ix: int, batch_indices: np.ndarray, batch_slot: int, cuda_event: Any) -> Any:
+            """Seed the thread, and decode a batch."""
             # next_epoch was already advanced for the following epoch.
             view = (self.loader.view,) if self.loader.view else ()
             seed = seed_for(self.loader.seed, self.loader.next_epoch, b_ix, *view) % 2**32
             seed_this_thread(np.uint32(seed))
             return super().run_pipeline(b_ix, batch_indices, batch_slot, cuda_event)
 
+    return SeededEpoch
+
+
+def _loader_class() -> type:
+    """FFCV's Loader with seeded epochs, made on demand as well."""
+    from ffcv.fields.basics import IntDecoder
+    from ffcv.loader import Loader, OrderOption
+    from ffcv.transforms import ToTensor
+    from ffcv.traversal_order import Random
+
+    epoch_class = _epoch_class()
+
     class SeededLoader(Loader):
         """A loader whose batches depend on its seed and epoch alone, and crops on its view, too."""
 
         view = 0
 
-        def __init__(self, beton, decoder, batch_size, workers, fields, shuffle):
+        def __init__(
+            self,
+            beton: Path,
+            decoder: Any,
+            batch_size: int,
+            workers: int,
+            fields: Sequence[str],
+            shuffle: bool,
+        ):
             self.decoder = decoder
             pipelines = {"image": [decoder, ToTensor()], "label": [IntDecoder(), ToTensor()]}
             super().__init__(
@@ -243,18 +260,18 @@ def _loader_class():
                 self.decoder.output_size = (resolution, resolution)
                 self.generate_code()
 
-        def __iter__(self):
+        def __iter__(self) -> Any:
             threads = torch.get_num_threads()
             order = self.next_traversal_order()[: len(self) * self.batch_size]
             self.next_epoch += 1
-            epoch = SeededEpoch(self, order)
+            epoch = epoch_class(self, order)
             torch.set_num_threads(threads)  # FFCV sets its own number of workers for torch, too
             return epoch
 
     return SeededLoader
 
 
-def _seeded_crop_class():
+def _seeded_crop_class() -> type:
     """FFCV's random resized crop, drawn by one thread a batch, so that threads cannot change the outcome."""
     from ffcv.fields.rgb_image import (
         IMAGE_MODES,
@@ -267,21 +284,33 @@ def _seeded_crop_class():
     class SeededRandomResizedCrop(ResizedCropRGBImageDecoder):
         """Crops as FFCV's RandomResizedCropRGBImageDecoder draws them, reproducibly."""
 
-        def __init__(self, output_size, scale, ratio=(3 / 4, 4 / 3)):
+        def __init__(
+            self,
+            output_size: tuple[int, int],
+            scale: Sequence[float],
+            ratio: Sequence[float] = (3 / 4, 4 / 3),
+        ):
             super().__init__(output_size)
             self.scale, self.ratio = np.array(scale), np.array(ratio)
 
         @property
-        def get_crop_generator(self):
+        def get_crop_generator(self) -> Callable:
+            """What draws a crop."""
             return get_random_crop
 
-        def generate_code(self):
+        def generate_code(self) -> Callable:
+            """The function that decodes a batch, for Numba to compile."""
             jpg, scale, ratio = IMAGE_MODES["jpg"], self.scale, self.ratio
             read, images = self.memory_read, Compiler.get_iterator()
             decode_jpeg, resize = Compiler.compile(imdecode), Compiler.compile(resize_crop)
             draw_crop = Compiler.compile(self.get_crop_generator)
 
-            def decode(batch_indices, buffers, metadata, storage_state):
+            def decode(
+                batch_indices: np.ndarray,
+                buffers: tuple[np.ndarray, np.ndarray],
+                metadata: np.ndarray,
+                storage_state: Any,
+            ) -> np.ndarray:
                 batch, scratch = buffers
                 # Drawn by the calling thread, whose generator SeededEpoch has just seeded; then shared out.
                 crops = np.empty((len(batch_indices), 4), np.int64)

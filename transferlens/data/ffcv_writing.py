@@ -14,7 +14,9 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +110,7 @@ def _page(largest: int) -> int:
     return max(_PAGE, 1 << (2 * largest - 1).bit_length())
 
 
-def _write_all(writer, images: _Guarded) -> None:
+def _write_all(writer: Any, images: _Guarded) -> None:
     """As FFCV's `from_indexed_dataset`, but a worker that fails or is killed ends it with an OSError."""
     from ffcv.utils import chunks
 
@@ -124,19 +126,24 @@ def _write_all(writer, images: _Guarded) -> None:
             raise
 
 
-def _write_chunks(queue, metadata, metadata_type, fields, allocator, done, allocations, images, error_number):
-    """FFCV's worker, writing whole pages."""
+def _write_chunks(*given: Any) -> None:
+    """FFCV's worker, writing whole pages.
+
+    Args:
+        given: what FFCV hands to its own worker, and where the number of an error goes.
+    """
     from ffcv.writer import worker_job_indexed_dataset
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    *queue_and_fields, allocator, done, allocations, images, error_number = given
     pages = _WholePages(allocator, error_number)
-    worker_job_indexed_dataset(queue, metadata, metadata_type, fields, pages, done, allocations, images)
+    worker_job_indexed_dataset(*queue_and_fields, pages, done, allocations, images)
 
 
 class _WholePages:
     """FFCV's page allocator, whose own writes take no notice when the disk takes only a part of a page."""
 
-    def __init__(self, allocator, error_number):
+    def __init__(self, allocator: Any, error_number: Synchronized):
         self._allocator, self._error_number = allocator, error_number
 
     def __getattr__(self, name: str):
@@ -153,11 +160,12 @@ class _WholePages:
 class _WholeWrites(io.BufferedWriter):
     """Writes all it is given at once, or leaves the error's number for the parent and ends the worker."""
 
-    def __init__(self, file, error_number):
+    def __init__(self, file: io.RawIOBase, error_number: Synchronized):
         super().__init__(file)
         self.error_number = error_number
 
-    def write(self, data) -> int:
+    def write(self, data: bytes | memoryview) -> int:
+        """Write all of it, or end the process."""
         try:
             written = super().write(data)
             self.flush()
@@ -168,7 +176,7 @@ class _WholeWrites(io.BufferedWriter):
 
 
 @contextmanager
-def _failing_with_a_child(error_number) -> Iterator[None]:
+def _failing_with_a_child(error_number: Synchronized) -> Iterator[None]:
     """Raise an OSError in the block when a process it started fails; FFCV's writer would wait for ever."""
 
     def look(*_) -> None:
@@ -190,7 +198,7 @@ def _failing_with_a_child(error_number) -> Iterator[None]:
             child.join()
 
 
-def _ended_child():
+def _ended_child() -> os.waitid_result | None:
     """The status of a child that has ended since the last call; None when there is none."""
     try:
         return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
@@ -202,10 +210,11 @@ class _Discard:
     """Swallows FFCV's progress bar where nobody watches it."""
 
     def write(self, text: str) -> int:
+        """Take it for written."""
         return len(text)
 
     def flush(self) -> None:
-        pass
+        """Nothing is kept back."""
 
 
 def write_manifest(path: Path, beton: Path, examples: int) -> None:

@@ -48,9 +48,9 @@ def open_folder(root: Path) -> ImageSet:
 
 def _split_folder(root: Path, names: tuple[str, ...]) -> Path:
     """The folder of a split, by the first of its names that is there."""
-    found = next((root / name for name in names if (root / name).is_dir()), None)
-    if found:
-        return found
+    folder = next((root / name for name in names if (root / name).is_dir()), None)
+    if folder:
+        return folder
     present = [n for n in (*TRAIN, *VAL) if (root / n).is_dir()]
     only = f" (there is only {present[0]}/)" if present else ""
     raise DataError(f"{root / names[0]}: no such folder{only}; {_EXPECTED}")
@@ -60,9 +60,9 @@ def list_split(folder: Path, names: list[str]) -> Split:
     """The images in `folder/<class>`, by class in the order of `names`, then by file name."""
     files, counts = [], []
     for name in names:
-        found = images_in(folder / name)
-        files += [f"{folder.name}/{name}/{file}" for file in found]
-        counts.append(len(found))
+        images = images_in(folder / name)
+        files += [f"{folder.name}/{name}/{file}" for file in images]
+        counts.append(len(images))
     return file_split(folder.parent, files, np.repeat(np.arange(len(names)), counts), folder.name)
 
 

@@ -42,14 +42,14 @@ def _read_table(path: str | Path, class_names: list[str]) -> list[str]:
             rows = [(readable(row["class"]), row["group"]) for row in table]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as a table of groups ({error})") from error
-    found: dict[str, str] = {}
+    group_of: dict[str, str] = {}
     for name, group in rows:
         if name not in class_names:
             raise ConfigError(f"{path}: unknown class '{name}'" + nearest(name, class_names))
-        if name in found or not group:
+        if name in group_of or not group:
             raise ConfigError(f"{path}: class '{name}' must have one group, once")
-        found[name] = group
-    return [found.get(name, "") for name in class_names]
+        group_of[name] = group
+    return [group_of.get(name, "") for name in class_names]
 
 
 def require_groups(origin: str, class_names: list[str], groups: list[str]) -> None:

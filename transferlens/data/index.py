@@ -57,6 +57,7 @@ class Index:
     own_classes: list[str]
 
     def split(self, name: str) -> Examples:
+        """The examples of `train` or `val`."""
         return {"train": self.train, "val": self.val}[name]
 
 

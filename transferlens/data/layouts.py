@@ -152,8 +152,8 @@ def _chestxray14(root: Path) -> ImageSet:
 
 def _chest_folders(root: Path) -> list[str]:
     """`images`, or `images_001/images` to `images_012/images`."""
-    found = [name for name in subfolders(root) if name.startswith("images")]
-    return [f"{name}/images" if (root / name / "images").is_dir() else name for name in found]
+    folders = [name for name in subfolders(root) if name.startswith("images")]
+    return [f"{name}/images" if (root / name / "images").is_dir() else name for name in folders]
 
 
 def _labelled(root: Path, pairs: Iterable[tuple[str, str]], names: list[str], split: str) -> Split:

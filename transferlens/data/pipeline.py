@@ -2,8 +2,10 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +16,29 @@ from transferlens.data import augmentation, ffcv_files
 from transferlens.data.index import Examples
 
 Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One shuffled pass over training images.
+
+    Its order depends on (seed, number) alone, the augmentation on (seed, number, view): views are the same
+    images in the same order.
+
+    Attributes:
+        positions: int64[n], of the images in their split.
+        training: how they are augmented.
+        number: of the pass, from 0.
+        resolution: side of the augmented images, in pixels.
+    """
+
+    positions: np.ndarray
+    training: TrainingSettings
+    batch_size: int
+    number: int
+    seed: int
+    resolution: int
+    view: int = 0
 
 
 class Images(ABC):
@@ -34,28 +59,15 @@ class Images(ABC):
         for images in self._evaluation_bytes(batch_size):
             yield self.normalise(images)
 
-    def training_batches(
-        self,
-        positions: np.ndarray,
-        training: TrainingSettings,
-        batch_size: int,
-        epoch: int,
-        seed: int,
-        resolution: int,
-        view: int = 0,
-    ) -> Iterator[Batch]:
-        """One shuffled, augmented pass over the images at `positions`; incomplete batches are dropped.
+    def training_batches(self, one: Pass) -> Iterator[Batch]:
+        """One shuffled, augmented pass over training images; incomplete batches are dropped.
 
-        Yields float32[batch, 3, resolution, resolution] and int64[batch]. The order depends on (seed, epoch)
-        alone, the augmentation on (seed, epoch, view): views are the same images in the same order.
+        Yields float32[batch, 3, resolution, resolution] and int64[batch].
         """
-        parts = (view,) if view else ()
-        generator = torch.Generator().manual_seed(seed_for(seed, "augmentation", epoch, *parts))
-        batches = self._training_images(
-            positions, training, batch_size, epoch, seed, resolution, generator, view
-        )
-        for images, labels in batches:
-            yield augmentation.flip(images, generator) if training.flip else images, labels
+        parts = (one.view,) if one.view else ()
+        generator = torch.Generator().manual_seed(seed_for(one.seed, "augmentation", one.number, *parts))
+        for images, labels in self._training_images(one, generator):
+            yield augmentation.flip(images, generator) if one.training.flip else images, labels
 
     def pick(self, positions: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
         """A few evaluation images float32[n, 3, side, side], and their bytes uint8[n, side, side, 3]."""
@@ -81,9 +93,7 @@ class Images(ABC):
     def _evaluation_bytes(self, batch_size: int) -> Iterator[torch.Tensor]: ...
 
     @abstractmethod
-    def _training_images(
-        self, positions, training, batch_size, epoch, seed, resolution, generator, view
-    ) -> Iterator[Batch]: ...
+    def _training_images(self, one: Pass, generator: torch.Generator) -> Iterator[Batch]: ...
 
 
 class ResidentImages(Images):
@@ -93,7 +103,7 @@ class ResidentImages(Images):
     evaluation crop does at the input resolution.
     """
 
-    def __init__(self, beton, examples, settings, device):
+    def __init__(self, beton: Path, examples: Examples, settings: InputSettings, device: torch.device):
         super().__init__(beton, examples, settings, device)
         self._decoded: dict[tuple[int, float], torch.Tensor] = {}
 
@@ -105,20 +115,21 @@ class ResidentImages(Images):
             )
         return self._decoded[key]
 
-    def _evaluation_bytes(self, batch_size):
+    def _evaluation_bytes(self, batch_size: int) -> Iterator[torch.Tensor]:
         yield from self._bytes(self.settings.resolution, self.settings.crop_ratio).split(batch_size)
 
-    def _training_images(self, positions, training, batch_size, epoch, seed, resolution, generator, view):
+    def _training_images(self, one: Pass, generator: torch.Generator) -> Iterator[Batch]:
+        training = one.training
         if training.crop == "random_resized":
             source = self._bytes(resident_side(self.settings, training), 1.0)
         else:
             source = self._bytes(self.settings.resolution, self.settings.crop_ratio)
-        for batch in shuffled_batches(positions, batch_size, epoch, seed):
+        for batch in shuffled_batches(one):
             batch = batch.to(self.device)
             images = source[batch]
             if training.crop == "random_resized":
                 images = augmentation.random_resized_crop(
-                    self.normalise(images), resolution, training.scale, generator
+                    self.normalise(images), one.resolution, training.scale, generator
                 )
             elif training.crop == "translate":
                 images = self.normalise(augmentation.translate(images, training.padding, generator))
@@ -130,11 +141,11 @@ class ResidentImages(Images):
 class StreamingImages(Images):
     """Decoded by FFCV in every pass, for data that does not fit."""
 
-    def __init__(self, beton, examples, settings, device):
+    def __init__(self, beton: Path, examples: Examples, settings: InputSettings, device: torch.device):
         super().__init__(beton, examples, settings, device)
         self._loaders: dict[tuple, object] = {}
 
-    def _loader(self, make, *arguments, view: int = 0):
+    def _loader(self, make: Callable, *arguments: Any, view: int = 0) -> Any:
         """FFCV's loader for these arguments, made once: compiling takes seconds, a pass may take less.
 
         Views are read side by side, so that each has a loader of its own.
@@ -144,35 +155,35 @@ class StreamingImages(Images):
             self._loaders[key] = make(self.beton, *arguments, torch.get_num_threads())
         return self._loaders[key]
 
-    def _evaluation_bytes(self, batch_size):
+    def _evaluation_bytes(self, batch_size: int) -> Iterator[torch.Tensor]:
         crop = (self.settings.resolution, self.settings.crop_ratio)
         batch_size = ffcv_files.batch_within_memory(self.beton, batch_size)
         for (images,) in self._loader(ffcv_files.center_crop_loader, *crop, batch_size):
             yield images
 
-    def _training_images(self, positions, training, batch_size, epoch, seed, resolution, generator, view):
+    def _training_images(self, one: Pass, generator: torch.Generator) -> Iterator[Batch]:
+        training = one.training
         if training.crop == "random_resized":
             first, scale = self.settings.resolution, tuple(training.scale)
-            loader = self._loader(ffcv_files.random_crop_loader, first, scale, training.batch_size, view=view)
-            loader.set_resolution(resolution)
+            given = first, scale, training.batch_size
+            loader = self._loader(ffcv_files.random_crop_loader, *given, view=one.view)
+            loader.set_resolution(one.resolution)
         else:
-            crop = (self.settings.resolution, self.settings.crop_ratio)
-            loader = self._loader(
-                ffcv_files.shuffled_center_crop_loader, *crop, training.batch_size, view=view
-            )
-        loader.restart(positions, seed_for(seed, "order", epoch), batch_size, view)
+            given = self.settings.resolution, self.settings.crop_ratio, training.batch_size
+            loader = self._loader(ffcv_files.shuffled_center_crop_loader, *given, view=one.view)
+        loader.restart(one.positions, seed_for(one.seed, "order", one.number), one.batch_size, one.view)
         for images, labels in loader:
             if training.crop == "translate":
                 images = augmentation.translate(images, training.padding, generator)
             yield self.normalise(images), labels[:, 0].long().to(self.device)
 
 
-def shuffled_batches(positions: np.ndarray, batch_size: int, epoch: int, seed: int) -> Iterator[torch.Tensor]:
-    """The positions in an order that depends on (seed, epoch) alone, in complete batches int64[batch]."""
-    generator = torch.Generator().manual_seed(seed_for(seed, "order", epoch))
-    order = torch.from_numpy(positions)[torch.randperm(len(positions), generator=generator)]
-    complete = len(order) - len(order) % batch_size
-    yield from order[:complete].split(batch_size)
+def shuffled_batches(one: Pass) -> Iterator[torch.Tensor]:
+    """The positions of a pass in its order, in complete batches int64[batch]."""
+    generator = torch.Generator().manual_seed(seed_for(one.seed, "order", one.number))
+    order = torch.from_numpy(one.positions)[torch.randperm(len(one.positions), generator=generator)]
+    complete = len(order) - len(order) % one.batch_size
+    yield from order[:complete].split(one.batch_size)
 
 
 def resident_side(settings: InputSettings, training: TrainingSettings) -> int:

@@ -193,7 +193,7 @@ def _unpacked(name: str, packed: Path, root: Path, limit_gb: float) -> Found:
         _require_same_archive(place, packed)
     else:
         facts = CATALOGUE.get(name)
-        published = {Path(file).name: found for file, found in facts.archives.items()} if facts else {}
+        published = {Path(file).name: checksum for file, checksum in facts.archives.items()} if facts else {}
         archive.check(packed, published.get(packed.name))
         with archive.whole(place) as temporary:
             archive.unpack(packed, temporary, limit_gb)
@@ -217,11 +217,11 @@ def _require_same_archive(place: Path, packed: Path) -> None:
     status = packed.stat()
     if (recorded["bytes"], recorded["mtime"]) == (status.st_size, status.st_mtime_ns):
         return
-    found = files.sha256(packed)
-    if found != recorded["sha256"]:
+    digest = files.sha256(packed)
+    if digest != recorded["sha256"]:
         raise DataError(
             f"{place}: was unpacked from an archive with sha256 {recorded['sha256']}, but that of {packed} "
-            f"is {found}; delete the folder, so that it is unpacked anew"
+            f"is {digest}; delete the folder, so that it is unpacked anew"
         )
 
 
@@ -237,4 +237,4 @@ def _unpack_publishers(facts: Facts, root: Path, limit_gb: float) -> None:
 
 def _unpack_imagenet(place: Path, limit_gb: float) -> None:
     archives = CATALOGUE["imagenet"].archives
-    imagenet.prepare(place, {Path(file).name: found for file, found in archives.items()}, limit_gb)
+    imagenet.prepare(place, {Path(file).name: checksum for file, checksum in archives.items()}, limit_gb)

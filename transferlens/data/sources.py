@@ -125,15 +125,15 @@ def _placeholders(name: str, data_root: Path) -> list[str]:
 def _check_classes(name: str, images: ImageSet, where: Path) -> None:
     """Refuse a number of classes other than the published one, and classes without images."""
     expected = CATALOGUE[name].classes if name in CATALOGUE else None
-    found = len(images.class_names)
-    if expected is not None and found != expected:
+    count = len(images.class_names)
+    if expected is not None and count != expected:
         raise DataError(
-            f"data set {name}: {where} has {found} classes, the published set has {expected}; it is "
+            f"data set {name}: {where} has {count} classes, the published set has {expected}; it is "
             "half-downloaded or another version: fetch it again"
         )
     for split_name in ("train", "val"):
         labels = getattr(images, split_name).labels
-        counts = np.bincount(labels, minlength=found)
+        counts = np.bincount(labels, minlength=count)
         if not counts.all():
             empty = images.class_names[int(counts.argmin())]
             raise DataError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,10 +69,12 @@ def _open(facts: Facts, root: Path, arguments: dict):
 def _incomplete(facts: Facts, root: Path, error: Exception) -> DataError:
     folder = root / facts.torchvision["folder"]
     for file, expected in _checksums(facts):
-        found = folder / file
-        if not found.is_file():
-            return DataError(f"{found}: no such file, so {facts.title} is half-downloaded; fetch it again")
-        archive.check(found, f"md5:{expected}")
+        downloaded = folder / file
+        if not downloaded.is_file():
+            return DataError(
+                f"{downloaded}: no such file, so {facts.title} is half-downloaded; fetch it again"
+            )
+        archive.check(downloaded, f"md5:{expected}")
     return DataError(
         f"{folder}: not a complete copy of {facts.title} ({_first_line(error)}); delete it and fetch it again"
     )
@@ -79,29 +82,29 @@ def _incomplete(facts: Facts, root: Path, error: Exception) -> DataError:
 
 def _checksums(facts: Facts) -> Iterator[Sequence[str]]:
     """File names and MD5 that torchvision's class knows, below the set's folder."""
-    found = _class(facts)
-    yield from getattr(found, "train_list", [])
-    yield from getattr(found, "test_list", [])
+    known = _class(facts)
+    yield from getattr(known, "train_list", [])
+    yield from getattr(known, "test_list", [])
 
 
 def _join(facts: Facts, root: Path, parts: list, name: str) -> Split:
     """The parts of a split, as one."""
     labels = np.concatenate([np.asarray(_labels(part), dtype=np.int64) for part in parts])
     labels -= facts.torchvision.get("first_label", 0)
-    found = [_first_attribute(part, _PATHS) for part in parts]
-    if found[0] is None:
+    paths = [_first_attribute(part, _PATHS) for part in parts]
+    if paths[0] is None:
         pixels = np.concatenate([_pixels(part, facts) for part in parts])
         return array_split(pixels, labels, name)
-    files = [sample[0] if isinstance(sample, tuple) else sample for part in found for sample in part]
+    files = [sample[0] if isinstance(sample, tuple) else sample for part in paths for sample in part]
     return file_split(root, [str(Path(file).relative_to(root)) for file in files], labels, name)
 
 
-def _labels(part) -> Sequence[int]:
+def _labels(part: Any) -> Sequence[int]:
     labels = _first_attribute(part, _LABELS)
     return [sample[1] for sample in labels] if isinstance(labels[0], tuple) else labels
 
 
-def _pixels(part, facts: Facts) -> np.ndarray:
+def _pixels(part: Any, facts: Facts) -> np.ndarray:
     """uint8[images, height, width] or uint8[images, height, width, 3]."""
     pixels = np.asarray(part.data)
     if pixels.ndim == 4 and pixels.shape[1] == 3:  # channels first
@@ -109,7 +112,7 @@ def _pixels(part, facts: Facts) -> np.ndarray:
     return pixels.swapaxes(1, 2) if facts.torchvision.get("transposed") else pixels
 
 
-def _first_attribute(part, names: Sequence[str]):
+def _first_attribute(part: Any, names: Sequence[str]) -> Any:
     return next((getattr(part, name) for name in names if getattr(part, name, None) is not None), None)
 
 

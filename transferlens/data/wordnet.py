@@ -35,10 +35,10 @@ def classes_below(root: str, class_names: list[str], database: Path = _DATABASE)
     synsets = _synsets(database)
     if root not in synsets:
         raise ConfigError(f"wordnet: '{root}' is no noun of WordNet 3.0; ids look like n02084071 (dog)")
-    found = [name for name in class_names if root in ancestors(_wnid(name), database)]
-    if not found:
+    below = [name for name in class_names if root in ancestors(_wnid(name), database)]
+    if not below:
         raise ConfigError(f"wordnet: no source class lies below {label(root, database)}")
-    return found
+    return below
 
 
 def lineage(wnid: str, database: Path = _DATABASE) -> list[str]:
@@ -75,13 +75,13 @@ def ancestors(wnid: str, database: Path = _DATABASE) -> set[str]:
     """
     if wnid not in _synsets(database):
         raise ConfigError(f"wordnet: '{wnid}' is no noun of WordNet 3.0; ids look like n02084071 (dog)")
-    found, waiting = set(), [wnid]
+    above, waiting = set(), [wnid]
     while waiting:
         synset = waiting.pop()
-        if synset not in found:
-            found.add(synset)
+        if synset not in above:
+            above.add(synset)
             waiting += _synsets(database)[synset][1]
-    return found
+    return above
 
 
 def _wnid(class_name: str) -> str:

@@ -5,6 +5,7 @@ Row i is a pure function of (seed, design, i), so that asking for more models ke
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,9 @@ class RandomMasks:
     """A study of random masks."""
 
     @staticmethod
-    def draw(settings: Mapping[str, Any], units: Units, rows: range, evidence, source) -> Rows:
+    def draw(
+        settings: Mapping[str, Any], units: Units, rows: range, evidence: Mapping[str, Path], source: Any
+    ) -> Rows:
         """Rows of the study; its name decides the training seeds, the masks do not depend on it."""
         seed, count = settings["seed"], len(rows)
         return Rows(

@@ -160,6 +160,7 @@ class DifferenceOfMeans:
         self.n_out = len(masks) - self.n_in
 
     def effects(self, outputs: np.ndarray, exact_df: bool = True) -> Effects:
+        """See `Estimator`."""
         # Centred, so that squares do not cancel in float32; neither effects nor variances depend on it.
         outputs = centred(outputs)
         sum_in = outputs.T @ self.masks
@@ -186,9 +187,17 @@ class DifferenceOfMeans:
         return Effects(effect, se, df if exact_df else float(len(outputs) - 2))
 
     def coefficients(self, outputs: np.ndarray) -> np.ndarray:
+        """See `Estimator`."""
         return self.effects(outputs, exact_df=False).effect
 
-    def _errors(self, sum_in, sum_all, square_in, square_all, effect) -> tuple[np.ndarray, np.ndarray]:
+    def _errors(
+        self,
+        sum_in: np.ndarray,
+        sum_all: np.ndarray,
+        square_in: np.ndarray,
+        square_all: np.ndarray,
+        effect: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Squared standard errors of the means with and without; writes their difference into `effect`."""
         mean_in = sum_in / self.n_in
         error_in = _squared_error(sum_in, mean_in, square_in, self.n_in)
@@ -199,7 +208,9 @@ class DifferenceOfMeans:
         return error_in, error_out
 
 
-def _welch_satterthwaite(error_in, error_out, n_in, n_out) -> np.ndarray:
+def _welch_satterthwaite(
+    error_in: np.ndarray, error_out: np.ndarray, n_in: np.ndarray, n_out: np.ndarray
+) -> np.ndarray:
     """Degrees of freedom; those of pooled variances where the outputs are constant."""
     spread = error_in**2 / (n_in - 1) + error_out**2 / (n_out - 1)
     pooled = np.broadcast_to(n_in + n_out - 2, spread.shape).astype(np.float32)
@@ -226,6 +237,7 @@ class PairedDifferences:
         self.signs = pair_signs(masks)
 
     def effects(self, outputs: np.ndarray, exact_df: bool = True) -> Effects:
+        """See `Estimator`."""
         pairs = len(self.signs)
         difference = observe(outputs, by_pairs=True)
         effect = difference.T @ self.signs
@@ -244,6 +256,7 @@ class PairedDifferences:
         return Effects(effect, se, float(pairs - 1))
 
     def coefficients(self, outputs: np.ndarray) -> np.ndarray:
+        """See `Estimator`."""
         return self.effects(outputs).effect
 
 
@@ -342,6 +355,7 @@ class LinearFit:
         self.df = float(len(leverages) - leverages.sum())
 
     def effects(self, outputs: np.ndarray, exact_df: bool = True) -> Effects:
+        """See `Estimator`."""
         observed = observe(outputs, self.by_pairs)
         effect = observed.T @ self.weights
         observed -= self.x @ effect.T  # now residuals
@@ -352,6 +366,7 @@ class LinearFit:
         return Effects(effect, se, self.df)
 
     def coefficients(self, outputs: np.ndarray) -> np.ndarray:
+        """See `Estimator`."""
         return observe(outputs, self.by_pairs).T @ self.weights
 
 
@@ -375,11 +390,13 @@ class Lasso:
         self.group = fold_of_rows(masks, self.groups)
 
     def effects(self, outputs: np.ndarray, exact_df: bool = True) -> Effects:
+        """See `Estimator`."""
         columns = [self._with_error(y) for y in outputs.T.astype(np.float64)]
         effect, se = (np.array([c[i] for c in columns], np.float32) for i in range(2))
         return Effects(effect, se, float(self.groups - 1))
 
     def coefficients(self, outputs: np.ndarray) -> np.ndarray:
+        """See `Estimator`."""
         everyone = np.ones(len(outputs), bool)
         columns = [self._fit(everyone, y, self._best_path(y))[:, -1] for y in outputs.T.astype(np.float64)]
         return np.array(columns, np.float32)

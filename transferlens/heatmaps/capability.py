@@ -125,6 +125,7 @@ class Heatmaps(Capability):
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
     ) -> dict[str, int]:
+        """Sizes of examples, roles and steps of the files of maps."""
         given, there = run.section(HeatmapSettings), reported(run, wildcards["target"], known)
         if made is HEATMAPS:
             return {"role": len(ROLES), **_at_most(given.examples, there, "example")}
@@ -142,10 +143,12 @@ class Heatmaps(Capability):
         }
 
     def transfers(self, run: Run) -> Iterator[Transfer]:
+        """The first reference model, whose evidence is shown and scored."""
         for wildcards in _drawn(run) or _scored(run):
             yield Transfer("reference", **wildcards, rows=1, summarised=False)
 
     def check(self, run: Run) -> None:
+        """Refuse methods that the network does not allow."""
         given = run.section(HeatmapSettings)
         if given is None:
             return
@@ -174,6 +177,7 @@ class Heatmaps(Capability):
         class_maps.check(run.settings.architecture, resolution, given.methods, given.layer)
 
     def sections(self, run: Run, results: Results) -> Iterable[PageSection]:
+        """Maps of hurt examples and their faithfulness, target by target."""
         from transferlens.heatmaps import page
 
         return page.sections(run, results)

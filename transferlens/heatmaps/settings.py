@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from transferlens.core.run import OUTPUTS, CapabilitySection
+from transferlens.core.configuration import OUTPUTS, CapabilitySection
 from transferlens.core.settings import Section, refuse
 
 MapMethod = Literal[

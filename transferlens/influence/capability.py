@@ -128,6 +128,7 @@ class Influence(Capability):
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
     ) -> dict[str, int]:
+        """Sizes of estimators, scores and drawn classes."""
         given = run.section(InfluenceSettings)
         if made is SCORES:
             return {"estimator": len({given.estimator, *given.compared}), "models": len(SHARES)}
@@ -140,6 +141,7 @@ class Influence(Capability):
         return sizes
 
     def studies(self, run: Run) -> Iterator[Study]:
+        """Random masks over classes (once more, if repeated), and over blocks of images."""
         if given := run.section(InfluenceStudy):
             masks = given.model_dump(include={"design", "keep", "units"})
             common = {"kind": RANDOM_MASKS, "masks": masks, "seen": given.keep}
@@ -158,12 +160,14 @@ class Influence(Capability):
             )
 
     def transfers(self, run: Run) -> Iterator[Transfer]:
+        """Every study of influences on every target by each of its recipes."""
         for study in ("influence", "repeated", "examples"):
             if study in run.studies:
                 for target, recipe in run.adaptations:
                     yield Transfer(study, target, recipe)
 
     def check(self, run: Run) -> None:
+        """Refuse studies whose models do not fill shards, and what designs and estimators do not allow."""
         study = run.section(InfluenceStudy)
         if study is None:
             return
@@ -196,6 +200,7 @@ class Influence(Capability):
         estimators.check_masks(drawn, names)
 
     def sections(self, run: Run, results: Any) -> Iterator[Section]:
+        """Influences and their scores, target by target."""
         from transferlens.influence import page
 
         return page.sections(run, results)

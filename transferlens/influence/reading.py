@@ -44,12 +44,3 @@ def read_influence(path: Path, output: str) -> ExampleInfluence:
             artefacts.names(file["source_class"]),
             artefacts.names(file["target_class"]),
         )
-
-
-def read_overall(path: Path, output: str) -> dict[str, np.ndarray]:
-    """Influences on the mean output of each half: `effect`, `se`, `low`, `high`, `q`, float64[halves,
-    units] each.
-    """
-    with artefacts.open(path, INFLUENCE) as file:
-        parts = {"effect": "", **{part: f"_{part}" for part in ("se", "low", "high", "q")}}
-        return {key: file[f"{output}/overall_effect{suffix}"][:] for key, suffix in parts.items()}

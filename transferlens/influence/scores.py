@@ -44,6 +44,7 @@ class Outputs:
     values: np.ndarray
 
     def rows(self, chosen: np.ndarray) -> "Outputs":
+        """The outputs of some models."""
         return Outputs(self.masks[chosen], self.values[chosen])
 
 
@@ -157,7 +158,7 @@ def mean_correlation(x: np.ndarray, y: np.ndarray, draws: np.ndarray) -> Interva
     if not varying.any():
         return NOTHING
 
-    def mean(xy, xx, yy):
+    def mean(xy: np.ndarray, xx: np.ndarray, yy: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.nanmean((xy / np.sqrt(xx * yy))[..., varying], axis=-1)
 
@@ -207,11 +208,11 @@ def _halves(draws: np.ndarray) -> np.ndarray:
 
 def _split_half(means: Outputs, name: str, halves: np.ndarray, kept: np.ndarray) -> float:
     """Mean agreement of two halves of the kept rows over the divisions, corrected to all of them."""
-    found = [
+    agreements = [
         _agreement(*(_coefficients(means.rows(half & kept), name) for half in (first, ~first)))
         for first in halves
     ]
-    half = float(np.mean(found))
+    half = float(np.mean(agreements))
     return 2 * half / (1 + half)
 
 
@@ -222,14 +223,14 @@ def _agreement(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.mean((x * y).sum(1)[spread > 0] / spread[spread > 0])) if (spread > 0).any() else 0.0
 
 
-def models_needed(found: Interval, models: int) -> Interval:
+def models_needed(reliability: Interval, models: int) -> Interval:
     """Models for a reliability of 0.9, from that of `models` models (Spearman-Brown); infinite below zero."""
 
     def needed(r: float) -> float:
         odds = _WANTED_RELIABILITY / (1 - _WANTED_RELIABILITY)
         return np.inf if r <= 0 else models * odds * (1 - r) / r
 
-    return Interval(needed(found.value), needed(found.high), needed(found.low))
+    return Interval(needed(reliability.value), needed(reliability.high), needed(reliability.low))
 
 
 def _within(interval: Interval, low: float, high: float) -> Interval:

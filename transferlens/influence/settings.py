@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from transferlens.core.run import OUTPUTS, CapabilitySection
+from transferlens.core.configuration import OUTPUTS, CapabilitySection
 from transferlens.core.settings import Fraction
 from transferlens.training.capability import SHARD_SIZE, SHARD_WORDS
 
@@ -21,8 +21,7 @@ _KEEP_WORDS = "Fraction kept; one half for hadamard and complementary."
 _ESTIMATOR_WORDS = (
     "`least_squares` adjusts for the other classes a model saw, and needs more models than classes; "
     "`difference_of_means` is the paper's; `ridge` shrinks, for fewer models than classes (its intervals do "
-    "not "
-    "cover the bias); `lasso` takes most effects for zero (datamodels; slow)."
+    "not cover the bias); `lasso` takes most effects for zero (datamodels; slow)."
 )
 ShardSize = Annotated[int, Field(ge=1)]
 

@@ -73,6 +73,7 @@ class InfluenceMaps(Capability):
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
     ) -> dict[str, int]:
+        """Sizes of the kept maps and of the drawn rows."""
         given = run.section(InfluenceMapSettings)
         if isinstance(made, Beside):
             return {"bytes": given.shown * _PICTURE_ROW_BYTES}
@@ -83,11 +84,13 @@ class InfluenceMaps(Capability):
         return {"example": examples, "permutation": PERMUTATIONS, **shown, **source}
 
     def transfers(self, run: Run) -> Iterator[Transfer]:
+        """The influence study, with maps of its adapted models kept."""
         for wildcards in _made_for(run):
             examples = run.section(InfluenceMapSettings).examples
             yield Transfer("influence", **wildcards, keeps={_KEEPS: {"examples": examples, "seed": run.seed}})
 
     def check(self, run: Run) -> None:
+        """Refuse networks and estimators by which maps do not add up to influences."""
         if run.section(InfluenceMapSettings) is None:
             return
         if run.settings.architecture.name == "vgg16":
@@ -103,6 +106,7 @@ class InfluenceMaps(Capability):
             )
 
     def sections(self, run: Run, results: Results) -> Iterable[PageSection]:
+        """Where source classes change the evidence, target by target."""
         from transferlens.influence_maps import page
 
         return page.sections(run, results)

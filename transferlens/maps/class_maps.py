@@ -85,17 +85,17 @@ def class_maps(
     with _undisturbed(network, images):
         layers = find_layers(network, method, layer, images[:1])
         size = 1 if method in _ONE_BY_ONE else _IMAGES_AT_ONCE
-        found = []
+        parts = []
         for start in range(0, len(images), size):
             part = slice(start, start + size)
             against = None if rivals is None else rivals[part]
             # A copy, as tensors made in inference mode cannot take part in gradients.
             arguments = network, images[part].detach().clone(), classes[part], against
             if method == "CAM":
-                found.append(_from_weights(*arguments))
+                parts.append(_from_weights(*arguments))
             else:
-                found.append(_from_torchcam(*arguments, method, layers))
-    maps, logits = (torch.cat(tensors).detach() for tensors in zip(*found, strict=True))
+                parts.append(_from_torchcam(*arguments, method, layers))
+    maps, logits = (torch.cat(tensors).detach() for tensors in zip(*parts, strict=True))
     logits, probabilities = _of_classes(logits.double(), classes, rivals)
     return ClassMaps(maps.float().cpu().numpy(), logits, probabilities)
 
@@ -125,18 +125,25 @@ def _undisturbed(network: nn.Module, images: torch.Tensor) -> Iterator[None]:
             module.training = training
 
 
-def _from_weights(network, images, classes, rivals) -> tuple[torch.Tensor, torch.Tensor]:
+def _from_weights(
+    network: Network, images: torch.Tensor, classes: list[int], rivals: list[int] | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Signed maps [N, h, w] and all logits [N, C]."""
     with torch.no_grad():
         activations, features = evidence.with_activations(network, images)
-        found = [evidence.class_evidence(activations, network.head, torch.tensor(classes))]
+        maps = [evidence.class_evidence(activations, network.head, torch.tensor(classes))]
         if rivals is not None:
-            found.append(-evidence.class_evidence(activations, network.head, torch.tensor(rivals)))
-        return sum(found), network.head(features)
+            maps.append(-evidence.class_evidence(activations, network.head, torch.tensor(rivals)))
+        return sum(maps), network.head(features)
 
 
 def _from_torchcam(
-    network, images, classes, rivals, method: str, layers: list[str]
+    network: Network,
+    images: torch.Tensor,
+    classes: list[int],
+    rivals: list[int] | None,
+    method: str,
+    layers: list[str],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Maps [N, h, w] as torchcam's method defines them, not normalised, and all logits [N, C]."""
     arguments: dict = {}

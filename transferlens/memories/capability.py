@@ -1,342 +1,43 @@
 """What adapted models still recognise of their source classes, where that distracts them, and what helps."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from transferlens.core.artefacts import Artefact
-from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
+from transferlens.core.capability import Beside, Capability, Transfer, Wildcards
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.core.studies import Study
-from transferlens.data.artefacts import HALVES, INDEX
-from transferlens.data.capability import betons, described, source_files
+from transferlens.data.artefacts import HALVES
+from transferlens.data.capability import described, source_files
 from transferlens.memories import scope
-from transferlens.memories.agreement.artefacts import AGREEMENT, QUADRANTS
 from transferlens.memories.agreement.artefacts import MEASURES as AGREEMENT_MEASURES
-from transferlens.memories.artefacts import COMPOSITES, CONTROLS, INTERFERENCE, MODELS, PROBES
-from transferlens.memories.images.artefacts import PANELS, PREDICTORS, RANKING, ROLES
+from transferlens.memories.agreement.artefacts import QUADRANTS
+from transferlens.memories.artefacts import CONTROLS, INTERFERENCE, MODELS, PROBES
+from transferlens.memories.images.artefacts import PANELS, PREDICTORS, ROLES
 from transferlens.memories.remedies.artefacts import MEASURES as REMEDY_MEASURES
-from transferlens.memories.remedies.artefacts import PAIRS, REMEDIES
+from transferlens.memories.remedies.artefacts import PAIRS
 from transferlens.memories.retraining.left_out import check_count
 from transferlens.memories.settings import MemorySettings
-from transferlens.training.artefacts import SOURCE_MODELS, SUMMARY, TRANSFER_RUNS
-from transferlens.training.capability import ReferenceStudy, shard_paths
+from transferlens.memories.steps import (
+    COMPARE,
+    COMPARE_REMEDIES,
+    DRAW_PANELS,
+    ESTIMATE,
+    GALLERY,
+    PROBE,
+    PROPOSE_OVERLAP,
+    RANK,
+    TRY_COMPOSITES,
+    overlap_table,
+)
+from transferlens.training.capability import ReferenceStudy
 
 # Numbers of worst classes that agreement is told at.
 _KS = 4
 # Bytes of numbers beside a map in the gallery.
 _ROW_BYTES = 40
-_FOLDER = "memories/{target}/{recipe}"
-
-
-def _picture(name: str, caption: str, figure: str) -> Beside:
-    """A picture of a study, shown in Snakemake's own report."""
-    labels = {"target": "{target}", "recipe": "{recipe}", "figure": figure}
-    return Beside(f"{_FOLDER}/{name}.png", "Memories", f"{caption}.rst", labels)
-
-
-def _table(name: str) -> Beside:
-    return Beside(f"{_FOLDER}/{name}.csv")
-
-
-def _each(pairs: Callable[[Run], list[tuple[str, str]]]) -> Callable[[Run], list[dict[str, str]]]:
-    """The wildcards of every (target, recipe)."""
-    return lambda run: [{"target": target, "recipe": recipe} for target, recipe in pairs(run)]
-
-
-def _compared(run: Run) -> list[tuple[str, str]]:
-    """Where there are influences to compare memories with."""
-    return scope.studied(run) if "influence" in run.studies else []
-
-
-def _remedied(run: Run) -> list[tuple[str, str]]:
-    """Where there are remedies to compare."""
-    given = run.section(MemorySettings)
-    return scope.studied(run) if given and given.remedies else []
-
-
-# Inputs
-
-
-def _transfers(run: Run, wildcards: Wildcards) -> dict[str, str | list[str]]:
-    """The transfer runs of the models that are compared: the first pairs of the reference study, and the
-    pretrained model where it takes the place of the full-source ones.
-    """
-    of_run = {"target": wildcards["target"], "recipe": wildcards["recipe"]}
-    files = {"transfers": shard_paths(run, TRANSFER_RUNS, "reference", _shards(run), **of_run)}
-    if scope.uses_pretrained(run):
-        files["pretrained_transfer"] = shard_paths(run, TRANSFER_RUNS, "pretrained", **of_run)[0]
-    return files
-
-
-def _shards(run: Run) -> list[str]:
-    """The shards of the reference study that hold the first pairs."""
-    return run.studies["reference"].shards_of(2 * scope.models(run))
-
-
-def _pairs(run: Run, wildcards: Wildcards) -> dict[str, str | list[str]]:
-    """The same, and the source models they are made of."""
-    files = {"sources": shard_paths(run, SOURCE_MODELS, "reference", _shards(run))}
-    if scope.uses_pretrained(run):
-        files["pretrained_source"] = shard_paths(run, SOURCE_MODELS, "pretrained")[0]
-    return files | _transfers(run, wildcards)
-
-
-def _overlap(run: Run, wildcards: Wildcards) -> dict[str, str]:
-    """The table of classes that mean the same, if there is one; `{target}` stands for the target's name."""
-    given = run.section(MemorySettings).overlap
-    is_table = given not in ("names", "none")
-    return {"overlap": given.replace("{target}", wildcards["target"])} if is_table else {}
-
-
-def _first_probes(run: Run, wildcards: Wildcards) -> str:
-    """The probes that choose source classes: those of the recipe that a remedy is made of, or its own."""
-    recipe = wildcards["recipe"]
-    return PROBES.at(target=wildcards["target"], recipe=scope.base_recipes(run).get(recipe, recipe))
-
-
-def _summaries(run: Run, wildcards: Wildcards) -> dict[str, str]:
-    """Of models whose source lacks one class, and of the full-source ones, where there are such."""
-    study = scope.without_study(**wildcards)
-    if study not in run.studies:
-        return {}
-    return {
-        "without": SUMMARY.at(study=study, **wildcards),
-        "reference": SUMMARY.at(study="reference", **wildcards),
-    }
-
-
-def _influence_recipe(run: Run, wildcards: Wildcards) -> str:
-    """The recipe whose influences memories are compared with: their own, or the target's first."""
-    recipes = run.targets[wildcards["target"]].recipes
-    return wildcards["recipe"] if wildcards["recipe"] in recipes else recipes[0]
-
-
-def _influence(run: Run, wildcards: Wildcards) -> str:
-    """The influences that memories are compared with."""
-    influence = next(made for made in run.artefacts if made.kind == "influence")
-    return influence.at(target=wildcards["target"], recipe=_influence_recipe(run, wildcards))
-
-
-def _flat(files: Mapping[str, str | list[str]]) -> list[str]:
-    return [path for value in files.values() for path in ([value] if isinstance(value, str) else value)]
-
-
-def _remedy_files(run: Run, wildcards: Wildcards) -> dict[str, Any]:
-    """Of a recipe without and with each remedy: composites, probes, and clean outputs."""
-    target, base = wildcards["target"], wildcards["recipe"]
-    recipes = [base, *(scope.remedied(base, remedy) for remedy in run.section(MemorySettings).remedies)]
-    each = [{"target": target, "recipe": recipe} for recipe in recipes]
-    made = [_transfers(run, w) for w in each]
-    return {
-        "composites": [COMPOSITES.at(**w) for w in each],
-        "probes": [PROBES.at(**w) for w in each],
-        "interference": INTERFERENCE.at(**wildcards),
-        "transfers": [path for files in made for path in _flat(files)],
-        **_summaries(run, wildcards),
-    }
-
-
-def _gallery_files(run: Run, wildcards: Wildcards) -> dict[str, str]:
-    artefacts = {"probes": PROBES, "composites": COMPOSITES, "interference": INTERFERENCE, "panels": PANELS}
-    files = {name: artefact.at(**wildcards) for name, artefact in artefacts.items()}
-    return files | {name: _table(name).at(**wildcards) for name in scope.tables(run)}
-
-
-# Settings
-
-
-def _given(run: Run, *keys: str) -> dict[str, Any]:
-    return run.section(MemorySettings).model_dump(include=set(keys))
-
-
-def _networks(run: Run, wildcards: Wildcards, *images: str) -> dict[str, Any]:
-    """The networks that are compared, and how `input` and `source_input` enter them."""
-    known = {"input": wildcards["target"], "source_input": run.source}
-    return {
-        "architecture": run.settings.architecture.model_dump(),
-        "models": scope.models(run),
-        **{key: run.input_of(known[key]) for key in images},
-    }
-
-
-def _probe_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
-    return {
-        **_networks(run, wildcards, "source_input"),
-        **_given(run, "bootstrap", "permutations"),
-        "overlap": "table" if _overlap(run, wildcards) else run.section(MemorySettings).overlap,
-        "frozen": not run.changes_backbone(wildcards["target"], wildcards["recipe"]),
-        "seed": run.seed,
-    }
-
-
-def _composite_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
-    return {
-        **_networks(run, wildcards, "input", "source_input"),
-        **_given(run, "strongest", "random", "composites"),
-        "seed": run.seed,
-    }
-
-
-def _agreement_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
-    return {
-        **wildcards,
-        "influence_recipe": _influence_recipe(run, wildcards),
-        "output": run.settings.report.output,
-        **_given(run, "bootstrap", "permutations"),
-        "seed": run.seed,
-    }
-
-
-# Steps
-
-PROBE = Step(
-    name="probe_memories",
-    script="probe_memories.py",
-    title="Probe memories of models on {target} ({recipe})",
-    outputs={"probes": PROBES},
-    inputs=lambda run, w: {
-        **_pairs(run, w),
-        **_overlap(run, w),
-        **source_files(run, "val"),
-        "index": INDEX.at(dataset=w["target"]),
-    },
-    settings=_probe_settings,
-    made_for=_each(scope.with_remedies),
-)
-TRY_COMPOSITES = Step(
-    name="composites",
-    script="make_composites.py",
-    title="Try composites on {target} ({recipe})",
-    outputs={"composites": COMPOSITES},
-    inputs=lambda run, w: {
-        **_pairs(run, w),
-        "probes": PROBES.at(**w),
-        # A remedy is tried on the composites of the recipe that it is made of.
-        "first_probes": _first_probes(run, w),
-        **source_files(run, "val"),
-        **betons(w["target"], "val"),
-    },
-    settings=_composite_settings,
-    made_for=_each(scope.with_remedies),
-)
-ESTIMATE = Step(
-    name="interference",
-    script="estimate_interference.py",
-    title="Estimate the interference of memories on {target} ({recipe})",
-    outputs={
-        "interference": INTERFERENCE,
-        "table": _table("interference"),
-        "picture": _picture("interference", "interference", "interference"),
-    },
-    inputs=lambda run, w: {"composites": COMPOSITES.at(**w), "probes": _first_probes(run, w)},
-    settings=lambda run, w: {
-        **_given(run, "smallest_cell", "bootstrap", "permutations"),
-        "seed": run.seed,
-    },
-    made_for=_each(scope.with_remedies),
-)
-RANK = Step(
-    name="rank_examples",
-    script="rank_examples.py",
-    title="Rank examples of {target} by distraction ({recipe})",
-    outputs={"ranking": RANKING, "table": _table("ranking")},
-    inputs=lambda run, w: {
-        **_pairs(run, w),
-        **_summaries(run, w),
-        "probes": PROBES.at(**w),
-        **betons(w["target"], "val"),
-    },
-    settings=lambda run, w: {
-        **_networks(run, w, "input"),
-        **_given(run, "removal", "bootstrap", "permutations"),
-        "seed": run.seed,
-    },
-    made_for=_each(scope.studied),
-)
-DRAW_PANELS = Step(
-    name="memory_panels",
-    script="draw_memories.py",
-    title="Draw what distracts on {target} ({recipe})",
-    outputs={
-        "panels": PANELS,
-        "figure": _picture("figure", "memory_figure", "composites"),
-        "examples": _picture("examples", "memory_examples", "examples"),
-    },
-    inputs=lambda run, w: {
-        **_pairs(run, w),
-        "probes": PROBES.at(**w),
-        "composites": COMPOSITES.at(**w),
-        "interference": INTERFERENCE.at(**w),
-        "ranking": RANKING.at(**w),
-        **source_files(run, "val"),
-        **betons(w["target"], "val"),
-    },
-    settings=lambda run, w: {
-        **_networks(run, w, "input", "source_input"),
-        **_given(run, "examples", "colormap"),
-    },
-    made_for=_each(scope.studied),
-)
-COMPARE = Step(
-    name="agreement",
-    script="compare_memories.py",
-    title="Compare memories and influences on {target} ({recipe})",
-    outputs={
-        "agreement": AGREEMENT,
-        "table": _table("agreement"),
-        "picture": _picture("agreement", "agreement", "agreement"),
-    },
-    inputs=lambda run, w: {
-        "influence": _influence(run, w),
-        "probes": PROBES.at(**w),
-        "interference": INTERFERENCE.at(**w),
-        "ranking": RANKING.at(**w),
-        **_summaries(run, w),
-    },
-    settings=_agreement_settings,
-    made_for=_each(_compared),
-)
-COMPARE_REMEDIES = Step(
-    name="remedies",
-    script="compare_remedies.py",
-    title="Compare remedies on {target} ({recipe})",
-    outputs={
-        "remedies": REMEDIES,
-        "table": _table("remedies"),
-        "picture": _picture("remedies", "remedies", "remedies"),
-    },
-    inputs=_remedy_files,
-    settings=lambda run, w: {**w, **_given(run, "remedies", "bootstrap"), "seed": run.seed},
-    made_for=_each(_remedied),
-)
-GALLERY = Step(
-    name="gallery",
-    script="write_gallery.py",
-    title="Write the gallery of memories in {target} ({recipe})",
-    outputs={"page": Beside("report/{target}/{recipe}/memories.html")},
-    inputs=_gallery_files,
-    settings=lambda run, w: {"title": f"Detrimental memories: {w['target']}, {w['recipe']}"},
-    made_for=_each(scope.studied),
-)
-# To be asked for by name. The tables are for the user to complete, and no outputs: nothing makes them anew.
-PROPOSE_OVERLAP = Step(
-    name="propose_overlap",
-    script="propose_overlap.py",
-    title="Propose source and target classes that mean the same",
-    outputs={},
-    inputs=lambda run, w: {
-        "source_index": INDEX.at(dataset=run.source),
-        "indexes": [INDEX.at(dataset=target) for target in run.targets],
-    },
-    arguments=lambda run, w: [
-        "--tables",
-        *(f"results/memories/{target}/overlap.csv" for target in run.targets),
-    ],
-    made_for=lambda run: [{}],
-    shown=False,
-)
 
 
 def _sizes(run: Run, made: Artefact, known: Mapping[str, int]) -> dict[str, int]:
@@ -422,6 +123,7 @@ class Memories(Capability):
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
     ) -> dict[str, int]:
+        """Sizes of what is tried, ranked, compared and shown."""
         if isinstance(made, Beside):
             return _gallery_bytes(run, known) if made.path.endswith(".html") else {}
         return _sizes(run, made, known)
@@ -446,6 +148,7 @@ class Memories(Capability):
             )
 
     def transfers(self, run: Run) -> Iterator[Transfer]:
+        """The pairs of models that are compared, by every recipe and remedy, and those without a class."""
         given = run.section(MemorySettings)
         for target, recipe in scope.with_remedies(run):
             yield Transfer("reference", target, recipe, rows=2 * scope.models(run), summarised=False)
@@ -456,6 +159,7 @@ class Memories(Capability):
             yield Transfer(scope.without_study(target, recipe), target, recipe)
 
     def check(self, run: Run) -> None:
+        """Refuse models, recipes and cells of composites that cannot give an estimate."""
         if given := run.section(MemorySettings):
             _check_models(run, given)
             _check_recipes(run, given)
@@ -477,10 +181,11 @@ class Memories(Capability):
         names = described(run, run.source)[0]
         check_count(given.without, len(names))
         for target in run.targets:
-            if table := _overlap(run, {"target": target}):
+            if table := overlap_table(run, {"target": target}):
                 overlap.read_table(Path(table["overlap"]), names, described(run, target)[0])
 
     def sections(self, run: Run, results: Any) -> Iterator[Any]:
+        """What is kept, what it does, on which images, and what helps, target by target."""
         from transferlens.memories import page
 
         return page.sections(run, results)

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from transferlens.core.run import CapabilitySection
+from transferlens.core.configuration import CapabilitySection
 from transferlens.core.settings import Fraction, Section
 from transferlens.training.recipes.settings import Remedy
 

@@ -26,6 +26,7 @@ class Network(nn.Module):
         self.pools = pools
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits float32[N, C] of images [N, 3, H, W]."""
         return self.head(self.backbone(images))
 
     def with_head(self, head: nn.Linear) -> "Network":
@@ -150,4 +151,5 @@ class _ResidualBlock(nn.Module):
             )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Feature maps of feature maps."""
         return torch.relu_(self.second(self.first(x)) + self.shortcut(x))

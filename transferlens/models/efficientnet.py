@@ -63,11 +63,11 @@ def published_state() -> dict[str, torch.Tensor]:
 
 def from_published_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Rename a published state: `_fc.*` to `head.*`, `_blocks.0._bn1.*` to `backbone.blocks.0.bn1.*`."""
-    found = {}
+    renamed = {}
     for key, tensor in state.items():
         own = ".".join(part.removeprefix("_") for part in key.split("."))
-        found[own.replace("fc.", "head.", 1) if own.startswith("fc.") else f"backbone.{own}"] = tensor
-    return found
+        renamed[own.replace("fc.", "head.", 1) if own.startswith("fc.") else f"backbone.{own}"] = tensor
+    return renamed
 
 
 def _conv(channels: int, out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Conv2d:
@@ -83,6 +83,7 @@ class _SameConv(nn.Conv2d):
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Pad as TensorFlow does, more behind than before, and convolve."""
         missing = [
             max((-(-side // stride) - 1) * stride + kernel - side, 0)
             for side, kernel, stride in zip(x.shape[2:], self.kernel_size, self.stride, strict=True)
@@ -107,10 +108,11 @@ class _Block(nn.Module):
         self.bn2 = _norm(out)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        found = functional.relu6(self.bn0(self.expand_conv(x)), inplace=True) if self.expands else x
-        found = functional.relu6(self.bn1(self.depthwise_conv(found)), inplace=True)
-        found = self.bn2(self.project_conv(found))
-        return found + x if self.shortcut else found
+        """Feature maps [N, out, h, w] of maps [N, channels, H, W]."""
+        y = functional.relu6(self.bn0(self.expand_conv(x)), inplace=True) if self.expands else x
+        y = functional.relu6(self.bn1(self.depthwise_conv(y)), inplace=True)
+        y = self.bn2(self.project_conv(y))
+        return y + x if self.shortcut else y
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

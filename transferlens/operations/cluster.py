@@ -101,8 +101,8 @@ def parse_sinfo(text: str) -> list[Nodes]:
 
 def _leading(text: str) -> int:
     """8 from '8' or '8+'."""
-    found = re.match(r"\d+", text.strip())
-    return int(found.group()) if found else 0
+    digits = re.match(r"\d+", text.strip())
+    return int(digits.group()) if digits else 0
 
 
 def _gpus(generic: str) -> int:
@@ -112,10 +112,10 @@ def _gpus(generic: str) -> int:
 
 def minutes_of(limit: str) -> int | None:
     """Minutes of Slurm's [days-]hours:minutes:seconds or minutes:seconds; None for 'infinite'."""
-    found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit.strip())
-    if not found:
+    parts = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit.strip())
+    if not parts:
         return None
-    days, hours, minutes, _ = (int(part or 0) for part in found.groups())
+    days, hours, minutes, _ = (int(part or 0) for part in parts.groups())
     return (days * 24 + hours) * 60 + minutes
 
 
@@ -233,5 +233,5 @@ def refuse_silent_status(command: str, first_pause: int, configuration: str) -> 
 
 
 def _configured(configuration: str, key: str) -> str:
-    found = re.search(rf"^{key}\s*=\s*(.*?)\s*$", configuration, re.MULTILINE)
-    return found.group(1) if found else ""
+    line = re.search(rf"^{key}\s*=\s*(.*?)\s*$", configuration, re.MULTILINE)
+    return line.group(1) if line else ""

@@ -54,7 +54,7 @@ def arrows() -> dict[tuple[str, str], int]:
     counts: dict[tuple[str, str], int] = {}
     for path in modules():
         room = room_of(path)
-        for other in {found for _, found in imports(path) if found in known} - {room}:
+        for other in {imported for _, imported in imports(path) if imported in known} - {room}:
             counts[room, other] = counts.get((room, other), 0) + 1
     return counts
 

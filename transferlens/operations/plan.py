@@ -45,18 +45,18 @@ def count_jobs(jobs: Sequence[Job]) -> dict[str, int]:
 def stages(run: Run, data: Mapping[str, Data], jobs: Sequence[Job]) -> list[Stage]:
     """Bytes of every stage, in the order of the capabilities."""
     places, sizes = Places(run), Sizes(run, data)
-    found: dict[tuple[str, bool], Stage] = {}
+    made: dict[tuple[str, bool], Stage] = {}
     for job in jobs:
         for path in job.outputs:
             place, temporary = places.of(path), path in job.temporary
             key = (place.stage, temporary)
-            stage = found.setdefault(key, Stage(place.stage, temporary))
+            stage = made.setdefault(key, Stage(place.stage, temporary))
             size = sizes.of(place)
             stage.files += 1
             stage.bytes += size.bytes
             stage.unknown |= size.unknown
     order = [place.stage for place in places.all()]
-    return sorted(found.values(), key=lambda stage: (order.index(stage.name), stage.temporary))
+    return sorted(made.values(), key=lambda stage: (order.index(stage.name), stage.temporary))
 
 
 def report(
@@ -90,16 +90,16 @@ def _study_rows(run: Run) -> list[list[str]]:
     return [*rows, ["all", _number(sum(count_models(run).values())), "", "", ""]]
 
 
-def _stage_rows(found: Sequence[Stage]) -> list[list[str]]:
+def _stage_rows(stages: Sequence[Stage]) -> list[list[str]]:
     """The table of bytes."""
     rows = [["stage", "files", "size", ""]]
-    for stage in found:
+    for stage in stages:
         name = f"({stage.name}, temporary)" if stage.temporary else stage.name
         notes = ["in all; deleted when it is not needed any more"] * stage.temporary
         if stage.unknown:
             notes.append(f"at least, as there is more along: {', '.join(sorted(stage.unknown))}")
         rows.append([name, _number(stage.files), readable_bytes(stage.bytes), "; ".join(notes)])
-    stays = sum(stage.bytes for stage in found if not stage.temporary)
+    stays = sum(stage.bytes for stage in stages if not stage.temporary)
     return [*rows, ["all that stays", "", readable_bytes(stays), ""]]
 
 

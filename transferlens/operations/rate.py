@@ -99,7 +99,7 @@ class _RandomImages(ResidentImages):
         return self._random[resolution]
 
 
-class Probe:
+class Trial:
     """A few real steps on random images on this machine's device. Decoding is no part of it."""
 
     def __init__(self, architecture: ArchitectureSettings, images: InputSettings, place: torch.device):
@@ -147,7 +147,7 @@ class Probe:
             lambda images, batch, number: [engine.evaluate(self.network, images) for _ in range(number)], 256
         )
 
-    def _seconds_an_image(self, steps, largest: int) -> float:
+    def _seconds_an_image(self, steps: Callable[[_RandomImages, int, int], Any], largest: int) -> float:
         """Seconds for an image of a step, at the largest batch up to `largest` that is not too slow."""
         batch = min(largest, 8)
         while True:
@@ -161,7 +161,7 @@ class Probe:
         return _seconds(lambda: steps(images, batch, number)) / (number * batch)
 
 
-def _seconds(function) -> float:
+def _seconds(function: Callable[[], Any]) -> float:
     """Wall-clock time of a call that leaves nothing running on the device."""
     started = time.perf_counter()
     function()
@@ -171,6 +171,7 @@ def _seconds(function) -> float:
 
 
 def name_of(place: torch.device) -> str:
+    """What a rate is stated for, in words."""
     return "a CPU thread" if place.type == "cpu" else devices.name(place)
 
 
@@ -262,7 +263,7 @@ class _Measured:
         units = Sizes(self.run, self.data).units(study.masks["units"]) or 1
         seen = study.share_seen(units)
         work = source_work(training, images.train, seen, study.step_matched, images.val)
-        each = self._once(network, "training", _costly(training), lambda probe: probe.training(training))
+        each = self._once(network, "training", _costly(training), lambda trial: trial.training(training))
         trained = work.steps * work.batch * mean_scale(training, network.images.resolution) * each
         return study.rows * (trained + work.evaluated * self._evaluation(network))
 
@@ -272,7 +273,7 @@ class _Measured:
         network, images = self._network(transfer.study, transfer.target), self.data[transfer.target]
         work = transfer_work(how, images.train, images.val)
         kind = {**how.model_dump(exclude={"training"}), **_costly(how.training)}
-        of_step, of_image = self._once(network, "recipe", kind, lambda probe: probe.adaptation(how))
+        of_step, of_image = self._once(network, "recipe", kind, lambda trial: trial.adaptation(how))
         scale = mean_scale(how.training, network.images.resolution)
         trained = work.steps * (of_step + work.batch * scale * of_image)
         return rows * (trained + work.evaluated * self._evaluation(network))
@@ -284,14 +285,14 @@ class _Measured:
         )
 
     def _evaluation(self, network: "_Network") -> float:
-        return self._once(network, "evaluation", {}, lambda probe: probe.evaluation())
+        return self._once(network, "evaluation", {}, lambda trial: trial.evaluation())
 
-    def _once(self, network: "_Network", what: str, costly: Mapping, measure: Callable[[Probe], Any]) -> Any:
+    def _once(self, network: "_Network", what: str, costly: Mapping, measure: Callable[[Trial], Any]) -> Any:
         """A measurement, made once for all settings that agree in what costs time."""
         size = network.images.resolution
         key = json.dumps([what, network.architecture.model_dump(), size, costly], sort_keys=True)
         if key not in self.known:
-            self.known[key] = measure(Probe(network.architecture, network.images, self.place))
+            self.known[key] = measure(Trial(network.architecture, network.images, self.place))
         return self.known[key]
 
 

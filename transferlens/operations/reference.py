@@ -14,8 +14,8 @@ import yaml
 from transferlens.capabilities import CAPABILITIES
 from transferlens.core.artefacts import Artefact
 from transferlens.core.capability import Capability, Step
+from transferlens.core.configuration import configuration_of
 from transferlens.core.files import replace_file
-from transferlens.core.run import configuration_of
 from transferlens.results import Results
 
 REPOSITORY = Path(__file__).resolve().parents[2]

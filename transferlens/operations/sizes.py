@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -185,7 +186,7 @@ class Sizes:
         return given[group] * (each + tensors * _CHUNK_BYTES)
 
 
-def _stored(dtype) -> tuple[str, int]:
+def _stored(dtype: Any) -> tuple[str, int]:
     """The kind of a field's type, and the bytes of an item."""
     if dtype is str:
         return "S", _NAME_BYTES

@@ -1,11 +1,15 @@
 """Class maps over their images: on a shared scale for all eyes, or as the published study drew them."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from transferlens.pictures import figures
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # The published overlay weighs the image so, and the colours by the rest.
 _IMAGE_WEIGHT = 0.6
@@ -35,7 +39,7 @@ class Scale:
         low, high = (f"blue −{self.limit:.3g}", "red +") if self.signed else ("dark 0", "light ")
         return f"{low} to {high}{self.limit:.3g}"
 
-    def draw(self, axis, image: np.ndarray, values: np.ndarray) -> None:
+    def draw(self, axis: "Axes", image: np.ndarray, values: np.ndarray) -> None:
         """A map float[h, w] over its image uint8[H, W, 3]; of a zero map only the image, in grey."""
         height, width = image.shape[:2]
         if self.colormap == "jet" and values.any():

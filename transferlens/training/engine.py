@@ -3,7 +3,7 @@
 What is trained, on what and by which loss is the recipe's to say (`recipes.base`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 
@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 from transferlens.core.settings import TrainingSettings
-from transferlens.data.pipeline import Images
+from transferlens.data.pipeline import Batch, Images, Pass
 from transferlens.models import layers
 from transferlens.models.architectures import Network
 from transferlens.training import fitting, schedule
 from transferlens.training.optimisation import Optimiser
-from transferlens.training.recipes.base import Batch, Batches, Group, Phase, Recipe
+from transferlens.training.recipes.base import Batches, Group, Phase, Recipe
 
 
 @dataclass(frozen=True)
@@ -179,12 +179,10 @@ def endless_batches(
 ) -> Iterator[Batch]:
     """Passes over the images one after the other, at the resolution of the epoch each begins in."""
     batch_size, done = min(training.batch_size, len(positions)), 0
-    other_view: Mapping[str, int] = {"view": view} if view else {}
     for number in count():
         side = schedule.resolution(training.resize, done // steps, images.settings.resolution)
-        for batch in images.training_batches(
-            positions, training, batch_size, number, seed, side, **other_view
-        ):
+        one = Pass(positions, training, batch_size, number, seed, side, view)
+        for batch in images.training_batches(one):
             yield batch
             done += 1
 

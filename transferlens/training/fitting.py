@@ -75,7 +75,7 @@ class Step:
             self._use_less(batch, reason)
             self._restore(*before)
 
-    def _pass(self, batch, labels):
+    def _pass(self, batch: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         whole, loss, logits = self.mass(labels), 0.0, []
         size = -(-len(batch) // self.parts)
         with _dropout_of(self._dropouts, len(batch)) if self.parts > 1 else nullcontext():
@@ -90,12 +90,12 @@ class Step:
                 logits.append(part_logits.detach())
         return loss, torch.cat(logits) if self.parts > 1 else logits[0]
 
-    def _can_use_less(self, batch) -> bool:
+    def _can_use_less(self, batch: torch.Tensor) -> bool:
         if self._running:
             return not self.recompute
         return self.divisible and self.parts < len(batch)
 
-    def _use_less(self, batch, reason: str) -> None:
+    def _use_less(self, batch: torch.Tensor, reason: str) -> None:
         if self._running:
             self.recompute, cure = True, "activations are computed again in the backward pass"
         else:
@@ -110,7 +110,9 @@ class Step:
         if batch.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _state(self, device) -> tuple[list[torch.Tensor], torch.Tensor | None, torch.Tensor | None]:
+    def _state(
+        self, device: torch.device
+    ) -> tuple[list[torch.Tensor], torch.Tensor | None, torch.Tensor | None]:
         """What a forward pass changes: running statistics, and the state of the generators."""
         running = [buffer.clone() for buffer in self._running]
         if not self._dropouts:
@@ -118,7 +120,9 @@ class Step:
         on_gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
         return running, torch.get_rng_state(), on_gpu
 
-    def _restore(self, running, generator, on_gpu) -> None:
+    def _restore(
+        self, running: list[torch.Tensor], generator: torch.Tensor | None, on_gpu: torch.Tensor | None
+    ) -> None:
         with torch.no_grad():
             for buffer, value in zip(self._running, running, strict=True):
                 buffer.copy_(value)

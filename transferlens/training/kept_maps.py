@@ -99,8 +99,8 @@ def true_evidence(network: Network, probe: Probe) -> tuple[np.ndarray, np.ndarra
         return torch.cat([maps.flatten(1), network.head(features).gather(1, labels[:, None])], dim=1)
 
     numbers = torch.arange(len(probe.labels), device=probe.labels.device)
-    found = fitting.in_parts(both, numbers, _BATCH)[0].float().cpu().numpy()
-    return found[:, :-1].reshape(-1, *shape), found[:, -1]
+    values = fitting.in_parts(both, numbers, _BATCH)[0].float().cpu().numpy()
+    return values[:, :-1].reshape(-1, *shape), values[:, -1]
 
 
 def read_examples(shards: list[Path]) -> np.ndarray:
@@ -109,7 +109,7 @@ def read_examples(shards: list[Path]) -> np.ndarray:
     Raises:
         ArtefactError: a shard without a probe set, or with another one.
     """
-    found = []
+    examples = []
     for path in shards:
         with artefacts.open(path, TRANSFER_RUNS) as shard:
             if "probe_example" not in shard:
@@ -117,10 +117,10 @@ def read_examples(shards: list[Path]) -> np.ndarray:
                     f"{path}: keeps no maps of a probe set; delete it and run snakemake again"
                 )
             ids = artefacts.names(shard["example"])
-            found.append(positions(artefacts.names(shard["probe_example"]), ids))
-        if not np.array_equal(found[0], found[-1]):
+            examples.append(positions(artefacts.names(shard["probe_example"]), ids))
+        if not np.array_equal(examples[0], examples[-1]):
             raise ArtefactError(f"{path}: another probe set than in the first shard; delete it")
-    return found[0]
+    return examples[0]
 
 
 def read(shards: list[Path], name: str, columns: slice = slice(None)) -> np.ndarray:

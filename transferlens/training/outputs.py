@@ -3,7 +3,7 @@
 Imports torch for its types alone: jobs that only read outputs start two seconds sooner without it.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -44,7 +44,7 @@ class Output:
         self._values = file[basis]
         self.shape, self.chunks = self._values.shape, self._values.chunks
 
-    def __getitem__(self, key) -> np.ndarray:
+    def __getitem__(self, key: Any) -> np.ndarray:
         """Values at a slice (of models) or two (of models, of examples)."""
         models, examples = key if isinstance(key, tuple) else (key, slice(None))
         values = self._values[models, examples]

@@ -106,7 +106,9 @@ def _new_network(
     return network.to(device, memory_format=torch.channels_last)
 
 
-def load_network(file: h5py.File, row: int, architecture: ArchitectureSettings, device) -> Network:
+def load_network(
+    file: h5py.File, row: int, architecture: ArchitectureSettings, device: torch.device
+) -> Network:
     """The network of one row of an open shard of source models, on the device."""
     network = initial_network(architecture, len(file["source_class"]), 0)
     states.load(file, "weights", row, network)

@@ -161,7 +161,7 @@ def reserve(out: artefacts.Writer, rows: Rows, target: Index, epochs: int, sourc
 
 
 def _save_outputs(
-    out: artefacts.Writer, i: int, logits: torch.Tensor, target: Index, labels, metric: str
+    out: artefacts.Writer, i: int, logits: torch.Tensor, target: Index, labels: torch.Tensor, metric: str
 ) -> None:
     values = outputs.per_example(logits, labels)
     for name, value in values.items():

@@ -16,8 +16,8 @@ from snakemake.common.configfile import load_configfile
 from snakemake.utils import update_config
 from transferlens.capabilities import run_of
 from transferlens.core import artefacts, files
+from transferlens.core.configuration import typed
 from transferlens.core.errors import TransferlensError
-from transferlens.core.run import typed
 
 
 def given_settings():

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from textwrap import fill
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
@@ -9,6 +10,9 @@ import numpy as np
 from transferlens.core import artefacts
 from transferlens.memories.agreement.artefacts import AGREEMENT, MEASURES
 from transferlens.pictures import figures
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Colours, and markers besides, in the order of QUADRANTS.
 _STYLES = (
@@ -50,7 +54,7 @@ def _title(settings: dict) -> str:
     return text
 
 
-def _scatter(axis, file: h5py.File, settings: dict) -> None:
+def _scatter(axis: "Axes", file: h5py.File, settings: dict) -> None:
     """Interference against influence, with a legend of the quadrants and the strongest pairs named."""
     quadrant, counts = file["quadrant"].asstr()[:], file["quadrant_count"][:]
     if not counts.any():
@@ -76,7 +80,7 @@ def _scatter(axis, file: h5py.File, settings: dict) -> None:
     axis.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=3)
 
 
-def _name_strongest(axis, file: h5py.File) -> None:
+def _name_strongest(axis: "Axes", file: h5py.File) -> None:
     """Name the pairs farthest from zero, each effect by its spread; neutral ones are left alone.
 
     To be called once the axis has its final place: a name moves down until it lies on no other.
@@ -111,7 +115,7 @@ def _name_strongest(axis, file: h5py.File) -> None:
         )
 
 
-def _correlations(axis, file: h5py.File) -> None:
+def _correlations(axis: "Axes", file: h5py.File) -> None:
     """Rank correlations of every two measures with their intervals; a cross is what chance gives."""
     names = {**MEASURES, "harm": "harm (minus influence)"}
     labels = [
@@ -134,7 +138,7 @@ def _correlations(axis, file: h5py.File) -> None:
     axis.set_xlabel("rank correlation over pairs\n(filled: p < .05; cross: exchanged)", fontsize=8)
 
 
-def _changes(axis, file: h5py.File, output: str) -> None:
+def _changes(axis: "Axes", file: h5py.File, output: str) -> None:
     """What images gain when the memory that distracts them is left out of the source, or another class."""
     output = output if f"{output}_own" in file else "p_true"
     for i, name in enumerate(_OWN):

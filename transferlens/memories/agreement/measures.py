@@ -55,14 +55,14 @@ class Cells:
 
     def measures(self) -> dict[str, np.ndarray]:
         """The measures that there are, larger the worse, NaN in overlapping cells."""
-        found = {
+        measures = {
             "interference": self.interference["effect"],
             "binding": pull(self.binding),
             "coupling": pull(self.coupling),
         }
         if self.influence:
-            found = {"harm": -self.influence["effect"]} | found
-        return {name: np.where(self.overlap, np.nan, values) for name, values in found.items()}
+            measures = {"harm": -self.influence["effect"]} | measures
+        return {name: np.where(self.overlap, np.nan, values) for name, values in measures.items()}
 
 
 def read_cells(probes: Path, interference: Path, influence: tuple[list[str], dict[str, np.ndarray]]) -> Cells:
@@ -151,9 +151,9 @@ def rank_correlation(a: np.ndarray, b: np.ndarray, resampling: Resampling) -> Ag
 
 def _ranks(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Ranks of the known cells about their mean; 0 elsewhere."""
-    found = np.zeros(values.shape)
-    found[known] = centred_ranks(values[known])
-    return found
+    ranks = np.zeros(values.shape)
+    ranks[known] = centred_ranks(values[known])
+    return ranks
 
 
 def _correlation(sums: np.ndarray) -> np.ndarray:
@@ -215,9 +215,9 @@ def precision_at(k: int, a: np.ndarray, b: np.ndarray, resampling: Resampling) -
 def _worst(k: int, values: np.ndarray, known: np.ndarray) -> np.ndarray:
     """1.0 at the k largest known values of each column; 0.0 elsewhere."""
     order = np.argsort(-np.where(known, values, -np.inf), axis=0, kind="stable")[:k]
-    found = np.zeros(values.shape)
-    np.put_along_axis(found, order, 1.0, axis=0)
-    return found
+    worst = np.zeros(values.shape)
+    np.put_along_axis(worst, order, 1.0, axis=0)
+    return worst
 
 
 def chosen_scores(chosen: np.ndarray, scores: np.ndarray, resampling: Resampling) -> Agreement:
@@ -301,23 +301,23 @@ def compare_examples(
 
 def quadrants(cells: Cells) -> np.ndarray:
     """Index into QUADRANTS int64[source classes, target classes]; -1 where either effect is unknown."""
-    found = np.full(cells.overlap.shape, -1)
+    numbers = np.full(cells.overlap.shape, -1)
     if cells.influence is None:
-        return found
+        return numbers
     effect, certain = cells.influence["effect"], cells.influence["q"] < _SIGNIFICANT
     trained = np.where(certain, np.where(effect > 0, "helps", "hurts"), "unclear")
     seen = cells.interference
     distracts = (seen["q"] < _SIGNIFICANT) & (seen["effect"] > 0)
     for i, (training, distracting) in enumerate(QUADRANTS):
-        found[(trained == training) & (distracts == distracting)] = i
+        numbers[(trained == training) & (distracts == distracting)] = i
     known = np.isfinite(effect) & np.isfinite(seen["effect"]) & ~cells.overlap
-    return np.where(known, found, -1)
+    return np.where(known, numbers, -1)
 
 
 def table(cells: Cells) -> pd.DataFrame:
     """One row for each pair of classes with an estimate of interference, the most distracting first."""
     rows, columns = np.nonzero(np.isfinite(cells.measures()["interference"]))
-    measures, found = cells.measures(), quadrants(cells)[rows, columns]
+    measures, quadrant = cells.measures(), quadrants(cells)[rows, columns]
     names = list(QUADRANTS.values())
     given = {
         "source_class": np.array(cells.source_classes)[rows],
@@ -328,8 +328,8 @@ def table(cells: Cells) -> pd.DataFrame:
             given[name if key == "effect" else f"{name}_{key}"] = tabled[rows, columns]
     given |= {f"{name}_pull": measures[name][rows, columns] for name in ("binding", "coupling")}
     given |= {
-        "quadrant": [names[i][0] if i >= 0 else "" for i in found],
-        "reading": [names[i][1] if i >= 0 else "" for i in found],
+        "quadrant": [names[i][0] if i >= 0 else "" for i in quadrant],
+        "reading": [names[i][1] if i >= 0 else "" for i in quadrant],
     }
     return pd.DataFrame(given).sort_values("interference", ascending=False, kind="stable")
 

@@ -40,6 +40,7 @@ class Tested:
 
     @property
     def q(self) -> np.ndarray:
+        """Benjamini-Hochberg q-values float64[n] over the examples."""
         return q_values(self.p)
 
 

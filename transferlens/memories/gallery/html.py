@@ -114,7 +114,7 @@ def write_gallery(path: Path, study: Study, title: str, tables: Mapping[str, Pat
             stream.dump(page)
 
 
-def _json(data) -> str:
+def _json(data: Any) -> str:
     """JSON that can stand in a script element: no '<', and not a number for what is missing."""
     return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 

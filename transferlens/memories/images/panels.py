@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from transferlens.core import artefacts
 from transferlens.memories.images import seen
@@ -47,10 +48,12 @@ def panels(pair: Pair, rows: Rows, temperature: float) -> dict[str, Panel]:
         labels = [torch.from_numpy(v[chosen]).to(rows.images.device) for v in (rows.true, rows.memory)]
         for role, values in _of_batch(pair, rows.images[chosen], *labels, temperature):
             parts[role].append(tuple(value.cpu().numpy() for value in values))
-    return {role: _joined(found) for role, found in parts.items()}
+    return {role: _joined(batches) for role, batches in parts.items()}
 
 
-def _of_batch(pair: Pair, images, true, memory, temperature) -> Iterator[tuple[str, tuple]]:
+def _of_batch(
+    pair: Pair, images: torch.Tensor, true: torch.Tensor, memory: torch.Tensor, temperature: float
+) -> Iterator[tuple[str, tuple]]:
     """(role, (maps, classes, probabilities, logits)) of one batch."""
     source = seen.see(pair.source, images)
     tuned = seen.see(pair.fine_tuned, images)
@@ -70,7 +73,7 @@ def _of_batch(pair: Pair, images, true, memory, temperature) -> Iterator[tuple[s
     yield "scratch", _panel(scratch, scratch_head, scratch.logits(scratch_head).argmax(1))
 
 
-def _panel(network: seen.Seen, head, classes, temperature: float = 1.0) -> tuple:
+def _panel(network: seen.Seen, head: nn.Linear, classes: torch.Tensor, temperature: float = 1.0) -> tuple:
     logits = network.logits(head)
     probabilities = (logits / temperature).softmax(1).gather(1, classes[:, None])[:, 0]
     return network.maps(head, classes), classes, probabilities, logits.gather(1, classes[:, None])[:, 0]

@@ -105,13 +105,13 @@ class Logits:
 def pair_logits(pair: Pair, temperature: float, images: Images, examples: np.ndarray) -> Logits:
     """Logits of the examples at positions int64[n]."""
 
-    def both(batch):
+    def both(batch: torch.Tensor) -> torch.Tensor:
         features = pair.fine_tuned.backbone(batch)
         return torch.cat([pair.fine_tuned.head(features), pair.source_head(features)], 1)
 
-    found = engine.evaluate(both, images).cpu().numpy()[examples]
+    tuned = engine.evaluate(both, images).cpu().numpy()[examples]
     scratch = engine.evaluate(pair.scratch, images).cpu().numpy()[examples]
-    target, memory = np.split(found, [pair.fine_tuned.head.out_features], axis=1)
+    target, memory = np.split(tuned, [pair.fine_tuned.head.out_features], axis=1)
     return Logits(target.astype(np.float64), memory / np.float32(temperature), scratch.astype(np.float64))
 
 
@@ -205,7 +205,7 @@ def report_half(examples: Examples) -> np.ndarray:
 
 
 def rank(
-    examples: np.ndarray, labels: np.ndarray, found: Distraction, first: Logits, agreement: Agreement
+    examples: np.ndarray, labels: np.ndarray, distraction: Distraction, first: Logits, agreement: Agreement
 ) -> Ranking:
     """Put the examples in order.
 
@@ -220,13 +220,13 @@ def rank(
         "examples": examples,
         "true": labels,
         "predicted": predicted,
-        "memory": found.memory,
-        "distraction": found.values.mean(0),
-        "distraction_se": found.se,
+        "memory": distraction.memory,
+        "distraction": distraction.values.mean(0),
+        "distraction_se": distraction.se,
         **vars(agreement),
         "p_true": probabilities[rows, labels],
         "p_predicted": probabilities[rows, predicted],
-        "p_memory": softmax(first.memory, axis=1)[rows, found.memory],
+        "p_memory": softmax(first.memory, axis=1)[rows, distraction.memory],
         "margin": raw_margins(torch.from_numpy(first.target), torch.from_numpy(labels)).numpy(),
         "wrong": predicted != labels,
     }
@@ -263,7 +263,9 @@ def failure_aucs(
     }
 
 
-def _auc_interval(scores: np.ndarray, failed: np.ndarray, bootstrap: int, rng) -> Interval:
+def _auc_interval(
+    scores: np.ndarray, failed: np.ndarray, bootstrap: int, rng: np.random.Generator
+) -> Interval:
     """Mean AUC of the pairs [models, n] that fail on some but not all examples, with its interval."""
     usable = failed.any(1) & ~failed.all(1)
     if not usable.any():
@@ -271,7 +273,7 @@ def _auc_interval(scores: np.ndarray, failed: np.ndarray, bootstrap: int, rng) -
     places = [dense_ranks(row) for row in scores[usable]]
     n = scores.shape[1]
 
-    def mean_auc(weights):
+    def mean_auc(weights: np.ndarray) -> float:
         with np.errstate(invalid="ignore"):
             return np.mean([roc_area(p, f, weights) for p, f in zip(places, failed[usable], strict=True)])
 

@@ -45,8 +45,8 @@ class Seen:
             with torch.no_grad():
                 return evidence.class_evidence(self.activations, head, classes)
         headed = Network(self.network.backbone, head, self.network.class_map_layer, pools=False)
-        found = class_maps.class_maps(headed, self.images, classes.tolist(), GRADIENT_METHOD)
-        return torch.from_numpy(found.maps).to(self.images.device)
+        explained = class_maps.class_maps(headed, self.images, classes.tolist(), GRADIENT_METHOD)
+        return torch.from_numpy(explained.maps).to(self.images.device)
 
 
 @torch.no_grad()

@@ -128,9 +128,9 @@ def compare(
     return table
 
 
-def _require_same_composites(remedy: str, base: Composites, found: Composites) -> None:
+def _require_same_composites(remedy: str, base: Composites, remedied: Composites) -> None:
     columns = ("source_class", "target_class", "background", "overlay", "x", "y", "side")
-    if any(not np.array_equal(getattr(base.table, c), getattr(found.table, c)) for c in columns):
+    if any(not np.array_equal(getattr(base.table, c), getattr(remedied.table, c)) for c in columns):
         raise ArtefactError(
             f"remedy '{remedy}': its composites are not those of the recipe without it; delete composites.h5 "
             "of both and run snakemake again"
@@ -212,7 +212,7 @@ def _paired(
     parts = np.stack([np.stack(totals) for totals in measures.values()])
     sums = np.moveaxis(_replicates(parts, factors, bootstrap, rng), 0, -1)  # [measures, 3, replicates]
     whole = parts.sum((2, 3))
-    found = {}
+    rows = {}
     for name, (weight, *totals), (weights, *drawn) in zip(measures, whole, sums, strict=True):
         drawn = [values[weights > 0] / weights[weights > 0] for values in drawn]
         before, after = (total / weight for total in totals)
@@ -224,8 +224,8 @@ def _paired(
         ):
             low, high = np.percentile(values, [2.5, 97.5])
             row |= {key: value, f"{key}_low": low, f"{key}_high": high}
-        found[name] = {**row, "change_p": _p_value(drawn[1] - drawn[0])}
-    return found
+        rows[name] = {**row, "change_p": _p_value(drawn[1] - drawn[0])}
+    return rows
 
 
 def _replicates(
@@ -234,14 +234,14 @@ def _replicates(
     """Sums of parts [measures, 3, models, units] by bootstrap weights: float64[replicates, measures, 3]."""
     models, units = parts.shape[2:]
     lines = parts.reshape(-1, units).T
-    found, size = [], max(1, _AT_ONCE // units)
+    replicates, size = [], max(1, _AT_ONCE // units)
     for start in range(0, bootstrap, size):
         count = min(size, bootstrap - start)
         of_models = pigeonhole_weights([np.arange(models)], count, rng)
         of_units = pigeonhole_weights(factors, count, rng).astype(np.float64)
         of_units = (of_units @ lines).reshape(count, *parts.shape[:3])
-        found.append(np.einsum("rm,rpkm->rpk", of_models, of_units))
-    return np.concatenate(found)
+        replicates.append(np.einsum("rm,rpkm->rpk", of_models, of_units))
+    return np.concatenate(replicates)
 
 
 def _p_value(changes: np.ndarray) -> float:

@@ -1,11 +1,15 @@
 """The picture of remedies: what each changes, with intervals."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from transferlens.pictures import figures
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Colours, and markers besides.
 _USED, _OTHER, _SCRATCH = (figures.BLUE, "o"), (figures.SKY_BLUE, "s"), ("#999999", "X")
@@ -47,7 +51,7 @@ def draw(path: Path, table: pd.DataFrame) -> None:
     figures.save(figure, path)
 
 
-def _panel(axis, table: pd.DataFrame, remedies: list[str], title: str, shown: list[tuple]) -> None:
+def _panel(axis: "Axes", table: pd.DataFrame, remedies: list[str], title: str, shown: list[tuple]) -> None:
     offsets = np.linspace(-0.22, 0.22, len(shown))
     for (measure, pairs, (colour, marker), label), offset in zip(shown, offsets, strict=True):
         rows = table[(table["measure"] == measure) & (table["pairs"] == pairs)].set_index("remedy")

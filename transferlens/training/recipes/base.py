@@ -14,11 +14,10 @@ import torch
 from torch import nn
 
 from transferlens.core.settings import InputSettings, TrainingSettings
+from transferlens.data.pipeline import Batch, Pass
 from transferlens.models.architectures import Network
 from transferlens.training import device as devices
 from transferlens.training.criterion import Criterion
-
-Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class Batches(Protocol):
@@ -30,16 +29,8 @@ class Batches(Protocol):
 
     def __len__(self) -> int: ...
 
-    def training_batches(
-        self,
-        positions: np.ndarray,
-        training: TrainingSettings,
-        batch_size: int,
-        epoch: int,
-        seed: int,
-        resolution: int,
-    ) -> Iterator[Batch]:
-        """One shuffled pass; of recipes with several views, also by the keyword `view`."""
+    def training_batches(self, one: Pass) -> Iterator[Batch]:
+        """One shuffled pass."""
 
 
 @dataclass(frozen=True)

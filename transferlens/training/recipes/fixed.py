@@ -4,15 +4,14 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 
-from transferlens.core.settings import InputSettings, TrainingSettings
-from transferlens.data.pipeline import shuffled_batches
+from transferlens.core.settings import InputSettings
+from transferlens.data.pipeline import Batch, Pass, shuffled_batches
 from transferlens.models.architectures import Network
 from transferlens.training import engine
-from transferlens.training.recipes.base import Batch, Phase, Recipe
+from transferlens.training.recipes.base import Phase, Recipe
 from transferlens.training.recipes.settings import FixedSettings
 
 
@@ -30,6 +29,7 @@ class Fixed(Recipe):
     _scale: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def phases(self) -> Iterator[Phase]:
+        """One phase: the head, on cached features or behind the frozen backbone."""
         head = self.network.head
         if self.settings.batchnorm == "train":
             self.network.train()
@@ -86,15 +86,8 @@ class FeatureBatches:
     def __len__(self) -> int:
         return len(self.features)
 
-    def training_batches(
-        self,
-        positions: np.ndarray,
-        training: TrainingSettings,
-        batch_size: int,
-        epoch: int,
-        seed: int,
-        resolution: int,
-    ) -> Iterator[Batch]:
-        for batch in shuffled_batches(positions, batch_size, epoch, seed):
+    def training_batches(self, one: Pass) -> Iterator[Batch]:
+        """One shuffled pass; features are not augmented, and know no resolution."""
+        for batch in shuffled_batches(one):
             batch = batch.to(self.device)
             yield self.features[batch], self.labels[batch]

@@ -55,6 +55,7 @@ class Composites(Recipe):
     settings: RemediedSettings
 
     def start(self, network: Network, source: Network | None, data: Data, seed: int) -> None:
+        """Take up a run, with the source's images that join its batches."""
         super().start(network, source, data, seed)
         self.material: Material = data.material
         positions, training = self.material.positions, self.settings.training
@@ -69,10 +70,12 @@ class Composites(Recipe):
         self._made = 0
 
     def phases(self) -> Iterator[Phase]:
+        """One phase: batches and their extra images are paired, so that none may be cut."""
         self.network.train()
         yield self.whole_phase(divisible=False)
 
     def extra_images(self, batch: torch.Tensor) -> torch.Tensor:
+        """Composites of the batch, pasted on as many source images."""
         self.resolution = batch.shape[-1]
         self.side = composites.pasted_side(self.resolution, self.material.share)
         self.corners = composites.places(
@@ -94,6 +97,7 @@ class Composites(Recipe):
         labels: torch.Tensor,
         parameters: Mapping[str, nn.Parameter],
     ) -> torch.Tensor:
+        """The batch's cross-entropy, and `penalty` of the extra images by its weight."""
         own, beside = logits[: len(labels)], logits[len(labels) :]
         cells = {layer: output[len(labels) :] for layer, output in features.items()}
         penalty = self.penalty(own, beside, cells, labels)
@@ -120,17 +124,32 @@ class Composites(Recipe):
 class Uniform(Composites):
     """Source images as they are, which must not look like any target class."""
 
-    def extra_images(self, batch):
+    def extra_images(self, batch: torch.Tensor) -> torch.Tensor:
+        """Source images as they are, one for each image of the batch."""
         return self.backgrounds(batch)
 
-    def penalty(self, logits, beside, features, labels):
+    def penalty(
+        self,
+        logits: torch.Tensor,
+        beside: torch.Tensor,
+        features: Mapping[str, torch.Tensor],
+        labels: torch.Tensor,
+    ) -> torch.Tensor:
+        """Distance of the source images' predictions from uniform ones."""
         return from_uniform(beside)
 
 
 class Consistency(Composites):
     """A composite must be taken for what its pasted image is taken for."""
 
-    def penalty(self, logits, beside, features, labels):
+    def penalty(
+        self,
+        logits: torch.Tensor,
+        beside: torch.Tensor,
+        features: Mapping[str, torch.Tensor],
+        labels: torch.Tensor,
+    ) -> torch.Tensor:
+        """Distance of the composites' predictions from those of their pasted images."""
         return from_clean(logits, beside)
 
 
@@ -147,7 +166,14 @@ class Inside(Composites):
         super().start(network, source, data, seed)
         self.watched = (f"backbone.{network.class_map_layer}",)
 
-    def penalty(self, logits, beside, features, labels):
+    def penalty(
+        self,
+        logits: torch.Tensor,
+        beside: torch.Tensor,
+        features: Mapping[str, torch.Tensor],
+        labels: torch.Tensor,
+    ) -> torch.Tensor:
+        """Share of the composites' evidence that lies outside the pasted images."""
         cells = features[self.watched[0]].float()
         maps = evidence.class_evidence(cells, self.network.head, labels)
         corners = torch.from_numpy(self.corners).to(maps.device)
@@ -184,10 +210,10 @@ def from_clean(clean: torch.Tensor, composite: torch.Tensor) -> torch.Tensor:
     )
 
 
-def outside(found: torch.Tensor, corners: torch.Tensor, side: int, resolution: int) -> torch.Tensor:
+def outside(maps: torch.Tensor, corners: torch.Tensor, side: int, resolution: int) -> torch.Tensor:
     """Mean share of the positive evidence [N, h, w] that lies outside squares at int64[N, 2].
 
     A map without positive evidence counts as an even one, and gives no gradient.
     """
-    positive = found.relu() + _EVEN
+    positive = maps.relu() + _EVEN
     return 1 - evidence.inside_share(positive, *corners.T, side, resolution).mean()

@@ -122,21 +122,11 @@ def read(given: Mapping[str, Any], where: str = "settings") -> RecipeSettings:
     Raises:
         ConfigError: an unknown kind, or settings that are not of it.
     """
-    given = _of_version_1(given)
     kind = given.get("kind")
     if kind not in KINDS:
         start, key = ("settings", "kind") if where == "settings" else ("config", f"{where}.kind")
         raise ConfigError(f"{start}: '{key}' is {kind!r}" + nearest(str(kind), list(KINDS)))
     return KINDS[kind].settings.read(given, where)
-
-
-def _of_version_1(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as the rules of version 0.1 write them: a remedy in `full`, `batchnorm` in every kind."""
-    given = dict(given)
-    given |= given.pop("remedy", None) or {}
-    if given.get("kind") != "fixed":
-        given.pop("batchnorm", None)
-    return given
 
 
 def changes_backbone(settings: RecipeSettings) -> bool:
