@@ -8,6 +8,7 @@ except ImportError:  # it saves time only, and is no part of what Snakemake prom
     def overwrite_function_params(function, parameters):
         pass
 
+
 REPOSITORY = Path(workflow.basedir)
 
 

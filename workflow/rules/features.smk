@@ -12,10 +12,10 @@ rule features:
         benchmark_of("features")
     conda:
         "../../envs/transferlens.yaml"
-    params:
-        **params_of("features"),
     resources:
         **resources_of("features"),
+    params:
+        **params_of("features"),
     message:
         message_of("features")
     shell:
@@ -33,10 +33,10 @@ rule adapted_features:
         benchmark_of("adapted_features")
     conda:
         "../../envs/transferlens.yaml"
-    params:
-        **params_of("adapted_features"),
     resources:
         **resources_of("adapted_features"),
+    params:
+        **params_of("adapted_features"),
     message:
         message_of("adapted_features")
     shell:

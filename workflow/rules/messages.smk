@@ -6,7 +6,9 @@ def date_back():
     folders = [Path("results"), *(REPOSITORY / name for name in ("scripts", "transferlens"))]
     paths = (path for folder in folders for path in folder.rglob("*") if path.is_file())
     if dated := files.date_back(paths):
-        print(f"Transferlens: {len(dated)} files were dated in the future, now today: {dated[0]}, ...")
+        print(
+            f"Transferlens: {len(dated)} files were dated in the future, now today: {dated[0]}, ..."
+        )
 
 
 def success_message():

@@ -13,10 +13,10 @@ rule train_source:
     priority: 2
     conda:
         "../../envs/transferlens.yaml"
-    params:
-        **params_of("train_source"),
     resources:
         **resources_of("train_source"),
+    params:
+        **params_of("train_source"),
     message:
         message_of("train_source")
     shell:
@@ -39,12 +39,12 @@ use rule train_source as load_pretrained with:
         unpack(inputs_of("load_pretrained")),
     output:
         **outputs_of("load_pretrained"),
-    wildcard_constraints:
-        study=one_of(name for name, study in RUN.studies.items() if study.loads),
     log:
         log_of("load_pretrained"),
     benchmark:
         benchmark_of("load_pretrained")
+    wildcard_constraints:
+        study=one_of(name for name, study in RUN.studies.items() if study.loads),
     params:
         **params_of("load_pretrained"),
     message:

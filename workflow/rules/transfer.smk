@@ -13,10 +13,10 @@ rule transfer:
     priority: 1
     conda:
         "../../envs/transferlens.yaml"
-    params:
-        **params_of("transfer"),
     resources:
         **resources_of("transfer"),
+    params:
+        **params_of("transfer"),
     message:
         message_of("transfer")
     shell:
