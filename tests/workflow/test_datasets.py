@@ -40,11 +40,11 @@ def test_data_are_prepared_and_nothing_else(project):
     assert sorted(p.name for p in (project / "results").iterdir()) == ["benchmarks", "data", "logs"]
     for name, classes in (("kmnist", 10), ("optdigits", 10)):
         with h5py.File(project / f"results/data/{name}/index.h5") as file:
-            assert len(file["class_names"]) == classes
+            assert len(file["class"]) == classes
         for split in ("train", "val"):
             assert (project / f"results/data/{name}/{split}.beton").stat().st_size > 0
     with h5py.File(project / "results/data/kmnist/index.h5") as file:
-        assert file["class_names"].asstr()[0] == "kuzushiji o"
+        assert file["class"].asstr()[0] == "kuzushiji o"
         assert len(file["train/ids"]) == 40
 
 

@@ -55,7 +55,7 @@ def test_the_doctor_finds_nothing_in_a_sound_folder_and_says_what_a_change_runs(
 
 def test_the_doctor_names_all_damage_and_its_cure_and_changes_nothing(finished):
     damaged = {
-        SHARD: lambda path: flip_a_bit(path, "outputs/margin"),
+        SHARD: lambda path: flip_a_bit(path, "margin"),
         "results/data/optdigits/val.beton": flip_a_bit,
         "results/heatmaps/optdigits/fixed.png": cut,
         "results/report/index.html": cut,
@@ -87,13 +87,13 @@ def test_a_damaged_shard_is_named_and_made_again_the_same(finished):
     for path in (SUMMARY, "scores/optdigits/fixed.h5", "report/optdigits/fixed/influence_matrix.svg"):
         (finished / "results" / path.removeprefix("results/")).unlink()  # not made before the damage
     (finished / "results/report/index.html").unlink()
-    flip_a_bit(finished / SHARD, "outputs/margin")
+    flip_a_bit(finished / SHARD, "margin")
     done = snakemake(finished, "--cores", "1", "--", SUMMARY)
     assert done.returncode != 0
     assert f"{SHARD}: damaged" in done.stdout + done.stderr
     assert f"rm {SHARD}" in done.stdout + done.stderr
     (finished / SHARD).unlink()
-    assert planned(finished) == {"transfer": 1, "summary": 1, "score": 1, "figures": 1, "report": 1}
+    assert planned(finished) == {"transfer": 1, "summary": 1, "score": 1, "influence_figures": 1, "report": 1}
     done = snakemake(finished, "--cores", "1", "--", SUMMARY)
     assert done.returncode == 0, done.stdout + done.stderr
     for path, before in expected.items():
@@ -126,7 +126,7 @@ def test_a_second_snakemake_is_refused_and_a_killed_one_is_survived(finished):
     assert snakemake(finished, "--unlock").returncode == 0
     done = snakemake(finished, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert planned(finished).keys() <= {"score", "figures", "report"}
+    assert planned(finished).keys() <= {"score", "influence_figures", "report"}
 
 
 def test_wrong_clocks_neither_re_run_nor_lose_anything(finished):

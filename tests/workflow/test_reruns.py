@@ -70,10 +70,10 @@ def test_more_models_train_only_the_new_shards(finished):
 
 def test_a_new_target_runs_its_transfers_and_below(finished):
     jobs = planned(finished, "--config", "targets={digits-and-clothes: {}}")
-    counterfactual, by_full, without_memory = 1, 1, 1
+    counterfactual, by_full, by_remedy, without_memory = 1, 1, 1, 1
     assert jobs["train_source"] == jobs["draw_masks"] == counterfactual + without_memory
     # reference, influence, repeated
-    assert jobs["transfer"] == 1 + 3 + 1 + counterfactual + by_full + without_memory
+    assert jobs["transfer"] == 1 + 3 + 1 + counterfactual + by_full + by_remedy + without_memory
     assert "dataset" not in jobs
     assert jobs["influence"] == jobs["heatmaps"] == jobs["influence_figures"] == 1
 
@@ -145,7 +145,7 @@ def test_a_changed_figure_redraws_and_rewrites_the_page(finished):
     ("file", "old", "new"),
     [
         ("core/statistics.py", '"""Student\'s interval', '"""The interval of Student'),
-        ("training/device.py", "# ", "#  "),
+        ("training/device.py", "The GPU is held until", "The GPU stays held until"),
         ("estimation/estimators.py", '"""Estimators', '"""Changed estimators'),
         ("influence/artefacts.py", "what it adds to the output", "what it adds"),
         ("influence/settings.py", "Number of models.", "How many models."),
@@ -162,7 +162,7 @@ def test_words_re_run_nothing(finished, file, old, new):
         ("training/device.py", '"amx_bf16" in flags', '"amx" in flags', "train_source", "dataset"),
         ("data/composites.py", "round(", "int(", "composites", "influence"),
         ("maps/evidence.py", "head.weight[classes], activations)", "head.weight[classes], +activations)",
-         "heatmaps", "score"),
+         "heatmaps", "beton"),
         ("pictures/overlays.py", "_IMAGE_WEIGHT = 0.6", "_IMAGE_WEIGHT = 0.5", "heatmaps", "transfer"),
         ("core/seeding.py", ">> 1", ">> 2", "dataset", "nothing"),
         ("data/catalogue.yaml", "classes: 10", "classes: 11", "dataset", "nothing"),
@@ -192,8 +192,8 @@ def test_a_changed_estimator_estimates_again_and_nothing_is_retrained_before(fin
 
 def test_a_changed_training_setting_retrains_everything(finished):
     jobs = planned(finished, "--config", "source_training={epochs: 4}")
-    without_memory, by_full = 1, 1
+    without_memory, by_full, by_remedy = 1, 1, 1
     assert jobs["train_source"] == 1 + 3 + 1 + 1 + without_memory
-    assert jobs["transfer"] == 1 + 3 + 1 + 1 + without_memory + by_full
+    assert jobs["transfer"] == 1 + 3 + 1 + 1 + without_memory + by_full + by_remedy
     assert "dataset" not in jobs
     assert "beton" not in jobs

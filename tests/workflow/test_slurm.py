@@ -96,7 +96,8 @@ class Run:
             except OSError:
                 continue
             out = f"results/studies/repeated/source/{shard}.h5"
-            if here and words[0].endswith("python") and "scripts/train_source.py" in words and out in words:
+            trains = words[0].endswith("python") and words[1].endswith("scripts/train_source.py")
+            if here and trains and out in words:
                 return int(place.name)
         return None
 
