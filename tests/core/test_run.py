@@ -40,6 +40,11 @@ def memories(recipe, remedies, **changes):
         ({"targets": {}}, "'targets' is impossible"),
         ({"targets": {"optdigits": {"recipes": ["ful"]}}}, "names 'ful', which is no recipe"),
         (
+            {"recipes": {"fixed": {}, "mine": {"kind": "inside"}}},
+            "recipes.mine.kind is 'inside', which is made of what an analysis finds; ask for it with "
+            "`memories.remedies: [inside]`",
+        ),
+        (
             {"targets": {"optdigits": {"overrides": {"training": {"lrr": 1}}}}},
             "unknown key 'training.lrr' (did you mean 'lr'?) (in targets.optdigits.overrides)",
         ),

@@ -135,10 +135,17 @@ class Features:
 
 
 class RecipeKind(Protocol):
-    """A way to adapt a source model; the rooms that train declare theirs."""
+    """A way to adapt a source model; the rooms that train declare theirs.
+
+    Attributes:
+        settings: of recipes of this kind.
+        path: `module:Class` of its implementation.
+        asked_for_by: the key by which an analysis derives recipes of this kind, if no one can write them.
+    """
 
     settings: type[Section]
     path: str
+    asked_for_by: str
 
     def changes_backbone(self, settings: Section) -> bool:
         """Whether an adapted backbone differs from the source model's."""

@@ -203,6 +203,11 @@ class Run:
         for name, given in self.settings.recipes.items():
             section = self.recipe_section(given, f" (in recipes.{name})")
             section.training.check(f"recipes.{name}")
+            if by := self.recipe_kinds[section.kind].asked_for_by:
+                raise ConfigError(
+                    f"config: recipes.{name}.kind is '{section.kind}', which is made of what an analysis "
+                    f"finds; ask for it with `{by}: [{section.kind}]` and give '{name}' another kind"
+                )
         for target, use in self.targets.items():
             for name in use.recipes:
                 self.require_recipe(name, f"targets.{target}.recipes")

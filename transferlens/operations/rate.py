@@ -126,7 +126,7 @@ class Trial:
         Heads on cached features take about the same for a step of any size, networks for an image. What is
         made of source images, which are none here, counts as full fine-tuning.
         """
-        plain = FullSettings() if recipes.KINDS[recipe.kind].made_of_source else recipe
+        plain = FullSettings() if recipes.KINDS[recipe.kind].asked_for_by else recipe
 
         def steps(images: _RandomImages, batch: int, number: int) -> None:
             changes = {"epochs": number, "batch_size": batch, "resize": None, "iterations": None}

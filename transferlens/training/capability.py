@@ -304,7 +304,7 @@ def _transfer_sizes(run: Run, wildcards: Wildcards, known: Mapping[str, int]) ->
     sizes = {"log_quantity": len(LOG_QUANTITIES), "epoch": log_rows(given), "head": known["model"]}
     if _keeps_networks(run, study, target, recipe) and run.changes_backbone(target, recipe):
         sizes["weights"] = known["model"]
-    if KINDS[given.kind].made_of_source:
+    if KINDS[given.kind].asked_for_by:
         sizes["remedy_class"] = given.classes
     for examples in reported(run, target, known).values():
         for kept in run.transfers[study, target, recipe].keeps.values():

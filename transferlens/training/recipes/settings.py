@@ -60,7 +60,8 @@ class RecipeKind:
         caches_features: whether features are computed once, and only a head is trained on them.
         in_a_block: whether many models can be trained as one (a step is one forward pass of plain images).
         images_beside: images that join every image of a batch.
-        made_of_source: whether it needs source training images of distracting classes.
+        asked_for_by: the key by which an analysis derives recipes of this kind, if no one can write
+            them: they need source training images of classes that it finds.
         epochs: of all phases of a run.
         runs: training runs of different seeds that make one model.
     """
@@ -72,7 +73,7 @@ class RecipeKind:
     caches_features: Callable[[Any], bool] = lambda settings: False
     in_a_block: bool = False
     images_beside: int = 0
-    made_of_source: bool = False
+    asked_for_by: str = ""
     epochs: Callable[[Any], int] = lambda settings: settings.training.epochs
     runs: int = 1
 
@@ -108,7 +109,7 @@ KINDS = {
                 f"transferlens.training.recipes.remedies:{implementation}",
                 changes_backbone=lambda settings: True,
                 images_beside=1,
-                made_of_source=True,
+                asked_for_by="memories.remedies",
             )
             for name, implementation in _REMEDIES.items()
         ),
