@@ -273,13 +273,7 @@ def _loader_class() -> type:
 
 def _seeded_crop_class() -> type:
     """FFCV's random resized crop, drawn by one thread a batch, so that threads cannot change the outcome."""
-    from ffcv.fields.rgb_image import (
-        IMAGE_MODES,
-        ResizedCropRGBImageDecoder,
-        get_random_crop,
-    )
-    from ffcv.libffcv import imdecode, resize_crop
-    from ffcv.pipeline.compiler import Compiler
+    from ffcv.fields.rgb_image import ResizedCropRGBImageDecoder, get_random_crop
 
     class SeededRandomResizedCrop(ResizedCropRGBImageDecoder):
         """Crops as FFCV's RandomResizedCropRGBImageDecoder draws them, reproducibly."""
@@ -300,42 +294,55 @@ def _seeded_crop_class() -> type:
 
         def generate_code(self) -> Callable:
             """The function that decodes a batch, for Numba to compile."""
-            jpg, scale, ratio = IMAGE_MODES["jpg"], self.scale, self.ratio
-            read, images = self.memory_read, Compiler.get_iterator()
-            decode_jpeg, resize = Compiler.compile(imdecode), Compiler.compile(resize_crop)
-            draw_crop = Compiler.compile(self.get_crop_generator)
-
-            def decode(
-                batch_indices: np.ndarray,
-                buffers: tuple[np.ndarray, np.ndarray],
-                metadata: np.ndarray,
-                storage_state: Any,
-            ) -> np.ndarray:
-                batch, scratch = buffers
-                # Drawn by the calling thread, whose generator SeededEpoch has just seeded; then shared out.
-                crops = np.empty((len(batch_indices), 4), np.int64)
-                for i in range(len(batch_indices)):
-                    field = metadata[batch_indices[i]]
-                    top, left, h, w = draw_crop(
-                        np.uint32(field["height"]), np.uint32(field["width"]), scale, ratio
-                    )
-                    # One by one: whole rows would each be a parallel loop to Numba.
-                    crops[i, 0], crops[i, 1], crops[i, 2], crops[i, 3] = top, left, h, w
-                for i in images(len(batch_indices)):
-                    field = metadata[batch_indices[i]]
-                    stored = read(field["data_ptr"], storage_state)
-                    height, width = np.uint32(field["height"]), np.uint32(field["width"])
-                    if field["mode"] == jpg:
-                        pixels = scratch[i].reshape(-1)[: 3 * height * width]
-                        pixels = pixels.reshape(height, width, 3)
-                        decode_jpeg(stored, pixels, height, width, height, width, 0, 0, 1, 1, False, False)
-                    else:
-                        pixels = stored.reshape(height, width, 3)
-                    top, left = crops[i, 0], crops[i, 1]
-                    resize(pixels, top, top + crops[i, 2], left, left + crops[i, 3], batch[i])
-                return batch[: len(batch_indices)]
-
-            decode.is_parallel = True
-            return decode
+            return _batch_decoder(self.memory_read, self.get_crop_generator, self.scale, self.ratio)
 
     return SeededRandomResizedCrop
+
+
+def _batch_decoder(read: Callable, draw: Callable, scale: np.ndarray, ratio: np.ndarray) -> Callable:
+    """A function for Numba that decodes the crops of a batch.
+
+    Args:
+        read: FFCV's access to the stored bytes of an image.
+        draw: what draws a crop, of the image's height and width and the ranges of:
+        scale: its share of the area, (2,).
+        ratio: its width over its height, (2,).
+    """
+    from ffcv.fields.rgb_image import IMAGE_MODES
+    from ffcv.libffcv import imdecode, resize_crop
+    from ffcv.pipeline.compiler import Compiler
+
+    jpg, images = IMAGE_MODES["jpg"], Compiler.get_iterator()
+    decode_jpeg, resize = Compiler.compile(imdecode), Compiler.compile(resize_crop)
+    draw_crop = Compiler.compile(draw)
+
+    def decode(
+        batch_indices: np.ndarray,
+        buffers: tuple[np.ndarray, np.ndarray],
+        metadata: np.ndarray,
+        storage_state: Any,
+    ) -> np.ndarray:
+        batch, scratch = buffers
+        # Drawn by the calling thread, whose generator SeededEpoch has just seeded; then shared out.
+        crops = np.empty((len(batch_indices), 4), np.int64)
+        for i in range(len(batch_indices)):
+            field = metadata[batch_indices[i]]
+            top, left, h, w = draw_crop(np.uint32(field["height"]), np.uint32(field["width"]), scale, ratio)
+            # One by one: whole rows would each be a parallel loop to Numba.
+            crops[i, 0], crops[i, 1], crops[i, 2], crops[i, 3] = top, left, h, w
+        for i in images(len(batch_indices)):
+            field = metadata[batch_indices[i]]
+            stored = read(field["data_ptr"], storage_state)
+            height, width = np.uint32(field["height"]), np.uint32(field["width"])
+            if field["mode"] == jpg:
+                pixels = scratch[i].reshape(-1)[: 3 * height * width]
+                pixels = pixels.reshape(height, width, 3)
+                decode_jpeg(stored, pixels, height, width, height, width, 0, 0, 1, 1, False, False)
+            else:
+                pixels = stored.reshape(height, width, 3)
+            top, left = crops[i, 0], crops[i, 1]
+            resize(pixels, top, top + crops[i, 2], left, left + crops[i, 3], batch[i])
+        return batch[: len(batch_indices)]
+
+    decode.is_parallel = True
+    return decode
