@@ -249,7 +249,7 @@ class Counterfactual(Capability):
                     yield Transfer(name, target, _reuse_recipe(run, recipe))
 
     def check(self, run: Run) -> None:
-        """Refuse removals of more than there is, and repeats that have no full-source model."""
+        """Refuse repeats that have no full-source model, and outputs and recipes that there are not."""
         given = asked(run)
         if given is None:
             return

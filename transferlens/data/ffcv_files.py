@@ -273,13 +273,7 @@ def _loader_class() -> type:
 
 def _seeded_crop_class() -> type:
     """FFCV's random resized crop, drawn by one thread a batch, so that threads cannot change the outcome."""
-    from ffcv.fields.rgb_image import (
-        IMAGE_MODES,
-        ResizedCropRGBImageDecoder,
-        get_random_crop,
-    )
-    from ffcv.libffcv import imdecode, resize_crop
-    from ffcv.pipeline.compiler import Compiler
+    from ffcv.fields.rgb_image import ResizedCropRGBImageDecoder, get_random_crop
 
     class SeededRandomResizedCrop(ResizedCropRGBImageDecoder):
         """Crops as FFCV's RandomResizedCropRGBImageDecoder draws them, reproducibly."""
@@ -300,42 +294,49 @@ def _seeded_crop_class() -> type:
 
         def generate_code(self) -> Callable:
             """The function that decodes a batch, for Numba to compile."""
-            jpg, scale, ratio = IMAGE_MODES["jpg"], self.scale, self.ratio
-            read, images = self.memory_read, Compiler.get_iterator()
-            decode_jpeg, resize = Compiler.compile(imdecode), Compiler.compile(resize_crop)
-            draw_crop = Compiler.compile(self.get_crop_generator)
-
-            def decode(
-                batch_indices: np.ndarray,
-                buffers: tuple[np.ndarray, np.ndarray],
-                metadata: np.ndarray,
-                storage_state: Any,
-            ) -> np.ndarray:
-                batch, scratch = buffers
-                # Drawn by the calling thread, whose generator SeededEpoch has just seeded; then shared out.
-                crops = np.empty((len(batch_indices), 4), np.int64)
-                for i in range(len(batch_indices)):
-                    field = metadata[batch_indices[i]]
-                    top, left, h, w = draw_crop(
-                        np.uint32(field["height"]), np.uint32(field["width"]), scale, ratio
-                    )
-                    # One by one: whole rows would each be a parallel loop to Numba.
-                    crops[i, 0], crops[i, 1], crops[i, 2], crops[i, 3] = top, left, h, w
-                for i in images(len(batch_indices)):
-                    field = metadata[batch_indices[i]]
-                    stored = read(field["data_ptr"], storage_state)
-                    height, width = np.uint32(field["height"]), np.uint32(field["width"])
-                    if field["mode"] == jpg:
-                        pixels = scratch[i].reshape(-1)[: 3 * height * width]
-                        pixels = pixels.reshape(height, width, 3)
-                        decode_jpeg(stored, pixels, height, width, height, width, 0, 0, 1, 1, False, False)
-                    else:
-                        pixels = stored.reshape(height, width, 3)
-                    top, left = crops[i, 0], crops[i, 1]
-                    resize(pixels, top, top + crops[i, 2], left, left + crops[i, 3], batch[i])
-                return batch[: len(batch_indices)]
-
-            decode.is_parallel = True
-            return decode
+            return _decoding(self)
 
     return SeededRandomResizedCrop
+
+
+def _decoding(crop: Any) -> Callable:
+    """The function by which such crops are decoded, a batch at a time."""
+    from ffcv.fields.rgb_image import IMAGE_MODES
+    from ffcv.libffcv import imdecode, resize_crop
+    from ffcv.pipeline.compiler import Compiler
+
+    jpg, scale, ratio = IMAGE_MODES["jpg"], crop.scale, crop.ratio
+    read, images = crop.memory_read, Compiler.get_iterator()
+    decode_jpeg, resize = Compiler.compile(imdecode), Compiler.compile(resize_crop)
+    draw_crop = Compiler.compile(crop.get_crop_generator)
+
+    def decode(
+        batch_indices: np.ndarray,
+        buffers: tuple[np.ndarray, np.ndarray],
+        metadata: np.ndarray,
+        storage_state: Any,
+    ) -> np.ndarray:
+        batch, scratch = buffers
+        # Drawn by the calling thread, whose generator SeededEpoch has just seeded; then shared out.
+        crops = np.empty((len(batch_indices), 4), np.int64)
+        for i in range(len(batch_indices)):
+            field = metadata[batch_indices[i]]
+            top, left, h, w = draw_crop(np.uint32(field["height"]), np.uint32(field["width"]), scale, ratio)
+            # One by one: whole rows would each be a parallel loop to Numba.
+            crops[i, 0], crops[i, 1], crops[i, 2], crops[i, 3] = top, left, h, w
+        for i in images(len(batch_indices)):
+            field = metadata[batch_indices[i]]
+            stored = read(field["data_ptr"], storage_state)
+            height, width = np.uint32(field["height"]), np.uint32(field["width"])
+            if field["mode"] == jpg:
+                pixels = scratch[i].reshape(-1)[: 3 * height * width]
+                pixels = pixels.reshape(height, width, 3)
+                decode_jpeg(stored, pixels, height, width, height, width, 0, 0, 1, 1, False, False)
+            else:
+                pixels = stored.reshape(height, width, 3)
+            top, left = crops[i, 0], crops[i, 1]
+            resize(pixels, top, top + crops[i, 2], left, left + crops[i, 3], batch[i])
+        return batch[: len(batch_indices)]
+
+    decode.is_parallel = True
+    return decode
