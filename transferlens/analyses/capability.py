@@ -154,7 +154,7 @@ class Analyses(Capability):
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
     ) -> dict[str, int]:
-        """Sizes of pairs, examples and bins of the analyses' files."""
+        """Sizes of pairs, examples and ranks of the analyses' files."""
         if made is SUBPOPULATIONS:
             given = run.section(SubpopulationSettings)
             # Finer classes are few, and known only when the images are there.

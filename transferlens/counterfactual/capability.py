@@ -245,7 +245,7 @@ class Counterfactual(Capability):
             yield Features("reference", wildcards["target"], "train")
 
     def check(self, run: Run) -> None:
-        """Refuse removals of more than there is, and repeats that have no full-source model."""
+        """Refuse repeats that have no full-source model, and outputs and recipes that there are not."""
         given = asked(run)
         if given is None:
             return

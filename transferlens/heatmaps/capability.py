@@ -148,7 +148,7 @@ class Heatmaps(Capability):
             yield Transfer("reference", **wildcards, rows=1, summarised=False)
 
     def check(self, run: Run) -> None:
-        """Refuse methods that the network does not allow."""
+        """Refuse methods that no such network allows, and an output without influences."""
         given = run.section(HeatmapSettings)
         if given is None:
             return

@@ -167,7 +167,7 @@ class Influence(Capability):
                     yield Transfer(study, target, recipe)
 
     def check(self, run: Run) -> None:
-        """Refuse studies whose models do not fill shards, and what designs and estimators do not allow."""
+        """Refuse models that do not fill shards, too many repeated ones, and a page without its output."""
         study = run.section(InfluenceStudy)
         if study is None:
             return

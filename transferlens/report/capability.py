@@ -42,7 +42,7 @@ class Report(Capability):
     steps = (REPORT,)
 
     def sections(self, run: Run, results: Any) -> Iterator[Section]:
-        """What the run is, and how to read the page."""
+        """What was run, and where the numbers come from."""
         from transferlens.report import page
 
         return page.sections(run, results)

@@ -58,7 +58,6 @@ class RecipeKind:
         path: `module:Class` of its implementation, a `recipes.base.Recipe`.
         changes_backbone: whether an adapted backbone differs from the source model's.
         caches_features: whether features are computed once, and only a head is trained on them.
-        in_a_block: whether many models can be trained as one (a step is one forward pass of plain images).
         images_beside: images that join every image of a batch.
         asked_for_by: the key by which an analysis derives recipes of this kind, if no one can write
             them: they need source training images of classes that it finds.
@@ -71,7 +70,6 @@ class RecipeKind:
     path: str
     changes_backbone: Callable[[Any], bool]
     caches_features: Callable[[Any], bool] = lambda settings: False
-    in_a_block: bool = False
     images_beside: int = 0
     asked_for_by: str = ""
     epochs: Callable[[Any], int] = lambda settings: settings.training.epochs
@@ -93,14 +91,12 @@ KINDS = {
             "transferlens.training.recipes.fixed:Fixed",
             changes_backbone=lambda settings: settings.batchnorm == "train",  # its running statistics
             caches_features=lambda settings: settings.batchnorm == "eval",
-            in_a_block=True,
         ),
         RecipeKind(
             "full",
             FullSettings,
             "transferlens.training.recipes.full:Full",
             changes_backbone=lambda settings: True,
-            in_a_block=True,
         ),
         *(
             RecipeKind(
