@@ -45,7 +45,7 @@ def test_data_are_prepared_and_nothing_else(project):
             assert (project / f"results/data/{name}/{split}.beton").stat().st_size > 0
     with h5py.File(project / "results/data/kmnist/index.h5") as file:
         assert file["class"].asstr()[0] == "kuzushiji o"
-        assert len(file["train/ids"]) == 40
+        assert len(file["train_example"]) == 40
 
 
 def test_moved_data_and_other_checks_remake_nothing(project):

@@ -68,7 +68,7 @@ def test_the_doctor_names_all_damage_and_its_cure_and_changes_nothing(finished):
     for path, damage in damaged.items():
         damage(finished / path)
     with h5py.File(finished / "results/studies/influence/source/0001.h5", "r+") as file:
-        file.attrs["config"] = file.attrs["config"].replace('"epochs": 3', '"epochs": 5')
+        file.attrs["settings"] = file.attrs["settings"].replace(b'"epochs": 3', b'"epochs": 5')
     left_over = "results/influence/optdigits/.fixed.h5.node.1.tmp"
     (finished / left_over).touch()
     before = contents(finished)

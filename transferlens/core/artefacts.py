@@ -39,7 +39,7 @@ class Field:
     Attributes:
         name: in the file; `group/name` within a group, `*/name` in any group.
         dims: a word of the vocabulary for each axis. A field named as its only dimension holds coordinates.
-        dtype: what is stored: a NumPy type, or `str` for names; None where values decide it.
+        dtype: what is stored: a NumPy type, or `str` for names, or `np.unsignedinteger`: one as wide as the values ask.
         meaning: what one cell holds.
         optional: whether a file may lack it.
         compress: whether its values are worth it; by default all but floating-point numbers, whose digits are
@@ -172,8 +172,10 @@ class Writer:
         field = self._artefact.field(name)
         if field.dtype is str:
             data = _encoded(values)
+        elif field.dtype is np.unsignedinteger:
+            data = np.asarray(values).astype(np.min_scalar_type(np.max(values, initial=0)))
         else:
-            data = np.asarray(values) if field.dtype is None else np.asarray(values).astype(field.dtype)
+            data = np.asarray(values).astype(field.dtype)
         dataset = self.file.create_dataset(
             name, data=data, dtype=data.dtype, **_storage(data.shape, data.dtype, field)
         )

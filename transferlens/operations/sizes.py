@@ -28,8 +28,7 @@ _COMPRESSED = {"b": 0.3, "i": 0.13, "u": 0.3, "S": 0.2, "f": 0.95}
 # Files beside artefacts by suffix, each a mean over the smoke study. Pages hold pictures as text.
 _BESIDE = {".png": 108_000, ".svg": 22_500, ".csv": 16_000}
 _AS_TEXT = 4 / 3
-# Of a field whose values decide its type: half precision, or small integers.
-_ITEM_BYTES = 2
+_CLASS_BYTES = 1  # of positions in up to 256 classes
 _NAME_BYTES = 16  # of names that are not known yet
 _CHUNK_BYTES = 24  # what HDF5 notes of a chunk
 _DIGEST_BYTES = 70  # a checksum of an input, and what stands around it
@@ -190,7 +189,9 @@ def _stored(dtype: Any) -> tuple[str, int]:
     """The kind of a field's type, and the bytes of an item."""
     if dtype is str:
         return "S", _NAME_BYTES
-    return ("f", _ITEM_BYTES) if dtype is None else (np.dtype(dtype).kind, np.dtype(dtype).itemsize)
+    if dtype is np.unsignedinteger:
+        return "u", _CLASS_BYTES
+    return np.dtype(dtype).kind, np.dtype(dtype).itemsize
 
 
 @cache

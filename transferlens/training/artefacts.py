@@ -49,7 +49,7 @@ OUTPUTS = {
     "prediction": (np.int32, "position of the most probable class in target_class", ""),
 }
 # A summary stores these; the others follow from them.
-SUMMARISED = ("margin", "raw_margin", "prediction")
+SUMMARISED = {"margin": np.float16, "raw_margin": np.float16, "prediction": np.unsignedinteger}
 
 _OF_EVERY_MODEL = (
     *ROW_FIELDS,
@@ -109,8 +109,8 @@ SUMMARY = Artefact(
         *_OF_EVERY_MODEL,
         # Compressed, unlike other floats: models agree on most examples, in half precision often to the bit.
         *(
-            Field(n, ("model", "example"), None, OUTPUTS[n][1], OUTPUTS[n][2], compress=True)
-            for n in SUMMARISED
+            Field(n, ("model", "example"), dtype, *OUTPUTS[n][1:], compress=True)
+            for n, dtype in SUMMARISED.items()
         ),
     ),
     attributes=_METRIC,
