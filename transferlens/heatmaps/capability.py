@@ -27,6 +27,7 @@ from transferlens.training.artefacts import SOURCE_MODELS, TRANSFER_RUNS
 # What a network must be asked for, as not every one allows it. Torch takes seconds to import.
 _METHODS_TO_CHECK = {"LeGrad", "RefineCAM"}
 _LABELS = {"target": "{target}", "recipe": "{recipe}"}
+_ROW_BYTES = 82_000  # of an example in the gallery, a mean over the smoke study
 
 
 def _full_source_model(run: Run, wildcards: Wildcards) -> dict[str, str]:
@@ -125,10 +126,12 @@ class Heatmaps(Capability):
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
     ) -> dict[str, int]:
-        """Sizes of examples, roles and steps of the files of maps."""
+        """Sizes of examples, roles and steps of the files of maps, and of the gallery."""
         given, there = run.section(HeatmapSettings), reported(run, wildcards["target"], known)
         if made is HEATMAPS:
             return {"role": len(ROLES), **_at_most(given.examples, there, "example")}
+        if made is DRAW.outputs["gallery"]:
+            return {"bytes": _at_most(given.examples, there, "example")["example"] * _ROW_BYTES}
         scored = given.faithfulness
         if scored is None:
             return {}

@@ -29,6 +29,7 @@ _TRAINING = (
 SOURCE_MODELS = Artefact(
     kind="source models",
     path="studies/{study}/source/{shard}.h5",
+    name="stored_source_models",
     fields=(*_TRAINING, *_CHECKPOINTS),
     attributes=_IMPLEMENTATION,
     groups={"weights": "state of the network, one model a row", "checkpoints": "states along the way"},
