@@ -39,7 +39,7 @@ class Field:
     Attributes:
         name: in the file; `group/name` within a group, `*/name` in any group.
         dims: a word of the vocabulary for each axis. A field named as its only dimension holds coordinates.
-        dtype: what is stored: a NumPy type, `str` for names, or `np.unsignedinteger` where values decide how wide.
+        dtype: what is stored: a NumPy type; `str` for names; `np.unsignedinteger`, as wide as the values ask.
         meaning: what one cell holds.
         optional: whether a file may lack it.
         compress: whether its values are worth it; by default all but floating-point numbers, whose digits are
