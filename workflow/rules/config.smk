@@ -12,8 +12,8 @@ gc.set_threshold(100_000, 50, 50)
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 sys.path.insert(0, workflow.basedir)
 # And they import the code beside this Snakefile, whose fingerprints decide what runs again, not another copy of it.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")])
+os.environ.update(
+    PYTHONPATH=os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
 )
 
 from snakemake.common.configfile import load_configfile

@@ -11,10 +11,11 @@ rule plan:
     params:
         settings=RUN.as_json(),
         snakefile=REPOSITORY / "Snakefile",
+        script=REPOSITORY / "scripts/plan_study.py",
     message:
         "Plan the study"
     shell:
-        "python {REPOSITORY}/scripts/plan_study.py --settings {params.settings:q}"
+        "python {params.script:q} --settings {params.settings:q}"
         " --snakefile {params.snakefile:q} --results results --log {log}"
 
 
@@ -29,8 +30,9 @@ rule doctor:
     params:
         settings=RUN.as_json(),
         snakefile=REPOSITORY / "Snakefile",
+        script=REPOSITORY / "scripts/check_results.py",
     message:
         "Check the files of results"
     shell:
-        "python {REPOSITORY}/scripts/check_results.py --settings {params.settings:q}"
+        "python {params.script:q} --settings {params.settings:q}"
         " --snakefile {params.snakefile:q} --results results --log {log}"
