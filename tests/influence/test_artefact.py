@@ -48,9 +48,9 @@ def case(tmp_path_factory):
     masks = rng.random((MODELS, 3)) < 0.5
     margins = (
         (masks @ PLANTED.T)[:, LABELS] + rng.normal(size=(MODELS, 1)) + rng.normal(size=(MODELS, EXAMPLES))
-    )
-    path = write_influence(folder / "i.h5", write_summary(folder / "s.h5", masks, margins.astype(np.float32)))
-    return masks, margins.astype(np.float32).astype(float), path
+    ).astype(np.float16)  # as summaries store them
+    path = write_influence(folder / "i.h5", write_summary(folder / "s.h5", masks, margins))
+    return masks, margins.astype(float), path
 
 
 def test_example_influences_are_welchs_differences(case):

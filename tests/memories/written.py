@@ -35,4 +35,4 @@ def _filler(field: Field, sizes: Mapping[str, int]) -> Any:
     if field.dtype is str:
         names = [f"{field.name} {i}" for i in range(int(np.prod(shape)))]
         return np.array(names, dtype=object).reshape(shape)
-    return np.zeros(shape, field.dtype)
+    return np.zeros(shape, np.uint8 if field.dtype is np.unsignedinteger else field.dtype)
