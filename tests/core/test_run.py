@@ -68,6 +68,13 @@ def memories(recipe, remedies, **changes):
         ({"recipes": {"fixed": {}, "full+uniform": {}}}, "'recipes' has the name 'full+uniform'"),
         ({"memories": {"recipes": ["fixde"]}}, "names 'fixde', which is no recipe (did you mean 'fixed'?)"),
         (
+            {
+                "memories": {"recipes": ["fixed"], "without": 1},
+                "studies": {"influence": None, "reference": None, "counterfactual": None},
+            },
+            "but studies.reference is null; set it, or set memories: null",
+        ),
+        (
             {"memories": {"recipes": ["fixed"], "models": 5}},
             "studies.reference.repeats is 4; raise the latter",
         ),

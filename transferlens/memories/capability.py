@@ -130,13 +130,13 @@ class Memories(Capability):
 
     def studies(self, run: Run) -> Iterator[Study]:
         """The full source without one class: each of the most distracting ones, and as many at random."""
-        given = run.section(MemorySettings)
-        for target, recipe in scope.studied(run) if given and given.without else []:
+        given, reference = run.section(MemorySettings), run.section(ReferenceStudy)
+        for target, recipe in _left_out(run):
             yield Study(
                 name=scope.without_study(target, recipe),
                 kind="transferlens.memories.retraining.left_out:WithoutOne",
                 rows=2 * given.without * given.repeats,
-                shard_size=run.section(ReferenceStudy).shard_size,
+                shard_size=reference.shard_size,
                 masks={"without": given.without, "units": "classes"},
                 evidence={
                     "interference": INTERFERENCE.at(target=target, recipe=recipe),
@@ -149,12 +149,11 @@ class Memories(Capability):
 
     def transfers(self, run: Run) -> Iterator[Transfer]:
         """The pairs of models that are compared, by every recipe and remedy, and those without a class."""
-        given = run.section(MemorySettings)
         for target, recipe in scope.with_remedies(run):
             yield Transfer("reference", target, recipe, rows=2 * scope.models(run), summarised=False)
             if scope.uses_pretrained(run):
                 yield Transfer("pretrained", target, recipe, summarised=False)
-        for target, recipe in scope.studied(run) if given and given.without else []:
+        for target, recipe in _left_out(run):
             yield Transfer("reference", target, recipe)
             yield Transfer(scope.without_study(target, recipe), target, recipe)
 
@@ -189,6 +188,12 @@ class Memories(Capability):
         from transferlens.memories import page
 
         return page.sections(run, results)
+
+
+def _left_out(run: Run) -> list[tuple[str, str]]:
+    """Where models without one class are compared with those of the whole source, if there are any."""
+    given, reference = run.section(MemorySettings), run.section(ReferenceStudy)
+    return scope.studied(run) if given and given.without and reference else []
 
 
 def _check_models(run: Run, given: MemorySettings) -> None:
