@@ -140,6 +140,8 @@ class Section:
         title: the heading; '' for blocks that follow their subject's heading.
         anchor: the name of the heading in addresses, within the subject.
         warnings: what a reader must know before using any number, told at the head of the page.
+        method: where docs/statistics.md says what its numbers mean: the anchor of a heading; '' for nowhere.
+        tests: how many hypotheses it tests: the p- and q-values that are shown, or counted in what is shown.
     """
 
     title: str
@@ -148,6 +150,8 @@ class Section:
     subject: Subject
     place: Place = Place.BODY
     warnings: tuple[str, ...] = ()
+    method: str = ""
+    tests: int = 0
 
 
 class Results(Protocol):

@@ -1,0 +1,1 @@
+"""Simulations of the statistics that are printed: one module a family, each with `rows`."""
