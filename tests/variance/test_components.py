@@ -68,6 +68,7 @@ def test_repeats_to_halve_is_the_least_number_that_does():
     # Of images that matter nothing, Student's quantiles alone decide.
     assert Spread(1.0, 0.0, 500).repeats_to_halve(8) == 25
     assert Spread(1.0, 0.1, 500).repeats_to_halve(8) == np.inf
+    assert np.isnan(Spread(0.0, 0.0, 500).repeats_to_halve(8))
     # More degrees of freedom make no claim surer that says more.
     assert Spread(1.0, 0.01, 500).reach(4) == Spread(1.0, 0.01, 500).reach_on_these(4)
     assert spread.left() == pytest.approx(1.965 * np.sqrt(0.005), rel=1e-3)

@@ -39,7 +39,7 @@ def _of_score(name: str, score: xr.Dataset, recipe: str) -> Advice:
     start = f"{name}: {float(score['mean']):.3f} +- {float(score.reach):.3f} with {repeats} repeats"
     left = f"the images alone leave +- {float(score.left):.3f}"
     if np.isnan(wanted):
-        return Advice(f"{start}; {score.attrs['repeats_missing']}")
+        return Advice("; ".join(filter(None, (start, score.attrs["repeats_missing"]))))
     if np.isinf(wanted):
         return Advice(f"{start}; no number of repeats halves that: {left}")
     more = 2 * (int(wanted) - repeats)

@@ -14,19 +14,13 @@ from transferlens.variance.settings import VarianceSettings
 
 
 def reseeded(run: Run) -> dict[str, dict[str, int]]:
-    """The recipes that transfer again, by the recipe that they repeat: (name, number of the seed).
-
-    No name in the configuration has a '+'.
-    """
+    """Of every recipe in use those that transfer again (users' names have no '+'), each with its seed."""
     given = run.section(VarianceSettings)
     if given is None or run.section(ReferenceStudy) is None:
         return {}
-    names = {"+reseeded" + (str(again) if again > 1 else ""): again for again in _numbers(given)}
-    return {base: {base + ending: again for ending, again in names.items()} for base in run.settings.recipes}
-
-
-def _numbers(given: VarianceSettings) -> range:
-    return range(1, given.retransfers + 1)
+    endings = {"+reseeded" + (str(i) if i > 1 else ""): i for i in range(1, given.retransfers + 1)}
+    used = dict.fromkeys(recipe for _, recipe in run.adaptations if recipe in run.settings.recipes)
+    return {base: {base + ending: i for ending, i in endings.items()} for base in used}
 
 
 def _adapted(run: Run) -> list[tuple[str, str]]:
@@ -58,13 +52,11 @@ class Variance(Capability):
     steps = (ESTIMATE,)
 
     def recipes(self, run: Run) -> Mapping[str, Mapping[str, Any]]:
-        """Each recipe that a target uses, with other seeds."""
-        used = {recipe for _, recipe in run.adaptations}
+        """Each recipe in use, with other seeds."""
         return {
-            name: {**run.settings.recipes[base], "reseed": again}
-            for base, again_of in reseeded(run).items()
-            if base in used
-            for name, again in again_of.items()
+            name: {**run.settings.recipes[base], "reseed": number}
+            for base, again in reseeded(run).items()
+            for name, number in again.items()
         }
 
     def transfers(self, run: Run) -> Iterator[Transfer]:

@@ -159,8 +159,13 @@ class Spread:
         return _reach(self.images, self.count - 1)
 
     def repeats_to_halve(self, repeats: int) -> float:
-        """The least number of repeats whose reach is half of that of `repeats`; inf where none is."""
+        """The least number of repeats whose reach is half of that of `repeats`; inf where none is.
+
+        NaN where nothing varies.
+        """
         goal = self.reach(repeats) / 2
+        if goal == 0:
+            return np.nan
         few, many = repeats, 2 * repeats
         while self.reach(many) > goal:
             few, many = many, 2 * many

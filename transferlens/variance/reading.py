@@ -14,6 +14,8 @@ from transferlens.variance.components import Components
 
 # The parts in the order of COMPONENTS.
 _PARTS = ("source", "transfer", "images", "both")
+# What an interval is stored as.
+_ENDS = {"value": "", "low": "_low", "high": "_high"}
 
 
 def scores(transfers: Sequence[xr.Dataset], output: str) -> dict[str, np.ndarray]:
@@ -62,21 +64,18 @@ def _row(values: np.ndarray) -> dict[str, np.ndarray]:
     parts = components.estimate(values)
     spread = components.spread_of(parts, images)
     wanted = components.repeats_to_halve(parts, images, repeats)
-    variance, low, high = ([getattr(getattr(parts, p), end) for p in _PARTS] for end in _ENDS)
     return {
-        "variance": np.array(variance),
-        "variance_low": np.array(low),
-        "variance_high": np.array(high),
+        **{
+            f"variance{name}": np.array([getattr(getattr(parts, part), end) for part in _PARTS])
+            for end, name in _ENDS.items()
+        },
         "share": shares(parts),
         "mean": values[:, 0].mean(),
         "reach_on_these": np.float64(spread.reach_on_these(repeats)),
         "reach": np.float64(spread.reach(repeats)),
         "left": np.float64(spread.left()),
-        **{f"repeats_to_halve{part}": getattr(wanted, end) for part, end in zip(_NAMED, _ENDS, strict=True)},
+        **{f"repeats_to_halve{name}": getattr(wanted, end) for end, name in _ENDS.items()},
     }
-
-
-_ENDS, _NAMED = ("value", "low", "high"), ("", "_low", "_high")
 
 
 def shares(parts: Components) -> np.ndarray:
