@@ -162,7 +162,7 @@ def test_the_head_says_how_many_tests_the_page_holds_and_how_many_to_expect_by_c
     text = write(pictures, *sections).text
     assert text.index("Before you use these numbers") < text.index("This page holds 1,240 tests.")
     assert "about 62 p-values would lie below 0.05 by chance" in text
-    assert "to 5% within each table" in text
+    assert "to 5 % within each table" in text
     assert "tests" not in write(pictures, Section("s", "s", (), ONE)).text
 
 

@@ -89,6 +89,26 @@ def test_what_is_stored_is_what_is_estimated_and_shown(transfers, tmp_path):
     assert not made.attrs["repeats_missing"]
 
 
+@pytest.mark.parametrize(
+    ("found", "cell", "halving"),
+    [
+        ({"variance": [0.04, 0.01, 0.09], "repeats_to_halve": [31, 27, np.inf]}, "0.2 (0.1 to 0.3), 25 %",
+         "31 (27 to none)"),
+        ({"variance": [-0.04, -0.09, 0.01], "repeats_to_halve": [np.inf] * 3}, "0 (0 to 0.1), 25 %", "none"),
+        ({"variance": [-0.04, -0.09, -0.01], "repeats_to_halve": [np.nan] * 3}, "0 (below 0), 25 %", ""),
+    ],
+)  # fmt: skip
+def test_cells_show_standard_deviations_and_repeats(transfers, tmp_path, found, cell, halving):
+    made = stored(tmp_path, [transfers("first"), transfers("again")])
+    made.share[:] = 0.25
+    for name, values in found.items():
+        for end, value in zip(("", "_low", "_high"), values, strict=True):
+            made[name + end][:] = value
+    parts, reaches, _ = page.blocks(made)
+    assert {text for row in parts.rows for text in row[1:]} == {cell}
+    assert {row[4] for row in reaches.rows} == {halving}
+
+
 def test_with_too_few_repeats_the_reason_stands_in_place_of_a_number(transfers, tmp_path):
     made = stored(tmp_path, [transfers("first", 3), transfers("again", 3)])
     assert made.repeats_to_halve.isnull().all()

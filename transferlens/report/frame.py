@@ -56,7 +56,7 @@ def tests_text(tests: int) -> str:
     return (
         f"This page holds {tests:,} tests. If nothing were there at all, about {tests * LEVEL:,.3g} p-values "
         f"would lie below {LEVEL} by chance; the q-values bound the expected share of false ones among those "
-        f"marked (q < {LEVEL}) to {LEVEL:.0%} within each table."
+        f"marked (q < {LEVEL}) to {100 * LEVEL:.0f} % within each table."
     )
 
 

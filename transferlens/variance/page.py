@@ -23,15 +23,16 @@ _PARTS_NOTE = (
     "interval, and its share of the variance. Source seed: another model of the same source. Transfer seed: "
     "the same source model, transferred again. Images: another draw of as many images, which all models "
     "share. Models x images: what a model has of its own on single images. A component estimated below zero "
-    "is shown as 0. Accuracy counts every image once."
+    "is shown as 0, and so is the end of an interval; 'below 0': all of it is. Accuracy counts every image "
+    "once."
 )
 _REACH_HEAD = (
     Column("mean over repeats"),
     Column("value", number=True),
-    Column("+- other models, these images", number=True),
-    Column("+- other models, other images", number=True),
+    Column("± other models, these images", number=True),
+    Column("± other models, other images", number=True),
     Column("repeats that halve the latter (95 %)", number=True),
-    Column("+- left with any number", number=True),
+    Column("± left with any number", number=True),
 )
 
 
@@ -61,18 +62,18 @@ def _parts(score: xr.Dataset) -> Iterator[str]:
     for part in score.component.values:
         cell = score.sel(component=part)
         value, low, high = (np.sqrt(max(float(cell[f"variance{end}"]), 0)) for end in ("", "_low", "_high"))
+        interval = "below 0" if float(cell.variance_high) < 0 else f"{low:.2g} to {high:.2g}"
         share = float(cell.share)
-        of_all = "" if np.isnan(share) else f", {share:.0%}"
-        yield f"{value:.2g} ({low:.2g} to {high:.2g}){of_all}"
+        yield f"{value:.2g} ({interval})" + ("" if np.isnan(share) else f", {100 * share:.0f} %")
 
 
 def _reaches(score: xr.Dataset) -> tuple[str, ...]:
     """The mean, what its interval reaches, and what more repeats would do."""
     wanted = [float(score[f"repeats_to_halve{end}"]) for end in ("", "_low", "_high")]
     value, low, high = (f"{n:.0f}" if np.isfinite(n) else "none" for n in wanted)
-    told = "" if np.isnan(wanted[0]) else f"{value} ({low} to {high})"
+    told = value if low == high else f"{value} ({low} to {high})"
     numbers = (f"{float(score[name]):.3g}" for name in ("mean", "reach_on_these", "reach"))
-    return (*numbers, told, f"{float(score.left):.2g}")
+    return (*numbers, "" if np.isnan(wanted[0]) else told, f"{float(score.left):.2g}")
 
 
 def _reach_note(made: xr.Dataset) -> str:
