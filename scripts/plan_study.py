@@ -15,6 +15,8 @@ def main(arguments: argparse.Namespace) -> None:
     jobs = asked.jobs(arguments.snakefile, arguments.settings, reasons=False)
     hours = rate.hours(run, data, arguments.results, place)
     job.say(*plan.report(run, data, jobs, hours, rate.name_of(place)))
+    if advice := list(plan.advice(run, arguments.results, hours)):
+        job.say("", *advice)
 
 
 if __name__ == "__main__":

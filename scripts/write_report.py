@@ -7,17 +7,20 @@ from pathlib import Path
 from transferlens import open_results
 from transferlens.capabilities import run_of
 from transferlens.core import job
-from transferlens.report import frame, page
+from transferlens.report import frame, methods, page
 
 
 def main(arguments: Namespace) -> None:
     run, results = run_of(arguments.settings), open_results(arguments.results)
     sections = chain.from_iterable(capability.sections(run, results) for capability in run.capabilities)
-    frame.write_page(arguments.page, run.settings.report.title, page.lead(run), sections)
+    explained = methods.write_methods(arguments.methods, arguments.explained)
+    frame.write_page(arguments.page, run.settings.report.title, page.lead(run), sections, explained)
 
 
 if __name__ == "__main__":
     script = job.Script(__doc__)
     script.takes("results", type=Path, default=Path("results"), help="the folder that the page is about")
+    script.reads("explained", "what the numbers mean, in Markdown", required=False)
     script.writes("page")
+    script.writes("methods", "the same beside the page")
     script.run(main)

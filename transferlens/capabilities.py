@@ -17,6 +17,7 @@ _ROOMS = (
     "influence_maps",
     "analyses",
     "memories",
+    "variance",
     "report",
 )
 CAPABILITIES: list[Capability] = [

@@ -71,8 +71,8 @@ def every_block(folder: Path) -> tuple[blocks.Block, ...]:
     )
 
 
-def write(folder, *sections):
-    frame.write_page(folder / "index.html", f"Title {EVIL}", f"lead {EVIL}", sections)
+def write(folder, *sections, methods=()):
+    frame.write_page(folder / "index.html", f"Title {EVIL}", f"lead {EVIL}", sections, methods)
     return Tree((folder / "index.html").read_text())
 
 
@@ -155,3 +155,30 @@ def test_a_row_that_does_not_fit_its_head_is_refused():
 def test_a_single_backtick_stands_for_itself():
     assert frame.words("a `b` c") == "a <code>b</code> c"
     assert frame.words("class ` <b>") == "class ` &lt;b&gt;"
+
+
+def test_the_head_says_how_many_tests_the_page_holds_and_how_many_to_expect_by_chance(pictures):
+    sections = [Section("s", str(i), (), ONE, tests=tests) for i, tests in enumerate((1000, 0, 240))]
+    text = write(pictures, *sections).text
+    assert text.index("Before you use these numbers") < text.index("This page holds 1,240 tests.")
+    assert "about 62 p-values would lie below 0.05 by chance" in text
+    assert "to 5 % within each table" in text
+    assert "tests" not in write(pictures, Section("s", "s", (), ONE)).text
+
+
+def test_sections_that_become_one_keep_their_tests_and_their_method():
+    one = [Section("s", "s", (), ONE, tests=3), Section("s", "s", (), ONE, method="scores", tests=4)]
+    ((section,),) = [chapter.sections for chapter in frame.chapters(one)]
+    assert (section.method, section.tests) == ("scores", 7)
+
+
+def test_a_section_links_its_method_where_the_page_of_methods_has_it(pictures):
+    sections = [Section("s", name, (), ONE, method=name, tests=1) for name in ("scores", "unknown", "")]
+
+    def links(tree):
+        return [a["href"] for a in tree.attributes("a") if not a["href"].startswith("#")]
+
+    known = {"scores", "tests-on-a-page"}
+    expected = ["statistics.html#tests-on-a-page", "statistics.html#scores"]
+    assert links(write(pictures, *sections, methods=known)) == expected
+    assert links(write(pictures, *sections)) == []

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tests.conftest import ARCHITECTURE, CLASSES, TRAINING, changed, rows_of
-from transferlens.core import artefacts, studies
+from transferlens.core import artefacts, labelled, studies
 from transferlens.core.errors import ArtefactError, ConfigError
+from transferlens.core.seeding import seed_for
 from transferlens.data.pipeline import Pass
 from transferlens.training import (
     criterion,
@@ -367,3 +368,19 @@ def test_a_backbone_without_a_head_gets_one_by_a_linear_probe(textures, shard, t
     with pytest.raises(ConfigError, match=r"simclr.pt: a backbone without a head, .*head: probe"):
         load_pretrained(tmp_path / "q.h5", tmp_path / "simclr.pt", textures)
     assert not (tmp_path / "q.h5").exists()
+
+
+def test_another_seed_of_a_transfer_makes_another_model_of_the_same_source(shard, textures, tmp_path):
+    target, train, val = textures
+    made = {}
+    for reseed in (0, 1):
+        recipe = FIXED.model_copy(update={"reseed": reseed})
+        path = tmp_path / f"{reseed}.h5"
+        transfer.transfer_shard(path, shard, target, train, val, ARCHITECTURE, recipe, False, "global")
+        made[reseed] = labelled.read(path, TRANSFER_RUNS)
+    assert (made[0].training_seed == made[1].training_seed).all()
+    assert (made[0].margin != made[1].margin).any("example").all()
+    seed = int(made[0].training_seed[0])
+    assert transfer.transfer_seed(seed, FIXED) == seed_for(seed, "transfer")
+    others = {transfer.transfer_seed(seed, FIXED.model_copy(update={"reseed": i})) for i in range(4)}
+    assert len(others) == 4

@@ -68,6 +68,21 @@ def test_scores_lie_below_their_ceiling_and_know_every_estimator(results):
     assert (whole.score_low < whole.score_high).all()
 
 
+def test_variance_components_are_those_of_models_transferred_again(results):
+    first, again = (results.summary("reference", "optdigits", f"fixed{end}") for end in ("", "+reseeded"))
+    assert (first.training_seed == again.training_seed).all()
+    assert (first.margin != again.margin).any("example").all()
+    found = results.variance_components("optdigits", "fixed").sel(output="p_true")
+    accuracy = results.variance_components("optdigits", "fixed").sel(output="correct", quantity="full source")
+    assert float(accuracy["mean"]) == pytest.approx(
+        float(first.accuracy.sel(half="report")[first.role == "full"].mean())
+    )
+    report = first.p_true.values[:, first.example_half.values == "report"].astype(float).mean(1)
+    gain = report[first.role == "full"].mean() - report[first.role == "scratch"].mean()
+    assert float(found["mean"].sel(quantity="gain")) == pytest.approx(gain)
+    assert found.attrs["repeats_missing"].startswith("3 repeats")
+
+
 def test_single_removals_are_set_against_their_predictions(results):
     found = results.counterfactual("optdigits", "fixed")
     influence = results.influence("optdigits", "fixed", "p_true").sel(half="report")

@@ -7,6 +7,7 @@ declaration imports neither torch nor Snakemake.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from transferlens.core.artefacts import RESULTS, Artefact
@@ -134,6 +135,21 @@ class Features:
         return (Transfer(self.study, *self.of, self.rows, summarised=False),) if self.of else ()
 
 
+@dataclass(frozen=True)
+class Advice:
+    """What a capability tells who plans a run, from results that are there.
+
+    Attributes:
+        text: one line.
+        models: how many more source models following it takes.
+        recipe: by which each of them is then transferred.
+    """
+
+    text: str
+    models: int = 0
+    recipe: str = ""
+
+
 class RecipeKind(Protocol):
     """A way to adapt a source model; the rooms that train declare theirs.
 
@@ -210,6 +226,10 @@ class Capability:
 
     def check_data(self, run: "Run") -> None:
         """What must agree with the data sets, their classes, and files that the settings name."""
+
+    def advice(self, run: "Run", results: Path) -> Iterable[Advice]:
+        """What the plan of a run says beside its costs, from what a results folder already holds."""
+        return ()
 
     def sections(self, run: "Run", results: Any) -> Iterable["PageSection"]:
         """What a reader sees on the page."""

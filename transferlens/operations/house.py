@@ -18,7 +18,7 @@ FLOORS = (
     ("maps", "pictures"),
     ("training",),
     ("estimation",),
-    ("influence", "counterfactual", "heatmaps", "influence_maps", "analyses", "memories"),
+    ("influence", "counterfactual", "heatmaps", "influence_maps", "analyses", "memories", "variance"),
     ("report", "capabilities", "results", "operations"),
 )
 CAPABILITIES = FLOORS[5]

@@ -6,7 +6,9 @@ Nothing is known here of any capability: jobs are Snakemake's own, and bytes com
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from transferlens.core.capability import Advice
 from transferlens.core.run import Run
 from transferlens.operations.asked import Job
 from transferlens.operations.datasets import Data
@@ -77,6 +79,27 @@ def report(
     total = sum(work.seconds for work in hours.values())
     yield "\n" + _table([*rows, ["all", "", _hours(total), _without(data)]])
     yield "\n" + _table(_stage_rows(stages(run, data, jobs)))
+
+
+def advice(run: Run, results: Path, hours: Mapping[str, Hours]) -> Iterator[str]:
+    """What capabilities advise by the results that are there, with what following it takes.
+
+    Args:
+        hours: as `rate.hours` finds them; a model more takes what those of the run take on average.
+    """
+    for capability in run.capabilities:
+        for given in capability.advice(run, results):
+            yield given.text + (f": {_cost(given, hours)}" if given.models else "")
+
+
+def _cost(given: Advice, hours: Mapping[str, Hours]) -> str:
+    """Models and hours of one piece of advice."""
+    work = [hours.get(name, Hours()) for name in ("source training", f"transfers, {given.recipe}")]
+    models = f"{_number(given.models)} more source models"
+    if not all(one.models for one in work):
+        return models
+    seconds = given.models * sum(one.seconds / one.models for one in work)
+    return f"{models} and as many transfers, about {_hours(seconds)} hours"
 
 
 def _study_rows(run: Run) -> list[list[str]]:

@@ -1,15 +1,25 @@
 """The page: what every capability says of the run, in one file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+from transferlens.core.artefacts import Artefact
 from transferlens.core.blocks import Section
 from transferlens.core.capability import Beside, Capability, Step, Wildcards
 from transferlens.core.run import Run
 
 # Where data lie and whether they may be fetched changes nothing that a page says.
 _ELSEWHERE = {"data_root", "download"}
+
+
+# What the numbers mean; a copy of the project may lack it.
+EXPLAINED = Path(__file__).resolve().parents[2] / "docs/statistics.md"
+
+
+def _explained(run: Run, wildcards: Wildcards) -> dict[str, str]:
+    return {"explained": str(EXPLAINED)} if EXPLAINED.exists() else {}
 
 
 def _settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
@@ -26,7 +36,8 @@ REPORT = Step(
     name="report",
     script="write_report.py",
     title="Write the page",
-    outputs={"page": Beside("report/index.html")},
+    outputs={"page": Beside("report/index.html"), "methods": Beside("report/statistics.html")},
+    inputs=_explained,
     settings=_settings,
     code=_pages,
     waits_for=lambda run: run.shown(),
@@ -35,11 +46,21 @@ REPORT = Step(
 )
 
 
+# Bytes of the page of methods.
+_METHODS_BYTES = 30_000
+
+
 class Report(Capability):
     """What was run, and where its numbers come from."""
 
     name = "report"
     steps = (REPORT,)
+
+    def sizes(
+        self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
+    ) -> dict[str, int]:
+        """The page of methods is words alone."""
+        return {"bytes": _METHODS_BYTES} if made is REPORT.outputs["methods"] else {}
 
     def sections(self, run: Run, results: Any) -> Iterator[Section]:
         """What was run, and where the numbers come from."""

@@ -1,7 +1,7 @@
 """The HTML page: one self-contained file that opens from disk without a network."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +10,8 @@ from jinja2.utils import markupsafe
 from transferlens.core import files
 from transferlens.core.blocks import Block, Section, Subject, Table
 from transferlens.pictures import templates
+
+LEVEL = 0.05  # below which p- and q-values are marked
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,15 @@ class Chapter:
     sections: list[Section]
 
 
-def write_page(path: Path, title: str, lead: str, sections: Iterable[Section]) -> None:
+def write_page(
+    path: Path, title: str, lead: str, sections: Iterable[Section], methods: Collection[str] = ()
+) -> None:
     """Write sections of any capabilities as one file, with the pictures in it.
 
     Args:
         lead: a line under the title.
         sections: in the order of capabilities; the page's order is that of `chapters`.
+        methods: the anchors of the page of methods beside this one (`report.methods`), for sections to link.
     """
     sections = list(sections)
     html = templates.template("report/page.html.jinja").render(
@@ -33,6 +38,8 @@ def write_page(path: Path, title: str, lead: str, sections: Iterable[Section]) -
         lead=lead,
         chapters=chapters(sections),
         warnings=list(dict.fromkeys(warning for section in sections for warning in section.warnings)),
+        tests=tests_text(sum(section.tests for section in sections)),
+        methods=methods,
         style=templates.text("pictures/page.css"),
         words=words,
         picture=picture,
@@ -40,6 +47,17 @@ def write_page(path: Path, title: str, lead: str, sections: Iterable[Section]) -
     )
     with files.replace_file(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
+
+
+def tests_text(tests: int) -> str:
+    """How many tests a page holds, and how many of them would seem to find something by chance alone."""
+    if not tests:
+        return ""
+    return (
+        f"This page holds {tests:,} tests. If nothing were there at all, about {tests * LEVEL:,.3g} p-values "
+        f"would lie below {LEVEL} by chance; the q-values bound the expected share of false ones among those "
+        f"marked (q < {LEVEL}) to {100 * LEVEL:.0f} % within each table."
+    )
 
 
 def chapters(sections: Iterable[Section]) -> list[Chapter]:
@@ -69,7 +87,13 @@ def _joined(one: Section, other: Section) -> Section:
             table = blocks[place]
             note = " ".join(dict.fromkeys(filter(None, (table.note, block.note))))
             blocks[place] = replace(table, rows=table.rows + block.rows, note=note)
-    return replace(one, blocks=tuple(blocks), warnings=one.warnings + other.warnings)
+    return replace(
+        one,
+        blocks=tuple(blocks),
+        warnings=one.warnings + other.warnings,
+        method=one.method or other.method,
+        tests=one.tests + other.tests,
+    )
 
 
 def _table_with_head(blocks: list[Block], table: Block) -> int | None:

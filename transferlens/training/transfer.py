@@ -105,7 +105,7 @@ class _Shard:
 
     def job(self, row: int) -> Job:
         """The transfer of one row."""
-        seed = seed_for(int(self.source["training_seed"][row]), "transfer")
+        seed = transfer_seed(int(self.source["training_seed"][row]), self.recipe)
         return Job(
             lambda: self._network(row, seed),
             self.data,
@@ -138,6 +138,12 @@ def adapt(
     data = Data(train, np.arange(len(train)), material=material)
     (trained,) = train_block([Job(lambda: network, data, recipe, seed)])
     return trained
+
+
+def transfer_seed(training_seed: int, recipe: RecipeSettings) -> int:
+    """Decides a transfer's head, data order and augmentation; another one for every `reseed`."""
+    again = (recipe.reseed,) if recipe.reseed else ()
+    return seed_for(training_seed, "transfer", *again)
 
 
 def new_head(features: int, classes: int, seed: int) -> nn.Linear:

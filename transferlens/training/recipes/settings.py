@@ -15,6 +15,12 @@ class RecipeSettings(Section):
 
     kind: str = Field(description="Which recipe.")
     training: TrainingSettings = Field(TrainingSettings(), description="Optimisation and augmentation.")
+    reseed: int = Field(
+        0,
+        ge=0,
+        description="Which seeds of the transfer: 0 for the usual ones, any other number for others, of the "
+        "same source models.",
+    )
 
 
 class FixedSettings(RecipeSettings):
