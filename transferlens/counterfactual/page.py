@@ -202,8 +202,8 @@ def _random_sets(subject: Subject, counterfactual: xr.Dataset, figures: Path, ou
     caption = (
         f"{sets * repeats} random sets of classes removed together: the change of the mean {output} on the "
         "report half that the influences predict, from other models, and the one that retraining gives; both "
-        f"minus the mean of their repeat. Slope {slope[0]:.2f} (95 % {slope[1]:.2f} to {slope[2]:.2f}); errors in "
-        "the predictions draw it towards zero."
+        f"minus the mean of their repeat. Slope {slope[0]:.2f} (95 % {slope[1]:.2f} to {slope[2]:.2f}); "
+        "errors in the predictions draw it towards zero."
     )
     alt = "Realised against predicted change without random sets of source classes"
     rows = tuple(_predictor_row(counterfactual.sel(predictor=p)) for p in counterfactual.predictor.values)
