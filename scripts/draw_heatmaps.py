@@ -9,6 +9,7 @@ from transferlens.core.settings import ArchitectureSettings, InputSettings
 from transferlens.data import index, pipeline
 from transferlens.data.artefacts import positions
 from transferlens.data.index import Index
+from transferlens.estimation.estimators import Effects
 from transferlens.heatmaps import hurt_examples
 from transferlens.influence import reading
 from transferlens.training import device, networks
@@ -18,9 +19,9 @@ def main(arguments: Namespace) -> None:
     settings = arguments.settings
     where = device.pick()
     influence = reading.read_influence(arguments.influence, settings["output"])
-    hurt = hurt_examples.most_hurt(
-        influence.effect, influence.se, influence.df, influence.example_halves, settings["examples"]
-    )
+    everyone = Effects(influence.effect, influence.se, influence.df)
+    choosing, reporting = influence.by_fold or (everyone, None)
+    hurt = hurt_examples.most_hurt(choosing, reporting, influence.example_halves, settings["examples"])
     target = index.read_index(arguments.index)
     images = pipeline.open_images(arguments.val, target.val, InputSettings.read(settings["input"]), where)
     architecture = ArchitectureSettings.read(settings["architecture"])
@@ -47,6 +48,7 @@ def main(arguments: Namespace) -> None:
         influence.unit_names,
         influence.target_class_names,
         settings["method"],
+        influence.folds_missing,
     )
     hurt_examples.draw_gallery(arguments.heatmaps, arguments.gallery, settings["colormap"])
 

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from transferlens.core import artefacts, labelled, provenance
 from transferlens.core.settings import ArchitectureSettings
+from transferlens.estimation.estimators import Effects
 from transferlens.heatmaps import hurt_examples, page
 from transferlens.heatmaps.artefacts import HEATMAPS, ROLES
 from transferlens.models import architectures
@@ -19,10 +21,16 @@ def test_the_surest_harm_comes_first():
     effect[7, 3] = -2.0  # report half, sure
     effect[9, 2], se[9, 2] = -5.0, 3.0  # larger, but hardly known
     effect[8, 1] = -9.0  # select half: must not be shown
-    found = hurt_examples.most_hurt(effect, se, 48.0, halves, count=5)
+    others = Effects(np.full((40, 6), -0.3), np.full((40, 6), 0.15), 48.0)
+    found = hurt_examples.most_hurt(Effects(effect, se, 48.0), others, halves, count=5)
     assert found.examples[0] == 7
     assert found.source_units[0] == 3
-    assert found.q[0] < 1e-6
+    # What is told of them is what other models say, tested among the five that are told.
+    np.testing.assert_allclose(found.effect, -0.3)
+    np.testing.assert_allclose(found.q, 2 * stats.t.sf(2, 48))
+    alone = hurt_examples.most_hurt(Effects(effect, se, 48.0), None, halves, count=5)
+    assert alone.examples.tolist() == found.examples.tolist()
+    assert np.isnan([alone.effect, alone.se, alone.q]).all()
     assert 9 not in found.examples
     assert (found.examples % 2 == 1).all()
     assert len(set(found.examples)) == 5
@@ -83,6 +91,7 @@ def test_a_gallery_says_class_probability_and_raw_maximum(tmp_path, monkeypatch,
         ["s", "t"],
         ["a", "b", "c"],
         method,
+        "",
     )
     drawn_figures, save = [], figures.save
     monkeypatch.setattr(

@@ -8,13 +8,15 @@ import pytest
 import xarray as xr
 
 from tests.runs import small_run
-from transferlens.core.blocks import Cards, Figure, Place, Table, Verdict
+from transferlens.core.blocks import Cards, Figure, Place, Prose, Table, Verdict
 from transferlens.influence import page
 
 EFFECT = np.array([[0.25, -0.5, 0.1], [0.0, 0.3, -0.2]])  # report half: target classes by source classes
+# The two folds agree on all but the class that helps dogs most.
+CHOICES = np.array([[[9, -9, 0], [0, 9, -9]], [[9, -9, 0], [9, 0, -9]]])
 
 
-def influence(relations):
+def influence(relations, missing=""):
     dims = ("half", "target_class", "source_class")
     both = np.stack([np.zeros((2, 3)), EFFECT])
     variables = {
@@ -22,6 +24,9 @@ def influence(relations):
         "class_effect_low": (dims, both - 0.125),
         "class_effect_high": (dims, both + 0.125),
         "class_effect_q": (dims, np.full(both.shape, 0.04)),
+        "class_effect_by_fold": (("fold", *dims), np.stack([CHOICES, [EFFECT, EFFECT + 0.5]], 1)),
+        "class_effect_by_fold_se": (("fold", *dims), np.full((2, 2, 2, 3), 0.1)),
+        "fold_df": ("fold", [10, 10]),
         "n_in": ("source_class", [20, 20, 20]),
         "n_out": ("source_class", [28, 28, 28]),
     }
@@ -36,9 +41,12 @@ def influence(relations):
         "source_class": ["lynx", "cup", "wolf"],
         "relation": list(relations),
     }
-    return xr.Dataset(
-        variables, coordinates, {"output": "margin", "settings": json.dumps({"estimator": "least_squares"})}
-    )
+    attributes = {
+        "output": "margin",
+        "settings": json.dumps({"estimator": "least_squares"}),
+        "folds_missing": missing,
+    }
+    return xr.Dataset(variables, coordinates, attributes)
 
 
 def scores(score=(0.4, 0.3, 0.5), needed=(100.0, 80.0, np.inf)):
@@ -52,11 +60,11 @@ def scores(score=(0.4, 0.3, 0.5), needed=(100.0, 80.0, np.inf)):
     return xr.Dataset(variables, coordinates, {"reported_estimator": "ridge"})
 
 
-def sections(tmp_path, relations=None, design="hadamard", **of_scores):
+def sections(tmp_path, relations=None, design="hadamard", missing="", **of_scores):
     relations = {"same - related": 0.3, "related - unrelated": 0.05} if relations is None else relations
     results = SimpleNamespace(
         folder=tmp_path,
-        influence=lambda *_: influence(relations),
+        influence=lambda *_: influence(relations, missing),
         scores=lambda *_: scores(**of_scores),
     )
     run = small_run(studies={"influence": {"design": design}})
@@ -67,19 +75,33 @@ def blocks_of(section, kind):
     return [block for block in section.blocks if isinstance(block, kind)]
 
 
-def test_the_table_names_the_extremes_of_each_target_class_on_the_report_half(tmp_path):
-    (table,) = blocks_of(sections(tmp_path)["influences"], Table)
-    assert table.rows == (
-        ("cat", "lynx", "+0.25 (+0.125 to +0.375)", "0.04", "cup", "-0.5 (-0.625 to -0.375)", "0.04"),
-        ("dog", "cup", "+0.3 (+0.175 to +0.425)", "0.04", "wolf", "-0.2 (-0.325 to -0.075)", "0.04"),
-    )
-    assert "biased outwards" in table.note
+def test_extremes_are_what_the_other_fold_reports_of_the_class_that_one_chose(tmp_path):
+    section = sections(tmp_path)["influences"]
+    (table,) = blocks_of(section, Table)
+    # The mean of both reports, of 0.25 and 0.75, and so on; errors of one class are taken as one.
+    assert [row[:2] for row in table.rows] == [("cat", "lynx"), ("dog", "cup / lynx")]
+    assert table.rows[0][2] == "+0.5 (+0.291 to +0.709)"  # 0.1 times t(20)
+    assert table.rows[1][2] == "+0.4 (+0.253 to +0.547)"  # (0.8 + 0.0) / 2, 0.1 / sqrt(2) times t(20)
+    assert [row[4:6] for row in table.rows] == [
+        ("cup", "-0.25 (-0.459 to -0.0414)"),
+        ("wolf", "+0.05 (-0.159 to +0.259)"),
+    ]
+    assert "over the 4 numbers" in table.note
+    assert (section.tests, section.method) == (6 + 4, "influences")
+
+
+def test_without_folds_the_reason_stands_in_place_of_the_extremes(tmp_path):
+    section = sections(tmp_path, missing="20 models are too few")["influences"]
+    assert blocks_of(section, Table) == []
+    (said,) = blocks_of(section, Prose)
+    assert "20 models are too few" in said.text
+    assert section.tests == 6
 
 
 def test_the_matrix_tells_what_it_was_made_from(tmp_path):
     matrix, _ = blocks_of(sections(tmp_path)["influences"], Figure)
     assert matrix.path == tmp_path / "report/optdigits/fixed/influence_matrix.svg"
-    assert "by least squares from 48 models of design hadamard" in matrix.caption
+    assert "by least squares from all 48 models of design hadamard" in matrix.caption
     assert "over all 6 pairs" in matrix.caption
 
 

@@ -22,8 +22,11 @@ from transferlens.training.outputs import Output
 _BLOCK_BYTES = 32 << 20
 # A piece of effects in bytes: the arithmetic on it stays in the processor's cache.
 _PIECE_BYTES = 1 << 20
-# Pairs beyond the number of units from which least squares takes a pair for one observation.
-_RESIDUAL_PAIRS = 20
+# Observations that least squares needs beyond its coefficients: with fewer, one observation may decide a
+# coefficient alone, and the errors are unknown.
+_SPARE = 8
+# Degrees of freedom from which an interval hardly depends on them.
+_MANY = 200
 # Outputs that ridge's penalty is chosen on.
 _SAMPLE = 256
 # Ridge's penalties as multiples of a unit's sum of squares, from next to none to almost everything.
@@ -53,7 +56,7 @@ class Estimator(Protocol):
     """Made from masks bool[models, units]; applied to outputs float[models, outputs]."""
 
     def effects(self, outputs: np.ndarray, exact_df: bool = True) -> Effects:
-        """Effects with errors; `exact_df` false gives one (largest) df where exact ones differ by cell."""
+        """Effects with errors; `exact_df` false gives one df where exact ones differ by cell."""
 
     def coefficients(self, outputs: np.ndarray) -> np.ndarray:
         """The effects alone, float32[outputs, units], without their errors."""
@@ -72,8 +75,7 @@ def make(name: str, masks: np.ndarray, outputs: np.ndarray | Output) -> Estimato
     if name == "difference_of_means":
         return PairedDifferences(masks) if is_fold_over(masks) else DifferenceOfMeans(masks)
     if name == "least_squares":
-        pairs_suffice = len(masks) // 2 - masks.shape[1] >= _RESIDUAL_PAIRS
-        factors = Factorisation(masks, is_fold_over(masks) and pairs_suffice)
+        factors = Factorisation(masks, is_fold_over(masks))
         _require_rank(factors, masks)
         return LinearFit(factors, 0.0)
     if name == "ridge":
@@ -91,7 +93,7 @@ def require_models(name: str, models: int, units: int, fold_over: bool) -> None:
     Raises:
         ConfigError: naming both numbers and the cure.
     """
-    for_least_squares = max(2 * units if fold_over else 0, units + 3)
+    for_least_squares = 2 * (units + _SPARE) if fold_over else units + 1 + _SPARE
     needed = {"least_squares": for_least_squares, "lasso": 20}.get(name, 8)
     if models < needed:
         others = "; or use ridge or difference_of_means" if name == "least_squares" else ""
@@ -341,9 +343,15 @@ class LinearFit:
     """Least squares (penalty 0) or ridge of the outputs on the masks, with a free intercept.
 
     Standard errors are robust to unequal noise: each observation's squared residual, divided by one minus its
-    leverage, estimates its own noise (MacKinnon and White 1985, HC2). Where masks of a fixed size leave the
-    mean effect open, the solution of least norm sets it to zero. Ridge estimates are drawn towards zero:
-    their intervals describe noise, not that bias.
+    leverage, estimates its own noise (MacKinnon and White 1985, HC2); how well they are known is worked out
+    for every unit (Bell and McCaffrey 2002). What a sum of effects leaves open (interactions of classes) is
+    noise, too: the two models of a pair share it, so that a pair is one observation. Where masks of a fixed
+    size leave the mean effect open, the solution of least norm sets it to zero. Ridge estimates are drawn
+    towards zero: their intervals describe noise, not that bias.
+
+    Attributes:
+        weights: float32[observations, units]; effects are observed outputs times these.
+        df: float64[units], degrees of freedom of the effects' intervals.
     """
 
     def __init__(self, factors: Factorisation, penalty: float):
@@ -352,7 +360,28 @@ class LinearFit:
         self.weights = factors.u @ (factors.v * shrink).astype(np.float32).T  # [observations, units]
         leverages = factors.leverages(penalty)
         self.noise_share = (1 / np.maximum(1 - leverages, 1e-6)).astype(np.float32)[:, None]
-        self.df = float(len(leverages) - leverages.sum())
+        self.df = self._degrees_of_freedom(factors, leverages)
+
+    def _degrees_of_freedom(self, factors: Factorisation, leverages: np.ndarray) -> np.ndarray:
+        """Those of a chi-squared variable with the mean and variance that an estimated squared error has
+        under equal normal noise.
+        """
+        rest = 1 - leverages
+        if rest.sum() > _MANY:
+            return np.full(self.weights.shape[1], rest.sum())
+        kept = factors.squares / (factors.squares + self.penalty)
+        maker = np.eye(len(rest)) - (factors.u * kept) @ factors.u.T  # of residuals, from outputs
+        if not self.by_pairs:
+            maker -= 1 / len(rest)
+        share = np.square(self.weights, dtype=np.float64) * self.noise_share
+        return (rest @ share) ** 2 / (share * (maker**2 @ share)).sum(0)
+
+    def residuals(self, outputs: np.ndarray) -> np.ndarray:
+        """Of every observation, scaled to the noise's variance: float32[observations, outputs]."""
+        observed = observe(outputs, self.by_pairs)
+        observed -= self.x @ (observed.T @ self.weights).T
+        observed *= np.sqrt(self.noise_share)
+        return observed
 
     def effects(self, outputs: np.ndarray, exact_df: bool = True) -> Effects:
         """See `Estimator`."""
@@ -363,7 +392,8 @@ class LinearFit:
         observed *= self.noise_share
         se = observed.T @ np.square(self.weights)
         np.sqrt(se, out=se)
-        return Effects(effect, se, self.df)
+        df = np.broadcast_to(self.df, effect.shape) if exact_df else float(self.df.mean())
+        return Effects(effect, se, df)
 
     def coefficients(self, outputs: np.ndarray) -> np.ndarray:
         """See `Estimator`."""

@@ -24,7 +24,9 @@ HEATMAPS = Artefact(
         Field("predicted", ("example",), str, "target class predicted from the full source"),
         Field("rival", ("example",), str, "the true class of a wrong prediction, else the second best"),
         Field("harmful", ("example",), str, "source class (or group) that hurts most"),
-        *estimate("effect", ("example",), "influence of the harmful class", "se q"),
+        *estimate(
+            "effect", ("example",), "influence of the harmful class, by other models than chose it", "se q"
+        ),
         Field("image", ("example", "y", "x", "channel"), np.uint8, "input", "bytes"),
         Field(
             "class_map",
@@ -44,7 +46,10 @@ HEATMAPS = Artefact(
         ),
         Field("zero", _BY_ROLE, bool, "the method finds nothing: the map is zero everywhere"),
     ),
-    attributes={"signed": "whether maps hold evidence against a class, too"},
+    attributes={
+        "signed": "whether maps hold evidence against a class, too",
+        "effect_missing": "why there are no effects from other models than chose; '' where there are",
+    },
 )
 
 # Maps that know nothing of the model.

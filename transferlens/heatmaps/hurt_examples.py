@@ -12,6 +12,7 @@ from torch import nn
 from transferlens.core import artefacts
 from transferlens.core.statistics import q_values, t_interval, two_sided_p
 from transferlens.data.artefacts import HALVES
+from transferlens.estimation.estimators import Effects
 from transferlens.heatmaps.artefacts import HEATMAPS, ROLES
 from transferlens.maps.class_maps import SIGNED_METHODS, ClassMaps, class_maps
 from transferlens.models.architectures import Network
@@ -28,7 +29,8 @@ class HurtExamples:
     Attributes:
         examples: int64[n], positions in the val split.
         source_units: int64[n], index of the source class (or group of classes).
-        effect, se, q: float[n]; q is Benjamini-Hochberg over all report-half cells.
+        effect, se, q: float[n], from other models than chose them; q is Benjamini-Hochberg over these n.
+            NaN where there are none.
     """
 
     examples: np.ndarray
@@ -38,25 +40,26 @@ class HurtExamples:
     q: np.ndarray
 
 
-def most_hurt(effect: np.ndarray, se: np.ndarray, df: float, halves: np.ndarray, count: int) -> HurtExamples:
+def most_hurt(choosing: Effects, reporting: Effects | None, halves: np.ndarray, count: int) -> HurtExamples:
     """The `count` report-half examples whose most harmful class hurts most for sure.
 
     Cells are ranked by the upper end of their 95 % interval, one class an example: a large effect that is
     poorly known ranks below a smaller one that is certain.
 
     Args:
-        effect, se: float[examples, units], influences and their standard errors, with `df` degrees of
-            freedom.
+        choosing: influences [examples, units] that decide.
+        reporting: those from other models, that are told of the chosen ones; None if there are none.
         halves: int[examples].
     """
     report = np.flatnonzero(halves == HALVES.index("report"))
-    effect, se = effect[report].astype(np.float64), se[report].astype(np.float64)
-    q = q_values(two_sided_p(effect, se, df))
-    upper = t_interval(effect, se, df).high
+    upper = t_interval(choosing.effect[report], choosing.se[report], choosing.df).high
     worst = upper.argmin(1)
     rows = np.argsort(upper[np.arange(len(report)), worst], kind="stable")[:count]
-    cells = rows, worst[rows]
-    return HurtExamples(report[rows], worst[rows], effect[cells], se[cells], q[cells])
+    examples, units = report[rows], worst[rows]
+    if reporting is None:
+        return HurtExamples(examples, units, *np.full((3, len(rows)), np.nan))
+    effect, se = (part[examples, units].astype(np.float64) for part in (reporting.effect, reporting.se))
+    return HurtExamples(examples, units, effect, se, q_values(two_sided_p(effect, se, reporting.df)))
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ def write_heatmaps(
     source_names: list[str],
     target_names: list[str],
     method: str,
+    effect_missing: str,
 ) -> None:
     """Store images, maps at native resolution, and their raw extremes.
 
@@ -126,8 +130,10 @@ def write_heatmaps(
         labels: int64[n], true target classes of the examples.
         pixels: uint8[n, height, width, 3].
         source_names, target_names: of all units of the source, and of all target classes.
+        effect_missing: why no effects are told; '' where they are.
     """
     with artefacts.create(path, HEATMAPS) as out:
+        out.attribute("effect_missing", effect_missing)
         out.attribute("signed", method in SIGNED_METHODS)
         out.write("example", example_ids)
         out.write("example_position", hurt.examples)
@@ -190,7 +196,9 @@ def _draw_row(axes: list["Axes"], file: h5py.File, i: int, scales: dict[str, ove
         "harmful": f"harmful source: {harmful}",
     }
     axes[0].imshow(image)
-    influence = f"influence {file['effect'][i]:+.2f} ± {file['effect_se'][i]:.2f} (SE)"
+    influence = "influence not known"
+    if not file.attrs["effect_missing"]:
+        influence = f"influence {file['effect'][i]:+.2f} ± {file['effect_se'][i]:.2f} (SE)"
     axes[0].set_title(f"{example}\n{influence}", fontsize=8)
     for r, (axis, (role, (head, _))) in enumerate(zip(axes[1:], ROLES.items(), strict=True)):
         scales[head].draw(axis, image, file["class_map"][r, i])

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _HURT = (
-    "The report-half examples that a source class hurts most for sure (upper end of the 95 % interval). "
+    "The report-half examples that a source class hurts most for sure, as half of the models have it (upper "
+    "end of the 95 % interval). {} "
     "Evidence for the true and the predicted target class, for the predicted class rather than the true or "
     "second best one (target head), and for the harmful source class (source head) in one full-source model."
 )
@@ -27,16 +28,25 @@ def sections(run: Run, results: Results) -> Iterator[Section]:
     for target, recipe in run.adaptations:
         blocks = (*_hurt(run, results, target, recipe), *_faithfulness(run, results, target, recipe))
         if blocks:
-            yield Section("Where it shows", "maps", blocks, adaptation(target, recipe))
+            subject = adaptation(target, recipe)
+            yield Section("Where it shows", "maps", blocks, subject, method="influences")
 
 
 def _hurt(run: Run, results: Results, target: str, recipe: str) -> Iterator[Figure]:
     if {"target": target, "recipe": recipe} in run.jobs_of("heatmaps"):
+        heatmaps = results.heatmaps(target, recipe)
         yield Figure(
             results.folder / "heatmaps" / target / f"{recipe}.png",
-            f"{_HURT} {map_colours(results.heatmaps(target, recipe))}",
+            f"{_HURT.format(_told(heatmaps))} {map_colours(heatmaps)}",
             "Class activation maps of the examples most hurt by a source class",
         )
+
+
+def _told(heatmaps: "xr.Dataset") -> str:
+    """What the influences above the pictures are."""
+    if missing := heatmaps.attrs["effect_missing"]:
+        return f"How much it does is not reported, as no other models can tell ({missing})."
+    return "The influence above a picture is what the other half of the models says of that pair."
 
 
 def _faithfulness(run: Run, results: Results, target: str, recipe: str) -> Iterator[Figure]:

@@ -31,10 +31,41 @@ _FIELDS = (
     ),
     Field("*/df", (), np.float64, "degrees of freedom of the effects' intervals"),
 )
+# Made from disjoint draws of masks: what one fold chooses, the other reports. Absent if models are too few.
+_BY_FOLD = (
+    Field("fold", ("fold",), np.int64, "set of draws of masks; the two share none", optional=True),
+    *estimate(
+        "*/effect_by_fold",
+        ("fold", "example", "source_class"),
+        "effect from the draws of one fold",
+        "se",
+        np.float32,
+        optional=True,
+    ),
+    *estimate(
+        "*/class_effect_by_fold",
+        ("fold", *_CELL),
+        "influence on the target class's mean output from the draws of one fold",
+        "se",
+        optional=True,
+    ),
+    *estimate(
+        "*/overall_effect_by_fold",
+        ("fold", "half", "source_class"),
+        "influence on the half's mean output from the draws of one fold",
+        "se",
+        optional=True,
+    ),
+    Field("*/fold_df", ("fold",), np.float64, "degrees of freedom of a fold's errors", optional=True),
+)
 INFLUENCE = Artefact(
     kind="influence",
     path="influence/{target}/{recipe}.h5",
-    fields=_FIELDS,
+    fields=(*_FIELDS, *_BY_FOLD),
+    attributes={
+        "fold_estimator": "the estimator within a fold; '' without folds",
+        "folds_missing": "why there are no folds; '' where there are",
+    },
     choose=("output", "margin"),
 )
 EXAMPLE_INFLUENCE = Artefact(

@@ -9,7 +9,7 @@ from transferlens.core.capability import Beside, Capability, Step, Transfer, Wil
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.core.studies import Study
-from transferlens.estimation import designs, estimators
+from transferlens.estimation import crossfit, designs, estimators
 from transferlens.estimation.asked import require_output, unit_names
 from transferlens.influence.artefacts import EXAMPLE_INFLUENCE, INFLUENCE, SCORES, SHARES
 from transferlens.influence.settings import ExampleStudy, InfluenceSettings, InfluenceStudy, RepeatedStudy
@@ -134,6 +134,8 @@ class Influence(Capability):
             return {"estimator": len({given.estimator, *given.compared}), "models": len(SHARES)}
         sizes = {"*": len(given.outputs), "relation": _RELATIONS}
         blocks = run.section(ExampleStudy)
+        if made is INFLUENCE:
+            sizes["fold"] = crossfit.FOLDS
         if made is INFLUENCE and "unit" in known:
             sizes["source_class"] = known["unit"]
         elif made is EXAMPLE_INFLUENCE and blocks and "source_image" in known:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from transferlens.influence import extremes
 from transferlens.pictures import figures
 from transferlens.pictures.figures import HELP, HURT, SIGNIFICANT
 
@@ -51,18 +52,30 @@ def _largest(influence: xr.Dataset, count: int) -> xr.Dataset:
 
 
 def strongest_classes(influence: xr.Dataset, count: int) -> "Figure":
-    """The most helpful and most harmful source classes overall, report half, with 95 % intervals."""
-    report = influence.sel(half="report").sortby("overall_effect")
-    count = min(count, report.sizes["source_class"] // 2)
-    ends = np.r_[0:count, report.sizes["source_class"] - count : report.sizes["source_class"]]
-    shown = report.isel(source_class=ends)
-    effect = shown.overall_effect.values
-    reach = np.abs(np.stack([shown.overall_effect_low, shown.overall_effect_high]) - effect)
+    """The most helpful and most harmful source classes overall, each chosen by other models than report it
+    (`extremes`), with 95 % intervals.
+    """
+    if missing := influence.attrs["folds_missing"]:
+        return figures.message(missing)
+    units = influence.source_class.values
+    count = min(count, len(units) // 2)
+    harmful, helpful = (
+        extremes.of_target(influence, sign, count) for sign in (extremes.HARMFUL, extremes.HELPFUL)
+    )
+    # From the most harmful place up to the most helpful one.
+    places = [(harmful, place) for place in range(count)]
+    places += [(helpful, place) for place in reversed(range(count))]
+    names = [found.names(0, place, units) for found, place in places]
+    effect, low, high = (
+        np.array([getattr(found, part)[0, place] for found, place in places])
+        for part in ("value", "low", "high")
+    )
     figure = figures.figure(6, 0.8 + 0.26 * len(effect))
     axis = figure.subplots()
     colours = [HELP if e > 0 else HURT for e in effect]
+    reach = [effect - low, high - effect]
     axis.barh(range(len(effect)), effect, xerr=reach, color=colours, ecolor=figures.ERROR_BARS, height=0.7)
-    axis.set_yticks(range(len(effect)), shown.source_class.values)
+    axis.set_yticks(range(len(effect)), names)
     axis.axvline(0, color="black", linewidth=0.8)
     axis.set_xlabel(f"influence on the mean {figures.unit(influence.attrs['output'])} (bars: 95 %)")
     return figure

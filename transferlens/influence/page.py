@@ -1,6 +1,7 @@
 """What the page says of influences: which source classes help or hurt, and how far that can be trusted."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from transferlens.core.blocks import (
     Cards,
     Column,
     Figure,
+    Prose,
     Results,
     Section,
     Subject,
@@ -24,7 +26,8 @@ from transferlens.core.blocks import (
 )
 from transferlens.core.run import Run
 from transferlens.core.statistics import Interval
-from transferlens.influence import checks
+from transferlens.influence import checks, extremes
+from transferlens.influence.extremes import Extremes
 from transferlens.influence.figures import MATRIX_CLASSES
 
 _FIXED_SIZE = (
@@ -41,8 +44,10 @@ _STRONGEST_HEAD = (
     Column("q", number=True),
 )
 _STRONGEST_NOTE = (
-    "These are the extremes of each row, so their size is biased outwards; their q-values account for the "
-    "number of cells. Counterfactual retraining below is the independent test."
+    "Half of the models choose the class (on the select half of the images), the other half report its "
+    "influence (on the report half), and the other way round; shown is the mean of both reports. Where the "
+    "halves choose different classes, both are named. q is Benjamini-Hochberg over the {} numbers of this "
+    "table."
 )
 
 
@@ -55,7 +60,7 @@ def sections(run: Run, results: Results) -> Iterator[Section]:
         subject, figures = adaptation(target, recipe), results.folder / "report" / target / recipe
         influence = results.influence(target, recipe, output)
         if made := checks.run_checks(influence):
-            yield expectations.section(subject, made)
+            yield replace(expectations.section(subject, made), method="influences")
         yield _strongest(subject, influence, figures, design)
         yield _trust(subject, results.scores(target, recipe), figures, output)
 
@@ -66,39 +71,61 @@ def _strongest(subject: Subject, influence: xr.Dataset, figures: Path, design: s
     estimator = labelled.settings(influence)["estimator"].replace("_", " ")
     matrix = (
         f"Influence of a source class (column) on the mean {influence.attrs['output']} of a target class "
-        f"(row): what seeing the class adds, by {estimator} from {models} models of design {design}. Red "
-        f"helps, blue hurts. A dot marks q < 0.05 (Benjamini-Hochberg over all {pairs} pairs of a source and "
-        f"a target class). Of more than {MATRIX_CLASSES} classes, those with the largest influences on the "
-        "select half are shown; the table `class_influence.csv` has all."
+        f"(row), report half: what seeing the class adds, by {estimator} from all {models} models of design "
+        f"{design}; no cell was chosen. Red helps, blue hurts. A dot marks q < 0.05 (Benjamini-Hochberg "
+        f"over all {pairs} pairs of a source and a target class). Of more than {MATRIX_CLASSES} classes, "
+        "those with the largest influences on the select half are shown; the table `class_influence.csv` has "
+        "all."
     )
-    overall = "Influence on the whole target: the strongest source classes at either end."
     blocks = (
         Figure(
             figures / "influence_matrix.svg", matrix, "Matrix of influences, target classes by source classes"
         ),
-        Figure(figures / "strongest_classes.svg", overall, "Bars of the strongest influences on the target"),
-        strongest_table(influence),
+        *_extremes(influence, figures),
     )
     title = "Which source classes help or hurt which target classes"
     warnings = (_FIXED_SIZE,) if design == "fixed_size" else ()
-    return Section(title, "influences", blocks, subject, warnings=warnings)
+    tests = pairs + (0 if influence.attrs["folds_missing"] else 2 * influence.sizes["target_class"])
+    return Section(title, "influences", blocks, subject, warnings=warnings, method="influences", tests=tests)
+
+
+def _extremes(influence: xr.Dataset, figures: Path) -> Iterator[Figure | Table | Prose]:
+    """The strongest classes, of the whole target and of each target class; or why they are not told."""
+    if missing := influence.attrs["folds_missing"]:
+        yield Prose(
+            "The strongest classes are not reported: the same models would choose and report them, and make "
+            f"them too strong ({missing})."
+        )
+        return
+    overall = (
+        "Influence on the mean output of the whole target: the strongest source classes at either end. Each "
+        "bar is a place in the ranking: half of the models choose the class for it, the other half report "
+        "its influence, and the other way round (both classes are named where they differ). Bars: 95 %."
+    )
+    yield Figure(figures / "strongest_classes.svg", overall, "Bars of the strongest influences on the target")
+    yield strongest_table(influence)
 
 
 def strongest_table(influence: xr.Dataset) -> Table:
-    """For every target class its most helpful and most harmful source class, report half."""
-    report = influence.sel(half="report")
-    rows = []
-    for target_class in report.target_class.values:
-        row = report.sel(target_class=target_class)
-        ends = (int(row.class_effect.values.argmax()), int(row.class_effect.values.argmin()))
-        rows.append((str(target_class), *(text for i in ends for text in _cell(row.isel(source_class=i)))))
-    return Table(_STRONGEST_HEAD, tuple(rows), _STRONGEST_NOTE)
+    """For every target class its most helpful and most harmful source class, each chosen by other models than
+    report it.
+    """
+    ends = [extremes.of_target_classes(influence, sign) for sign in (extremes.HELPFUL, extremes.HARMFUL)]
+    q, units = extremes.joint_q(ends), influence.source_class.values
+    rows = [
+        (
+            str(name),
+            *(text for end, of_end in zip(ends, q, strict=True) for text in _cell(end, of_end, row, units)),
+        )
+        for row, name in enumerate(influence.target_class.values)
+    ]
+    return Table(_STRONGEST_HEAD, tuple(rows), _STRONGEST_NOTE.format(2 * len(rows)))
 
 
-def _cell(cell: xr.Dataset) -> tuple[str, str, str]:
-    """A source class, its influence with the interval, and q."""
-    effect, low, high, q = (float(cell[f"class_effect{part}"]) for part in ("", "_low", "_high", "_q"))
-    return str(cell.source_class.item()), f"{signed(effect)} ({signed_range(low, high)})", f"{q:.2g}"
+def _cell(end: Extremes, q: np.ndarray, row: int, units: np.ndarray) -> tuple[str, str, str]:
+    """The class or classes, their influence with the interval, and q."""
+    value, low, high = (part[row, 0] for part in (end.value, end.low, end.high))
+    return end.names(row, 0, units), f"{signed(value)} ({signed_range(low, high)})", f"{q[row, 0]:.2g}"
 
 
 def _trust(subject: Subject, scores: xr.Dataset, figures: Path, output: str) -> Section:
