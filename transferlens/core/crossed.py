@@ -5,6 +5,10 @@ what is pasted on it). Values that share a level of any of these factors are not
 the mean is estimated by clusters of every factor, minus those of every two factors together, and so on
 (inclusion and exclusion: Cameron, Gelbach and Miller 2011), with Student's quantiles for as many degrees of
 freedom as the factors leave (Satterthwaite 1946): few models make wide intervals, whatever they saw.
+
+Where models or images make most of the variance, as they do in practice, intervals cover what they should
+from three models on. Where each value is noise of its own, they are too wide: the more so, the fewer models.
+Of two models the degrees of freedom are one, which makes them safe, and very wide.
 """
 
 from collections.abc import Sequence
@@ -81,14 +85,8 @@ def _mean(
         for size in range(1, len(levels) + 1)
         for chosen in combinations(levels, size)
     )
-    # Inclusion and exclusion may overshoot; no factor alone makes more variance than all together.
-    variance = max(float(variance), *mains)
-    spread = sum(v**2 / (n - 1) for v, n in zip(mains, counts, strict=True))
-    df = variance**2 / spread if spread > 0 else float(min(counts) - 1)
-    se = float(np.sqrt(variance))
-    interval = t_interval(np.float64(value), np.float64(se), df)
-    p = float(two_sided_p(np.float64(value), np.float64(se), df))
-    return CrossedMean(value, se, float(df), float(interval.low), float(interval.high), p, models)
+    told = _told(np.float64(value), np.float64(variance), mains, [n - 1 for n in counts])
+    return CrossedMean(value, *map(float, told), models)
 
 
 @dataclass(frozen=True)
@@ -97,6 +95,7 @@ class CrossedMeans:
 
     value: np.ndarray
     se: np.ndarray
+    df: np.ndarray
     low: np.ndarray
     high: np.ndarray
     p: np.ndarray
@@ -113,13 +112,13 @@ def centred_class_means(values: np.ndarray, labels: np.ndarray, classes: int) ->
     """
     models, _, columns = values.shape
     if models == 0:
-        return CrossedMeans(*np.full((5, classes, columns), np.nan))
+        return CrossedMeans(*np.full((6, classes, columns), np.nan))
     of_classes = [values[:, labels == c] for c in range(classes)]
     of_models = np.stack([of.mean(1) for of in of_classes], axis=1)
     of_models -= of_models.mean(1, keepdims=True)
     value = of_models.mean(0)
     if models == 1:
-        return CrossedMeans(value, *np.full((4, classes, columns), np.nan))
+        return CrossedMeans(value, *np.full((5, classes, columns), np.nan))
     counts = np.array([of.shape[1] for of in of_classes])
     # Variances of each class's mean over images, and of what images and models add to it together.
     images, both = np.zeros((2, classes, columns))
@@ -132,12 +131,31 @@ def centred_class_means(values: np.ndarray, labels: np.ndarray, classes: int) ->
     # A class's effect is (1 - 1 / classes) of its own mean, and -1 / classes of each other's.
     images, both = ((1 - 2 / classes) * of + of.sum(0) / classes**2 for of in (images, both))
     of_models = of_models.var(0, ddof=1) / models
-    variance = np.maximum(of_models + images - both, np.maximum(of_models, images))
-    spread = of_models**2 / (models - 1) + images**2 / (counts - 1).clip(1)[:, None]
-    df = np.divide(variance**2, spread, out=np.full(spread.shape, models - 1.0), where=spread > 0)
-    se = np.sqrt(variance)
+    free = [models - 1, (counts - 1).clip(1)[:, None]]
+    return CrossedMeans(value, *_told(value, of_models + images - both, [of_models, images], free))
+
+
+def _told(
+    value: np.ndarray, variance: np.ndarray, mains: Sequence[np.ndarray], free: Sequence[np.ndarray]
+) -> tuple[np.ndarray, ...]:
+    """Standard errors, degrees of freedom, ends of the intervals and p-values of estimates [...].
+
+    Args:
+        variance: by all factors together.
+        mains: by each factor alone, models first.
+        free: degrees of freedom of each of these.
+    """
+    # Inclusion and exclusion may overshoot; no factor alone makes more variance than all together.
+    variance = np.maximum(variance, np.max(mains, axis=0))
+    spread = sum(main**2 / n for main, n in zip(mains, free, strict=True))
+    df = np.divide(variance**2, spread, out=np.ones(np.shape(value)), where=spread > 0)
+    if free[0] < 2:
+        df = np.minimum(df, 1)  # of two models the spread may be small by chance, unnoticed
+    # Values that do not differ at all tell nothing of how others would, unless all of them are zero.
+    same = (variance <= (1e-9 * value) ** 2) & (value != 0)
+    se = np.where(same, np.nan, np.sqrt(variance))
     interval = t_interval(value, se, df)
-    return CrossedMeans(value, se, interval.low, interval.high, two_sided_p(value, se, df))
+    return se, df, interval.low, interval.high, np.where(same, np.nan, two_sided_p(value, se, df))
 
 
 def _clustered(share: np.ndarray, levels: Sequence[np.ndarray]) -> float:
