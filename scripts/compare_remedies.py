@@ -12,15 +12,17 @@ def main(arguments: Namespace) -> None:
     names = ["", *settings["remedies"]]  # the recipe without any remedy comes first
     a_recipe = len(arguments.transfers) // len(names)
     runs = {
-        name: comparison.read_run(made, probed, arguments.transfers[i * a_recipe : (i + 1) * a_recipe])
+        name: comparison.read_run(
+            made, probed, arguments.transfers[i * a_recipe : (i + 1) * a_recipe], settings["models"]
+        )
         for i, (name, made, probed) in enumerate(
             zip(names, arguments.composites, arguments.probes, strict=True)
         )
     }
     base = runs.pop("")
-    significant = comparison.significant_pairs(arguments.interference, base.composites.source_names)
+    chosen = comparison.chosen_pairs(arguments.interference, base.composites.source_names)
     left_out = arguments.without and retrained.read_changes(arguments.without, arguments.reference)
-    table = comparison.compare(base, runs, significant, settings["bootstrap"], settings["seed"], left_out)
+    table = comparison.compare(base, runs, chosen, left_out)
     comparison.write_comparison(
         arguments.remedies,
         table,

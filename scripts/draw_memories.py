@@ -23,7 +23,7 @@ FIGURE_CELLS = 3
 
 def main(arguments: Namespace) -> None:
     settings, place = arguments.settings, device.pick()
-    temperature = float(probes.read_probes(arguments.probes).temperature[0])
+    temperature = float(probes.read_probes(arguments.probes).temperatures("report")[0])
     made = composites.read_composites(arguments.composites)
     images = [
         pipeline.open_images(beton, index.read_index(of).val, InputSettings.read(settings[key]), place)
@@ -32,7 +32,7 @@ def main(arguments: Namespace) -> None:
             ("input", arguments.val, arguments.index),
         )
     ]
-    pair = next(pairs.pairs_of(arguments, settings, place))
+    pair = next(pairs.pairs_of(arguments, settings, place, "report"))
     names, count = (made.source_names, made.target_names), settings["examples"]
     gallery, figure = rows.natural(arguments.ranking, -(-count // 2), images[1], *names), None
     if len(made.table):

@@ -12,9 +12,8 @@ def main(arguments: Namespace) -> None:
     first = probes.read_probes(arguments.probes)
     estimated = interference.estimate(
         composites.read_composites(arguments.composites),
-        first.bound_class,
-        first.overlap,
-        *(settings[key] for key in ("smallest_cell", "bootstrap", "permutations", "seed")),
+        first,
+        settings["smallest_cell"],
     )
     interference.write_interference(arguments.interference, estimated)
     files.write_csv(arguments.table, interference.table(estimated))

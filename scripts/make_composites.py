@@ -9,6 +9,7 @@ import torch
 from transferlens.core import job
 from transferlens.core.settings import InputSettings
 from transferlens.data import index, pipeline
+from transferlens.data.artefacts import HALVES
 from transferlens.memories import pairs
 from transferlens.memories.effect import composites
 from transferlens.memories.effect.composites import Composites
@@ -23,7 +24,7 @@ def main(arguments: Namespace) -> None:
     reason = composites.too_small(settings["input"]["resolution"], settings["composites"])
     if reason:
         job.log.warning("%s: no composites are made: %s", arguments.composites, reason)
-        made = composites.none_made(probed, settings["models"], reason)
+        made = composites.none_made(probed, reason)
     else:
         made = try_composites(arguments, settings, probed, place)
     composites.write_composites(arguments.composites, made)
@@ -38,18 +39,29 @@ def try_composites(
     chosen = composites.choose(
         probes.read_probes(arguments.first_probes), settings["strongest"], settings["random"], seed
     )
-    drawn = composites.draw(
-        chosen.classes, probed.overlap, source.val, target.val, inputs[1].resolution, made_as, seed
-    )
-    return observations.of_composites(
-        pairs.pairs_of(arguments, settings, place),
-        probed,
-        chosen,
-        drawn,
+    halves = pairs.halves_seen(settings)
+    of_images = (source.val, target.val, inputs[1].resolution)
+    drawn = composites.draw(chosen.classes, probed.overlap, *of_images, made_as, halves, seed)
+    images = (
         pipeline.open_images(arguments.source_val, source.val, inputs[0], place),
         pipeline.open_images(arguments.val, target.val, inputs[1], place),
-        made_as["scramble"],
-        seed,
+    )
+    answers = composites.joined(
+        [
+            observations.of_composites(
+                pairs.pairs_of(arguments, settings, place, half),
+                probed.temperatures(half),
+                drawn.only(drawn.half == HALVES.index(half)),
+                *images,
+                made_as["scramble"],
+                seed,
+            )
+            for half in halves
+        ]
+    )
+    names = probed.source_names, probed.target_names
+    return Composites(
+        drawn, chosen, *names, probed.repeats, answers.responses, answers.memory_probability, ""
     )
 
 

@@ -5,6 +5,7 @@ from argparse import Namespace
 from transferlens.core import job
 from transferlens.core.settings import InputSettings
 from transferlens.data import index, pipeline
+from transferlens.data.artefacts import HALVES
 from transferlens.memories import overlap, pairs
 from transferlens.memories.kept import observations, probes
 from transferlens.training import device
@@ -19,18 +20,17 @@ def main(arguments: Namespace) -> None:
     same = overlap.read_overlap(settings["overlap"], arguments.overlap, *names)
     place = device.pick()
     images = InputSettings.read(settings["source_input"])
-    observed = observations.of_source_images(
-        pairs.pairs_of(arguments, settings, place),
-        pipeline.open_images(arguments.source_val, source.val, images, place),
-        settings["models"],
-    )
-    of_images = (source.val.labels, source.val.halves, same)
-    chances = (settings["bootstrap"], settings["permutations"], settings["seed"])
-    probes.write_probes(
-        arguments.probes,
-        probes.summarise(observed, *names, *of_images, *chances),
-        FROZEN if settings["frozen"] else "",
-    )
+    evaluated = pipeline.open_images(arguments.source_val, source.val, images, place)
+    repeats = {half: pairs.repeats_of(half, settings) for half in HALVES}
+    observed = {
+        half: observations.of_source_images(
+            pairs.pairs_of(arguments, settings, place, half), evaluated, half, len(repeats[half])
+        )
+        for half in HALVES
+    }
+    labels = {half: source.val.labels[observations.of_half(source.val, half)] for half in HALVES}
+    found = probes.summarise(observed, repeats, *names, labels, same)
+    probes.write_probes(arguments.probes, found, FROZEN if settings["frozen"] else "")
 
 
 if __name__ == "__main__":

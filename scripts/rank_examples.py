@@ -34,7 +34,9 @@ def main(arguments: Namespace) -> None:
     examples = ranking.report_half(target.val)
     labels = target.val.labels[examples]
     logits, first = [], None
-    models = zip(pairs.pairs_of(arguments, settings, place), probed.temperature, strict=True)
+    models = zip(
+        pairs.pairs_of(arguments, settings, place, "report"), probed.temperatures("report"), strict=True
+    )
     for pair, temperature in job.progress(models, "rank examples", "pairs of models", settings["models"]):
         first = first or pair
         logits.append(ranking.pair_logits(pair, float(temperature), images, examples))

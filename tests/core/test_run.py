@@ -53,7 +53,7 @@ def memories(recipe, remedies, **changes):
         ({"studies": {"influence": {"models": 8}}}, "use 16, so"),
         ({"source_training": {"lr": float("nan")}}, "'source_training.lr' is nan (float)"),
         ({"source_training": {"lr": float("inf")}}, "'source_training.lr' is inf (float)"),
-        ({"studies": {"counterfactual": {"repeats": 9}}}, "studies.reference.repeats is 4"),
+        ({"studies": {"counterfactual": {"repeats": 9}}}, "studies.reference.repeats is 8"),
         ({"heatmaps": {"output": "raw_margin"}}, "not among influence.outputs"),
         (memories("fixed", ["uniform"]), "recipe 'fixed' keeps the source's features; remedies change them"),
         (
@@ -76,7 +76,7 @@ def memories(recipe, remedies, **changes):
         ),
         (
             {"memories": {"recipes": ["fixed"], "models": 5}},
-            "studies.reference.repeats is 4; raise the latter",
+            "studies.reference.repeats is 8; raise the latter",
         ),
         (
             {"memories": {"recipes": ["fixed"], "source": "pretrained"}},
@@ -90,8 +90,8 @@ def memories(recipe, remedies, **changes):
             "which is not trained here; set memories.without: 0",
         ),
         (
-            {"memories": {"recipes": ["fixed"], "without": 1, "repeats": 5}},
-            "memories.repeats is 5, but each repeat is paired",
+            {"memories": {"recipes": ["fixed"], "without": 1, "repeats": 9}},
+            "memories.repeats is 9, but each repeat is paired",
         ),
         (
             {"memories": {"recipes": ["fixed"], "composites": {"per_cell": 10}}},

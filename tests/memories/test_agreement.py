@@ -116,6 +116,7 @@ QUADRANT_CASES = [
     (-0.3, 0.01, 0.2, 0.20, "hurts unseen"),
     (0.3, 0.20, -0.2, 0.01, "neutral"),
     (0.3, 0.01, np.nan, np.nan, ""),
+    (-0.3, 0.01, 0.9, np.nan, "untested"),
 ]
 
 
@@ -128,10 +129,10 @@ def cells():
         {"effect": e * both, "low": e * both - 0.1, "high": e * both + 0.1, "q": q_ * both}
         for e, q_ in ((influence, influence_q), (interference, q))
     ]
-    tables[1]["n"] = np.full((8, 2), 30)
-    names = [f"c{i}" for i in range(8)]
-    tie = np.random.default_rng(0).normal(size=(8, 2))
-    overlap = np.zeros((8, 2), bool)
+    tables[1]["n"] = np.full((9, 2), 30)
+    names = [f"c{i}" for i in range(9)]
+    tie = np.random.default_rng(0).normal(size=(9, 2))
+    overlap = np.zeros((9, 2), bool)
     overlap[:, 1] = True
     return Cells(names, ["y", "z"], *tables, tie, tie / 2, overlap)
 
@@ -142,7 +143,7 @@ def test_quadrants_by_hand(cells):
     assert [names[i] if i >= 0 else "" for i in found[:, 0]] == [case[4] for case in QUADRANT_CASES]
     assert (found[:, 1] == -1).all()
     table = measures.table(cells).set_index("source_class")
-    assert table.quadrant.to_dict() == {f"c{i}": case[4] for i, case in enumerate(QUADRANT_CASES[:7])}
+    assert table.quadrant.to_dict() == {f"c{i}": c[4] for i, c in enumerate(QUADRANT_CASES) if c[4]}
     assert table.reading["c5"].endswith("a conflict of representations")
     assert table.influence_low["c1"] == pytest.approx(-0.4)
     assert (table.target_class == "y").all()
@@ -160,9 +161,9 @@ def write(path, cells):
 
 def test_the_artefact_counts_quadrants_and_is_drawn(cells, tmp_path):
     stored = write(tmp_path / "a.h5", cells)
-    assert stored.quadrant_count.values.tolist() == [1, 1, 1, 2, 1, 1]
+    assert stored.quadrant_count.values.tolist() == [1, 1, 1, 2, 1, 1, 1]
     assert (stored.pair_first.values[0], stored.pair_second.values[0]) == ("harm", "interference")
-    known = slice(0, 7)  # of the last one the interference is not known
+    known = [0, 1, 2, 3, 4, 5, 6, 8]  # of the other one the interference is not known
     expected = stats.spearmanr(
         -cells.influence["effect"][known, 0], cells.interference["effect"][known, 0]
     ).statistic
@@ -175,12 +176,12 @@ def test_the_artefact_counts_quadrants_and_is_drawn(cells, tmp_path):
 
 
 def test_influences_of_groups_are_not_compared(tmp_path, cells):
-    sizes = {"model": 2, "half": 2, "source_class": 8, "target_class": 2, "tried_class": 2}
+    sizes = {"model": 2, "half": 2, "source_class": 9, "target_class": 2, "tried_class": 2}
     names = {"target_class": cells.target_classes}
     probes = write_artefact(
         tmp_path / "p.h5", PROBES, sizes, source_class=cells.source_classes, overlap=cells.overlap,
-        binding=np.stack([cells.binding, 2 * cells.binding]),
-        coupling=np.stack([cells.coupling, 3 * cells.coupling]), **names,
+        binding=np.stack([cells.binding, 2 * cells.binding]), **names,
+        coupling=np.stack([[cells.coupling * k, cells.coupling * np.nan] for k in (1, 3)]),
     )  # fmt: skip
     tables = {
         f"interference{'' if key == 'effect' else f'_{key}'}": np.stack([0 * values, values])[:, [6, 2]]
@@ -193,7 +194,7 @@ def test_influences_of_groups_are_not_compared(tmp_path, cells):
     )
     groups = (["g1", "g2"], {"effect": np.zeros((2, 2))})
     found = measures.read_cells(probes, interference, groups)
-    np.testing.assert_allclose(found.binding, 2 * cells.binding)  # of the report half
+    np.testing.assert_allclose(found.binding, cells.binding)  # of the select half: by other models
     np.testing.assert_allclose(found.coupling, 2 * cells.coupling)  # mean over models
     np.testing.assert_allclose(found.interference["effect"][[6, 2]], cells.interference["effect"][[6, 2]])
     assert np.isfinite(found.interference["effect"]).sum() == 4
@@ -256,7 +257,10 @@ def test_the_artefact_is_labelled(cells, tmp_path):
     assert found.quadrant.sel(source_class="c1", target_class="y") == "hurts, distracts"
     assert found.quadrant.sel(source_class="c7", target_class="y") == ""
     assert found.influence_q.sel(source_class="c2", target_class="y") == 0.2
-    assert found.correlation_p.sel(pair="binding, coupling") == pytest.approx(2 / 200)
+    assert found.pair.values[found.pair_shares_models.values].tolist() == ["binding, coupling"]
+    assert found.correlation.sel(pair="binding, coupling") == pytest.approx(1)
+    assert found.correlation_p.sel(pair="binding, coupling").isnull()
+    assert found.correlation_p.sel(pair="harm, interference").notnull()
     assert found.agreement_null_mean.sel(statistic="match") == 0.1
     assert found.margin_change.sel(left_out="c3") == 1
     assert found.margin_more.sel(memory="all") == found.p_true_more_low.sel(memory="c1") == 1

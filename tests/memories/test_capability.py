@@ -22,7 +22,7 @@ def run_with(memories, studies=None, **more):
         "targets": {"optdigits": {}, "emnist-letters": {"recipes": ["full"]}},
         "recipes": {"fixed": {}, "full": {"kind": "full", "training": {"epochs": 2}}},
         "studies": {"reference": {"repeats": REPEATS, "shard_size": 2}, **(studies or {})},
-        "memories": memories if memories is None else {"models": 1, **memories},
+        "memories": memories if memories is None else {"models": 1, "choosing": 1, **memories},
         **more,
     }
     return Run(given, CAPABILITIES)
@@ -42,11 +42,11 @@ def test_nothing_is_made_without():
 def test_the_first_pairs_are_adapted_and_read():
     run = run_with({"models": 2})
     transfer = run.transfers["reference", "optdigits", "full"]
-    assert (transfer.rows, transfer.summarised) == (4, False)
+    assert (transfer.rows, transfer.summarised) == (6, False)  # two pairs that report, one that chooses
     files = run.inputs(*job("probe_memories"))
-    assert files["sources"] == [f"results/studies/reference/source/000{i}.h5" for i in range(2)]
+    assert files["sources"] == [f"results/studies/reference/source/000{i}.h5" for i in range(3)]
     assert files["transfers"] == [
-        f"results/studies/reference/transfer/optdigits/full/000{i}.h5" for i in range(2)
+        f"results/studies/reference/transfer/optdigits/full/000{i}.h5" for i in range(3)
     ]
     assert "overlap" not in files
     assert run.inputs(*job("agreement"))["influence"] == "results/influence/optdigits/fixed.h5"
@@ -79,8 +79,11 @@ def test_remedies_are_tried_on_the_same_composites_and_compared_in_order():
     compared = run.inputs(*job("remedies"))
     recipes = ["full", "full+inside", "full+uniform"]
     assert compared["probes"] == [f"results/memories/optdigits/{r}/probes.h5" for r in recipes]
-    shards = len(compared["transfers"]) // 3
-    assert [path.split("/")[-2] for path in compared["transfers"][::shards]] == recipes
+    # Of each the pairs that report: the others have chosen what the remedies are made of.
+    assert [path.split("/")[-2] for path in compared["transfers"]] == recipes
+    assert run.transfers["reference", "optdigits", "full"].rows == 4
+    assert run.transfers["reference", "optdigits", "full+inside"].rows == 2
+    assert json.loads(run.settings_of(*job("composites", "full+inside")))["choosing"] == 0
     assert not run_with({}).jobs_of("remedies")
 
 
@@ -101,7 +104,7 @@ def test_models_without_a_class_are_a_study_of_each_target_and_recipe():
 def test_a_pretrained_model_takes_the_place_of_the_full_ones():
     run = run_with({"source": "pretrained"}, {"pretrained": {"weights": "w.pt"}})
     assert scope.models(run) == 1
-    assert run.transfers["reference", "optdigits", "full"].rows == 2
+    assert run.transfers["reference", "optdigits", "full"].rows == 4
     files = run.inputs(*job("probe_memories"))
     assert files["pretrained_source"] == "results/studies/pretrained/source/0000.h5"
     assert files["pretrained_transfer"] == "results/studies/pretrained/transfer/optdigits/full/0000.h5"
@@ -151,7 +154,12 @@ def test_recipes_that_keep_features_are_told_apart():
             "recipe 'fixed' keeps the source's features; remedies change them",
         ),
         ({}, {"reference": None}, "studies.reference is null; set it, or set memories: null"),
-        ({"models": 4}, {}, "memories.models is 4, but each is paired with a from-scratch model"),
+        (
+            {"models": 2, "choosing": 2},
+            {},
+            "memories.models is 2 and memories.choosing 2, pairs of different models, but "
+            "studies.reference.repeats is 3; raise the latter to 4",
+        ),
         ({"source": "pretrained"}, {}, "name its weights in studies.pretrained.weights"),
         (
             {"source": "pretrained", "without": 1},

@@ -1,15 +1,17 @@
 """Composites are made exactly as said, of the images said."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
+from tests.memories.written import probes_of
+from transferlens.data.artefacts import HALVES
 from transferlens.data.index import Examples
 from transferlens.memories.effect import composites
 from transferlens.memories.kept import observations
-from transferlens.memories.kept.binding import Binding
-from transferlens.memories.kept.probes import Probes
 
 SETTINGS = {"side": 0.5, "placement": "random", "per_cell": 6, "scramble": "blocks", "smallest_side": 8}
 
@@ -21,11 +23,11 @@ def examples(classes, per_class):
     return Examples([str(i) for i in range(n)], labels, halves, np.arange(n), np.zeros((n, 2)), labels)
 
 
-def drawn(seed=0, **changes):
+def drawn(seed=0, halves=HALVES, **changes):
     overlap = np.zeros((4, 3), bool)
     overlap[1, 2] = True
     return composites.draw(
-        np.array([0, 1, 3]), overlap, examples(4, 10), examples(3, 8), 28, SETTINGS | changes, seed
+        np.array([0, 1, 3]), overlap, examples(4, 10), examples(3, 8), 28, SETTINGS | changes, halves, seed
     )
 
 
@@ -43,6 +45,54 @@ def test_rows_name_images_of_their_classes_and_half():
         zip(table.half.tolist(), table.source_class.tolist(), table.target_class.tolist(), strict=True)
     )
     assert cells == {(h, c, j) for h in (0, 1) for c in (0, 1, 3) for j in range(3)} - {(0, 1, 2), (1, 1, 2)}
+
+
+def test_a_half_without_models_has_no_composites_and_changes_none_of_the_others():
+    both, one = drawn(), drawn(halves=["report"])
+    for name, values in vars(both.only(both.half == 1)).items():
+        np.testing.assert_array_equal(values, getattr(one, name))
+
+
+def answers(rng, models, n):
+    """Answers at random of so many models to n composites."""
+    numbers = {"prediction": (models, n, 3), "alone_prediction": (models, n)}
+    values = {"p_true": (models, n, 3), "margin": (models, n, 3)}
+    values |= dict.fromkeys(("alone_p_true", "alone_margin", "inside_share"), (models, n))
+    made = {name: rng.integers(0, 3, shape) for name, shape in numbers.items()}
+    made |= {name: rng.random(shape).astype(np.float32) for name, shape in values.items()}
+    of_role = composites.Responses(**made)
+    return composites.Answers(dict.fromkeys(composites.MODELS, of_role), rng.random((models, n)))
+
+
+def test_each_half_keeps_the_answers_of_its_own_models():
+    table, rng = drawn(), np.random.default_rng(0)
+    halves = [answers(rng, models, int((table.half == h).sum())) for h, models in enumerate((1, 3))]
+    both = composites.joined(halves)
+    first = both.responses["scratch"]
+    assert np.isnan(first.p_true[1:, table.half == 0]).all()
+    assert (first.alone_prediction[1:, table.half == 0] == -1).all()
+    shortlist = composites.Shortlist(np.array([0, 1, 3]), np.zeros(3, bool))
+    repeats = np.array([[3, -1, -1], [0, 1, 2]])
+    made = composites.Composites(
+        table, shortlist, [], [], repeats, both.responses, both.memory_probability, ""
+    )
+    for half, given in zip(HALVES, halves, strict=True):
+        found = made.of_half(half)
+        assert set(found.table.half) == {HALVES.index(half)}
+        np.testing.assert_array_equal(found.memory_probability, given.memory_probability)
+        for name, values in vars(given.responses["fine_tuned"]).items():
+            np.testing.assert_array_equal(getattr(found.responses["fine_tuned"], name), values)
+
+
+def test_margins_are_the_log_odds_of_probabilities():
+    logits = np.random.default_rng(0).normal(0, 4, (50, 6)).astype(np.float32)
+    labels = np.arange(50) % 6
+    p, margin = observations._of_true_class(logits, labels)
+    expected = torch.from_numpy(logits).double().softmax(1).numpy()[np.arange(50), labels]
+    np.testing.assert_allclose(p, expected, rtol=1e-5)
+    np.testing.assert_allclose(margin, np.log(expected / (1 - expected)), rtol=1e-4, atol=1e-5)
+    certain = observations._of_true_class(np.array([[200.0, 0.0]], np.float32), np.array([0]))
+    assert (float(certain[0][0]), float(certain[1][0])) == (1.0, 200.0)
 
 
 def test_pairs_differ_and_use_images_evenly_until_there_are_no_more():
@@ -141,8 +191,9 @@ def test_the_share_inside_equals_that_of_the_enlarged_map():
 
 
 def probes(effect, coupling, overlap):
-    bound = Binding(*[None] * 2, np.stack([effect, -effect]), *[None] * 5)
-    return Probes([], [], None, bound, None, coupling[None], overlap)
+    """Probes whose report half says the opposite."""
+    made = probes_of([], [], np.stack([effect, -effect]), overlap)
+    return dataclasses.replace(made, coupling=np.stack([coupling, -coupling])[None])
 
 
 def test_the_shortlist_is_by_the_select_half_by_weights_and_by_chance():

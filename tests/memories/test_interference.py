@@ -1,20 +1,21 @@
-"""Estimates from composites against plain computations, and their p-values under the null."""
+"""Estimates from composites against plain computations, and which of them are tested."""
 
 import dataclasses
 
 import numpy as np
 import pytest
-from scipy import stats
 
+from tests.memories.written import probes_of
 from transferlens.core import labelled
 from transferlens.memories.artefacts import INTERFERENCE
 from transferlens.memories.effect import composites, interference
 from transferlens.memories.effect.composites import Composites, Responses, Shortlist, Table
+from transferlens.memories.tested import ENOUGH_MODELS, MOST_CHOSEN
 
 MODELS, PER_CELL = 3, 16
 
 
-def made(rng, sources=4, targets=3):
+def made(rng, sources=4, targets=3, models=MODELS):
     """Composites of every pair in both halves, with answers at random."""
     cells = [(h, c, j) for h in (0, 1) for c in range(sources) for j in range(targets)]
     half, source, target = np.repeat(cells, PER_CELL, axis=0).T
@@ -24,25 +25,28 @@ def made(rng, sources=4, targets=3):
     table = Table(source, target, backgrounds, overlays, half, *np.zeros((2, n), int), np.full(n, 9))
     answers = {}
     for model in composites.MODELS:
-        right = rng.random((MODELS, n)) < 0.8
+        right = rng.random((models, n)) < 0.8
         answers[model] = Responses(
-            rng.random((MODELS, n, 3)).astype(np.float32),
-            rng.integers(0, targets, (MODELS, n, 3)),
-            rng.random((MODELS, n)).astype(np.float32),
+            *rng.random((2, models, n, 3)).astype(np.float32),
+            rng.integers(0, targets, (models, n, 3)),
+            *rng.random((2, models, n)).astype(np.float32),
             np.where(right, target, (target + 1) % targets),
-            np.zeros((MODELS, n)),
+            np.zeros((models, n)),
         )
     names = [str(c) for c in range(sources)], [str(j) for j in range(targets)]
-    shortlist = Shortlist(np.arange(sources), np.zeros(sources, bool))
-    return Composites(table, shortlist, *names, answers, np.zeros((MODELS, n)), "")
+    shortlist, repeats = Shortlist(np.arange(sources), np.zeros(sources, bool)), np.arange(2 * models)
+    told = (repeats.reshape(2, -1)[::-1], answers, np.zeros((models, n)), "")
+    return Composites(table, shortlist, *names, *told)
 
 
-def estimate(found, smallest_cell=5, bootstrap=200, permutations=200):
+def estimate(found, smallest_cell=5, q=0.01):
+    """Interference where source class c is bound to target class c, counted round."""
     sources, targets = len(found.source_names), len(found.target_names)
     overlap = np.zeros((sources, targets), bool)
     overlap[1, 1] = True
-    bound = np.arange(sources) % targets
-    return interference.estimate(found, bound, overlap, smallest_cell, bootstrap, permutations, 0)
+    binding = np.tile(np.eye(targets)[np.arange(sources) % targets], (2, 1, 1))
+    probed = probes_of(found.source_names, found.target_names, binding, overlap, q=q)
+    return interference.estimate(found, probed, smallest_cell)
 
 
 def test_estimates_of_a_cell_equal_a_plain_computation():
@@ -50,29 +54,49 @@ def test_estimates_of_a_cell_equal_a_plain_computation():
     cells = estimate(found).cells
     t, tuned, scratch = found.table, found.responses["fine_tuned"], found.responses["scratch"]
     rows = (t.half == 1) & (t.source_class == 2) & (t.target_class == 0)
-    net, gross, canvas, flips, n = [], [], [], [], set()
+    seen = {name: [] for name in ("net", "margin", "object", "scrambled", "gross", "canvas", "flips")}
+    n = set()
     for m in range(MODELS):
         for i in np.flatnonzero(rows):
             if tuned.alone_prediction[m, i] != 0 or scratch.alone_prediction[m, i] != 0:
                 continue
-            drops = [r.alone_p_true[m, i] - r.p_true[m, i].astype(float) for r in (tuned, scratch)]
-            net.append((drops[0][0] - drops[0][1]) - (drops[1][0] - drops[1][1]))
-            gross.append(drops[0][0] - drops[1][0])
-            canvas.append(drops[0][2])
-            flips.append(scratch.prediction[m, i, 0] != 0)
+            p, logs = (
+                [
+                    getattr(r, f"alone_{output}")[m, i] - getattr(r, output)[m, i].astype(float)
+                    for r in (tuned, scratch)
+                ]
+                for output in ("p_true", "margin")
+            )
+            seen["net"].append((p[0][0] - p[0][1]) - (p[1][0] - p[1][1]))
+            seen["margin"].append((logs[0][0] - logs[0][1]) - (logs[1][0] - logs[1][1]))
+            seen["object"].append((p[0][0] - p[0][2]) - (p[1][0] - p[1][2]))
+            seen["scrambled"].append((p[0][1] - p[0][2]) - (p[1][1] - p[1][2]))
+            seen["gross"].append(p[0][0] - p[1][0])
+            seen["canvas"].append(p[0][2])
+            seen["flips"].append(scratch.prediction[m, i, 0] != 0)
             n.add(i)
     at = (1, 2, 0)
-    assert cells["interference"][at] == pytest.approx(np.mean(net), abs=1e-6)
-    assert cells["gross"][at] == pytest.approx(np.mean(gross), abs=1e-6)
-    assert cells["drop_canvas_fine_tuned"][at] == pytest.approx(np.mean(canvas), abs=1e-6)
-    assert cells["flips_scratch"][at] == pytest.approx(np.mean(flips))
+    for name, key in (
+        ("interference", "net"),
+        ("interference_margin", "margin"),
+        ("beyond_canvas", "object"),
+        ("scrambled_beyond_canvas", "scrambled"),
+        ("gross", "gross"),
+        ("drop_canvas_fine_tuned", "canvas"),
+        ("flips_scratch", "flips"),
+    ):
+        assert cells[name][at] == pytest.approx(np.mean(seen[key]), abs=1e-6), name
     assert estimate(found).n[at] == len(n)
+    assert estimate(found).models[at] == MODELS
+    np.testing.assert_allclose(
+        cells["interference"], cells["beyond_canvas"] - cells["scrambled_beyond_canvas"], atol=1e-9
+    )
     assert (cells["interference_low"] < cells["interference"]).all()
     assert (cells["interference"] < cells["interference_high"]).all()
 
 
 def test_a_cell_with_too_few_usable_composites_is_left_out():
-    found = made(np.random.default_rng(1))
+    found = made(np.random.default_rng(1), models=ENOUGH_MODELS)
     rows = np.flatnonzero((found.table.half == 0) & (found.table.source_class == 3))
     found.responses["scratch"].alone_prediction[:, rows] = -1
     estimated = estimate(found)
@@ -83,38 +107,75 @@ def test_a_cell_with_too_few_usable_composites_is_left_out():
     assert len(interference.table(estimated)) == 2 * 12 - 3
 
 
-def test_congruent_pairs_are_those_the_memory_is_bound_to_unless_they_overlap():
-    congruent = estimate(made(np.random.default_rng(2))).congruent
-    assert [(int(c), int(j)) for c, j in np.argwhere(congruent)] == [(0, 0), (2, 2), (3, 0)]
+def test_congruent_pairs_are_those_the_memory_is_bound_to_for_sure_unless_they_overlap():
+    estimated = estimate(made(np.random.default_rng(2)))
+    expected = [(0, 0), (2, 2), (3, 0)]
+    assert [(int(c), int(j)) for c, j in np.argwhere(estimated.congruent)] == expected
+    for q in (0.2, np.nan):
+        unsure = estimate(made(np.random.default_rng(2)), q=q)
+        assert not unsure.congruent.any()
+        assert [(int(c), int(j)) for c, j in np.argwhere(unsure.bound)] == [(0, 0), (1, 0), (2, 2), (3, 0)]
 
 
-def test_p_values_of_interference_are_uniform_under_the_null():
-    """Answers that do not depend on the background's control; images vary, and count in all models."""
-    rng = np.random.default_rng(3)
-    found = made(rng, sources=12, targets=10)
-    for answers in found.responses.values():
-        answers.p_true[..., 1:] = answers.p_true[..., :1]
-        image = rng.normal(0, 0.05, answers.p_true.shape[1:])
-        answers.p_true[...] += image + rng.normal(0, 0.02, answers.p_true.shape)
-    p = estimate(found, permutations=999).cells["interference_p"]
-    for of_half in p:
-        assert stats.kstest(of_half.ravel(), "uniform").pvalue > 0.01
+def test_with_few_pairs_of_models_the_cells_that_other_models_chose_are_tested_alone():
+    found = made(np.random.default_rng(4))
+    select = found.table.half == 0
+    rows = (found.table.source_class == 1) & (found.table.target_class == 2)
+    found.responses["fine_tuned"].p_true[:, rows & select, 0] -= 0.9  # on the select half alone
+    estimated = estimate(found)
+    assert estimated.chosen[1, 2]
+    assert estimated.chosen.sum() <= MOST_CHOSEN
+    tested = ~np.isnan(estimated.cells["interference_q"])
+    assert not tested[0].any()
+    np.testing.assert_array_equal(tested[1], estimated.chosen)
+    np.testing.assert_array_equal(tested, ~np.isnan(estimated.cells["beyond_canvas_margin_p"]))
+    assert estimated.cells["interference_q"][1, 1, 2] > 0.05
+    assert "3 pairs of models are too few" in estimated.untested
 
 
 def test_an_effect_of_one_pair_is_found_in_it():
-    found = made(np.random.default_rng(4))
+    found = made(np.random.default_rng(4), models=ENOUGH_MODELS)
     rows = (found.table.source_class == 1) & (found.table.target_class == 2)
     found.responses["fine_tuned"].p_true[:, rows, 0] -= 0.9
-    cells = estimate(found, permutations=999).cells
+    estimated = estimate(found)
+    cells = estimated.cells
     assert np.unravel_index(cells["interference"][1].argmax(), (4, 3)) == (1, 2)
     assert cells["interference_q"][1, 1, 2] < 0.05
     assert cells["interference_low"][1, 1, 2] > 0
+    assert not np.isnan(cells["interference_q"]).any()
+    assert estimated.untested == ""
+
+
+@pytest.mark.parametrize("models", [2, 3, ENOUGH_MODELS])
+def test_no_q_contradicts_its_interval(models):
+    """Whatever the answers: a pair of classes with q < .05 has an interval without zero."""
+    for seed in range(5):
+        found = made(np.random.default_rng(seed), models=models)
+        shift = np.random.default_rng(seed).normal(0, 0.4, (4, 3))
+        found.responses["fine_tuned"].p_true[..., 0] -= shift[
+            found.table.source_class, found.table.target_class
+        ]
+        cells = estimate(found).cells
+        for name in interference.ESTIMATES:
+            low, high, p, q = (cells[f"{name}_{part}"] for part in ("low", "high", "p", "q"))
+            around_zero = (low <= 0) & (high >= 0)
+            assert not (around_zero & (q < 0.05)).any()
+            tested = ~np.isnan(p)
+            np.testing.assert_array_equal(around_zero[tested], p[tested] >= 0.05)
+
+
+def test_a_single_pair_of_models_has_numbers_but_no_intervals():
+    estimated = estimate(made(np.random.default_rng(8), models=1))
+    assert not np.isnan(estimated.cells["interference"]).any()
+    for part in ("se", "low", "high", "p", "q"):
+        assert np.isnan(estimated.cells[f"interference_{part}"]).all()
+    assert "a single pair of models tells nothing of other models" in estimated.untested
 
 
 def test_nothing_made_is_estimated_as_nothing(tmp_path):
     found = made(np.random.default_rng(5))
-    probes = dataclasses.make_dataclass("Names", ["source_names", "target_names"])
-    nothing = composites.none_made(probes(found.source_names, found.target_names), 2, "too small")
+    probes = probes_of(found.source_names, found.target_names, np.zeros((2, 4, 3)), np.zeros((4, 3), bool))
+    nothing = composites.none_made(probes, "too small")
     path = tmp_path / "composites.h5"
     composites.write_composites(path, nothing)
     estimated = estimate(composites.read_composites(path))
@@ -145,7 +206,7 @@ def test_interference_is_stored_by_the_names_of_classes(tmp_path):
     assert cell.interference == estimated.cells["interference"][1, 1, 2]
     assert cell.interference_n == estimated.n[1, 1, 2]
     columns = set(interference.table(estimated))
-    assert {"effect", "low", "high", "p", "q", "gross", "flips_q", "congruent"} < columns
+    assert {"effect", "se", "low", "high", "p", "q", "gross", "flips_q", "chosen", "congruent"} < columns
 
 
 def test_composites_are_read_as_written(tmp_path):

@@ -3,20 +3,18 @@
 import numpy as np
 import pytest
 
+from tests.memories.written import probes_of
 from transferlens.core import artefacts, labelled, studies
 from transferlens.core.errors import ArtefactError, ConfigError
-from transferlens.core.statistics import Interval
 from transferlens.core.studies import REMOVAL, Reference, Rows
 from transferlens.data.artefacts import write_examples
 from transferlens.data.units import Units
 from transferlens.memories.agreement.artefacts import AGREEMENT
 from transferlens.memories.agreement.left_out import write_left_out
+from transferlens.memories.artefacts import INTERFERENCE
 from transferlens.memories.effect import interference
-from transferlens.memories.effect.interference import ESTIMATES, Interference
+from transferlens.memories.effect.interference import Interference
 from transferlens.memories.kept import probes
-from transferlens.memories.kept.binding import Binding
-from transferlens.memories.kept.probes import Probes
-from transferlens.memories.kept.retention import Retention
 from transferlens.memories.retraining import left_out, retrained, without
 from transferlens.training.artefacts import SUMMARY
 
@@ -25,29 +23,20 @@ UNITS = Units(NAMES, [""] * 6, np.arange(6))
 SELECT, REPORT = 0, 1
 
 
-def write_evidence(folder, effect, congruent, classes, binding):
+def write_evidence(folder, effect, bound, classes, binding):
     """Artefacts whose report half says the opposite of the select half: it must play no part."""
     overlap = np.zeros(binding.shape, bool)
     overlap[0, 0] = True
-    of_class, cell = np.zeros((1, 2, len(binding))), np.stack([binding, -binding])
-    probes.write_probes(
-        folder / "probes.h5",
-        Probes(
-            NAMES,
-            ["y", "z"],
-            Retention(*[of_class] * 4, of_class[0], Interval(*of_class[[0, 0, 0], 0])),
-            Binding(*[cell[None]] * 2, *[cell] * 6),
-            np.ones(1),
-            binding[None],
-            overlap,
-        ),
-        "",
-    )
-    cells = {name: np.stack([effect, -effect]) for name in ESTIMATES}
-    counts = np.zeros((2, *effect.shape), int)
+    made = probes_of(NAMES, ["y", "z"], np.stack([binding, -binding]), overlap)
+    probes.write_probes(folder / "probes.h5", made, "")
+    cells = {f.name: np.stack([effect, -effect]) for f in INTERFERENCE.fields if f.dtype is np.float64}
+    counts, flags = np.zeros((2, *effect.shape), int), np.zeros(effect.shape, bool)
     interference.write_interference(
         folder / "interference.h5",
-        Interference(np.array(classes, int), NAMES, ["y", "z"], cells, counts, congruent, ""),
+        Interference(
+            *(np.array(classes, int), NAMES, ["y", "z"], cells, counts, counts),
+            *(flags, bound, flags, "", ""),
+        ),
     )
     return folder / "interference.h5", folder / "probes.h5"
 
@@ -57,9 +46,9 @@ BINDING = np.array([[9.0, 0.1], [0.2, 0.3], [0.7, 0], [0, 0.5], [0, 0], [0, 0.05
 
 def test_classes_are_ranked_by_what_they_do_to_classes_they_are_not_bound_to(tmp_path):
     effect = np.array([[0.1, 0.9], [np.nan, 0.3], [-0.8, 0.4], [np.nan, np.nan]])
-    congruent = np.zeros((4, 2), bool)
-    congruent[2, 0] = True  # a gain, as expected of the class it is bound to
-    files = write_evidence(tmp_path, effect, congruent, [1, 3, 4, 5], BINDING)
+    bound = np.zeros((4, 2), bool)
+    bound[2, 0] = True  # a gain, as expected of the class it is bound to
+    files = write_evidence(tmp_path, effect, bound, [1, 3, 4, 5], BINDING)
     found = left_out.distraction_of_classes(*files)
     np.testing.assert_allclose(found, [np.nan, 0.5, np.nan, 0.3, 0.4, np.nan])
     classes = left_out.left_out_classes(found, 2, seed=0)

@@ -21,7 +21,7 @@ GIVEN = {
     "targets": {"pets": {"recipes": ["full"]}},
     "recipes": {"full": {"kind": "full"}},
     "studies": {"influence": None, "repeated": None},
-    "memories": {"recipes": ["full"], "models": 1, "remedies": ["inside"]},
+    "memories": {"recipes": ["full"], "models": 1, "choosing": 1, "remedies": ["inside"]},
 }
 
 

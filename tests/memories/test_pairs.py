@@ -46,21 +46,31 @@ def test_pairs_are_the_models_of_a_repeat(study):
     shards, _ = study
     sources, transfers = zip(*shards, strict=True)
     models = list(networks.adapted_networks(sources, transfers, ARCHITECTURE, CPU))
-    found = list(pairs.read_pairs(*zip(*shards, strict=True), None, ARCHITECTURE, 2, CPU))
+    found = list(pairs.read_pairs(*zip(*shards, strict=True), None, ARCHITECTURE, range(2), CPU))
     for pair, full, scratch in zip(found, models[::2], models[1::2], strict=True):
         assert_same(pair.source, full.source)
         assert_same(pair.fine_tuned, full.network)
         assert_same(pair.scratch, scratch.network)
         assert not pair.fine_tuned.training
     assert not torch.equal(found[0].fine_tuned.head.weight, found[1].fine_tuned.head.weight)
+    (second,) = pairs.read_pairs(*zip(*shards, strict=True), None, ARCHITECTURE, range(1, 2), CPU)
+    assert_same(second.fine_tuned, models[2].network)
+    assert_same(second.scratch, models[3].network)
+
+
+def test_no_pair_sees_both_halves():
+    settings = {"models": 3, "choosing": 2}
+    assert pairs.repeats_of("report", settings) == range(3)
+    assert pairs.repeats_of("select", settings) == range(3, 5)
+    assert pairs.halves_seen({"models": 3, "choosing": 0}) == ["report"]
 
 
 def test_a_pretrained_model_takes_the_place_of_the_full_ones(study):
     shards, _ = study
-    first = next(pairs.read_pairs(*zip(*shards, strict=True), None, ARCHITECTURE, 1, CPU))
-    found = list(pairs.read_pairs(*zip(*shards, strict=True), shards[0], ARCHITECTURE, 2, CPU))
+    first = next(pairs.read_pairs(*zip(*shards, strict=True), None, ARCHITECTURE, range(1), CPU))
+    found = list(pairs.read_pairs(*zip(*shards, strict=True), shards[0], ARCHITECTURE, range(2), CPU))
     assert len(found) == 2
     for pair in found:
         assert_same(pair.fine_tuned, first.fine_tuned)
     with pytest.raises(ConfigError, match="3 pairs are asked for, the reference study has 2"):
-        next(pairs.read_pairs(*zip(*shards, strict=True), None, ARCHITECTURE, 3, CPU))
+        next(pairs.read_pairs(*zip(*shards, strict=True), None, ARCHITECTURE, range(1, 3), CPU))

@@ -88,9 +88,9 @@ def test_networks_that_do_not_pool_have_maps_of_positive_evidence():
 
 def cells():
     effect = np.array([[[0.3, 0.2], [0.1, 0.5], [0.0, np.nan]], [[0.4, 0.3], [0.1, -0.2], [0.2, np.nan]]])
-    p = np.array([np.full((3, 2), 0.5), [[0.001, 0.02], [0.04, 0.01], [0.03, np.nan]]])
-    congruent = np.array([[False, False], [False, True], [False, False]])
-    return rows.Cells(np.array([1, 3, 4]), effect, effect - 0.15, effect + 0.15, p, p, congruent)
+    q = np.array([np.full((3, 2), 0.5), [[0.001, 0.02], [0.04, 0.01], [0.03, np.nan]]])
+    bound = np.array([[False, False], [False, True], [False, False]])
+    return rows.Cells(np.array([1, 3, 4]), effect, effect - 0.15, effect + 0.15, q, bound, bound & False)
 
 
 def composites_of(source, target, half):
@@ -101,9 +101,9 @@ def composites_of(source, target, half):
     )
     answers = [
         composites.Responses(
-            rng.random((1, n, 3)),
+            *rng.random((2, 1, n, 3)),
             np.zeros((1, n, 3), int),
-            rng.random((1, n)),
+            *rng.random((2, 1, n)),
             target[None],
             rng.random((1, n)),
         )
@@ -111,23 +111,25 @@ def composites_of(source, target, half):
     ]
     shortlist = composites.Shortlist(np.unique(source), np.zeros(3, bool))
     responses = dict(zip(composites.MODELS, answers, strict=True))
-    return composites.Composites(table, shortlist, SOURCE, TARGET, responses, rng.random((1, n)), "")
+    names, repeats = (SOURCE, TARGET), np.array([[1], [0]])
+    return composites.Composites(table, shortlist, *names, repeats, responses, rng.random((1, n)), "")
 
 
 def test_the_figure_shows_cells_chosen_on_the_select_half():
-    # The highest select-half effect, 0.5, is congruent; effects on the report half must not matter.
+    # The highest select-half effect, 0.5, is of the class it is bound to; effects on the report half must
+    # not matter.
     assert rows.figure_cells(cells(), 3) == [(0, 0), (1, 0), (2, 0)]
     assert rows.figure_cells(cells(), 1) == [(0, 0)]
 
 
-def test_the_gallery_takes_report_half_composites_of_significant_and_congruent_cells():
+def test_the_gallery_takes_report_half_composites_of_cells_that_distract_on_the_select_half():
     source, target = np.repeat([1, 1, 3, 3, 4], 40), np.repeat([0, 1, 0, 1, 0], 40)
     found = composites_of(source, target, np.tile([0, 1], 100))
     chosen = rows.gallery_composites(found, cells(), 40)
     assert (found.table.half[chosen] == 1).all()
     shown = list(zip(source[chosen], target[chosen], strict=True))
-    # By p-value; (3, 1) is congruent.
-    assert shown == [(1, 0)] * 8 + [(1, 1)] * 8 + [(4, 0)] * 8 + [(3, 0)] * 6 + [(3, 1)] * 10
+    # By the select half; 3 is bound to 1.
+    assert shown == [(1, 0)] * 8 + [(1, 1)] * 8 + [(3, 0)] * 8 + [(4, 0)] * 6 + [(3, 1)] * 10
     only_select = composites_of(source, target, np.zeros(200, int))
     assert len(rows.gallery_composites(only_select, cells(), 40)) == 0
 
@@ -186,10 +188,11 @@ def test_composites_are_made_again_as_they_were():
 
 def test_cells_are_those_of_the_classes_that_were_tried(tmp_path):
     given, sizes = cells(), {"half": 2, "tried_class": 3, "target_class": 2}
-    estimates = {"": given.effect, "_low": given.low, "_high": given.high, "_p": given.p, "_q": given.q}
+    estimates = {"": given.effect, "_low": given.low, "_high": given.high, "_q": given.q}
     path = write_artefact(
         tmp_path / "i.h5", INTERFERENCE, sizes, tried_class=[SOURCE[c] for c in given.source_class],
-        congruent=given.congruent, **{f"interference{suffix}": v for suffix, v in estimates.items()},
+        bound=given.bound, congruent=given.congruent, **{f"interference{suffix}": v for suffix, v in
+        estimates.items()},
     )  # fmt: skip
     for name, values in vars(rows.read_cells(path, SOURCE)).items():
         np.testing.assert_array_equal(values, getattr(given, name))

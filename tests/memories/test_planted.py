@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from transferlens.core.settings import InputSettings
+from transferlens.data.artefacts import HALVES
 from transferlens.data.index import Examples
 from transferlens.data.pipeline import Images
 from transferlens.memories.effect import composites, interference
@@ -114,10 +115,10 @@ def network(features, weights):
     return Network(features, head, "relu", pools=True).eval()
 
 
-def pairs(seed, memory, bound):
-    """Pairs of models; only the fine-tuned ones have a source class's row in that of a target class."""
+def pairs(seed, half, memory, bound):
+    """Pairs of models of a half; only the fine-tuned ones have a source class's row in a target class's."""
     for model in range(MODELS):
-        rng = np.random.default_rng([seed, model])
+        rng = np.random.default_rng([seed, HALVES.index(half), model])
         features = backbone(rng, range(HUES))
         remembered = np.zeros((HUES, 16))
         remembered[np.arange(HUES), 4 + np.arange(HUES)] = 600
@@ -136,21 +137,32 @@ def study(seed, memory, bound):
     rng = np.random.default_rng(seed)
     source, target = source_images(rng), target_images(rng)
     overlap = np.zeros((HUES, TEXTURES), bool)
-    observed = observations.of_source_images(pairs(seed, memory, bound), source, MODELS)
-    labels, halves = source.examples.labels, source.examples.halves
-    found = probes.summarise(observed, *NAMES, labels, halves, overlap, 200, 1000, seed)
+    observed = {
+        half: observations.of_source_images(pairs(seed, half, memory, bound), source, half, MODELS)
+        for half in HALVES
+    }
+    labels = {half: source.examples.labels[observations.of_half(source.examples, half)] for half in HALVES}
+    repeats = {"select": range(MODELS, 2 * MODELS), "report": range(MODELS)}
+    found = probes.summarise(observed, repeats, *NAMES, labels, overlap)
     chosen = composites.choose(found, 4, 2, seed)
     assert chosen.classes.tolist() == list(range(HUES))
     assert chosen.random.sum() == 2
-    table = composites.draw(chosen.classes, overlap, source.examples, target.examples, SIDE, MADE_AS, seed)
-    tried = observations.of_composites(
-        pairs(seed, memory, bound), found, chosen, table, source, target, "blocks", seed
+    made_as = (SIDE, MADE_AS, HALVES, seed)
+    table = composites.draw(chosen.classes, overlap, source.examples, target.examples, *made_as)
+    answers = composites.joined(
+        [
+            observations.of_composites(
+                pairs(seed, half, memory, bound),
+                found.temperatures(half),
+                table.only(table.half == HALVES.index(half)),
+                *(source, target, "blocks", seed),
+            )
+            for half in HALVES
+        ]
     )
-    return found, tried, estimate(tried, found, seed)
-
-
-def estimate(tried, found, seed):
-    return interference.estimate(tried, found.bound_class, found.overlap, 5, 200, 1000, seed)
+    told = (answers.responses, answers.memory_probability, "")
+    tried = Composites(table, chosen, *NAMES, found.repeats, *told)
+    return found, tried, interference.estimate(tried, found, 5)
 
 
 def from_scratch_only(tried):
@@ -184,7 +196,7 @@ def test_the_planted_memory_comes_first_and_is_not_in_models_from_scratch(seed):
     assert estimated.congruent[memory].tolist() == [bound == j for j in range(TEXTURES)]
     assert effect[memory, bound] < 0.02
 
-    without = estimate(from_scratch_only(tried), found, seed)
+    without = interference.estimate(from_scratch_only(tried), found, 5)
     assert abs(without.cells["interference"][REPORT, memory, hurt]) < 0.1 * effect[memory, hurt]
-    by_scratch = found.binding.scratch.mean(0)[REPORT, :, bound]
+    by_scratch = found.binding.scratch[:, REPORT, :, bound].mean(0)
     assert abs(by_scratch[memory] - by_scratch.mean()) < 0.2 * found.binding.effect[REPORT, memory, bound]

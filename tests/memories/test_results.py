@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from transferlens import open_results
-from transferlens.core.statistics import Interval
+from transferlens.memories.artefacts import INTERFERENCE
 from transferlens.memories.effect import interference
-from transferlens.memories.effect.interference import ESTIMATES, Interference
+from transferlens.memories.effect.interference import Interference
 from transferlens.memories.kept import probes
 from transferlens.memories.kept.binding import Binding
 from transferlens.memories.kept.probes import Probes
-from transferlens.memories.kept.retention import Retention
+from transferlens.memories.kept.retention import Retained, Retention
 
 SOURCES, TARGETS, TRIED = list("abcd"), ["x", "y"], [1, 3]
 MODELS = 3
@@ -24,25 +24,29 @@ def made(tmp_path_factory):
     probed = Probes(
         SOURCES,
         TARGETS,
+        np.array([[3, 4, 5], [0, 1, 2]]),
         Retention(
             *rng.random((4, *of_class)),
             rng.integers(0, 9, of_class[1:]),
-            Interval(*rng.random((3, len(SOURCES)))),
+            Retained(*rng.random((4, len(SOURCES)))),
         ),
-        Binding(*rng.random((2, MODELS, *cell)), *rng.random((6, *cell))),
-        rng.random(MODELS),
-        rng.random((MODELS, *cell[1:])),
+        Binding(
+            *rng.random((2, MODELS, *cell)), *rng.random((6, *cell)), rng.random(cell[1:]) < 0.5, "too few"
+        ),
+        rng.random((MODELS, 2)),
+        rng.random((MODELS, *cell)),
         rng.random(cell[1:]) < 0.5,
     )
     shape = (2, len(TRIED), len(TARGETS))
+    flags = np.array([[True, False], [False, True]])
     estimated = Interference(
         np.array(TRIED),
         SOURCES,
         TARGETS,
-        {name: rng.random(shape) for name in ESTIMATES},
-        rng.integers(1, 9, shape),
-        np.array([[True, False], [False, True]]),
-        "",
+        {field.name: rng.random(shape) for field in INTERFERENCE.fields if field.dtype is np.float64},
+        *rng.integers(1, 9, (2, *shape)),
+        *(~flags, flags, flags),
+        *("too few", ""),
     )
     folder = results / "memories" / "pets" / "full"
     probes.write_probes(folder / "probes.h5", probed, "a note")
@@ -59,7 +63,7 @@ def test_both_are_joined_by_source_class(made):
     np.testing.assert_array_equal(joined.retained_low, probed.retention.retained.low)
     np.testing.assert_array_equal(joined.coupling, probed.coupling)
     tried = joined.isel(source_class=TRIED)
-    for name in ESTIMATES:
+    for name in estimated.cells:
         np.testing.assert_array_equal(tried[name], estimated.cells[name])
     np.testing.assert_array_equal(tried.interference_n, estimated.n)
     np.testing.assert_array_equal(tried.congruent, estimated.congruent)

@@ -5,6 +5,10 @@ what is pasted on it). Values that share a level of any of these factors are not
 the mean is estimated by clusters of every factor, minus those of every two factors together, and so on
 (inclusion and exclusion: Cameron, Gelbach and Miller 2011), with Student's quantiles for as many degrees of
 freedom as the factors leave (Satterthwaite 1946): few models make wide intervals, whatever they saw.
+
+Where models or images make most of the variance, as they do in practice, intervals cover what they should
+from three models on. Where each value is noise of its own, they are too wide: the more so, the fewer models.
+Of two models the degrees of freedom are one, which makes them safe, and very wide.
 """
 
 from collections.abc import Sequence
@@ -40,17 +44,36 @@ def crossed_mean(values: np.ndarray, weights: np.ndarray, factors: Sequence[np.n
     """Weighted mean of values [models, units] over models and units, both taken as drawn from many.
 
     Args:
-        values: float[models, units]; not looked at where the weight is zero.
-        weights: float[models, units], 0 where a value does not count.
+        values: float64[models, units]; not looked at where the weight is zero.
+        weights: float64[models, units], 0 where a value does not count.
         factors: int[units] each, what units share (their background, the pasted image, ...).
     """
-    total = weights.sum()
-    models = int((weights.sum(1) > 0).sum())
+    return _mean(weights * np.where(weights > 0, values, 0), weights, weights > 0, factors)
+
+
+def crossed_ratio(
+    numerators: np.ndarray, denominators: np.ndarray, factors: Sequence[np.ndarray]
+) -> CrossedMean:
+    """The sum of numerators [models, units] over that of denominators, both taken as drawn from many.
+
+    Args:
+        numerators, denominators: float64[models, units], all of which count.
+        factors: as of `crossed_mean`.
+    """
+    return _mean(numerators, denominators, np.ones(numerators.shape, bool), factors)
+
+
+def _mean(
+    numerators: np.ndarray, denominators: np.ndarray, present: np.ndarray, factors: Sequence[np.ndarray]
+) -> CrossedMean:
+    """A ratio of sums over what is present bool[models, units]; the others are zero in both."""
+    total, models = denominators.sum(), int(present.any(1).sum())
     if total == 0:
-        return CrossedMean(*[np.nan] * 6, 0)
-    value = float((weights * np.where(weights > 0, values, 0)).sum() / total)
-    share = weights * (np.where(weights > 0, values, value) - value) / total
-    row, column = np.nonzero(weights)
+        return CrossedMean(*[np.nan] * 6, models)
+    value = float(numerators.sum() / total)
+    # What each value adds to the ratio's deviation from the true one, to first order.
+    share = (numerators - value * denominators) / total
+    row, column = np.nonzero(present)
     levels = [row, *(np.unique(f[column], return_inverse=True)[1] for f in factors)]
     counts = [len(np.unique(level)) for level in levels]
     if min(counts) < 2:
@@ -62,14 +85,77 @@ def crossed_mean(values: np.ndarray, weights: np.ndarray, factors: Sequence[np.n
         for size in range(1, len(levels) + 1)
         for chosen in combinations(levels, size)
     )
+    told = _told(np.float64(value), np.float64(variance), mains, [n - 1 for n in counts])
+    return CrossedMean(value, *map(float, told), models)
+
+
+@dataclass(frozen=True)
+class CrossedMeans:
+    """Means of several classes at once; every attribute as of `CrossedMean`, float64[classes, columns]."""
+
+    value: np.ndarray
+    se: np.ndarray
+    df: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    p: np.ndarray
+
+
+def centred_class_means(values: np.ndarray, labels: np.ndarray, classes: int) -> CrossedMeans:
+    """Means over the images of each class, minus the mean of all classes' means; NaN without any model.
+
+    Models and, within their class, images are taken as drawn from many; the classes are these.
+
+    Args:
+        values: float64[models, images, columns].
+        labels: int64[images]; every class has an image.
+    """
+    models, _, columns = values.shape
+    if models == 0:
+        return CrossedMeans(*np.full((6, classes, columns), np.nan))
+    of_classes = [values[:, labels == c] for c in range(classes)]
+    of_models = np.stack([of.mean(1) for of in of_classes], axis=1)
+    of_models -= of_models.mean(1, keepdims=True)
+    value = of_models.mean(0)
+    if models == 1:
+        return CrossedMeans(value, *np.full((5, classes, columns), np.nan))
+    counts = np.array([of.shape[1] for of in of_classes])
+    # Variances of each class's mean over images, and of what images and models add to it together.
+    images, both = np.zeros((2, classes, columns))
+    for c, of in enumerate(of_classes):
+        if counts[c] > 1:
+            over_models = of.mean(0)
+            images[c] = over_models.var(0, ddof=1) / counts[c]
+            rest = of - of.mean(1, keepdims=True) - over_models + over_models.mean(0)
+            both[c] = (rest**2).sum((0, 1)) / ((models - 1) * (counts[c] - 1) * models * counts[c])
+    # A class's effect is (1 - 1 / classes) of its own mean, and -1 / classes of each other's.
+    images, both = ((1 - 2 / classes) * of + of.sum(0) / classes**2 for of in (images, both))
+    of_models = of_models.var(0, ddof=1) / models
+    free = [models - 1, (counts - 1).clip(1)[:, None]]
+    return CrossedMeans(value, *_told(value, of_models + images - both, [of_models, images], free))
+
+
+def _told(
+    value: np.ndarray, variance: np.ndarray, mains: Sequence[np.ndarray], free: Sequence[np.ndarray]
+) -> tuple[np.ndarray, ...]:
+    """Standard errors, degrees of freedom, ends of the intervals and p-values of estimates [...].
+
+    Args:
+        variance: by all factors together.
+        mains: by each factor alone, models first.
+        free: degrees of freedom of each of these.
+    """
     # Inclusion and exclusion may overshoot; no factor alone makes more variance than all together.
-    variance = max(float(variance), *mains)
-    spread = sum(v**2 / (n - 1) for v, n in zip(mains, counts, strict=True))
-    df = variance**2 / spread if spread > 0 else float(min(counts) - 1)
-    se = float(np.sqrt(variance))
-    interval = t_interval(np.float64(value), np.float64(se), df)
-    p = float(two_sided_p(np.float64(value), np.float64(se), df))
-    return CrossedMean(value, se, float(df), float(interval.low), float(interval.high), p, models)
+    variance = np.maximum(variance, np.max(mains, axis=0))
+    spread = sum(main**2 / n for main, n in zip(mains, free, strict=True))
+    df = np.divide(variance**2, spread, out=np.ones(np.shape(value)), where=spread > 0)
+    if free[0] < 2:
+        df = np.minimum(df, 1)  # of two models the spread may be small by chance, unnoticed
+    # Values that do not differ at all tell nothing of how others would, unless all of them are zero.
+    same = (variance <= (1e-9 * value) ** 2) & (value != 0)
+    se = np.where(same, np.nan, np.sqrt(variance))
+    interval = t_interval(value, se, df)
+    return se, df, interval.low, interval.high, np.where(same, np.nan, two_sided_p(value, se, df))
 
 
 def _clustered(share: np.ndarray, levels: Sequence[np.ndarray]) -> float:

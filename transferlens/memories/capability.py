@@ -45,7 +45,7 @@ def _sizes(run: Run, made: Artefact, known: Mapping[str, int]) -> dict[str, int]
     given = run.section(MemorySettings)
     tried = min(given.strongest + given.random, known.get("source_class", given.strongest + given.random))
     sizes = {
-        "model": scope.models(run),
+        "model": max(scope.models(run), scope.choosing(run, given.recipes[0])),
         "role": len(ROLES) if made is PANELS else len(MODELS),
         "control": len(CONTROLS),
         "tried_class": tried,
@@ -150,7 +150,7 @@ class Memories(Capability):
     def transfers(self, run: Run) -> Iterator[Transfer]:
         """The pairs of models that are compared, by every recipe and remedy, and those without a class."""
         for target, recipe in scope.with_remedies(run):
-            yield Transfer("reference", target, recipe, rows=2 * scope.models(run), summarised=False)
+            yield Transfer("reference", target, recipe, rows=2 * scope.pairs(run, recipe), summarised=False)
             if scope.uses_pretrained(run):
                 yield Transfer("pretrained", target, recipe, summarised=False)
         for target, recipe in _left_out(run):
@@ -205,10 +205,11 @@ def _check_models(run: Run, given: MemorySettings) -> None:
             "it, or set memories: null"
         )
     trained, repeats = given.source == "trained", reference.repeats
-    if trained and given.models > repeats:
+    if trained and given.models + given.choosing > repeats:
         raise ConfigError(
-            f"config: memories.models is {given.models}, but each is paired with a from-scratch model and "
-            f"studies.reference.repeats is {repeats}; raise the latter"
+            f"config: memories.models is {given.models} and memories.choosing {given.choosing}, pairs of "
+            f"different models, but studies.reference.repeats is {repeats}; raise the latter to "
+            f"{given.models + given.choosing}, or ask for fewer"
         )
     if not trained and run.settings.studies.pretrained is None:
         raise ConfigError(

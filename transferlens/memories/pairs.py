@@ -1,4 +1,8 @@
-"""The models that are compared: fine-tuned from the full source, and trained on the target from scratch."""
+"""The models that are compared: fine-tuned from the full source, and trained on the target from scratch.
+
+Each half of the images has pairs of its own: those of the report half tell what those of the select half have
+chosen, so that no choice is reported by the models that made it.
+"""
 
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +17,7 @@ from transferlens.core import job
 from transferlens.core.errors import ConfigError
 from transferlens.core.settings import ArchitectureSettings
 from transferlens.core.studies import FULL, SCRATCH
+from transferlens.data.artefacts import HALVES
 from transferlens.models.architectures import Network
 from transferlens.training import networks
 from transferlens.training.networks import Adapted
@@ -43,10 +48,10 @@ def read_pairs(
     transfers: Sequence[Path],
     pretrained: tuple[Path, Path] | None,
     architecture: ArchitectureSettings,
-    count: int,
+    repeats: range,
     device: torch.device,
 ) -> Iterator[Pair]:
-    """The first `count` pairs of the reference study, one at a time: repeat r's full and scratch models.
+    """Pairs of the reference study, one at a time: the full and the scratch model of each of some repeats.
 
     Args:
         sources, transfers: source models and transfer runs, shard by shard, of the reference study.
@@ -59,17 +64,20 @@ def read_pairs(
     rows = networks.study_rows(sources)
     full, scratch = (rows.numbers[rows.of_role(role)] for role in (FULL, SCRATCH))
     pairs = min(len(full), len(scratch))
-    if count > pairs:
-        raise ConfigError(f"memories.models: {count} pairs are asked for, the reference study has {pairs}")
+    if repeats.stop > pairs:
+        raise ConfigError(
+            f"memories.models: {repeats.stop} pairs are asked for, the reference study has {pairs}"
+        )
+    chosen = slice(repeats.start, repeats.stop)
 
     def adapted(numbers: Sequence[int]) -> Iterator[Adapted]:
         return networks.adapted_networks(sources, transfers, architecture, device, numbers)
 
-    fine_tuned = adapted(full[:count])
+    fine_tuned = adapted(full[chosen])
     if pretrained:
         of_pretrained = [[path] for path in pretrained]
-        fine_tuned = networks.adapted_networks(*of_pretrained, architecture, device, [0] * count)
-    for tuned, control in zip(fine_tuned, adapted(scratch[:count]), strict=True):
+        fine_tuned = networks.adapted_networks(*of_pretrained, architecture, device, [0] * len(repeats))
+    for tuned, control in zip(fine_tuned, adapted(scratch[chosen]), strict=True):
         yield Pair(tuned.source, tuned.network, control.network)
 
 
@@ -81,14 +89,32 @@ def add_arguments(script: job.Script) -> None:
     script.reads("pretrained_transfer", "its transfer run", required=False)
 
 
-def pairs_of(arguments: Namespace, settings: Mapping[str, Any], device: torch.device) -> Iterator[Pair]:
-    """The pairs of a script, by its arguments and its settings `architecture` and `models`."""
+def repeats_of(half: str, settings: Mapping[str, Any]) -> range:
+    """The repeats whose pairs see a half of the images: the first `models` report, the next `choosing`
+    choose.
+
+    Args:
+        settings: `models` and `choosing`.
+    """
+    models, choosing = settings["models"], settings["choosing"]
+    return {"select": range(models, models + choosing), "report": range(models)}[half]
+
+
+def halves_seen(settings: Mapping[str, Any]) -> list[str]:
+    """The halves that have pairs: both, or the report half alone."""
+    return [half for half in HALVES if len(repeats_of(half, settings))]
+
+
+def pairs_of(
+    arguments: Namespace, settings: Mapping[str, Any], device: torch.device, half: str
+) -> Iterator[Pair]:
+    """A half's pairs of a script, by its arguments and its settings `architecture`, `models`, `choosing`."""
     pretrained = (arguments.pretrained_source, arguments.pretrained_transfer)
     return read_pairs(
         arguments.sources,
         arguments.transfers,
         pretrained if arguments.pretrained_source else None,
         ArchitectureSettings.read(settings["architecture"]),
-        settings["models"],
+        repeats_of(half, settings),
         device,
     )

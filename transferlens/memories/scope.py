@@ -35,8 +35,22 @@ def uses_pretrained(run: Run) -> bool:
 
 
 def models(run: Run) -> int:
-    """Pairs of models that are compared; there is one pretrained model."""
+    """Pairs of models that report: the first repeats of the reference study (of pretrained models, one)."""
     return 1 if uses_pretrained(run) else run.section(MemorySettings).models
+
+
+def choosing(run: Run, recipe: str) -> int:
+    """Pairs of models that choose: the next repeats. None choose for a remedy, which is tried on what its
+    recipe was reported on.
+    """
+    if recipe in base_recipes(run):
+        return 0
+    return 1 if uses_pretrained(run) else run.section(MemorySettings).choosing
+
+
+def pairs(run: Run, recipe: str) -> int:
+    """Pairs of models of a recipe, those that report and those that choose."""
+    return models(run) + choosing(run, recipe)
 
 
 def without_study(target: str, recipe: str) -> str:

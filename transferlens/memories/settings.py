@@ -52,7 +52,7 @@ class RemedySettings(Section):
     """Settings of the remedies."""
 
     classes: int = Field(
-        10, ge=1, description="Most distracting source classes (by the select half) that a remedy uses."
+        10, ge=1, description="Most distracting source classes (by the choosing pairs) that a remedy uses."
     )
     weight: float = Field(
         1.0, gt=0, description="Weight of the remedy's loss beside the loss on the target's images."
@@ -80,7 +80,14 @@ class MemorySettings(CapabilitySection):
     models: int = Field(
         4,
         ge=1,
-        description="Pairs of a full-source and a from-scratch model (at most studies.reference.repeats; of "
+        description="Pairs of a full-source and a from-scratch model that report: what is told is told by "
+        "them, on the report half of the images (of pretrained, one).",
+    )
+    choosing: int = Field(
+        4,
+        ge=1,
+        description="Other such pairs, which choose on the select half what is reported: source classes, "
+        "pairs of classes, what a class is bound to. With `models` at most studies.reference.repeats (of "
         "pretrained, one).",
     )
     overlap: str = Field(
@@ -103,8 +110,12 @@ class MemorySettings(CapabilitySection):
     smallest_cell: int = Field(
         20, ge=2, description="A pair of classes with fewer usable composites gets no estimate."
     )
-    bootstrap: int = Field(2000, ge=100, description="Replicates of the bootstrap over images and models.")
-    permutations: int = Field(2000, ge=100, description="Random sign flips or permutations of each test.")
+    bootstrap: int = Field(
+        2000, ge=100, description="Replicates of each bootstrap: of areas under ROC curves, of agreement."
+    )
+    permutations: int = Field(
+        2000, ge=100, description="Random permutations of each test that exchanges classes."
+    )
     examples: int = Field(500, ge=1, description="Target examples, and composites, in the gallery.")
     colormap: Literal["diverging", "magma", "jet"] = Field(
         "diverging",

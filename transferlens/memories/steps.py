@@ -48,28 +48,30 @@ def _remedied(run: Run) -> list[tuple[str, str]]:
 # Inputs
 
 
-def _transfers(run: Run, wildcards: Wildcards) -> dict[str, str | list[str]]:
+def _transfers(run: Run, wildcards: Wildcards, pairs: int) -> dict[str, str | list[str]]:
     """The transfer runs of the models that are compared: the first pairs of the reference study, and the
     pretrained model where it takes the place of the full-source ones.
     """
     of_run = {"target": wildcards["target"], "recipe": wildcards["recipe"]}
-    files = {"transfers": shard_paths(run, TRANSFER_RUNS, "reference", _shards(run), **of_run)}
+    shards = _shards(run, pairs)
+    files = {"transfers": shard_paths(run, TRANSFER_RUNS, "reference", shards, **of_run)}
     if scope.uses_pretrained(run):
         files["pretrained_transfer"] = shard_paths(run, TRANSFER_RUNS, "pretrained", **of_run)[0]
     return files
 
 
-def _shards(run: Run) -> list[str]:
+def _shards(run: Run, pairs: int) -> list[str]:
     """The shards of the reference study that hold the first pairs."""
-    return run.studies["reference"].shards_of(2 * scope.models(run))
+    return run.studies["reference"].shards_of(2 * pairs)
 
 
 def _pairs(run: Run, wildcards: Wildcards) -> dict[str, str | list[str]]:
     """The same, and the source models they are made of."""
-    files = {"sources": shard_paths(run, SOURCE_MODELS, "reference", _shards(run))}
+    pairs = scope.pairs(run, wildcards["recipe"])
+    files = {"sources": shard_paths(run, SOURCE_MODELS, "reference", _shards(run, pairs))}
     if scope.uses_pretrained(run):
         files["pretrained_source"] = shard_paths(run, SOURCE_MODELS, "pretrained")[0]
-    return files | _transfers(run, wildcards)
+    return files | _transfers(run, wildcards, pairs)
 
 
 def overlap_table(run: Run, wildcards: Wildcards) -> dict[str, str]:
@@ -116,7 +118,7 @@ def _remedy_files(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     target, base = wildcards["target"], wildcards["recipe"]
     recipes = [base, *(scope.remedied(base, remedy) for remedy in run.section(MemorySettings).remedies)]
     each = [{"target": target, "recipe": recipe} for recipe in recipes]
-    made = [_transfers(run, w) for w in each]
+    made = [_transfers(run, w, scope.models(run)) for w in each]  # those that report
     return {
         "composites": [COMPOSITES.at(**w) for w in each],
         "probes": [PROBES.at(**w) for w in each],
@@ -145,6 +147,7 @@ def _networks(run: Run, wildcards: Wildcards, *images: str) -> dict[str, Any]:
     return {
         "architecture": run.settings.architecture.model_dump(),
         "models": scope.models(run),
+        "choosing": scope.choosing(run, wildcards["recipe"]),
         **{key: run.input_of(known[key]) for key in images},
     }
 
@@ -152,10 +155,8 @@ def _networks(run: Run, wildcards: Wildcards, *images: str) -> dict[str, Any]:
 def _probe_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     return {
         **_networks(run, wildcards, "source_input"),
-        **_given(run, "bootstrap", "permutations"),
         "overlap": "table" if overlap_table(run, wildcards) else run.section(MemorySettings).overlap,
         "frozen": not run.changes_backbone(wildcards["target"], wildcards["recipe"]),
-        "seed": run.seed,
     }
 
 
@@ -219,10 +220,7 @@ ESTIMATE = Step(
         "picture": _picture("interference", "interference", "interference"),
     },
     inputs=lambda run, w: {"composites": COMPOSITES.at(**w), "probes": _first_probes(run, w)},
-    settings=lambda run, w: {
-        **_given(run, "smallest_cell", "bootstrap", "permutations"),
-        "seed": run.seed,
-    },
+    settings=lambda run, w: _given(run, "smallest_cell"),
     made_for=_each(scope.with_remedies),
 )
 RANK = Step(
@@ -296,7 +294,7 @@ COMPARE_REMEDIES = Step(
         "picture": _picture("remedies", "remedies", "remedies"),
     },
     inputs=_remedy_files,
-    settings=lambda run, w: {**w, **_given(run, "remedies", "bootstrap"), "seed": run.seed},
+    settings=lambda run, w: {**w, **_given(run, "remedies"), "models": scope.models(run)},
     made_for=_each(_remedied),
 )
 GALLERY = Step(

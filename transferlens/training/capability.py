@@ -34,7 +34,7 @@ class ReferenceStudy(CapabilitySection):
     key: ClassVar[str] = "studies.reference"
     nullable: ClassVar[bool] = True
 
-    repeats: int = Field(4, ge=2, description="Models of each of the two kinds.")
+    repeats: int = Field(8, ge=2, description="Models of each of the two kinds.")
     shard_size: int = Field(SHARD_SIZE, ge=1, description=SHARD_WORDS)
 
 

@@ -108,7 +108,8 @@ def _probes(planted: Planted) -> dict[str, Any]:
         "retained": kept,
         "retained_low": kept - 0.1,
         "retained_high": kept + 0.1,
-        "temperature": np.full(planted.models, 1.3),
+        "repeat": np.stack([np.arange(planted.models) + planted.models, np.arange(planted.models)]),
+        "temperature": np.full((planted.models, 2), 1.3),
         **_estimate("binding", effect, 0.05, p),
         "overlap": planted.overlap,
     }
@@ -152,6 +153,7 @@ def _interference(planted: Planted) -> dict[str, Any]:
         **_estimate("interference", effect * blank, 0.06, p * blank),
         "interference_n": n,
         **{name: value * blank for name, value in values.items()},
+        "bound": congruent,
         "congruent": congruent,
     }
 

@@ -4,12 +4,14 @@ import numpy as np
 
 from transferlens.core.artefacts import Artefact, Field, estimate
 
+# Of different models each: influences of those of the study `influence`, the others of a half's own pairs.
 MEASURES = {
     "harm": "minus the influence",
-    "interference": "interference",
-    "binding": "pull of the binding",
-    "coupling": "pull of the weights",
+    "interference": "interference (report half)",
+    "binding": "pull of the binding (select half)",
+    "coupling": "pull of the weights (select half)",
 }
+SAME_MODELS = ("binding", "coupling")
 # What an influence and an interference say together: (name, reading).
 QUADRANTS = {
     ("helps", True): ("helps, distracts", "useful in training, a distraction where it is seen: augment"),
@@ -21,6 +23,7 @@ QUADRANTS = {
     ("helps", False): ("helps", "useful in training, no distraction found"),
     ("hurts", False): ("hurts unseen", "harmful without visible evidence: a conflict of representations"),
     ("unclear", False): ("neutral", "neither was found"),
+    ("unclear", None): ("untested", "whether it distracts was not tested: too few pairs of models"),
 }
 # What leaving a class out of the source changes: (output, its units).
 LEFT_OUT_OUTPUTS = {"p_true": "probability", "margin": "nats", "correct": "share"}
@@ -71,7 +74,7 @@ AGREEMENT = Artefact(
         Field("target_class", _CELL[1:], str, "target class"),
         Field("overlap", _CELL, bool, "pairs of the same meaning, which are not compared"),
         *estimate("influence", _CELL, "influence, report half", "low high q", optional=True),
-        *estimate("interference", _CELL, "interference, report half", "low high q"),
+        *estimate("interference", _CELL, "interference, report half; q where it is tested", "low high q"),
         Field("interference_n", _CELL, np.float64, "composites"),
         Field("measure", ("measure",), str, "; ".join(f"{k}: {v}" for k, v in MEASURES.items())),
         Field("measures", ("measure", *_CELL), np.float64, "each larger the worse; NaN where unknown"),
@@ -80,6 +83,9 @@ AGREEMENT = Artefact(
         Field("quadrant_reading", ("quadrant_name",), str, "what it means"),
         Field("quadrant_count", ("quadrant_name",), np.int64, "pairs of classes"),
         Field("pair", ("pair",), str, "two measures that are compared"),
+        Field(
+            "pair_shares_models", ("pair",), bool, "whether the two are of the same models: then without p"
+        ),
         Field("pair_first", ("pair",), str, "the one"),
         Field("pair_second", ("pair",), str, "the other"),
         *_tested("correlation", ("pair",), "rank correlation over cells"),

@@ -22,8 +22,10 @@ _STYLES = (
     (figures.GREEN, "o"),
     (figures.BLUE, "s"),
     ("#BBBBBB", "."),
+    ("#DDDDDD", "."),
 )
 _LABELLED = 8
+_UNNAMED = ("neutral", "untested")
 _OWN = {"own": "their memory", "control": "a random class", "more": "the former minus the latter"}
 
 
@@ -81,14 +83,14 @@ def _scatter(axis: "Axes", file: h5py.File, settings: dict) -> None:
 
 
 def _name_strongest(axis: "Axes", file: h5py.File) -> None:
-    """Name the pairs farthest from zero, each effect by its spread; neutral ones are left alone.
+    """Name the pairs farthest from zero, each effect by its spread; neutral and untested ones are left alone.
 
     To be called once the axis has its final place: a name moves down until it lies on no other.
     """
     quadrant, names = file["quadrant"].asstr()[:], artefacts.names(file["quadrant_name"])
     x, y = (np.where(quadrant != "", file[name][:], np.nan) for name in ("influence", "interference"))
     distance = np.hypot(x / (np.nanstd(x) or 1), y / (np.nanstd(y) or 1))
-    distance = np.where(np.isin(quadrant, names[:-1]), distance, -1)
+    distance = np.where(np.isin(quadrant, [name for name in names if name not in _UNNAMED]), distance, -1)
     sources, targets = (artefacts.names(file[f"{kind}_class"]) for kind in ("source", "target"))
     points = 72 / axis.figure.dpi
     placed: list[tuple[float, float, float]] = []
@@ -131,7 +133,8 @@ def _correlations(axis: "Axes", file: h5py.File) -> None:
         face = figures.BLUE if certain else "white"
         axis.plot(value, i, "o", color=figures.BLUE, markerfacecolor=face, markersize=5)
         axis.plot(chance[i], i, "x", color="#999999", markersize=4)
-        axis.text(1.02, i, f"p {p[i]:.2g}", fontsize=6.5, va="center", transform=axis.get_yaxis_transform())
+        told = "same models" if np.isnan(p[i]) else f"p {p[i]:.2g}"
+        axis.text(1.02, i, told, fontsize=6.5, va="center", transform=axis.get_yaxis_transform())
     axis.axvline(0, color="#888888", linewidth=0.6)
     axis.set_yticks(range(len(labels)), labels, fontsize=6.5)
     axis.set_ylim(len(labels) - 0.5, -0.5)

@@ -4,9 +4,14 @@ An influence is the average effect of training on a class, interference the effe
 They need not agree: a class that teaches useful features may distract where it is present. Four measures of a
 source class c for a target class y are compared, each larger the worse c is for y: minus the influence, the
 interference, and the pull away from y of the binding and of the coupling of weights.
+
+Interference is that of the report half, binding and coupling are those of the select half, and influences
+are of
+other models: so what two of them have in common is not the chance of the same models. Only binding and
+coupling share theirs; their agreement has no p-value.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -24,24 +29,25 @@ from transferlens.core.statistics import (
     permutation_p,
 )
 from transferlens.data.artefacts import HALVES, positions
-from transferlens.memories.agreement.artefacts import QUADRANTS
+from transferlens.memories.agreement.artefacts import QUADRANTS, SAME_MODELS
 from transferlens.memories.kept.binding import pull
 
 KS = (1, 3, 5, 10)
 _SIGNIFICANT = 0.05
 _HARMFUL_T = -3.0
-_REPORT = HALVES.index("report")
+_SELECT, _REPORT = (HALVES.index(half) for half in HALVES)
 
 
 @dataclass(frozen=True)
 class Cells:
-    """All that is known of every pair of a source and a target class, on the report half.
+    """All that is known of every pair of a source and a target class.
 
     Attributes:
-        influence, interference: effect, low, high and q, float64[source classes, target classes] each; NaN
-            where unknown. `interference` has `n`, too. `influence` is None where it is not of source classes.
+        influence, interference: of the report half, effect, low, high and q, float64[source classes, target
+            classes] each; NaN where unknown or not tested. `interference` has `n`, too. `influence` is None
+            where it is not of source classes.
         binding, coupling: float64[source classes, target classes], how strongly the class is tied to the
-            target class, by predictions and by weights.
+            target class, by predictions and by weights, select half.
         overlap: bool of the same shape, pairs of the same meaning, which are not compared.
     """
 
@@ -74,7 +80,7 @@ def read_cells(probes: Path, interference: Path, influence: tuple[list[str], dic
     """
     with artefacts.open(probes, "memory probes") as file:
         names = [artefacts.names(file[f"{kind}_class"]) for kind in ("source", "target")]
-        binding, coupling = file["binding"][_REPORT], file["coupling"][:].mean(0)
+        binding, coupling = file["binding"][_SELECT], np.nanmean(file["coupling"][:, _SELECT], axis=0)
         overlap = file["overlap"][:]
     parts = {"effect": "", **{part: f"_{part}" for part in ("low", "high", "q", "n")}}
     tested = {key: np.full(overlap.shape, np.nan) for key in parts}
@@ -307,9 +313,13 @@ def quadrants(cells: Cells) -> np.ndarray:
     effect, certain = cells.influence["effect"], cells.influence["q"] < _SIGNIFICANT
     trained = np.where(certain, np.where(effect > 0, "helps", "hurts"), "unclear")
     seen = cells.interference
+    tested = np.isfinite(seen["q"])
     distracts = (seen["q"] < _SIGNIFICANT) & (seen["effect"] > 0)
     for i, (training, distracting) in enumerate(QUADRANTS):
-        numbers[(trained == training) & (distracts == distracting)] = i
+        if distracting is None:
+            numbers[~tested] = i
+        else:
+            numbers[tested & (trained == training) & (distracts == distracting)] = i
     known = np.isfinite(effect) & np.isfinite(seen["effect"]) & ~cells.overlap
     return np.where(known, numbers, -1)
 
@@ -358,13 +368,22 @@ def write_comparisons(out: artefacts.Writer, cells: Cells, resampling: Resamplin
     measures = cells.measures()
     pairs = list(combinations(measures, 2))
     out.write("pair", [f"{a}, {b}" for a, b in pairs])
+    shared = [set(of) <= set(SAME_MODELS) for of in pairs]
+    out.write("pair_shares_models", shared)
     out.write("pair_first", [a for a, _ in pairs])
     out.write("pair_second", [b for _, b in pairs])
-    correlations = [rank_correlation(measures[a], measures[b], resampling) for a, b in pairs]
-    _write_table(out, "correlation", correlations, (len(pairs),))
+    of_pairs = [
+        [rank_correlation(measures[a], measures[b], resampling)]
+        + [precision_at(k, measures[a], measures[b], resampling) for k in KS]
+        for a, b in pairs
+    ]
+    of_pairs = [
+        [replace(of, p=np.nan) for of in statistics] if same else statistics
+        for statistics, same in zip(of_pairs, shared, strict=True)
+    ]
+    _write_table(out, "correlation", [of[0] for of in of_pairs], (len(pairs),))
     out.write("k", KS)
-    precisions = [precision_at(k, measures[a], measures[b], resampling) for a, b in pairs for k in KS]
-    _write_table(out, "precision", precisions, (len(pairs), len(KS)))
+    _write_table(out, "precision", [one for of in of_pairs for one in of[1:]], (len(pairs), len(KS)))
 
 
 def write_examples(out: artefacts.Writer, compared: dict[str, Agreement]) -> None:

@@ -5,8 +5,8 @@ compared with a recipe, see the same composites.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,10 @@ from transferlens.memories.kept.probes import Probes
 _BLOCKS = 4  # along either side of a scrambled background
 # The columns of a table that are stored as they are, by their names in the file.
 _COLUMNS = {"background": "background", "overlay": "overlay", "left": "x", "top": "y", "side": "side"}
-_ANSWERS = ("p_true", "prediction", "alone_p_true", "alone_prediction", "inside_share")
+# The fields of `Responses`, which are stored by these names: of every control, and of none.
+_OF_CONTROLS = ("p_true", "margin", "prediction")
+_ALONE = ("alone_p_true", "alone_margin", "alone_prediction", "inside_share")
+ANSWERS = (*_OF_CONTROLS, *_ALONE)
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Table:
     Attributes:
         source_class, target_class: of background and pasted image.
         background, overlay: positions in the val splits of source and target.
-        half: index into HALVES, of both images.
+        half: index into HALVES, of both images (and of the models that see the composite).
         x, y, side: the pasted square in pixels of the network input.
     """
 
@@ -50,6 +53,10 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.source_class)
+
+    def only(self, rows: np.ndarray) -> "Table":
+        """Some composites: a mask bool[composites], or numbers."""
+        return Table(**{name: values[rows] for name, values in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -69,19 +76,38 @@ class Shortlist:
 class Responses:
     """What one kind of model (fine-tuned or from scratch) makes of composites.
 
+    The models of a composite are those of its half; of a half with fewer than the other, answers are NaN and
+    predictions -1.
+
     Attributes:
-        p_true, prediction: [models, composites, controls], probability of the pasted image's class, and the
-            predicted target class.
-        alone_p_true, alone_prediction: [models, composites], of the target image itself.
+        p_true, margin, prediction: [models, composites, controls], probability of the pasted image's class,
+            its log-odds, and the predicted target class.
+        alone_p_true, alone_margin, alone_prediction: [models, composites], of the target image itself.
         inside_share: [models, composites], share of the positive evidence for that class inside the pasted
             square; NaN where evidence cannot be told from the weights.
     """
 
     p_true: np.ndarray
+    margin: np.ndarray
     prediction: np.ndarray
     alone_p_true: np.ndarray
+    alone_margin: np.ndarray
     alone_prediction: np.ndarray
     inside_share: np.ndarray
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What pairs of models make of composites.
+
+    Attributes:
+        responses: by kind of model.
+        memory_probability: float32[models, composites], calibrated probability of the background's class by
+            the source head on the fine-tuned backbone.
+    """
+
+    responses: Mapping[str, Responses]
+    memory_probability: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -89,8 +115,8 @@ class Composites:
     """Composites and what models make of them.
 
     Attributes:
-        memory_probability: float32[models, composites], calibrated probability of the background's class by
-            the source head on the fine-tuned backbone.
+        repeats: int64[halves, models], of each half's pairs in the reference study; -1 where there are fewer.
+        responses, memory_probability: as in `Answers`.
         skipped: why there are none; '' if there are.
     """
 
@@ -98,9 +124,25 @@ class Composites:
     shortlist: Shortlist
     source_names: list[str]
     target_names: list[str]
+    repeats: np.ndarray
     responses: Mapping[str, Responses]
     memory_probability: np.ndarray
     skipped: str
+
+    def of_half(self, half: str) -> "Composites":
+        """The composites of one half, with the answers of its models alone."""
+        number = HALVES.index(half)
+        rows, models = self.table.half == number, int((self.repeats[number] >= 0).sum())
+        responses = {
+            role: Responses(**{name: values[:models, rows] for name, values in vars(of_role).items()})
+            for role, of_role in self.responses.items()
+        }
+        return replace(
+            self,
+            table=self.table.only(rows),
+            responses=responses,
+            memory_probability=self.memory_probability[:models, rows],
+        )
 
 
 def choose(probes: Probes, strongest: int, random: int, seed: int) -> Shortlist:
@@ -110,12 +152,11 @@ def choose(probes: Probes, strongest: int, random: int, seed: int) -> Shortlist:
     both at the target class where they are largest. A class that overlaps with all target classes is none.
     """
     possible = np.flatnonzero(~probes.overlap.all(1))
-    select = probes.binding.effect[HALVES.index("select")]
+    half = HALVES.index("select")
+    select, coupling = probes.binding.effect[half], np.nanmean(probes.coupling[:, half], axis=0)
     by_effect, by_coupling = (
         sorted(possible, key=lambda c, score=score: -score[c])
-        for score in (
-            np.where(probes.overlap, -np.inf, values).max(1) for values in (select, probes.coupling.mean(0))
-        )
+        for score in (np.where(probes.overlap, -np.inf, values).max(1) for values in (select, coupling))
     )
     first = by_effect[: -(-strongest // 2)]
     chosen = first + [c for c in by_coupling if c not in first][: strongest - len(first)]
@@ -144,19 +185,20 @@ def draw(
     target: Examples,
     resolution: int,
     settings: Mapping[str, Any],
+    halves: Sequence[str],
     seed: int,
 ) -> Table:
     """The composites of every pair of a listed source class and a target class that do not overlap.
 
-    In each half, `per_cell` images of both classes are paired, each pair once and each image as rarely as
-    possible; fewer where there are fewer pairs.
+    In each of the halves, `per_cell` images of both classes are paired, each pair once and each image as
+    rarely as possible; fewer where there are fewer pairs.
 
     Args:
         settings: `memories.composites`.
     """
     side = pasted_side(resolution, settings["side"])
     parts = []
-    for half in range(len(HALVES)):
+    for half in map(HALVES.index, halves):
         of_source, of_target = (_by_class(e, half) for e in (source, target))
         for c in shortlist:
             for j in np.flatnonzero(~overlap[c]):
@@ -256,6 +298,8 @@ def write_composites(path: Path, made: Composites) -> None:
             out.attribute("skipped", made.skipped)
         out.write("source_class", made.source_names)
         out.write("target_class", made.target_names)
+        out.write("half", HALVES)
+        out.write("repeat", made.repeats)
         out.write("tried_class", sources[made.shortlist.classes])
         out.write("tried_at_random", made.shortlist.random)
         out.write("control", CONTROLS)
@@ -265,7 +309,7 @@ def write_composites(path: Path, made: Composites) -> None:
         out.write("composite_half", np.array(HALVES, object)[table.half])
         for name, attribute in _COLUMNS.items():
             out.write(name, getattr(table, attribute))
-        for name in _ANSWERS:
+        for name in ANSWERS:
             out.write(name, np.stack([getattr(made.responses[role], name) for role in MODELS]))
         out.write("memory_probability", made.memory_probability)
 
@@ -280,7 +324,8 @@ def read_composites(path: Path) -> Composites:
             Shortlist(listed, file["tried_at_random"][:]),
             sources,
             targets,
-            {role: Responses(*(file[name][i] for name in _ANSWERS)) for i, role in enumerate(MODELS)},
+            file["repeat"][:],
+            {role: Responses(**{name: file[name][i] for name in ANSWERS}) for i, role in enumerate(MODELS)},
             file["memory_probability"][:],
             file.attrs.get("skipped", ""),
         )
@@ -295,18 +340,46 @@ def _table(file: h5py.File, sources: list[str], targets: list[str]) -> Table:
     )
 
 
-def none_made(probes: Probes, models: int, skipped: str) -> Composites:
+def joined(of_halves: Sequence[Answers]) -> Answers:
+    """The answers of each half's models to its composites as one, half by half (see `Responses`)."""
+    models = max(len(of.memory_probability) for of in of_halves)
+    return Answers(
+        {
+            role: Responses(
+                **{
+                    name: np.concatenate(
+                        [_padded(getattr(of.responses[role], name), models) for of in of_halves], 1
+                    )
+                    for name in ANSWERS
+                }
+            )
+            for role in MODELS
+        },
+        np.concatenate([_padded(of.memory_probability, models) for of in of_halves], axis=1),
+    )
+
+
+def _padded(values: np.ndarray, models: int) -> np.ndarray:
+    """Values [models, ...] of so many models; NaN, or -1 of whole numbers, for those that there are not."""
+    missing = np.nan if values.dtype.kind == "f" else -1
+    lacking = np.full((models - len(values), *values.shape[1:]), missing, values.dtype)
+    return np.concatenate([values, lacking])
+
+
+def none_made(probes: Probes, skipped: str) -> Composites:
     """No composites, and why."""
     table = Table(*(np.zeros(0, np.int64) for _ in fields(Table)))
-    empty = np.zeros((models, 0), np.float32)
-    with_controls = np.zeros((models, 0, len(CONTROLS)), np.float32)
-    nothing = Responses(with_controls, with_controls.astype(np.int32), empty, empty.astype(np.int32), empty)
+    empty = np.zeros((probes.repeats.shape[1], 0), np.float32)
+    shape = (*empty.shape, len(CONTROLS))
+    nothing = {name: np.zeros(empty.shape if name in _ALONE else shape, np.float32) for name in ANSWERS}
+    whole = {name: values.astype(np.int32) for name, values in nothing.items() if "prediction" in name}
     return Composites(
         table,
         Shortlist(np.zeros(0, np.int64), np.zeros(0, bool)),
         probes.source_names,
         probes.target_names,
-        dict.fromkeys(MODELS, nothing),
+        probes.repeats,
+        dict.fromkeys(MODELS, Responses(**nothing | whole)),
         empty,
         skipped,
     )

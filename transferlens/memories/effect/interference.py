@@ -1,7 +1,9 @@
 """Interference: how far an object of a source class in the background distracts from the true target class.
 
 Of each composite, the fall of the true class's probability on a background with its object beyond that on
-the scrambled background, in the fine-tuned model beyond that in the model from scratch.
+the scrambled background, in the fine-tuned model beyond that in the model from scratch. A scrambled picture
+may distract by itself; so the falls on the object and on the scrambled background are told against a plain
+canvas, too, and all of them on the log-odds as well as on the probability.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,41 +15,43 @@ import numpy as np
 import pandas as pd
 
 from transferlens.core import artefacts
-from transferlens.core.seeding import rng_for
-from transferlens.core.statistics import (
-    bootstrap_counts,
-    mcnemar_p,
-    percentile_interval,
-    pigeonhole_weights,
-    q_values,
-    sign_flip_p,
-)
+from transferlens.core.crossed import crossed_mean
 from transferlens.data.artefacts import HALVES
-from transferlens.memories.artefacts import CONTROLS, INTERFERENCE
+from transferlens.memories import tested
+from transferlens.memories.artefacts import CONTRASTS, CONTROLS, INTERFERENCE, OUTPUTS
 from transferlens.memories.effect.composites import Composites, Responses, Table
+from transferlens.memories.kept.probes import Probes
 from transferlens.pictures import figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# What is estimated of every pair of classes, by the name in the file.
-ESTIMATES = (
-    *("interference", "interference_low", "interference_high", "interference_p", "interference_q"),
+# What is estimated of every pair of classes with its error, by the name in the file; and what is told beside.
+ESTIMATES = (*(f"{name}{ending}" for name in CONTRASTS for ending in OUTPUTS), "flips")
+MEANS = (
     *("gross", "drop_fine_tuned", "drop_scratch", "drop_canvas_fine_tuned"),
-    *("flips_fine_tuned", "flips_scratch", "flips_p", "flips_q"),
+    *("flips_fine_tuned", "flips_scratch"),
 )
-# Their columns in a table that is about nothing else.
-_COLUMNS = {"interference": "effect"} | {f"interference_{part}": part for part in ("low", "high", "p", "q")}
+_PARTS = {"": "value", "_se": "se", "_low": "low", "_high": "high", "_p": "p"}
+# Columns in a table that is about nothing else.
+_COLUMNS = {"interference": "effect"} | {
+    f"interference_{part}": part for part in ("se", "low", "high", "p", "q")
+}
+_SELECT, _REPORT = (HALVES.index(half) for half in HALVES)
 
 
 @dataclass(frozen=True)
 class Interference:
     """Attributes:
     source_classes: int64[shortlist], index into the source's class names.
-    cells: float64[halves, shortlist, target classes] by name (see `ESTIMATES`); NaN where too few composites
-        are usable, or the classes overlap.
-    n: int64, the same shape, usable composites.
-    congruent: bool[shortlist, target classes], the target class is the one the memory is bound to.
+    cells: float64[halves, shortlist, target classes] by the name in the file: each of `ESTIMATES` alone, with
+        `_se`, `_low`, `_high`, `_p` and `_q`, and `MEANS`; NaN where too few composites are usable, or the
+        classes overlap.
+    n, models: int64, the same shape, usable composites, and pairs of models that have any.
+    chosen: bool[shortlist, target classes], the most distracting by the select half (see `tested`).
+    bound: bool[shortlist, target classes], the target class the source class is bound to most, by the select
+        half; congruent: those that the report half confirms.
+    untested: why most pairs of classes have no p and q; '' where all have.
     skipped: why there is nothing; '' if there is.
     """
 
@@ -56,7 +60,11 @@ class Interference:
     target_names: list[str]
     cells: Mapping[str, np.ndarray]
     n: np.ndarray
+    models: np.ndarray
+    chosen: np.ndarray
+    bound: np.ndarray
     congruent: np.ndarray
+    untested: str
     skipped: str
 
 
@@ -66,81 +74,88 @@ class Values:
 
     Attributes:
         usable: bool, both models are right on the target image alone.
-        net: the drop beyond that on the scrambled background, fine-tuned minus scratch.
-        gross: the drop on the object, fine-tuned minus scratch.
-        drop, flips: by model, on the object.
-        canvas: the fine-tuned model's drop on the canvas.
+        contrasts: by the names of `ESTIMATES`, fine-tuned minus scratch.
+        means: by the names of `MEANS`.
     """
 
     usable: np.ndarray
-    net: np.ndarray
-    gross: np.ndarray
-    drop: Mapping[str, np.ndarray]
-    flips: Mapping[str, np.ndarray]
-    canvas: np.ndarray
+    contrasts: Mapping[str, np.ndarray]
+    means: Mapping[str, np.ndarray]
 
 
 def measure(made: Composites) -> Values:
-    """Drops and flips of every composite under every pair of models."""
-    true = made.table.target_class
+    """Drops and flips of every composite under every pair of models of its half."""
+    true, contrasts = made.table.target_class, {}
     usable = np.logical_and(*((r.alone_prediction == true) for r in made.responses.values()))
-    drops = {name: _drops(r) for name, r in made.responses.items()}
-    on_object, scrambled, canvas = (CONTROLS.index(c) for c in ("object", "scrambled", "canvas"))
-    net = {name: d[..., on_object] - d[..., scrambled] for name, d in drops.items()}
-    drop = {name: d[..., on_object] for name, d in drops.items()}
-    return Values(
-        usable,
-        net["fine_tuned"] - net["scratch"],
-        drop["fine_tuned"] - drop["scratch"],
-        drop,
-        {name: r.prediction[..., on_object] != true for name, r in made.responses.items()},
-        drops["fine_tuned"][..., canvas],
-    )
+    on = {control: i for i, control in enumerate(CONTROLS)}
+    for ending, (output, _) in OUTPUTS.items():
+        drops = {name: _drops(r, output) for name, r in made.responses.items()}
+        more = drops["fine_tuned"] - drops["scratch"]
+        for name, (control, reference) in _AGAINST.items():
+            contrasts[f"{name}{ending}"] = more[..., on[control]] - more[..., on[reference]]
+    flips = {
+        name: (r.prediction[..., on["object"]] != true).astype(np.float64)
+        for name, r in made.responses.items()
+    }
+    contrasts["flips"] = flips["fine_tuned"] - flips["scratch"]
+    drops = {name: _drops(r, "p_true") for name, r in made.responses.items()}
+    means = {
+        "gross": (drops["fine_tuned"] - drops["scratch"])[..., on["object"]],
+        "drop_canvas_fine_tuned": drops["fine_tuned"][..., on["canvas"]],
+        **{f"drop_{name}": of_model[..., on["object"]] for name, of_model in drops.items()},
+        **{f"flips_{name}": of_model for name, of_model in flips.items()},
+    }
+    return Values(usable, contrasts, means)
 
 
-def _drops(responses: Responses) -> np.ndarray:
-    """[models, composites, controls], probability of the true class lost against the target image alone."""
-    return responses.alone_p_true[..., None].astype(np.float64) - responses.p_true
+# Which two backgrounds each of CONTRASTS compares: the drop on the former beyond that on the latter.
+_AGAINST = {
+    "interference": ("object", "scrambled"),
+    "beyond_canvas": ("object", "canvas"),
+    "scrambled_beyond_canvas": ("scrambled", "canvas"),
+}
 
 
-def estimate(
-    made: Composites,
-    bound_class: np.ndarray,
-    overlap: np.ndarray,
-    smallest_cell: int,
-    bootstrap: int,
-    permutations: int,
-    seed: int,
-) -> Interference:
-    """Interference of every pair of classes in both halves.
+def _drops(responses: Responses, output: str) -> np.ndarray:
+    """[models, composites, controls], of the true class's output lost against the target image alone."""
+    alone, made = (getattr(responses, f"{when}{output}").astype(np.float64) for when in ("alone_", ""))
+    return alone[..., None] - made
+
+
+def estimate(made: Composites, probes: Probes, smallest_cell: int) -> Interference:
+    """Interference of every pair of classes in both halves, each over its own models and images.
 
     Args:
-        bound_class: int64[source classes], the target class each is bound to, by the select half.
-        overlap: bool[source classes, target classes].
+        probes: of the recipe (of a remedy, of the recipe that it is made of): what is bound to what.
         smallest_cell: pairs with fewer usable composites get no estimate.
-        bootstrap: replicates, over backgrounds, pasted images and models.
-        permutations: random sign flips of each test.
     """
     listed, targets = made.shortlist.classes, len(made.target_names)
     shape = (len(HALVES), len(listed), targets)
-    cells = {name: np.full(shape, np.nan) for name in ESTIMATES}
-    counts = np.zeros(shape, np.int64)
+    names = [f"{name}{part}" for name in ESTIMATES for part in (*_PARTS, "_q")]
+    cells = {name: np.full(shape, np.nan) for name in (*names, *MEANS)}
+    counts, models = np.zeros((2, *shape), np.int64)
     if len(made.table):
         values = measure(made)
-        models = len(values.usable)
-        drawn = bootstrap_counts(models, bootstrap, rng_for(seed, "interference models"))
         for cell, rows in _cells(made.table, listed):
-            rows = rows[values.usable[:, rows].any(0)]
-            counts[cell] = len(rows)
-            if len(rows) >= smallest_cell:
-                rng = rng_for(seed, "interference", *(int(i) for i in cell))
-                estimated = _estimate_cell(values, made.table, rows, drawn, permutations, rng)
-                for name, value in estimated.items():
+            usable = values.usable[:, rows]
+            counts[cell], models[cell] = usable.any(0).sum(), usable.any(1).sum()
+            if counts[cell] >= smallest_cell:
+                for name, value in _estimate_cell(values, made.table, rows).items():
                     cells[name][cell] = value
-    for name in ("interference", "flips"):
-        cells[f"{name}_q"] = np.stack([q_values(of_half) for of_half in cells[f"{name}_p"]])
-    congruent = (bound_class[listed][:, None] == np.arange(targets)) & ~overlap[listed]
-    return Interference(listed, made.source_names, made.target_names, cells, counts, congruent, made.skipped)
+    chosen = tested.choose(cells["interference_low"][_SELECT], cells["interference"][_SELECT])
+    of_halves = [int((of >= 0).sum()) for of in made.repeats]
+    for name in ESTIMATES:
+        for half, count in enumerate(of_halves):
+            of_half = chosen & (half == _REPORT)
+            p = cells[f"{name}_p"][half]
+            cells[f"{name}_p"][half], cells[f"{name}_q"][half] = tested.test(p, count, of_half)
+    bound = (probes.bound_class[listed][:, None] == np.arange(targets)) & ~probes.overlap[listed]
+    binding = probes.binding
+    confirmed = (binding.q[_REPORT] < figures.SIGNIFICANT) & (binding.effect[_REPORT] > 0)
+    return Interference(
+        *(listed, made.source_names, made.target_names, cells, counts, models, chosen),
+        *(bound, bound & confirmed[listed], tested.untested(of_halves[_REPORT]), made.skipped),
+    )
 
 
 def _cells(table: Table, listed: np.ndarray) -> Iterator[tuple[tuple, np.ndarray]]:
@@ -152,63 +167,32 @@ def _cells(table: Table, listed: np.ndarray) -> Iterator[tuple[tuple, np.ndarray
         yield tuple(keys[:, rows[0]]), rows
 
 
-def _estimate_cell(
-    values: Values,
-    table: Table,
-    rows: np.ndarray,
-    drawn: np.ndarray,
-    permutations: int,
-    rng: np.random.Generator,
-) -> dict[str, float]:
-    """Every estimate of one pair of classes, from the composites `rows`; `drawn` int[bootstrap, models]."""
+def _estimate_cell(values: Values, table: Table, rows: np.ndarray) -> dict[str, float]:
+    """Every estimate of one pair of classes, from the composites `rows`."""
     usable = values.usable[:, rows]
-    backgrounds, overlays = table.background[rows], table.overlay[rows]
-    net = np.where(usable, values.net[:, rows], 0.0)
-    weights = pigeonhole_weights([backgrounds, overlays], len(drawn), rng)
-    totals, counts = (
-        np.einsum("rm,rm->r", drawn, weights @ part.T) for part in (net, usable.astype(np.float32))
-    )
-    with np.errstate(invalid="ignore"):  # a replicate without any usable composite
-        interval = percentile_interval(net.sum() / usable.sum(), totals / counts)
-
-    def mean(of_models: np.ndarray) -> float:
-        return float(of_models[:, rows][usable].mean())
-
-    of_background = np.bincount(np.unique(backgrounds, return_inverse=True)[1], net.sum(0))
-    flipped = {name: _mostly(flips[:, rows], usable) for name, flips in values.flips.items()}
-    only = flipped["fine_tuned"] & ~flipped["scratch"], flipped["scratch"] & ~flipped["fine_tuned"]
-    return {
-        "interference": float(interval.value),
-        "interference_low": float(interval.low),
-        "interference_high": float(interval.high),
-        "interference_p": sign_flip_p(of_background, permutations, rng),
-        "gross": mean(values.gross),
-        "drop_fine_tuned": mean(values.drop["fine_tuned"]),
-        "drop_scratch": mean(values.drop["scratch"]),
-        "drop_canvas_fine_tuned": mean(values.canvas),
-        "flips_fine_tuned": mean(values.flips["fine_tuned"]),
-        "flips_scratch": mean(values.flips["scratch"]),
-        "flips_p": float(mcnemar_p(*(side.sum() for side in only))),
-    }
-
-
-def _mostly(flips: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    """bool[composites], flipped under more than half of the models [models, composites] that count."""
-    return 2 * (flips & usable).sum(0) > usable.sum(0)
+    weights, factors = usable.astype(np.float64), [table.background[rows], table.overlay[rows]]
+    found = {}
+    for name, of_all in values.contrasts.items():
+        mean = crossed_mean(of_all[:, rows], weights, factors)
+        found |= {f"{name}{part}": getattr(mean, key) for part, key in _PARTS.items()}
+    return found | {name: float(of_all[:, rows][usable].mean()) for name, of_all in values.means.items()}
 
 
 def write_interference(path: Path, estimated: Interference) -> None:
     """Store the estimates."""
     with artefacts.create(path, INTERFERENCE) as out:
-        if estimated.skipped:
-            out.attribute("skipped", estimated.skipped)
+        for name in ("skipped", "untested"):
+            if text := getattr(estimated, name):
+                out.attribute(name, text)
         out.write("half", HALVES)
         out.write("tried_class", [estimated.source_names[c] for c in estimated.source_classes])
         out.write("target_class", estimated.target_names)
-        for name in ESTIMATES:
-            out.write(name, estimated.cells[name])
+        for name, values in estimated.cells.items():
+            out.write(name, values)
         out.write("interference_n", estimated.n)
-        out.write("congruent", estimated.congruent)
+        out.write("interference_models", estimated.models)
+        for name in ("chosen", "bound", "congruent"):
+            out.write(name, getattr(estimated, name))
 
 
 def table(estimated: Interference) -> pd.DataFrame:
@@ -220,14 +204,18 @@ def table(estimated: Interference) -> pd.DataFrame:
         "target_class": np.array(estimated.target_names, object)[target],
         "n": estimated.n[half, place, target],
         **{_COLUMNS.get(name, name): values[half, place, target] for name, values in estimated.cells.items()},
-        "congruent": estimated.congruent[place, target],
+        **{name: getattr(estimated, name)[place, target] for name in ("chosen", "bound", "congruent")},
     }
     return pd.DataFrame(columns).sort_values(["half", "effect"], ascending=[True, False], kind="stable")
 
 
 def draw_matrix(path: Path, estimated: Interference) -> None:
-    """The report half's interference as a matrix; pairs with q < 0.05 are marked, congruent ones framed."""
-    effect = estimated.cells["interference"][HALVES.index("report")]
+    """The report half's interference as a matrix.
+
+    Pairs that are tested have a dot, those with q < 0.05 a star; what a source class is bound to by the
+    select half is framed, thick where the report half confirms it.
+    """
+    effect = estimated.cells["interference"][_REPORT]
     if np.isnan(effect).all():
         reason = estimated.skipped or "no pair of classes has enough usable composites"
         figures.save(figures.message(f"No interference estimated: {reason}"), path)
@@ -246,17 +234,22 @@ def _matrix(estimated: Interference, effect: np.ndarray) -> "Figure":
     axis.set_facecolor("0.85")
     axis.spines[:].set_visible(True)
     image = axis.imshow(effect, cmap=figures.DIVERGING, vmin=-limit, vmax=limit, aspect="auto")
-    for row, column in np.argwhere(
-        estimated.cells["interference_q"][HALVES.index("report")] < figures.SIGNIFICANT
-    ):
-        axis.text(column, row, "*", ha="center", va="center", fontsize=10)
-    for row, column in np.argwhere(estimated.congruent):
-        axis.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="black"))
+    q = estimated.cells["interference_q"][_REPORT]
+    for row, column in np.argwhere(~np.isnan(q)):
+        found = q[row, column] < figures.SIGNIFICANT
+        axis.text(column, row, "*" if found else "\u00b7", ha="center", va="center", fontsize=10)
+    for row, column in np.argwhere(estimated.bound):
+        width = 2.0 if estimated.congruent[row, column] else 0.6
+        frame = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=width)
+        axis.add_patch(frame)
     axis.set_xticks(range(columns), estimated.target_names, rotation=90, fontsize=8)
     axis.set_yticks(range(rows), [estimated.source_names[c] for c in estimated.source_classes], fontsize=8)
     axis.set_xlabel("target class pasted", fontsize=10)
     axis.set_ylabel("source class behind", fontsize=10)
-    axis.set_title("Interference, report half (* q < 0.05, framed: bound to, gray: none)", fontsize=8)
+    axis.set_title(
+        "Interference, report half (dot: tested, * q < 0.05; framed: bound to, thick: for sure; gray: none)",
+        fontsize=8,
+    )
     bar = figure.colorbar(image)
     bar.set_label("net drop of the true class's probability", fontsize=10)
     bar.ax.tick_params(labelsize=10)

@@ -55,8 +55,8 @@ def _retained(probes: h5py.File) -> Iterator[tuple[str, str, str]]:
 
 
 def _of_classes(probes: h5py.File, name: str) -> np.ndarray:
-    """Mean over models, report half, float64[source classes]."""
-    return probes[name][:, _REPORT].mean(0)
+    """Mean over the report half's models, float64[source classes]."""
+    return np.nanmean(probes[name][:, _REPORT], axis=0)
 
 
 def _percent(interval: Interval) -> str:
@@ -66,8 +66,18 @@ def _percent(interval: Interval) -> str:
 def _bound(probes: h5py.File) -> tuple[str, str, str]:
     effect, q = (probes[name][_REPORT] for name in ("binding", "binding_q"))
     bound = (q < SIGNIFICANT) & (effect > 0)
-    of = f"of {np.isfinite(q).sum():,} (q < 0.05); {bound.any(1).sum()} of {len(q):,} source classes"
-    return "pairs of a source and a target class that are bound", f"{bound.sum():,}", of
+    what = "pairs of a source and a target class that are bound"
+    return what, *_found(bound, q, probes)
+
+
+def _found(found: np.ndarray, q: np.ndarray, file: h5py.File) -> tuple[str, str]:
+    """How many cells bool of those with a q float64 are found, and of which; if none has one, why."""
+    tested = int(np.isfinite(q).sum())
+    untested = str(file.attrs.get("untested", ""))
+    if not tested:
+        return "not tested", untested
+    which = f"of the {tested:,} strongest of the select half" if untested else f"of {tested:,}"
+    return f"{found.sum():,}", f"{which} (q < 0.05, over models and images)"
 
 
 def _distracting(interference: h5py.File) -> Iterator[tuple[str, str, str]]:
@@ -78,22 +88,24 @@ def _distracting(interference: h5py.File) -> Iterator[tuple[str, str, str]]:
     if not np.isfinite(effect[_REPORT]).any():
         return
     distracting = (q[_REPORT] < SIGNIFICANT) & (effect[_REPORT] > 0)
-    tested = np.isfinite(q[_REPORT]).sum()
-    yield "pairs that distract", f"{distracting.sum():,}", f"of {tested:,} tested (q < 0.05)"
+    yield "pairs that distract", *_found(distracting, q[_REPORT], interference)
     in_both = np.isfinite(effect).all(0)
     if not in_both.any():
         return
-    selected = np.where(in_both, effect[_SELECT], -np.inf)
+    surely = effect[_SELECT] if np.isnan(low[_SELECT]).all() else low[_SELECT]
+    selected = np.where(in_both & ~np.isnan(surely), surely, -np.inf)
     row, column = np.unravel_index(selected.argmax(), selected.shape)
     source, target = (
         artefacts.names(interference[name])[place]
         for name, place in (("tried_class", row), ("target_class", column))
     )
     cell = (_REPORT, row, column)
+    reach = f"95 % {low[cell]:+.2f} to {high[cell]:+.2f}" if np.isfinite(low[cell]) else "no interval"
+    told = f", q {q[cell]:.2g}" if np.isfinite(q[cell]) else ""
     yield (
         f"strongest pair of the select half: {source} on {target}",
         f"{effect[cell]:+.2f}",
-        f"95 % {low[cell]:+.2f} to {high[cell]:+.2f}, q {q[cell]:.2g} (report half)",
+        f"{reach}{told} (report half, other models)",
     )
 
 
@@ -116,25 +128,27 @@ def warnings(study: Study) -> list[str]:
 
 
 def _of_probes(probes: h5py.File) -> Iterator[str]:
-    models = len(probes["temperature"])
+    models = int((probes["repeat"][_REPORT] >= 0).sum())
     if models < _FEW_MODELS:
-        count = "one pair" if models == 1 else f"{models} pairs"
-        yield (
-            f"The numbers rest on {count} of a fine-tuned and a from-scratch model: intervals say little of "
-            "models trained with another seed. Raise memories.models."
-        )
+        what = "one pair of a fine-tuned and a from-scratch model, which tells nothing of other models: there"
+        what += " are no intervals"
+        if models > 1:
+            what = f"{models} pairs of a fine-tuned and a from-scratch model: intervals are very wide"
+        yield f"The numbers rest on {what}. Raise memories.models."
 
 
 def _of_interference(interference: h5py.File) -> Iterator[str]:
-    effect, q = (interference[name][_REPORT] for name in ("interference", "interference_q"))
-    significant = q < SIGNIFICANT
-    negative = (significant & (effect < 0)).sum()
-    if 2 * negative > significant.sum():
+    names = ("interference", "beyond_canvas", "scrambled_beyond_canvas")
+    net, objects, scrambled = (interference[name][_REPORT] for name in names)
+    known = np.isfinite(net)
+    from_control = known & (net < 0) & (scrambled > np.abs(objects))
+    if known.any() and np.nanmean(scrambled) > np.abs(np.nanmean(objects)):
         yield (
-            f"Of {significant.sum():,} pairs with q < 0.05, {negative:,} have a negative interference: "
-            "beyond models from scratch, the fine-tuned ones lose more on the scrambled background than on "
-            "the object. The scrambled image is a distraction of its own here, and the sign of a pair tells "
-            "of it, too: compare the gross interference."
+            f"The scrambled background is a distraction of its own here: against a plain canvas it costs "
+            f"fine-tuned models {np.nanmean(scrambled):+.3f} more than models from scratch, the object "
+            f"{np.nanmean(objects):+.3f} (means over pairs of classes). So the sign of a net effect may "
+            f"be that of its control, as in {from_control.sum():,} of {known.sum():,} pairs, where it is "
+            "negative: compare the object against the canvas."
         )
 
 

@@ -20,7 +20,7 @@ from transferlens.memories.images.artefacts import PARTS, RANKING, SCORES
 
 # Composites of one cell in the gallery, at least (where there are as many).
 _A_CELL = 5
-_CONGRUENT_SHARE = 0.25
+_BOUND_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -45,25 +45,27 @@ class Cells:
 
     Attributes:
         source_class: int64[S], the studied source classes, ascending.
-        effect, low, high, p, q: float64[halves, S, K]; NaN where there are too few composites.
-        congruent: bool[S, K], whether the target class is the one that the memory is bound to.
+        effect, low, high, q: float64[halves, S, K]; NaN where there are too few composites (of `q`, where the
+            cell is not tested).
+        bound: bool[S, K], whether the target class is the one that the memory is bound to by the select half;
+            congruent: those that the report half confirms.
     """
 
     source_class: np.ndarray
     effect: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    p: np.ndarray
     q: np.ndarray
+    bound: np.ndarray
     congruent: np.ndarray
 
 
 def read_cells(path: Path, source_names: list[str]) -> Cells:
     """The cells of an interference artefact."""
     with artefacts.open(path, "interference") as file:
-        estimates = (file[f"interference{suffix}"][:] for suffix in ("", "_low", "_high", "_p", "_q"))
+        estimates = (file[f"interference{suffix}"][:] for suffix in ("", "_low", "_high", "_q"))
         tried = positions(artefacts.names(file["tried_class"]), source_names)
-        return Cells(tried, *estimates, file["congruent"][:])
+        return Cells(tried, *estimates, file["bound"][:], file["congruent"][:])
 
 
 @dataclass(frozen=True)
@@ -161,19 +163,16 @@ def _rows(target: Images, pixels: np.ndarray, true: np.ndarray, memory: np.ndarr
 def gallery_composites(found: Composites, cells: Cells, count: int) -> np.ndarray:
     """Which composites the gallery shows, int64[at most count]: report-half composites, cell by cell.
 
-    Three quarters come from the cells with the smallest p-values of interference, the others from congruent
-    cells. Of a cell the first ones are taken: they are made in random order.
+    Three quarters come from the cells that distract most on the select half (see `_surely`), the others from
+    cells of the class that the memory is bound to. Of a cell the first ones are taken: they are made in
+    random order.
     """
-    report = HALVES.index("report")
-    effect, p = cells.effect[report], cells.p[report]
-    of_congruent = round(_CONGRUENT_SHARE * count)
-    kinds = (
-        (~cells.congruent & (effect > 0), count - of_congruent),
-        (cells.congruent & ~np.isnan(p), of_congruent),
-    )
+    surely, known = _surely(cells), ~np.isnan(cells.effect[HALVES.index("report")])
+    of_bound = round(_BOUND_SHARE * count)
+    kinds = ((~cells.bound & known, count - of_bound), (cells.bound & known, of_bound))
     chosen: list[int] = []
     for wanted, most in kinds:
-        places = np.argwhere(wanted)[np.argsort(p[wanted], kind="stable")]
+        places = np.argwhere(wanted)[np.argsort(-surely[wanted], kind="stable")]
         a_cell = max(_A_CELL, -(-most // max(len(places), 1)))
         of_kind: list[int] = []
         for s, y in places:
@@ -192,12 +191,22 @@ def _of_cell(found: Composites, cells: Cells, s: int, y: int) -> np.ndarray:
 def figure_cells(cells: Cells, count: int) -> list[tuple[int, int]]:
     """(place in the shortlist, target class) of the cells that interfere most for sure on the select half.
 
-    They are ranked by the lower ends of their intervals, one cell a source class; congruent ones are none.
+    One cell a source class; those of the class that the memory is bound to are none.
     """
-    low = np.where(cells.congruent, np.nan, cells.low[HALVES.index("select")])
-    best = np.where(np.isnan(low), -np.inf, low)
+    best = np.where(cells.bound, -np.inf, _surely(cells))
     order = np.argsort(-best.max(1, initial=-np.inf), kind="stable")[:count]
     return [(int(s), int(best[s].argmax())) for s in order if np.isfinite(best[s].max())]
+
+
+def _surely(cells: Cells) -> np.ndarray:
+    """How much each cell interferes for sure, by the select half: float64[S, K], -inf where that is unknown.
+
+    The lower end of its interval; with a single pair of models there is none, and the estimate stands for it.
+    """
+    half = HALVES.index("select")
+    low, effect = cells.low[half], cells.effect[half]
+    surely = effect if np.isnan(low).all() else low
+    return np.where(np.isnan(surely), -np.inf, surely)
 
 
 def typical_composite(found: Composites, cells: Cells, s: int, y: int) -> int:

@@ -1,67 +1,101 @@
 """What pairs of models say of source images and of composites."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
+from scipy.special import expit, logsumexp
 
 from transferlens.core import job
+from transferlens.data.artefacts import HALVES
+from transferlens.data.index import Examples
 from transferlens.data.pipeline import Images
 from transferlens.maps import evidence
 from transferlens.maps.evidence import inside_share
 from transferlens.memories.artefacts import CONTROLS, MODELS
 from transferlens.memories.effect import composites
-from transferlens.memories.effect.composites import Composites, Responses, Shortlist, Table
+from transferlens.memories.effect.composites import ANSWERS, Answers, Responses, Table
 from transferlens.memories.kept.binding import coupling
-from transferlens.memories.kept.probes import Observation, Probes
-from transferlens.memories.kept.retention import recall
+from transferlens.memories.kept.probes import Observation
+from transferlens.memories.kept.retention import fit_temperature, recall
 from transferlens.memories.pairs import Pair
 from transferlens.models.architectures import Network
-from transferlens.training import engine, fitting
+from transferlens.training import fitting
 
 _BATCH = 256
 
 
-def of_source_images(pairs: Iterable[Pair], images: Images, models: int) -> list[Observation]:
-    """Retention, binding and coupling of each pair, on the source's evaluation images."""
-    examples, observed = images.examples, []
-    for pair in job.progress(pairs, "probe memories", "pairs of models", models):
-        features = engine.evaluate(pair.fine_tuned.backbone, images)
+def of_half(examples: Examples, half: str) -> np.ndarray:
+    """Positions int64[n] of a half's examples, ascending."""
+    return np.flatnonzero(examples.halves == HALVES.index(half))
+
+
+def of_source_images(pairs: Iterable[Pair], images: Images, half: str, models: int) -> list[Observation]:
+    """Retention, binding and coupling of each of a half's pairs, on the half's source evaluation images.
+
+    The temperature is fitted on the select half's images, whichever half the pair is of.
+    """
+    own, select = (of_half(images.examples, name) for name in (half, "select"))
+    labels, observed = images.examples.labels, []
+    for pair in job.progress(pairs, f"probe memories, {half} half", "pairs of models", models):
+        features = _evaluated_on(pair.fine_tuned.backbone, images, own)
         with torch.inference_mode():
             after, of_target = (head(features) for head in (pair.source_head, pair.fine_tuned.head))
-        before, of_scratch = (engine.evaluate(network, images) for network in (pair.source, pair.scratch))
-        logits = (before.cpu().numpy(), after.cpu().numpy())
+            calibrating = after
+            if half != "select":
+                calibrating = pair.source_head(_evaluated_on(pair.fine_tuned.backbone, images, select))
+        before, of_scratch = (_evaluated_on(network, images, own) for network in (pair.source, pair.scratch))
+        temperature = fit_temperature(calibrating.cpu().numpy(), labels[select])
         weights = (pair.fine_tuned.head.weight, pair.source_head.weight)
         observed.append(
             Observation(
-                recall(*logits, examples.labels, examples.halves),
+                recall(before.cpu().numpy(), after.cpu().numpy(), labels[own], temperature),
                 *(values.softmax(1).cpu().numpy() for values in (of_target, of_scratch)),
                 coupling(*(w.detach().cpu().double().numpy() for w in weights)),
+                temperature,
             )
         )
     return observed
 
 
+@torch.inference_mode()
+def _evaluated_on(
+    function: Callable[[torch.Tensor], torch.Tensor], images: Images, positions: np.ndarray
+) -> torch.Tensor:
+    """`function` of the images at positions int64[n], ascending, in float32: [n, ...] on the device."""
+    values, size, start = [], _BATCH, 0
+    for batch in images.evaluation_batches(_BATCH):
+        first, last = np.searchsorted(positions, [start, start + len(batch)])
+        if first < last:
+            chosen = torch.from_numpy(positions[first:last] - start).to(batch.device)
+            part, size = fitting.in_parts(function, batch[chosen], size)
+            values.append(part.float())
+        start += len(batch)
+    return torch.cat(values)
+
+
 def of_composites(
     pairs: Iterable[Pair],
-    probes: Probes,
-    shortlist: Shortlist,
+    temperatures: Sequence[float],
     table: Table,
     source: Images,
     target: Images,
     scramble: str,
     seed: int,
-) -> Composites:
+) -> Answers:
     """What each pair makes of every composite with every control, and of the target images alone.
 
     Images lie in memory as bytes, each once with each control; composites are made a batch at a time.
+
+    Args:
+        temperatures: of the pairs, which calibrate their source heads on the fine-tuned backbones.
     """
     made = _Maker(table, source, target, scramble, seed)
     kinds: dict[str, list[dict]] = {name: [] for name in MODELS}
     remembered = []
     for pair, temperature in zip(
-        job.progress(pairs, "try composites", "pairs of models", len(probes.temperature)),
-        probes.temperature,
+        job.progress(pairs, "try composites", "pairs of models", len(temperatures)),
+        temperatures,
         strict=True,
     ):
         heads = {"fine_tuned": (pair.fine_tuned, pair.source_head), "scratch": (pair.scratch, None)}
@@ -69,18 +103,12 @@ def of_composites(
             answers = _answers(network, source_head, float(temperature), table, made)
             kinds[name].append(answers)
             if source_head is not None:
-                remembered.append(answers["memory"])
+                remembered.append(answers["memory_probability"])
     responses = {
-        name: Responses(
-            *(
-                np.stack([answers[key] for answers in of_kind])
-                for key in ("p_true", "prediction", "alone_p_true", "alone_prediction", "inside")
-            )
-        )
+        name: Responses(**{key: np.stack([answers[key] for answers in of_kind]) for key in ANSWERS})
         for name, of_kind in kinds.items()
     }
-    names = probes.source_names, probes.target_names
-    return Composites(table, shortlist, *names, responses, np.stack(remembered), "")
+    return Answers(responses, np.stack(remembered))
 
 
 class _Maker:
@@ -117,31 +145,35 @@ def _answers(
     network: Network, source_head: torch.nn.Linear | None, temperature: float, table: Table, made: _Maker
 ) -> dict[str, np.ndarray]:
     """One model's answers, each [composites] or [composites, controls]."""
-    everything = np.arange(len(table))
-    alone = _evaluated(lambda rows: network(made.overlay(rows)).softmax(1), len(made.overlays))
-    alone = alone[made.overlay_of]
-    answers = {
-        "alone_p_true": alone[everything, table.target_class],
-        "alone_prediction": alone.argmax(1).astype(np.int32),
-    }
+    alone = _evaluated(lambda rows: network(made.overlay(rows)), len(made.overlays))[made.overlay_of]
+    answers = {"alone_prediction": alone.argmax(1).astype(np.int32)}
+    answers["alone_p_true"], answers["alone_margin"] = _of_true_class(alone, table.target_class)
     by_control = []
     for control in CONTROLS:
         if control == "object":
             values = _evaluated(
                 lambda rows: _with_evidence(network, source_head, temperature, table, made, rows), len(table)
             )
-            answers["inside"], answers["memory"] = values[:, 0], values[:, 1]
+            answers["inside_share"], answers["memory_probability"] = values[:, 0], values[:, 1]
             by_control.append(values[:, 2:])
         else:
             by_control.append(
-                _evaluated(
-                    lambda rows, control=control: network(made.composite(rows, control)).softmax(1),
-                    len(table),
-                )
+                _evaluated(lambda rows, control=control: network(made.composite(rows, control)), len(table))
             )
-    answers["p_true"] = np.stack([p[everything, table.target_class] for p in by_control], axis=1)
-    answers["prediction"] = np.stack([p.argmax(1) for p in by_control], axis=1).astype(np.int32)
+    answers["prediction"] = np.stack([logits.argmax(1) for logits in by_control], axis=1).astype(np.int32)
+    of_true = [_of_true_class(logits, table.target_class) for logits in by_control]
+    for key, by_control in zip(("p_true", "margin"), zip(*of_true, strict=True), strict=True):
+        answers[key] = np.stack(by_control, axis=1)
     return answers
+
+
+def _of_true_class(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probability and log-odds float32[n] of the true class, of logits [n, classes] and labels int64[n]."""
+    rows, others = np.arange(len(labels)), logits.astype(np.float64)
+    own = others[rows, labels]
+    others[rows, labels] = -np.inf
+    margin = own - logsumexp(others, axis=1)
+    return expit(margin).astype(np.float32), margin.astype(np.float32)
 
 
 def _evaluated(function: Callable[[np.ndarray], torch.Tensor], count: int) -> np.ndarray:
@@ -161,7 +193,7 @@ def _with_evidence(
     made: _Maker,
     rows: np.ndarray,
 ) -> torch.Tensor:
-    """Of composites [rows]: the share of evidence inside, the memory's probability, and all probabilities."""
+    """Of composites [rows]: the share of evidence inside, the memory's probability, and all logits."""
     images = made.composite(rows, "object")
     share = memory_probability = torch.full((len(rows),), torch.nan, device=images.device)
     if network.pools:
@@ -176,5 +208,4 @@ def _with_evidence(
         remembered = (source_head(features) / temperature).softmax(1)
         classes = torch.from_numpy(table.source_class[rows]).to(images.device)
         memory_probability = remembered.gather(1, classes[:, None])[:, 0]
-    probabilities = network.head(features).softmax(1)
-    return torch.cat([share[:, None], memory_probability[:, None], probabilities], dim=1)
+    return torch.cat([share[:, None], memory_probability[:, None], network.head(features)], dim=1)

@@ -1,6 +1,6 @@
 """Retention, binding and coupling together, written and read: what source images say of adapted models."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,50 +8,54 @@ import h5py
 import numpy as np
 
 from transferlens.core import artefacts
-from transferlens.core.statistics import Interval
 from transferlens.data.artefacts import HALVES
 from transferlens.memories.artefacts import MODELS, PROBES
 from transferlens.memories.kept import binding, retention
-from transferlens.memories.kept.binding import Binding
-from transferlens.memories.kept.retention import Recall, Retention
+from transferlens.memories.kept.binding import Binding, padded
+from transferlens.memories.kept.retention import Recall, Retained, Retention
 
 _RECALLED = ("accuracy_before", "accuracy_after", "rank_after", "p_true_after")
-# The name in the file of each part of a binding, and of the interval of what is retained.
+# The name in the file of each part of a binding, and of what is retained.
 _BINDING = {
     **{role: f"{role}_probability" for role in MODELS},
     "effect": "binding",
-    **{part: f"binding_{part}" for part in ("se", "low", "high", "p", "q")},
+    **{part: f"binding_{part}" for part in ("se", "low", "high", "p", "q", "chosen")},
 }
-_RETAINED = {"value": "retained", "low": "retained_low", "high": "retained_high"}
+_RETAINED = {"value": "retained", **{part: f"retained_{part}" for part in ("se", "low", "high")}}
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What one pair of models says of the source's evaluation images.
+    """What one pair of models says of the source's evaluation images of its half.
 
     Attributes:
         recall: through the source head.
         fine_tuned, scratch: float32[images, target classes], probabilities by the target heads.
         coupling: float64[source classes, target classes], of the heads' weights.
+        temperature: that calibrates the source head on the fine-tuned backbone.
     """
 
     recall: Recall
     fine_tuned: np.ndarray
     scratch: np.ndarray
     coupling: np.ndarray
+    temperature: float
 
 
 @dataclass(frozen=True)
 class Probes:
     """Attributes:
     source_names, target_names: class names.
-    temperature: float64[models].
-    coupling: float64[models, source classes, target classes].
+    repeats: int64[halves, models], of the pairs in the reference study; -1 where a half has fewer. Likewise
+        NaN:
+    temperature: float64[models, halves].
+    coupling: float64[models, halves, source classes, target classes].
     overlap: bool[source classes, target classes], pairs that mean the same.
     """
 
     source_names: list[str]
     target_names: list[str]
+    repeats: np.ndarray
     retention: Retention
     binding: Binding
     temperature: np.ndarray
@@ -63,33 +67,47 @@ class Probes:
         """The target class int64[source classes] each source class is bound to most, by the select half."""
         return binding.bound_class(self.binding.effect, self.overlap)
 
+    def temperatures(self, half: str) -> np.ndarray:
+        """Those of a half's pairs, float64[its models]."""
+        known = self.repeats[HALVES.index(half)] >= 0
+        return self.temperature[known, HALVES.index(half)]
+
+
+def numbered(repeats: Mapping[str, range]) -> np.ndarray:
+    """The repeats of each half's pairs, int64[halves, models]; -1 where one has fewer than the other."""
+    numbers = np.full((len(HALVES), max(map(len, repeats.values()))), -1)
+    for row, half in zip(numbers, HALVES, strict=True):
+        row[: len(repeats[half])] = repeats[half]
+    return numbers
+
 
 def summarise(
-    observations: Sequence[Observation],
+    observations: Mapping[str, Sequence[Observation]],
+    repeats: Mapping[str, range],
     source_names: list[str],
     target_names: list[str],
-    labels: np.ndarray,
-    halves: np.ndarray,
+    labels: Mapping[str, np.ndarray],
     overlap: np.ndarray,
-    bootstrap: int,
-    permutations: int,
-    seed: int,
 ) -> Probes:
-    """What all pairs of models say together of images with these labels and halves int[images]."""
-    stacked = {
-        key: np.stack([getattr(o, key) for o in observations])
-        for key in ("fine_tuned", "scratch", "coupling")
-    }
-    recalls = [o.recall for o in observations]
+    """What each half's pairs of models say together of its images, with labels int64[images]."""
+
+    def stacked(name: str, half: str) -> np.ndarray:
+        """[the half's models, ...]; without any, empty but of the right shape."""
+        of_images = (len(labels[half]), len(target_names))
+        shape = {"coupling": overlap.shape, "temperature": ()}.get(name, of_images)
+        return np.reshape([getattr(o, name) for o in observations[half]], (len(observations[half]), *shape))
+
+    fine_tuned, scratch = ({half: stacked(role, half) for half in HALVES} for role in MODELS)
     return Probes(
         source_names,
         target_names,
-        retention.summarise(recalls, labels, halves, bootstrap, seed),
-        binding.bind(
-            stacked["fine_tuned"], stacked["scratch"], labels, halves, overlap, bootstrap, permutations, seed
+        numbered(repeats),
+        retention.summarise(
+            {half: [o.recall for o in of] for half, of in observations.items()}, labels, len(overlap)
         ),
-        np.array([of_pair.temperature for of_pair in recalls]),
-        stacked["coupling"],
+        binding.bind(fine_tuned, scratch, labels, overlap),
+        padded([stacked("temperature", half) for half in HALVES]),
+        padded([stacked("coupling", half) for half in HALVES]),
         overlap,
     )
 
@@ -98,11 +116,13 @@ def write_probes(path: Path, probes: Probes, note: str) -> None:
     """Store probes; `note` says what must be known to read them ('' for nothing)."""
     kept = probes.retention
     with artefacts.create(path, PROBES) as out:
-        if note:
-            out.attribute("note", note)
+        for name, text in (("note", note), ("untested", probes.binding.untested)):
+            if text:
+                out.attribute(name, text)
         out.write("source_class", probes.source_names)
         out.write("target_class", probes.target_names)
         out.write("half", HALVES)
+        out.write("repeat", probes.repeats)
         for name in _RECALLED:
             out.write(name, getattr(kept, name))
         out.write("images", kept.n)
@@ -124,11 +144,15 @@ def _read(file: h5py.File) -> Probes:
     return Probes(
         artefacts.names(file["source_class"]),
         artefacts.names(file["target_class"]),
+        file["repeat"][:],
         Retention(
             **{name: file[name][:] for name in _RECALLED},
             n=file["images"][:],
-            retained=Interval(**{part: file[name][:] for part, name in _RETAINED.items()}),
+            retained=Retained(**{part: file[name][:] for part, name in _RETAINED.items()}),
         ),
-        Binding(**{part: file[name][:] for part, name in _BINDING.items()}),
+        Binding(
+            **{part: file[name][:] for part, name in _BINDING.items()},
+            untested=file.attrs.get("untested", ""),
+        ),
         *(file[name][:] for name in ("temperature", "coupling", "overlap")),
     )

@@ -4,46 +4,57 @@ Nothing is trained. Fine-tuning shifts the scale of features, so that accuracies
 probabilities only after one temperature is fitted on the select half.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import optimize
 from scipy.special import logsumexp
 
-from transferlens.core.seeding import rng_for
-from transferlens.core.statistics import Interval, bootstrap_counts, percentile_interval
+from transferlens.core.crossed import crossed_ratio
 from transferlens.data.artefacts import HALVES
-from transferlens.memories.kept.binding import by_half_and_class
+from transferlens.memories.kept.binding import padded
 
 _LOG_TEMPERATURES = (-6.0, 6.0)
 
 
 @dataclass(frozen=True)
 class Recall:
-    """What one pair of models makes of the source's evaluation images.
+    """What one pair of models makes of the source's evaluation images of its half.
 
     Attributes:
         before, after: bool[images], whether the source head is right, on the source model's backbone and on
             the fine-tuned one.
         rank: int64[images], rank of the true class on the fine-tuned backbone, 1 the highest.
         p_true: float[images], its calibrated probability there.
-        temperature: which calibrates it.
     """
 
     before: np.ndarray
     after: np.ndarray
     rank: np.ndarray
     p_true: np.ndarray
-    temperature: float
+
+
+@dataclass(frozen=True)
+class Retained:
+    """Accuracy after over accuracy before by the report half's pairs and images, float64[source classes]
+    each.
+
+    NaN where no image was recognised before; the standard error and the interval of a single pair, too.
+    """
+
+    value: np.ndarray
+    se: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
 
 @dataclass(frozen=True)
 class Retention:
     """Attributes:
-    accuracy_before, accuracy_after, rank_after, p_true_after: float64[models, halves, source classes].
+    accuracy_before, accuracy_after, rank_after, p_true_after: float64[models, halves, source classes]; NaN
+        where a half has fewer pairs of models.
     n: int64[halves, source classes], images.
-    retained: of the report half, accuracy after over accuracy before, over all models [source classes];
-        NaN where no image was recognised before.
     """
 
     accuracy_before: np.ndarray
@@ -51,21 +62,18 @@ class Retention:
     rank_after: np.ndarray
     p_true_after: np.ndarray
     n: np.ndarray
-    retained: Interval
+    retained: Retained
 
 
-def recall(before: np.ndarray, after: np.ndarray, labels: np.ndarray, halves: np.ndarray) -> Recall:
+def recall(before: np.ndarray, after: np.ndarray, labels: np.ndarray, temperature: float) -> Recall:
     """From the source head's logits float[images, classes] on both backbones."""
     rows = np.arange(len(labels))
-    select = halves == HALVES.index("select")
-    temperature = fit_temperature(after[select], labels[select])
     scaled = after.astype(np.float64) / temperature
     return Recall(
         before.argmax(1) == labels,
         after.argmax(1) == labels,
         1 + (after > after[rows, labels][:, None]).sum(1),
         np.exp(scaled[rows, labels] - logsumexp(scaled, axis=1)),
-        temperature,
     )
 
 
@@ -82,45 +90,30 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def summarise(
-    recalls: list[Recall], labels: np.ndarray, halves: np.ndarray, bootstrap: int, seed: int
+    recalls: Mapping[str, Sequence[Recall]], labels: Mapping[str, np.ndarray], classes: int
 ) -> Retention:
-    """Means over the images of each class and half; intervals by a bootstrap over models and images."""
-    members = by_half_and_class(labels, halves, int(labels.max()) + 1)
+    """Means over the images of each class, by half; `labels` int64[images] of each half's images."""
+    members = {half: [np.flatnonzero(of == c) for c in range(classes)] for half, of in labels.items()}
 
     def means(name: str) -> np.ndarray:
-        values = np.stack([getattr(of_pair, name) for of_pair in recalls]).astype(np.float64)
-        by_half = [[values[:, m].mean(1) for m in of_half] for of_half in members]
-        return np.moveaxis(np.array(by_half), 2, 0)
+        by_half = []
+        for half in HALVES:
+            values = [getattr(of_pair, name).astype(np.float64) for of_pair in recalls[half]]
+            by_half.append([[of_pair[m].mean() for m in members[half]] for of_pair in values])
+        return padded([np.reshape(values, (-1, classes)) for values in by_half])
 
-    both = np.stack([[of_pair.after, of_pair.before] for of_pair in recalls]).astype(np.float64)
-    report = members[HALVES.index("report")]
     return Retention(
         means("before"),
         means("after"),
         means("rank"),
         means("p_true"),
-        np.array([[len(m) for m in of_half] for of_half in members]),
-        _retained([both[:, :, m] for m in report], bootstrap, seed),
+        np.array([[len(m) for m in members[half]] for half in HALVES]),
+        _retained(recalls["report"], members["report"]),
     )
 
 
-def _retained(right: list[np.ndarray], bootstrap: int, seed: int) -> Interval:
-    """The ratio of accuracies for each class, from bool[models, (after, before), images of the class]."""
-    models = len(right[0])
-    drawn = bootstrap_counts(models, bootstrap, rng_for(seed, "retention models"))
-    ratios, replicates = np.zeros(len(right)), np.zeros((bootstrap, len(right)))
-    for c, values in enumerate(right):
-        images = bootstrap_counts(values.shape[2], bootstrap, rng_for(seed, "retention images", c))
-        of_models = np.einsum("ri,mki->rmk", images, values, optimize=True)
-        ratios[c] = _ratio(values.sum((0, 2)))
-        replicates[:, c] = _ratio(np.einsum("rm,rmk->kr", drawn, of_models))
-    ends = np.full((2, len(right)), np.nan)
-    known = ~np.isnan(replicates).all(0)
-    interval = percentile_interval(ratios[known], replicates[:, known])
-    ends[:, known] = interval.low, interval.high
-    return Interval(ratios, *ends)
-
-
-def _ratio(after_and_before: np.ndarray) -> np.ndarray:
-    after, before = after_and_before
-    return np.divide(after, before, out=np.full(np.shape(before), np.nan), where=before > 0)
+def _retained(recalls: Sequence[Recall], members: list[np.ndarray]) -> Retained:
+    """The ratio of accuracies of each class, whose images are at positions `members`."""
+    after, before = (np.stack([getattr(r, name) for r in recalls]) for name in ("after", "before"))
+    ratios = [crossed_ratio(after[:, m] * 1.0, before[:, m] * 1.0, [np.arange(len(m))]) for m in members]
+    return Retained(*(np.array([getattr(r, key) for r in ratios]) for key in ("value", "se", "low", "high")))

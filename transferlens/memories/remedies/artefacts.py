@@ -5,9 +5,9 @@ import numpy as np
 from transferlens.core.artefacts import Artefact, Field, estimate
 
 PAIRS = {
-    "significant": "pairs that interfered on the select half before any remedy (q < .05)",
-    "trained": "pairs with the source classes that the remedy used",
-    "held out": "pairs with other source classes",
+    "chosen": "pairs of classes that interfered most before any remedy, by the choosing pairs of models",
+    "trained": "pairs of classes with the source classes that the remedy used",
+    "held out": "pairs of classes with other source classes",
 }
 MEASURES = {
     "interference": "net drop on the object, fine-tuned minus scratch",
@@ -17,6 +17,7 @@ MEASURES = {
     "retention": "accuracy of the source head on the fine-tuned backbone, of that on its own",
 }
 _ROWS = ("comparison",)
+_ERRORS = "errors over the reporting pairs of models and over images (of retention, source classes)"
 
 REMEDIES = Artefact(
     kind="remedies",
@@ -26,10 +27,9 @@ REMEDIES = Artefact(
         Field("measure", _ROWS, str, "; ".join(f"{k}: {v}" for k, v in MEASURES.items())),
         Field("pairs", _ROWS, str, "; ".join(f"{k}: {v}" for k, v in PAIRS.items())),
         Field("n", _ROWS, np.int64, "composites, images or source classes compared"),
-        *estimate("before", _ROWS, "without the remedy", "low high"),
-        *estimate("after", _ROWS, "with the remedy", "low high"),
-        *estimate("change", _ROWS, "with the remedy minus without", "low high"),
-        Field("change_p", _ROWS, np.float64, "two-sided p-value of no change, by the bootstrap"),
+        *estimate("before", _ROWS, f"without the remedy; {_ERRORS}", "se low high"),
+        *estimate("after", _ROWS, f"with the remedy; {_ERRORS}", "se low high"),
+        *estimate("change", _ROWS, f"with the remedy minus without; {_ERRORS}", "se low high p"),
         Field("change_q", _ROWS, np.float64, "its Benjamini-Hochberg q-value over the remedies"),
     ),
     attributes={

@@ -16,7 +16,7 @@ _USED, _OTHER, _SCRATCH = (figures.BLUE, "o"), (figures.SKY_BLUE, "s"), ("#99999
 # By title, each line's measure, pairs, style and name.
 _PANELS = {
     "Interference (net of scratch)": [
-        ("interference", "significant", (figures.VERMILION, "D"), "significant before"),
+        ("interference", "chosen", (figures.VERMILION, "D"), "most distracting before"),
         ("interference", "trained", _USED, "classes the remedy used"),
         ("interference", "held out", _OTHER, "other classes"),
     ],

@@ -30,7 +30,7 @@ def distraction_of_classes(interference: Path, probes: Path) -> np.ndarray:
         allowed = np.where(file["overlap"][:], np.nan, binding)
     with artefacts.open(interference, INTERFERENCE) as file:
         tried = positions(artefacts.names(file["tried_class"]), names)
-        effect = np.where(file["congruent"][:], np.nan, file["interference"][_SELECT])
+        effect = np.where(file["bound"][:], np.nan, file["interference"][_SELECT])
     distraction = np.full(len(binding), np.nan)
     distraction[tried] = _without_nan(np.nanmean, effect)
     return distraction if np.isfinite(distraction).any() else _without_nan(np.nanmax, allowed)
