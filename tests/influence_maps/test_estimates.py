@@ -6,9 +6,9 @@ from scipy import stats
 
 from transferlens.core import artefacts, labelled
 from transferlens.data.artefacts import HALVES
-from transferlens.estimation import designs, estimators
+from transferlens.estimation import crossfit, designs, estimators
 from transferlens.influence.artefacts import INFLUENCE
-from transferlens.influence_maps import estimates, picture
+from transferlens.influence_maps import estimates, picture, probed
 from transferlens.influence_maps.artefacts import INFLUENCE_MAPS
 from transferlens.training.artefacts import SUMMARY, TRANSFER_RUNS
 
@@ -49,10 +49,10 @@ def write(folder, masks, found, bias):
     units = {"mask": masks, "unit": list("abcdef"), "unit_group": [""] * UNITS}
     with artefacts.create(folder / "s.h5", SUMMARY) as out:
         fill(out, SUMMARY, sizes, model=np.arange(MODELS), **names, **units)
-    by_class = np.random.default_rng(1).normal(size=(2, 3, UNITS))
+    by_class = np.random.default_rng(1).normal(size=(2, 2, 3, UNITS))  # fold, half
     with artefacts.create(folder / "i.h5", INFLUENCE) as out:
         fill(out, INFLUENCE, {**sizes, "relation": 0}, source_class=list("abcdef"), **names)
-        out.write("margin/class_effect", by_class)
+        out.write("margin/class_effect_by_fold", by_class)
     logits = found.mean((2, 3)) + bias[:, LABELS]
     shards = [folder / "0.h5", folder / "1.h5"]
     for path, rows in zip(shards, (slice(0, 24), slice(24, MODELS)), strict=True):
@@ -87,8 +87,15 @@ def test_planted_effects_come_back_in_their_cells_and_add_up(tmp_path):
     np.testing.assert_allclose(maps.class_logit_effect, of_classes.mean((2, 3)), atol=1e-4)
     np.testing.assert_allclose(maps.class_bias_effect, of_bias.T[[0, 2]], atol=1e-4)
     names = np.array(list("abcdef"))
-    np.testing.assert_array_equal(maps.helpful, names[by_class[0, [0, 2]].argmax(1)])
-    np.testing.assert_array_equal(maps.harmful, names[by_class[0, [0, 2]].argmin(1)])
+    chosen = by_class[0, 0][[0, 2]].argmax(1), by_class[0, 0][[0, 2]].argmin(1)
+    for i, name in enumerate(("helpful", "harmful")):
+        np.testing.assert_array_equal(maps[name], names[chosen[i]])
+        shown = of_classes[[0, 1], chosen[i]]
+        np.testing.assert_allclose(maps.shown_class_map[i], shown, atol=1e-4)
+        np.testing.assert_allclose(maps.shown_class_logit[i], shown.mean((1, 2)), atol=1e-4)
+        np.testing.assert_allclose(maps.shown_class_bias[i], of_bias.T[[0, 2], chosen[i]], atol=1e-4)
+        np.testing.assert_allclose(maps.shown_example_map[i], with_bias[[0, 3], chosen[i]], atol=1e-4)
+    assert maps.attrs["showing_models"] == MODELS // 2
     assert maps.example.values.tolist() == ["e1", "e2", "e5", "e3", "e6"]
     assert maps.example_class.values.tolist() == ["x", "x", "x", "z", "z"]
     assert maps.target_class.values.tolist() == ["x", "z"]
@@ -102,7 +109,7 @@ def test_maps_add_up_under_every_linear_estimator(name, design):
     values, bias = rng.normal(size=(MODELS, 5, *SIDE)), rng.normal(size=(MODELS, 5))
     logits = values.mean((2, 3)) + bias
     fitted = estimators.make(name, masks, logits)
-    cells = estimates.cell_effects(fitted, values).effect.reshape(5, -1, UNITS)
+    cells = probed.cell_effects(fitted, values).effect.reshape(5, -1, UNITS)
     parts = cells.mean(1) + fitted.effects(bias).effect
     np.testing.assert_allclose(parts, fitted.effects(logits).effect, atol=1e-5)
 
@@ -143,7 +150,7 @@ def test_cells_without_an_effect_have_uniform_p_values(name, design):
         shared = rng.normal(size=(256, 1, 1, 1))
         values = (shared + rng.normal(size=(256, 1, *SIDE))) * np.linspace(0.1, 10, 12).reshape(SIDE)
         values[:, 0] += rng.normal(size=(256, 1, 1)) * 4  # a bias in every cell
-        found = estimates.cell_effects(estimators.make(name, masks, values[:, 0, 0]), values).p()
+        found = probed.cell_effects(estimators.make(name, masks, values[:, 0, 0]), values).p()
         p.append(found[rng.integers(12), rng.integers(8)])  # one cell of each: they are not independent
     assert stats.kstest(p, "uniform").pvalue > 0.01
 
@@ -178,3 +185,15 @@ def test_the_picture_outlines_cells_and_is_drawn(tmp_path):
     write(tmp_path, masks, values, bias)
     picture.draw(tmp_path / "m.h5", tmp_path / "m.png", 2)
     assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_shown_knows_nothing_of_the_models_that_chose(tmp_path):
+    """Noise in the choosing models changes no number that is shown."""
+    masks, values, bias, *_ = planted(noise=1.0)
+    first, _ = write(tmp_path, masks, values, bias)
+    choosing = crossfit.divide(masks, "least_squares").of_model == 0
+    values[choosing] += np.random.default_rng(5).normal(size=values[choosing].shape)
+    again, _ = write(tmp_path, masks, values, bias)
+    for name in ("shown_class_map", "shown_class_map_se", "shown_example_logit"):
+        np.testing.assert_array_equal(again[name], first[name])
+    assert not np.array_equal(again.class_map_effect, first.class_map_effect)

@@ -10,7 +10,7 @@ from transferlens.core.capability import Beside, Capability, Step, Transfer, Wil
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.data.capability import betons, reported
-from transferlens.influence_maps.artefacts import INFLUENCE_MAPS, PERMUTATIONS
+from transferlens.influence_maps.artefacts import CHOICES, INFLUENCE_MAPS, PERMUTATIONS
 from transferlens.influence_maps.settings import InfluenceMapSettings
 from transferlens.training.artefacts import SUMMARY
 from transferlens.training.capability import transfer_paths
@@ -81,7 +81,7 @@ class InfluenceMaps(Capability):
         examples, units = min(given.examples, there), known.get("unit")
         shown = {"target_class": min(examples, known["target_class"])} if "target_class" in known else {}
         source = {} if units is None else {"source_class": units}
-        return {"example": examples, "permutation": PERMUTATIONS, **shown, **source}
+        return {"example": examples, "permutation": PERMUTATIONS, "choice": len(CHOICES), **shown, **source}
 
     def transfers(self, run: Run) -> Iterator[Transfer]:
         """The influence study, with maps of its adapted models kept."""

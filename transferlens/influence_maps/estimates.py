@@ -10,7 +10,6 @@ look at are those of M(u) + b, the logit as a map: their mean over cells is the 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -19,10 +18,11 @@ import numpy as np
 from transferlens.core import artefacts, job
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import q_values
-from transferlens.data.artefacts import HALVES
 from transferlens.estimation import estimators
 from transferlens.estimation.estimators import Effects, Estimator
-from transferlens.influence_maps.artefacts import INFLUENCE_MAPS, PERMUTATIONS
+from transferlens.influence_maps.artefacts import CHOICES, INFLUENCE_MAPS, PERMUTATIONS
+from transferlens.influence_maps.probed import Probed, cell_effects
+from transferlens.influence_maps.shown import choose, write_shown
 from transferlens.training import kept_maps
 from transferlens.training import summary as summaries
 from transferlens.training.artefacts import SUMMARY, TRANSFER_RUNS
@@ -31,32 +31,6 @@ from transferlens.training.summary import Summary
 # Effects, or values of all models, in memory at a time, in bytes; more only if a single class has more.
 _BLOCK_BYTES = 64 << 20
 _SIGNIFICANT = 0.05
-
-
-@dataclass(frozen=True)
-class Probed:
-    """What every model sees in the probe examples of one or several target classes.
-
-    Attributes:
-        maps: float[models, examples, h, w], signed evidence for the true class, without the bias.
-        bias: float[models, examples], of the true class.
-        labels: int64[examples], ascending.
-    """
-
-    maps: np.ndarray
-    bias: np.ndarray
-    labels: np.ndarray
-
-    @property
-    def logit_maps(self) -> np.ndarray:
-        """The maps with the bias in every cell: means over cells are logits."""
-        return self.maps + self.bias[..., None, None]
-
-    def by_class(self) -> "Probed":
-        """Each model's mean map of every class that has examples."""
-        classes, starts, counts = np.unique(self.labels, return_index=True, return_counts=True)
-        sums = np.add.reduceat(self.maps, starts, axis=1, dtype=np.float64)
-        return Probed(sums / counts[:, None, None], self.bias[:, starts], classes)
 
 
 def write_influence_maps(
@@ -76,7 +50,8 @@ def write_influence_maps(
 
     Args:
         shards: transfer shards of the influence study, in order.
-        influence_path: influences on `output`; those on the select half say which source classes to look at.
+        influence_path: influences on `output`, by which some models choose source classes to show the maps
+            of by the others; too few models for that show none.
         estimator: one that is linear in the outputs (all but `lasso`).
         images: uint8[examples, height, width, 3], the probe examples as the networks see them.
     """
@@ -89,8 +64,14 @@ def write_influence_maps(
     fitted = estimators.make(estimator, masks, logits)
     with artefacts.create(path, INFLUENCE_MAPS) as out:
         _write_axes(out, summary, examples, images)
-        _write_choice(out, influence_path, output, summary, np.unique(labels))
         bias = kept_maps.read(shards, "head/bias")[:, labels]
+        out.attribute("chosen_by", output)
+        chosen = choose(influence_path, output, np.unique(labels))
+        if isinstance(chosen, str):
+            out.attribute("shown_missing", chosen)
+        else:
+            _write_choice(out, chosen.units, summary.rows.unit_names)
+            write_shown(out, shards, masks, logits, bias, labels, chosen, estimator)
         alone = Probed(logits[..., None, None], bias, labels)
         for prefix, part in (("", alone), ("class_", alone.by_class())):
             _write_table(out, f"{prefix}logit_effect", cell_effects(fitted, part.maps))
@@ -109,19 +90,10 @@ def _write_axes(out: artefacts.Writer, summary: Summary, examples: np.ndarray, i
     out.attribute("models", len(summary.rows))
 
 
-def _write_choice(
-    out: artefacts.Writer, influence_path: Path, output: str, summary: Summary, classes: np.ndarray
-) -> None:
-    """For each class the source classes with the largest influences on its select half.
-
-    The probe examples are of the report half, so that what is seen there was not chosen there.
-    """
-    with artefacts.open(influence_path, "influence") as file:
-        effect = file[f"{output}/class_effect"][HALVES.index("select")][classes]
-    out.attribute("chosen_by", output)
-    for name, chosen in (("helpful", effect.argmax(1)), ("harmful", effect.argmin(1))):
-        out.write(name, [summary.rows.unit_names[unit] for unit in chosen])
-        out.write(f"{name}_effect", np.take_along_axis(effect, chosen[:, None], 1)[:, 0])
+def _write_choice(out: artefacts.Writer, chosen: np.ndarray, units: list[str]) -> None:
+    """The names of the chosen units int64[CHOICES, target classes]."""
+    for name, of_classes in zip(CHOICES, chosen, strict=True):
+        out.write(name, [units[unit] for unit in of_classes])
 
 
 def _write_table(out: artefacts.Writer, name: str, effects: Effects) -> None:
@@ -175,11 +147,6 @@ def _examples_at_a_time(shard: Path, masks: np.ndarray) -> int:
     with artefacts.open(shard, TRANSFER_RUNS) as file:
         cells = int(np.prod(file["probe_map"].shape[2:]))
     return _BLOCK_BYTES // (4 * cells * max(masks.shape))
-
-
-def cell_effects(fitted: Estimator, maps: np.ndarray) -> Effects:
-    """Effects on the cells of maps [models, outputs, h, w]: [outputs * h * w, units]."""
-    return fitted.effects(maps.reshape(len(maps), -1))
 
 
 def permutations(masks: np.ndarray, count: int) -> list[np.ndarray]:

@@ -8,61 +8,43 @@ import numpy as np
 
 from transferlens.core import artefacts
 from transferlens.data.artefacts import positions
-from transferlens.influence_maps.artefacts import INFLUENCE_MAPS
+from transferlens.influence_maps.artefacts import CHOICES, INFLUENCE_MAPS
 from transferlens.pictures import figures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-_CHOICES = ("helpful", "harmful")
 _WORTH_OUTLINING = 3.0  # |t| of a cell
 _LARGEST_T = 6.0  # with full colour
 
 
 def draw(maps_path: Path, picture: Path, classes: int) -> None:
-    """One row a target class: its mean maps, and an example with its influence and t maps.
+    """One row a target class: its mean maps, and its first example with influence and t maps.
 
-    Target and source classes are chosen on the select half, and the example is the first of its class in the
-    probe set: nothing shown decides whether it is shown.
+    Source and target classes are those that some models chose; what is drawn comes from the others, and the
+    example is the first of its class: nothing shown decides whether it is shown.
     """
     with artefacts.open(maps_path, INFLUENCE_MAPS) as file:
-        rows = _strongest(file, classes)
-        limit = max(_largest_effect(file, rows), 1e-9)
+        if "shown_missing" in file.attrs:
+            reason = f"the same models would choose and show them ({file.attrs['shown_missing']})"
+            figures.save(figures.message(f"No source class is shown: {reason}."), picture)
+            return
+        largest = np.abs(file["choosing_effect"][:]).max(0)
+        rows = np.argsort(-largest, kind="stable")[:classes].tolist()
+        shown = [file[f"shown_{prefix}_map"][:][:, rows] for prefix in ("class", "example")]
+        limit = max(float(np.abs(shown).max()), 1e-9)
         figure = figures.figure(14, 2.3 * len(rows) + 0.6)
         axes = figure.subplots(len(rows), 8, squeeze=False)
         for row, axes_of_row in zip(rows, axes, strict=True):
             influence, t = _draw_row(axes_of_row, file, row, limit)
         of_cells = "influence on the logit of the true class, by cell (the bias part spread evenly)"
-        for shown, columns, label in ((influence, axes[:, :6], of_cells), (t, axes[:, 6:], "t")):
+        for scale, columns, label in ((influence, axes[:, :6], of_cells), (t, axes[:, 6:], "t")):
             place = {"ax": columns, "orientation": "horizontal", "fraction": 0.15 / len(rows), "pad": 0.01}
-            bar = figure.colorbar(shown, **place)
+            bar = figure.colorbar(scale, **place)
             bar.set_label(label, fontsize=10)
             bar.ax.tick_params(labelsize=10)
         figures.save(figure, picture)
-
-
-def _strongest(file: h5py.File, classes: int) -> list[int]:
-    """The classes with the largest influences on the select half (of either sign), largest first."""
-    size = np.abs([file[f"{name}_effect"][:] for name in _CHOICES]).max(0)
-    return np.argsort(-size, kind="stable")[:classes].tolist()
-
-
-def _largest_effect(file: h5py.File, rows: list[int]) -> float:
-    """The largest effect that is shown: all maps share one scale."""
-    chosen = [(row, _chosen(file, name, row)) for row in rows for name in _CHOICES]
-    return max(
-        max(
-            np.abs(file["class_logit_map_effect"][row, unit]).max(),
-            np.abs(file["logit_map_effect"][_members(file, row)[0], unit]).max(),
-        )
-        for row, unit in chosen
-    )
-
-
-def _chosen(file: h5py.File, choice: str, row: int) -> int:
-    """The position of a class's most helpful or harmful source class."""
-    return artefacts.names(file["source_class"]).index(file[choice].asstr()[row])
 
 
 def _members(file: h5py.File, row: int) -> np.ndarray:
@@ -78,16 +60,12 @@ def _draw_row(axes: list["Axes"], file: h5py.File, row: int, limit: float) -> tu
     image, mean = file["image"][example], file["image"][members].mean(0)
     figures.show(axes[0], mean / 255, f"{name}\nmean of {len(members)}")
     figures.show(axes[3], image, f"{name}\n{file['example'].asstr()[example]}")
-    for i, word in enumerate(_CHOICES):
-        unit = _chosen(file, word, row)
+    for i, word in enumerate(CHOICES):
         source = f"most {word}: {file[word].asstr()[row]}"
-        for axis, prefix, at, under in (
-            (axes[1 + i], "class_", row, mean),
-            (axes[4 + i], "", example, image),
-        ):
-            effect, t = _map(file, f"{prefix}logit_map", at, unit)
+        for axis, prefix, under in ((axes[1 + i], "class", mean), (axes[4 + i], "example", image)):
+            effect, t = _map(file, prefix, i, row)
             influence = _overlay(axis, under, effect, t, limit)
-            logit, bias = (_value(file, f"{prefix}{part}", at, unit) for part in ("logit", "bias"))
+            logit, bias = (_value(file, f"shown_{prefix}_{part}", i, row) for part in ("logit", "bias"))
             axis.set_title(f"{source}\nlogit {logit}\nbias part {bias}", fontsize=7)
         t_image = _overlay(axes[6 + i], image, t, t, _LARGEST_T)
         axes[6 + i].set_title(f"{source}\nt of each cell", fontsize=7)
@@ -96,14 +74,14 @@ def _draw_row(axes: list["Axes"], file: h5py.File, row: int, limit: float) -> tu
     return influence, t_image
 
 
-def _map(file: h5py.File, name: str, at: int, unit: int) -> tuple[np.ndarray, np.ndarray]:
+def _map(file: h5py.File, prefix: str, choice: int, row: int) -> tuple[np.ndarray, np.ndarray]:
     """A map's effects and their t-values."""
-    effect, se = (file[f"{name}_{key}"][at, unit] for key in ("effect", "effect_se"))
+    effect, se = (file[f"shown_{prefix}_map{part}"][choice, row] for part in ("", "_se"))
     return effect, np.divide(effect, se, out=np.zeros_like(effect), where=se > 0)
 
 
-def _value(file: h5py.File, name: str, at: int, unit: int) -> str:
-    effect, se = (file[f"{name}_{key}"][at, unit] for key in ("effect", "effect_se"))
+def _value(file: h5py.File, name: str, choice: int, row: int) -> str:
+    effect, se = (file[f"{name}{part}"][choice, row] for part in ("", "_se"))
     return f"{effect:+.2f} ± {se:.2f}"
 
 
