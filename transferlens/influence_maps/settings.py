@@ -26,5 +26,5 @@ class InfluenceMapSettings(CapabilitySection):
     shown: int = Field(
         6,
         ge=1,
-        description="Target classes in the picture: those with the largest influences in the models that choose.",
+        description="Target classes in the picture: those of the largest influences in the choosing models.",
     )

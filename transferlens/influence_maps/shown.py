@@ -89,7 +89,7 @@ def _of_classes(labels: np.ndarray) -> Iterator[slice]:
 
 
 def _effects(fitted: Estimator, probed: Probed, units: np.ndarray) -> dict[str, np.ndarray]:
-    """Of one map and the chosen units: effects on its cells float[units, h, w], logit and bias float[units]."""
+    """Effects of some units on one map: its cells float[units, h, w], its logit and bias float[units]."""
     outputs = {
         "map": probed.logit_maps,
         "logit": probed.logit_maps.mean((2, 3), keepdims=True),
