@@ -38,7 +38,29 @@ def counterfactual(repeats, singles):
     return xr.Dataset(variables, coordinates, attributes)
 
 
-def sections(tmp_path, repeats=4, singles=True, **studies):
+def with_sets_and_steps(found):
+    """Random sets that influences predict better than counting does, and one order with as many steps."""
+    rng = np.random.default_rng(0)
+    numbers = {"set_correlation": [0.9, 0.5], "set_correlation_low": [0.8, 0.1]}
+    numbers |= {"set_correlation_high": [0.95, 0.75], "set_advantage": [0.0, 0.4]}
+    numbers |= {"set_advantage_low": [0.0, 0.125], "set_advantage_high": [0.0, 0.625]}
+    steps = {"step_gain_mean": 0.25, "step_gain_mean_low": 0.125, "step_gain_mean_high": 0.375}
+    steps |= {"step_difference_mean": 0.5, "step_difference_mean_low": -0.5, "step_difference_mean_high": 1.5}
+    return (
+        found.assign(
+            {name: ("predictor", values) for name, values in numbers.items()}
+            | {name: ("step_order", [value]) for name, value in steps.items()}
+            | {
+                "gain_mean": (("order", "k", "half"), np.full((2, 1, 2), -0.25)),
+                "set_change": (("random_set", "repeat"), rng.random((4, 4))),
+            }
+        )
+        .assign_coords(k=[5], predictor=["influence", "number of classes"], step_order=["bottom"])
+        .assign_attrs(step_k=5, sets_slope=0.5, sets_slope_low=0.25, sets_slope_high=0.75)
+    )
+
+
+def sections(tmp_path, repeats=4, singles=True, change=lambda found: found, **studies):
     summaries = {
         "reference": summary("per_class", [0.8]),
         "influence": summary("per_class", [0.6, 0.7]),
@@ -46,7 +68,7 @@ def sections(tmp_path, repeats=4, singles=True, **studies):
     }
     results = SimpleNamespace(
         folder=tmp_path,
-        counterfactual=lambda *_: counterfactual(repeats, singles),
+        counterfactual=lambda *_: change(counterfactual(repeats, singles)),
         summary=lambda study, *_, **__: summaries[study],
     )
     run = small_run(studies=studies)
@@ -77,6 +99,36 @@ def test_the_table_gives_every_order_with_its_k_and_gain(tmp_path):
         ("top", "5", "100%", "-0.04", "-0.05 to -0.03"),
         ("bottom", "10", "75%", "+0.01", "-0.01 to +0.03"),
     )
+
+
+def test_a_gain_that_cannot_be_cross_fitted_is_left_out_with_the_reason(tmp_path):
+    shown = sections(tmp_path, change=lambda found: found.assign_attrs(best_gain_missing="two repeats"))
+    (table,) = [b for b in shown["removals"].blocks if isinstance(b, Table)]
+    assert table.rows[0] == ("top", "5", "", "left out", "")
+    assert table.note == "The gain at a chosen k is left out: two repeats."
+
+
+def test_random_sets_and_steps_have_sections_where_they_were_asked_for(tmp_path):
+    assert not {"random-sets", "steps"} & set(sections(tmp_path))
+    shown = sections(tmp_path, change=with_sets_and_steps)
+    figure, table = shown["random-sets"].blocks
+    assert figure.caption.startswith("16 random sets")
+    assert "Slope 0.50 (95 % 0.25 to 0.75)" in figure.caption
+    assert table.rows == (
+        ("influence", "+0.9", "+0.8 to +0.95", "", ""),
+        ("number of classes", "+0.5", "+0.1 to +0.75", "+0.4", "+0.125 to +0.625"),
+    )
+    (steps,) = shown["steps"].blocks
+    assert steps.rows == (("bottom", "-0.25", "+0.25", "+0.125 to +0.375", "+0.5", "-0.5 to +1.5"),)
+    assert steps.note.endswith("bottom: a gain is there with as many steps, too.")
+
+
+def test_predictions_that_are_left_out_are_said_to_be(tmp_path):
+    shown = sections(
+        tmp_path, change=lambda found: found.assign_attrs(single_predicted_missing="there are 8 models")
+    )
+    (figure,) = [b for b in shown["removals"].blocks if "single" in getattr(b, "path", tmp_path).name]
+    assert figure.caption.endswith("The predictions are left out: there are 8 models.")
 
 
 @pytest.mark.parametrize("singles", [True, False])

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats
 
 from tests.summaries import write_summary as write
 from transferlens.core import labelled
 from transferlens.core.statistics import Interval
 from transferlens.core.studies import Reference, Rows
-from transferlens.counterfactual import curves, predictions
+from transferlens.counterfactual import curves, figures, predictions, tables
 from transferlens.counterfactual.artefacts import COUNTERFACTUAL
 from transferlens.counterfactual.orders import Cells, Evidence, removal_rows
 from transferlens.counterfactual.predictions import Predictions
@@ -168,6 +169,30 @@ def test_random_sets_realise_what_was_planted(tmp_path):
     assert found.set_correlation.sel(predictor="label mapping") == pytest.approx(rival, abs=1e-3)
     assert found.set_advantage.sel(predictor="label mapping") == pytest.approx(1 - rival, abs=1e-3)
     assert found.predictor.values.tolist() == ["influence", "label mapping", "number of classes"]
+
+
+def test_the_figure_of_random_sets_shows_them_within_their_repeat(tmp_path):
+    found = xr.Dataset(
+        {
+            "set_size": ("random_set", [2, 3]),
+            "set_change": (("random_set", "repeat"), [[1.0, 2.0], [3.0, 6.0]]),
+            "set_predicted": (("predictor", "random_set", "repeat"), [[[0.5, 1.0], [1.5, 2.0]]]),
+        },
+        {"predictor": ["influence"]},
+        {"sets_slope": 2.0, "sets_slope_low": 1.0, "sets_slope_high": 3.0},
+    )
+    figure = figures.random_sets(found, "p_true")
+    points = figure.axes[0].collections[0].get_offsets()
+    np.testing.assert_allclose(points, [[-0.5, -1], [-0.5, -2], [0.5, 1], [0.5, 2]])
+    assert tables.random_set_table(found).predicted_by_influence.tolist() == [0.5, 1.0, 1.5, 2.0]
+    assert len(tables.random_set_table(xr.Dataset())) == 0
+
+
+def test_an_order_of_a_users_own_is_drawn_under_its_name(case):
+    found, _, _ = case
+    own = found.assign_coords(order=["bottom", "mine"])
+    _, labels = figures.curves(own).axes[0].get_legend_handles_labels()
+    assert {"most harmful first", "order mine"} <= set(labels)
 
 
 def test_what_steps_add_is_paired_with_the_same_removal(tmp_path):

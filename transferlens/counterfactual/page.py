@@ -208,7 +208,7 @@ def _random_sets(subject: Subject, counterfactual: xr.Dataset, figures: Path, ou
     rows = tuple(_predictor_row(counterfactual.sel(predictor=p)) for p in counterfactual.predictor.values)
     blocks = (Figure(figures / "random_sets.svg", caption, alt), Table(_SETS_HEAD, rows, _SETS_NOTE))
     title = "Do influences predict what random sets of classes do?"
-    return Section(title, "random-sets", blocks, subject, method=_METHOD)
+    return Section(title, "random-sets", blocks, subject, method="rivals")
 
 
 def _predictor_row(one: xr.Dataset) -> tuple[str, ...]:
