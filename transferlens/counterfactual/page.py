@@ -32,6 +32,7 @@ _REUSE = "Influences were estimated with the run's own architecture and recipe, 
 _METRICS = {
     "global": "the share of examples that are classified correctly",
     "per_class": "the mean over target classes of the share that is classified correctly",
+    "auroc": "the area under the ROC curve of the probability of the second class (.5 is chance)",
 }
 _CHOICES_HEAD = (
     Column("order of removal"),

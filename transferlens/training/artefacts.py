@@ -62,7 +62,10 @@ _OF_EVERY_MODEL = (
         "class_accuracy", ("model", "half", "target_class"), np.float64, "accuracy on examples of the class"
     ),
 )
-_METRIC = {"metric": "what accuracy is: the share of examples, or its mean over classes"}
+_METRIC = {
+    "metric": "what accuracy is: the share of examples (global), its mean over classes (per_class), or the "
+    "area under the ROC curve of the second of two classes (auroc)"
+}
 
 TRANSFER_RUNS = Artefact(
     kind="transfer runs",

@@ -3,12 +3,14 @@
 Imports torch for its types alone: jobs that only read outputs start two seconds sooner without it.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 import scipy  # its functions load at their first use
 
+from transferlens.core.statistics import dense_ranks, roc_area
 from transferlens.data.artefacts import read_examples
 from transferlens.training.artefacts import OUTPUTS
 
@@ -83,21 +85,38 @@ def per_example(logits: "torch.Tensor", labels: "torch.Tensor") -> dict[str, np.
 
 
 def accuracies(
-    correct: np.ndarray, labels: np.ndarray, halves: np.ndarray, classes: int, metric: str
+    values: Mapping[str, np.ndarray], labels: np.ndarray, halves: np.ndarray, classes: int, metric: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Accuracy overall float64[halves], and by class float64[halves, classes], of correct bool[N].
+    """Accuracy overall float64[halves], and by class float64[halves, classes], of one model's outputs.
 
     Args:
-        metric: what overall accuracy is: the share of correct examples (`global`), or the mean over classes
-            of that share (`per_class`).
+        values: by name, of N examples: `correct`, and `margin` for `auroc`.
+        metric: what overall accuracy is: the share of correct examples (`global`), the mean over classes of
+            that share (`per_class`), or, of two classes, the area under the ROC curve of the probability of
+            the second (`auroc`). By class it is always the share of correct examples.
 
-    NaN where a half has no example of the class.
+    NaN where a half has no example of the class; the area, where it has none of either.
     """
+    correct = values["correct"]
     counts = np.zeros((2, classes))
     hits = np.zeros((2, classes))
     np.add.at(counts, (halves, labels), 1.0)
     np.add.at(hits, (halves, labels), correct.astype(np.float64))
     with np.errstate(invalid="ignore"):
         by_class = hits / counts
-        overall = np.nanmean(by_class, axis=1) if metric == "per_class" else hits.sum(1) / counts.sum(1)
+        if metric == "auroc":
+            overall = _roc_areas(values["margin"], labels, halves)
+        else:
+            overall = np.nanmean(by_class, axis=1) if metric == "per_class" else hits.sum(1) / counts.sum(1)
     return overall, by_class
+
+
+def _roc_areas(margins: np.ndarray, labels: np.ndarray, halves: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve of the second of two classes, by half: float64[halves].
+
+    The log-odds of the second class are the true class's, with the other sign where that is the first. They
+    order examples as its probability does, but do not round to 1 where that does.
+    """
+    log_odds = np.where(labels == 1, margins, -margins)
+    places = dense_ranks(log_odds)
+    return np.array([roc_area(places, labels == 1, (halves == half).astype(float)) for half in range(2)])
