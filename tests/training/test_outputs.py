@@ -20,9 +20,11 @@ def test_outputs_match_their_definitions():
     log_p = log_softmax(logits, axis=1)[rows, labels]
     others = logits.copy()
     others[rows, labels] = -np.inf
+    best_other = np.exp(np.where(others == -np.inf, -np.inf, log_softmax(logits, axis=1)).max(1))
     np.testing.assert_allclose(found["p_true"], np.exp(log_p), rtol=1e-6)
     np.testing.assert_allclose(found["margin"], log_p - np.log1p(-np.exp(log_p)), rtol=1e-5)
     np.testing.assert_allclose(found["raw_margin"], logits[rows, labels] - others.max(1), rtol=1e-5)
+    np.testing.assert_allclose(found["softmax_margin"], np.exp(log_p) - best_other, rtol=1e-4, atol=1e-7)
     np.testing.assert_array_equal(found["prediction"], logits.argmax(1))
     np.testing.assert_array_equal(found["correct"], logits.argmax(1) == labels)
 
@@ -94,6 +96,11 @@ def test_what_a_summary_stores_gives_every_output_within_the_stated_bound(tmp_pa
         error = np.abs(again[name] - found[name][1000:])
         assert (error <= np.maximum(2**-11 * np.abs(found[name][1000:]), 3e-8)).all()
     assert np.abs(again["p_true"] - found["p_true"][1000:]).max() < 1.15e-4
+    margin, raw, p = (found[name][1000:].astype(float) for name in ("margin", "raw_margin", "p_true"))
+    best_other = p * np.exp(-raw)
+    relative = np.exp(2**-10 * np.maximum(np.abs(margin), np.abs(raw)) + 1e-6) - 1
+    error = np.abs(again["softmax_margin"] - found["softmax_margin"][1000:])
+    assert (error <= relative * best_other + 1.2e-4).all()
     for name in ("correct", "prediction"):
         np.testing.assert_array_equal(again[name], found[name][1000:])
 

@@ -46,6 +46,7 @@ OUTPUTS = {
     "p_true": (np.float32, "softmax probability of the true class", "probability"),
     "margin": (np.float32, "true logit minus the log-sum-exp of the others: log(p / (1 - p))", "nats"),
     "raw_margin": (np.float32, "true logit minus the best other logit", "logit units"),
+    "softmax_margin": (np.float32, "probability of the true class minus the best other one", "probability"),
     "correct": (bool, "whether the most probable class is the true one", ""),
     "prediction": (np.int32, "position of the most probable class in target_class", ""),
 }

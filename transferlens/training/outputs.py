@@ -31,10 +31,16 @@ def compact(name: str, values: np.ndarray, classes: int) -> np.ndarray:
     return values.clip(-most, most).astype(np.float16)
 
 
+# What an output that a summary does not store follows from.
+_FOLLOWS = {"p_true": ("margin",), "softmax_margin": ("margin", "raw_margin"), "correct": ("prediction",)}
+
+
 class Output:
     """An output of every model on every example, read from a file where it is sliced: [models, examples].
 
-    What the file stores is read; else the probability is the margin's sigmoid, and correct is whether the
+    What the file stores is read. Else the probability is the margin's sigmoid; the softmax margin is that
+    minus the probability of the best other class, which the raw margin tells (to a factor of
+    exp(+-2**-10 m), where m is the larger of the two margins, by their rounding); and correct is whether the
     prediction is the true class.
     """
 
@@ -42,18 +48,27 @@ class Output:
         self.name, self.stored = name, name in file
         if not self.stored:
             self.labels = read_examples(file)[1]
-        basis = name if self.stored else {"p_true": "margin", "correct": "prediction"}[name]
-        self._values = file[basis]
-        self.shape, self.chunks = self._values.shape, self._values.chunks
+        self._bases = [file[basis] for basis in ((name,) if self.stored else _FOLLOWS[name])]
+        self.shape, self.chunks = self._bases[0].shape, self._bases[0].chunks
 
     def __getitem__(self, key: Any) -> np.ndarray:
         """Values at a slice (of models) or two (of models, of examples)."""
         models, examples = key if isinstance(key, tuple) else (key, slice(None))
-        values = self._values[models, examples]
+        values = [basis[models, examples] for basis in self._bases]
         if not self.stored and self.name == "correct":
-            return values == self.labels[examples]
-        values = values.astype(np.result_type(values, OUTPUTS[self.name][0]), copy=False)
-        return values if self.stored else scipy.special.expit(values)
+            return values[0] == self.labels[examples]
+        dtype = OUTPUTS[self.name][0]
+        values = [part.astype(np.result_type(part, dtype), copy=False) for part in values]
+        if self.stored:
+            return values[0]
+        return scipy.special.expit(values[0]) if self.name == "p_true" else _softmax_margins(*values)
+
+
+def _softmax_margins(margins: np.ndarray, raw_margins: np.ndarray) -> np.ndarray:
+    """The probability of the true class minus that of the best other one."""
+    log_p = -np.logaddexp(0, -margins)
+    best_other = np.minimum(np.exp(log_p - raw_margins), scipy.special.expit(-margins))
+    return scipy.special.expit(margins) - best_other
 
 
 def raw_margins(logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
@@ -74,10 +89,12 @@ def per_example(logits: "torch.Tensor", labels: "torch.Tensor") -> dict[str, np.
     others = logits.scatter(1, labels[:, None], -np.inf)
     margin = true - others.logsumexp(1)
     prediction = logits.argmax(1)
+    raw_margin = raw_margins(logits, labels)
     values = {
         "p_true": margin.sigmoid(),
         "margin": margin,
-        "raw_margin": raw_margins(logits, labels),
+        "raw_margin": raw_margin,
+        "softmax_margin": margin.sigmoid() - (true - raw_margin - logits.logsumexp(1)).exp(),
         "correct": prediction == labels,
         "prediction": prediction,
     }
