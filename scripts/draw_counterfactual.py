@@ -18,14 +18,22 @@ def main(arguments: Namespace) -> None:
         return
     counterfactual = labelled.read(arguments.counterfactual, COUNTERFACTUAL)
     draw_curves(counterfactual, arguments)
-    drawn = figures.single_removals(counterfactual, arguments.settings["output"])
-    for path in (arguments.single_removals, arguments.single_removals_png):
-        save(drawn, path, dpi=150)
+    output = arguments.settings["output"]
+    for drawn, paths in (
+        (
+            figures.single_removals(counterfactual, output),
+            (arguments.single_removals, arguments.single_removals_png),
+        ),
+        (figures.random_sets(counterfactual, output), (arguments.random_sets, arguments.random_sets_png)),
+    ):
+        for path in paths:
+            save(drawn, path, dpi=150)
     rows = [check.row() for check in checks.run_checks(counterfactual)]
     for path, table in (
         (arguments.curves_table, tables.counterfactual_table(counterfactual)),
         (arguments.chosen_k, tables.choice_table(counterfactual)),
         (arguments.singles_table, tables.single_table(counterfactual)),
+        (arguments.random_sets_table, tables.random_set_table(counterfactual)),
         (arguments.checks, pd.DataFrame(rows, columns=COLUMNS)),
     ):
         files.write_csv(path, table)
@@ -44,8 +52,8 @@ if __name__ == "__main__":
     script.reads("reuse", "in its place, for another architecture or recipe: curves only", required=False)
     script.writes("curves")
     script.writes("curves_png")
-    for name in ("single_removals", "single_removals_png"):
+    for name in ("single_removals", "single_removals_png", "random_sets", "random_sets_png"):
         script.writes(name, required=False)
-    for name in ("curves_table", "chosen_k", "singles_table", "checks"):
+    for name in ("curves_table", "chosen_k", "singles_table", "random_sets_table", "checks"):
         script.writes(name, required=False)
     script.run(main)

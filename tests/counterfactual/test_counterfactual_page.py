@@ -25,6 +25,7 @@ def counterfactual(repeats, singles):
         "full": (("reference_repeat", "half"), full),
         "scratch": (("reference_repeat", "half"), full - np.array([[0.25], [0.35]])),
         "best_k": ("order", [5, 10]),
+        "chosen_k": (("order", "repeat"), np.array([[5] * repeats, [5] + [10] * (repeats - 1)])),
         "best_gain_mean": ("order", [-0.04, 0.01]),
         "best_gain_mean_low": ("order", [-0.05, -0.01]),
         "best_gain_mean_high": ("order", [-0.03, 0.03]),
@@ -73,8 +74,8 @@ def test_a_source_that_is_not_surely_worth_anything_is_told_at_the_head(tmp_path
 def test_the_table_gives_every_order_with_its_k_and_gain(tmp_path):
     (table,) = [b for b in sections(tmp_path)["removals"].blocks if isinstance(b, Table)]
     assert table.rows == (
-        ("top", "5", "-0.04", "-0.05 to -0.03"),
-        ("bottom", "10", "+0.01", "-0.01 to +0.03"),
+        ("top", "5", "4 of 4", "-0.04", "-0.05 to -0.03"),
+        ("bottom", "10", "3 of 4", "+0.01", "-0.01 to +0.03"),
     )
 
 
@@ -86,7 +87,10 @@ def test_single_removals_are_shown_where_there_are_any(tmp_path, singles):
         *["single_removals.svg"] * singles,
     ]
     if singles:
-        assert "Slope 1.25 (95 % 0.50 to 2.00), R² 0.75 over 2 classes. 50% of" in shown[1].caption
+        assert (
+            "Slope 1.25 (95 % 0.50 to 2.00, over these classes), R² 0.75 over 2 classes. 50% of"
+            in shown[1].caption
+        )
 
 
 def test_few_repeats_are_told_at_the_head(tmp_path):

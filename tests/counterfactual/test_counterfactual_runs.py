@@ -4,7 +4,7 @@ import pytest
 
 from tests.runs import ROOMS, small_run
 from transferlens.core.errors import ConfigError
-from transferlens.counterfactual.capability import picked_units
+from transferlens.counterfactual.rows import picked_units
 
 PAIR = {"target": "optdigits", "recipe": "fixed"}
 OTHER = {"name": "small_resnet", "width": 16}

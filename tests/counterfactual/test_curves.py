@@ -6,10 +6,12 @@ from scipy import stats
 
 from tests.summaries import write_summary as write
 from transferlens.core import labelled
+from transferlens.core.statistics import Interval
 from transferlens.core.studies import Reference, Rows
-from transferlens.counterfactual import curves
+from transferlens.counterfactual import curves, predictions
 from transferlens.counterfactual.artefacts import COUNTERFACTUAL
 from transferlens.counterfactual.orders import Cells, Evidence, removal_rows
+from transferlens.counterfactual.predictions import Predictions
 from transferlens.data.units import Units
 
 ORDERS, KS, REPEATS = ["bottom", "random"], [1, 2, 3], 4
@@ -24,6 +26,12 @@ SLOPE = 0.5
 def write_summary(path, rows: Rows, accuracy, outputs):
     """Of one example in each half."""
     return write(path, rows, [0, 0], [0, 1], ["t"], accuracy=accuracy, p_true=outputs)
+
+
+def write_counterfactual(folder, summary, reference, cells, predictions, **more):
+    read = curves.read_reference(reference, "p_true")
+    retrained = curves.read_retrained(summary, read, cells, "p_true")
+    curves.write_counterfactual(folder / "c.h5", COUNTERFACTUAL, read, retrained, predictions, **more)
 
 
 @pytest.fixture
@@ -43,15 +51,12 @@ def case(tmp_path):
     outputs = np.zeros((REPEATS, cells, 2))
     start = rng.normal(0.5, 0.1, REPEATS)  # a repeat's own level, which pairing takes away
     outputs[:, -5:, 1] = start[:, None] - SLOPE * EFFECT
-    curves.write_counterfactual(
-        tmp_path / "c.h5",
-        COUNTERFACTUAL,
+    write_counterfactual(
+        tmp_path,
         write_summary(tmp_path / "s.h5", removal, accuracy.reshape(-1, 2), outputs.reshape(-1, 2)),
         write_summary(tmp_path / "r.h5", reference, both, np.repeat(start, 2)[:, None] * [0, 1]),
         CELLS,
-        REPEATS,
-        "p_true",
-        curves.Predictions(EFFECT, np.full(5, 0.01), EFFECT - 0.03, EFFECT + 0.02),
+        Predictions(EFFECT, Interval(EFFECT, EFFECT - 0.03, EFFECT + 0.02), np.full(5, 0.01)),
     )
     return labelled.read(tmp_path / "c.h5", COUNTERFACTUAL), (curve, accuracy), full
 
@@ -76,9 +81,14 @@ def test_gains_are_paired_with_the_full_source(case):
 
 
 def test_k_is_chosen_on_the_select_half_and_its_gain_is_of_the_report_half(case):
+    """All folds agree, so the interval is Student's."""
     found, (cells, _), full = case
     assert found.best_k[0] == 2
-    assert found.best_gain_mean[0] == pytest.approx((cells[:, 0, 1, 1] - full[:, 1]).mean())
+    assert (found.chosen_k[0] == 2).all()
+    gain = cells[:, 0, 1, 1] - full[:, 1]
+    assert found.best_gain_mean[0] == pytest.approx(gain.mean())
+    low, high = stats.t.interval(0.95, 3, gain.mean(), stats.sem(gain))
+    assert (found.best_gain_mean_low[0], found.best_gain_mean_high[0]) == pytest.approx((low, high))
 
 
 def test_handpicked_gain_is_paired_too(case):
@@ -105,15 +115,12 @@ def test_of_few_removals_alone_no_line_is_fitted_and_nothing_is_left_of_what_was
     cells = Cells(["bottom"], [1], None, 0)
     rows = removal_rows(cells, Evidence(EFFECT, np.ones(5)), UNITS, range(2), seed=0)
     reference = Reference.draw({"seed": 0}, UNITS, range(4), {}, None)
-    curves.write_counterfactual(
-        tmp_path / "c.h5",
-        COUNTERFACTUAL,
+    write_counterfactual(
+        tmp_path,
         write_summary(tmp_path / "s.h5", rows, np.full((2, 2), 0.5), np.zeros((2, 2))),
         write_summary(tmp_path / "r.h5", reference, np.full((4, 2), 0.25), np.zeros((4, 2))),
         cells,
-        2,
-        "p_true",
-        curves.Predictions(*[EFFECT] * 4),
+        Predictions(EFFECT, missing="too few models"),
     )
     found = labelled.read(tmp_path / "c.h5", COUNTERFACTUAL)
     np.testing.assert_allclose(found.gain_mean, 0.25)
@@ -121,13 +128,67 @@ def test_of_few_removals_alone_no_line_is_fitted_and_nothing_is_left_of_what_was
     assert not [name for name in found.attrs if name.startswith("singles_")]
 
 
-def test_agreement_has_students_interval():
+def test_a_line_has_students_interval():
     rng = np.random.default_rng(0)
     x = rng.normal(size=12)
     y = 0.7 * x + rng.normal(size=12)
-    found = curves.agreement(x, np.zeros(12), y)
+    found = predictions.line(x, np.zeros(12), y)
     line = stats.linregress(x, y)
     reach = stats.t.ppf(0.975, 10) * line.stderr
     assert (found["slope_low"], found["slope_high"]) == pytest.approx(
         (line.slope - reach, line.slope + reach)
     )
+
+
+def test_random_sets_realise_what_was_planted(tmp_path):
+    """Changes are half the sum of the influences, and a repeat's full source has a level of its own."""
+    units = Units([f"u{i}" for i in range(10)], [""] * 10, np.arange(10))
+    effect, cells = np.arange(10.0) ** 2 / 100, Cells(["bottom"], [1], subsets=4)
+    rows = removal_rows(cells, Evidence(effect, np.ones(10)), units, range(3 * 5), seed=0)
+    reference = Reference.draw({"seed": 0}, units, range(6), {}, None)
+    start = np.array([0.4, 0.5, 0.9])
+    noise = np.random.default_rng(0).normal(0, 1e-4, 15)
+    outputs = start[rows.repeats] - 0.5 * (~rows.masks @ effect) + noise
+    write_counterfactual(
+        tmp_path,
+        write_summary(tmp_path / "s.h5", rows, np.zeros((15, 2)), np.stack([outputs * 0, outputs], 1)),
+        write_summary(tmp_path / "r.h5", reference, np.zeros((6, 2)), np.repeat(start, 2)[:, None] * [0, 1]),
+        cells,
+        Predictions(effect),
+        mapped=effect[::-1],
+    )
+    found = labelled.read(tmp_path / "c.h5", COUNTERFACTUAL)
+    assert found.set_size.values.tolist() == [2, 3, 4, 5]
+    assert found.attrs["sets_slope"] == pytest.approx(0.5, abs=1e-3)
+    assert found.set_correlation.sel(predictor="influence") == pytest.approx(1, abs=1e-3)
+    x = -(~rows.masks @ effect[::-1]).reshape(3, 5)[:, 1:]  # the first cell of a repeat is the curve's
+    y = -(~rows.masks @ effect).reshape(3, 5)[:, 1:]
+    x, y = (v - v.mean(1, keepdims=True) for v in (x, y))
+    rival = np.corrcoef(x.ravel(), y.ravel())[0, 1]
+    assert found.set_correlation.sel(predictor="label mapping") == pytest.approx(rival, abs=1e-3)
+    assert found.set_advantage.sel(predictor="label mapping") == pytest.approx(1 - rival, abs=1e-3)
+    assert found.predictor.values.tolist() == ["influence", "label mapping", "number of classes"]
+
+
+def test_what_steps_add_is_paired_with_the_same_removal(tmp_path):
+    cells, checked = Cells(["top", "bottom"], [1, 2]), Cells(["bottom"], [2])
+    evidence, rng = Evidence(EFFECT, np.ones(5)), np.random.default_rng(0)
+    usual, matched = rng.random((3, 4, 2)), rng.random((3, 1, 2))
+    full = rng.random((3, 2))
+    both = np.stack([full, full], axis=1).reshape(-1, 2)
+    reference = write_summary(
+        tmp_path / "r.h5", Reference.draw({"seed": 0}, UNITS, range(6), {}, None), both, both
+    )
+    steps_rows = removal_rows(checked, evidence, UNITS, range(3), seed=0)
+    steps = write_summary(tmp_path / "m.h5", steps_rows, matched.reshape(-1, 2), np.zeros((3, 2)))
+    rows = removal_rows(cells, evidence, UNITS, range(12), seed=0)
+    summary = write_summary(tmp_path / "s.h5", rows, usual.reshape(-1, 2), np.zeros((12, 2)))
+    read = curves.read_retrained(steps, curves.read_reference(reference, "p_true"), checked, "p_true")
+    write_counterfactual(tmp_path, summary, reference, cells, Predictions(EFFECT), steps=read)
+    found = labelled.read(tmp_path / "c.h5", COUNTERFACTUAL).sel(step_order="bottom")
+    gain, difference = matched[:, 0, 1] - full[:, 1], matched[:, 0, 1] - usual[:, 3, 1]
+    assert found.attrs["step_k"] == 2
+    assert found.step_gain_mean == pytest.approx(gain.mean())
+    assert found.step_difference_mean == pytest.approx(difference.mean())
+    reach = stats.t.ppf(0.975, 2) * stats.sem(difference)
+    assert found.step_difference_mean_low == pytest.approx(difference.mean() - reach)

@@ -39,7 +39,9 @@ def test_only_full_source_models_are_counted(sources, textures, tmp_path):
     assert mapping.source_class.values.tolist() == list(CLASSES)
     for row in (0, 2):
         (network,) = networks.source_networks(sources, ARCHITECTURE, train.device, [row])
-        classes = engine.evaluate(network, train).argmax(1).numpy()
-        expected = np.bincount(classes, minlength=3)
+        logits = engine.evaluate(network, train)
+        expected = np.bincount(logits.argmax(1).numpy(), minlength=3)
         np.testing.assert_array_equal(mapping["count"].sel(model=row), expected)
+        probable = logits.softmax(1).mean(0).numpy()
+        np.testing.assert_allclose(mapping.probability.sel(model=row), probable, atol=1e-5)
     assert (mapping["count"].sum("source_class") == len(train)).all()

@@ -1,5 +1,7 @@
 """Which classes are removed, in which row."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,13 +11,20 @@ from transferlens.core.errors import ConfigError
 from transferlens.core.studies import Reference
 from transferlens.counterfactual import orders
 from transferlens.counterfactual.artefacts import LABEL_MAPPING
+from transferlens.counterfactual.order_files import read_order
 from transferlens.counterfactual.orders import Cells, Evidence
 from transferlens.data.index import Examples, Index
 from transferlens.data.units import Units, group_units
 
 EFFECT = np.array([0.3, -0.2, 0.9, 0.0, -0.5])
 CLASSES = list("abcde")
-EVIDENCE = Evidence(EFFECT, np.array([10, 20, 30, 40, 50]), np.array([5.0, 0.0, 2.0, 2.0, 9.0]))
+# Of c and d, which are mapped alike, d is the less probable.
+EVIDENCE = Evidence(
+    EFFECT,
+    np.array([10, 20, 30, 40, 50]),
+    np.array([5.0, 0.0, 2.0, 2.0, 9.0]),
+    np.array([0.3, 0.1, 0.2, 0.1, 0.3]),
+)
 UNITS = Units(CLASSES, [""] * 5, np.arange(5))
 PLANTED_INFLUENCE = Artefact(
     "influence", "i.h5", (Field("*/overall_effect", ("half", "source_class"), np.float64, "planted"),)
@@ -47,8 +56,34 @@ def test_random_differs_by_repeat_and_not_by_call():
     assert sorted(drawn[0]) == list(range(50))
 
 
-def test_label_mapping_removes_the_least_mapped_first():
-    assert orders.removal_order("label_mapping", EVIDENCE, 0, 0).tolist() == [1, 2, 3, 0, 4]
+def test_label_mapping_removes_the_least_mapped_first_and_of_equals_the_least_probable():
+    assert orders.removal_order("label_mapping", EVIDENCE, 0, 0).tolist() == [1, 3, 2, 0, 4]
+
+
+def test_an_order_that_was_written_down_is_followed():
+    evidence = replace(EVIDENCE, written={"mine": [3, 0, 4, 1, 2]})
+    cells = Cells(["mine"], [2])
+    assert orders.removed_units("mine", 2, cells, evidence, CLASSES, 0, 0).tolist() == [3, 0]
+
+
+def test_single_removals_are_chosen_by_the_draws_that_do_not_predict_them():
+    evidence = replace(EVIDENCE, choosing=-EFFECT)
+    cells = Cells(["top"], [1], singles=2)
+    found = [orders.removed_units("single", j, cells, evidence, CLASSES, 0, 0).tolist() for j in range(2)]
+    assert found == [[2], [4]]
+
+
+def test_every_repeat_draws_random_sets_of_its_own_of_sizes_up_to_half():
+    names = [f"u{i}" for i in range(20)]
+    units = Units(names, [""] * 20, np.arange(20))
+    cells = Cells(["top"], [1], subsets=5)
+    rows = orders.removal_rows(cells, Evidence(np.zeros(20), np.ones(20)), units, range(12), seed=0)
+    sets = np.array([by == "random set" for by in rows.removed_by])
+    assert rows.removed[sets].tolist() == [0, 1, 2, 3, 4] * 2
+    assert (~rows.masks)[sets].sum(1).tolist() == [2, 4, 6, 8, 10] * 2
+    first, second = rows.masks[sets][:5], rows.masks[sets][5:]
+    assert (first != second).any(1).all()
+    assert [cells.of_columns(by, k) for by, k, _ in columns(rows)] == [*range(6)] * 2
 
 
 def test_the_size_matched_control_removes_as_many_images_as_bottom_does():
@@ -127,16 +162,42 @@ def test_a_study_is_drawn_from_the_files_of_its_evidence(tmp_path):
         out.write("model", [0, 2])
         out.write("source_class", CLASSES)
         out.write("count", [[2, 4, 0, 0, 1], [4, 0, 0, 2, 1]])
+        out.write("probability", [[0.4, 0.6, 0, 0, 0], [0.2, 0, 0.2, 0.2, 0.4]])
     labels = np.array([0, 1, 2, 3, 4, 4])
     train = Examples([""] * 6, labels, labels, labels, labels, labels)
     source = Index(CLASSES, ["x", "y", "x", "y", "x"], train, train, CLASSES)
+    (tmp_path / "o.csv").write_text("source_class\ny\nx\n")
     evidence = {"influence": tmp_path / "i.h5", "mapping": tmp_path / "m.h5"}
+    evidence |= orders.evidence_of_written({"mine": tmp_path / "o.csv"})
     groups = group_units(source)
     read = orders.read_evidence("margin", groups, evidence, source)
     np.testing.assert_allclose(read.effect, [0.3, -0.2])
     assert read.images.tolist() == [4, 2]
     assert read.mapped.tolist() == [4.0, 3.0]
-    settings = {"orders": ["top", "label_mapping"], "ks": [1], "handpicked": None, "singles": 0}
-    settings |= {"output": "margin", "seed": 0, "study": "counterfactual/t/r"}
-    rows = orders.Removals.draw(settings, groups, range(2), evidence, source)
-    assert rows.masks.tolist() == [[False, True], [True, False]]
+    np.testing.assert_allclose(read.probable, [0.6, 0.4])
+    settings = {"orders": ["top", "label_mapping", "mine"], "ks": [1], "handpicked": None, "singles": 0}
+    settings |= {"output": "margin", "seed": 0, "study": "counterfactual/t/r", "subsets": 0}
+    rows = orders.Removals.draw(settings, groups, range(3), evidence, source)
+    assert rows.masks.tolist() == [[False, True], [True, False], [True, False]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "no such order of removal"),
+        ("class\na\n", "column 'source_class' is missing"),
+        ("source_class\na\nbb\n", "line 3: unknown source class 'bb'.*did you mean 'b'"),
+        ("source_class\na\nb\na\n", "line 4: 'a' stands there twice"),
+        ("source_class\na\nb\nc\n", "'d' is missing .2 of 5"),
+    ],
+)
+def test_an_order_file_that_cannot_be_followed_is_refused(tmp_path, text, message):
+    if text:
+        (tmp_path / "o.csv").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_order(tmp_path / "o.csv", CLASSES)
+
+
+def test_an_order_file_is_read_from_top_to_bottom(tmp_path):
+    (tmp_path / "o.csv").write_text("rank,source_class\n1,c\n2,a\n3,e\n4,b\n5,d\n")
+    assert read_order(tmp_path / "o.csv", CLASSES) == [2, 0, 4, 1, 3]

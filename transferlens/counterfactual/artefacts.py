@@ -16,8 +16,14 @@ _FIELDS = (
     *estimate(
         "gain_mean", _CURVE, "mean of accuracy minus that from the full source, paired by repeat", "low high"
     ),
-    Field("best_k", ("order",), np.int64, "k chosen on the select half"),
-    *estimate("best_gain_mean", ("order",), "mean gain on the report half at the chosen k", "low high"),
+    Field("best_k", ("order",), np.int64, "k that all repeats choose on the select half"),
+    Field("chosen_k", ("order", "repeat"), np.int64, "k that the other repeats choose on the select half"),
+    *estimate(
+        "best_gain_mean",
+        ("order",),
+        "mean over repeats of the gain on the report half at the k that the other repeats choose",
+        "low high",
+    ),
     *estimate(
         "handpicked_accuracy_mean",
         ("half",),
@@ -44,12 +50,58 @@ _FIELDS = (
     *estimate(
         "single_predicted",
         ("removed_class",),
-        "predicted change: minus the influence",
+        "predicted change: minus the influence, by draws that did not choose the unit",
         "se low high",
+        optional=True,
+    ),
+    Field("random_set", ("random_set",), np.int64, "place among a repeat's random sets", optional=True),
+    Field("set_size", ("random_set",), np.int64, "units of the set", optional=True),
+    Field(
+        "set_change",
+        ("random_set", "repeat"),
+        np.float64,
+        "realised change of the report half's mean output without the set",
+        optional=True,
+    ),
+    Field("predictor", ("predictor",), str, "what predicts the changes", optional=True),
+    Field(
+        "set_predicted",
+        ("predictor", "random_set", "repeat"),
+        np.float64,
+        "predicted change, in the predictor's own unit",
+        optional=True,
+    ),
+    *estimate(
+        "set_correlation",
+        ("predictor",),
+        "correlation of predicted and realised changes within repeats",
+        "low high",
+        optional=True,
+    ),
+    *estimate(
+        "set_advantage",
+        ("predictor",),
+        "correlation of the influences' predictions minus that of this predictor",
+        "low high",
+        optional=True,
+    ),
+    Field("step_order", ("step_order",), str, "order of removal whose steps are checked", optional=True),
+    *estimate("step_gain_mean", ("step_order",), "mean gain with as many steps", "low high", optional=True),
+    *estimate(
+        "step_difference_mean",
+        ("step_order",),
+        "mean accuracy with as many steps as the full source minus that with fewer",
+        "low high",
         optional=True,
     ),
 )
 _ATTRIBUTES = {
+    "best_gain_missing": "why there is no gain at a chosen k",
+    "single_predicted_missing": "why nothing is predicted for units removed alone",
+    "sets_slope": "of realised changes on those that influences predict, over random sets within repeats",
+    "sets_slope_low": "lower end of its 95 % interval",
+    "sets_slope_high": "upper end of its 95 % interval",
+    "step_k": "units removed where steps are checked",
     "handpicked_kept": "units picked by hand",
     "handpicked_removed": "units left out beside them",
     "singles_slope": "of realised on predicted changes over units",
@@ -79,6 +131,12 @@ LABEL_MAPPING = Artefact(
         Field("source_class", ("source_class",), str, "source class"),
         Field(
             "count", ("model", "source_class"), np.int64, "target training images that the model puts into it"
+        ),
+        Field(
+            "probability",
+            ("model", "source_class"),
+            np.float64,
+            "mean probability of the source class over the target's training images",
         ),
     ),
 )

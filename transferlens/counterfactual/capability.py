@@ -10,17 +10,16 @@ from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.core.studies import Study
 from transferlens.counterfactual.artefacts import COUNTERFACTUAL, LABEL_MAPPING, REUSE
-from transferlens.counterfactual.orders import HANDPICKED, SINGLE, Cells, check_removals
-from transferlens.counterfactual.settings import CounterfactualStudy, ReuseStudy, removal_study
-from transferlens.data import wordnet
-from transferlens.data.classnames import readable
+from transferlens.counterfactual.order_files import read_order
+from transferlens.counterfactual.orders import Cells, check_removals, evidence_of_written
+from transferlens.counterfactual.rows import check_settings, masks_of, order_paths, removals, step_orders
+from transferlens.counterfactual.settings import CounterfactualStudy, ReuseStudy, removal_study, step_study
+from transferlens.data.artefacts import INDEX
 from transferlens.estimation.asked import require_output, unit_names
 from transferlens.training.artefacts import SUMMARY
 from transferlens.training.capability import feature_paths
 
-_REMOVALS = "transferlens.counterfactual.orders:Removals"
 _REFERENCE = "transferlens.core.studies:Reference"
-_WORDNET = "wordnet:"
 # Names of studies with another architecture than the run's.
 _REUSED = "reuse/"
 
@@ -48,53 +47,39 @@ def _reuse_recipe(run: Run, recipe: str) -> str:
     return run.section(ReuseStudy).recipe or recipe
 
 
-def picked_units(run: Run, picked: list[str] | None) -> list[str] | None:
-    """Units picked by hand, WordNet subtrees (`wordnet:<id>`) replaced by the source classes in them."""
-    if picked is None:
-        return None
-    roots = [entry.removeprefix(_WORDNET) for entry in picked if entry.startswith(_WORDNET)]
-    kept = [readable(entry) for entry in picked if not entry.startswith(_WORDNET)]
-    below = [name for root in roots for name in wordnet.classes_below(root, unit_names(run))]
-    return list(dict.fromkeys(kept + below))
-
-
-def _masks(run: Run, given: CounterfactualStudy) -> dict[str, Any]:
-    """The settings that draw the rows."""
-    return {
-        **given.model_dump(include={"orders", "singles", "output"}),
-        "handpicked": picked_units(run, given.handpicked),
-        "ks": sorted(given.ks),
-        "units": run.settings.studies.influence.units,
-    }
-
-
-def _seen(cells: Cells) -> dict[str, float]:
-    """The mean share of the units that the models of a repeat see, and how many fewer (or more)."""
-    whole, units = [], []
-    for order, k in cells.table():
-        whole.append(order != HANDPICKED)
-        picked = len(cells.handpicked or ())
-        units.append({HANDPICKED: picked, SINGLE: -1}.get(order, -k))
-    return {"seen": sum(whole) / len(whole), "seen_units": sum(units) / len(units)}
-
-
 def _each(run: Run) -> list[Wildcards]:
     pairs = run.adaptations if asked(run) else []
     return [{"target": target, "recipe": recipe} for target, recipe in pairs]
 
 
 def _evaluation_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
-    masks = run.studies[removal_study(**wildcards)].masks
-    drawn = {key: masks[key] for key in ("orders", "ks", "handpicked", "singles", "output")}
-    return {**drawn, "repeats": run.section(CounterfactualStudy).repeats}
+    given, masks = run.section(CounterfactualStudy), run.studies[removal_study(**wildcards)].masks
+    drawn = ("orders", "ks", "handpicked", "singles", "subsets", "output", "units")
+    return {
+        **{key: masks[key] for key in drawn},
+        "step_check": given.step_check,
+        "step_orders": step_orders(given),
+    }
 
 
 def _evaluation_inputs(run: Run, wildcards: Wildcards) -> dict[str, str]:
-    return {
+    files = {
         "summary": SUMMARY.at(study=removal_study(**wildcards), **wildcards),
         "reference": SUMMARY.at(study="reference", **wildcards),
         "influence": run.file("influence", **wildcards),
+        **_mapping_inputs(run, wildcards),
     }
+    if (steps := step_study(**wildcards)) in run.studies:
+        files["steps"] = SUMMARY.at(study=steps, **wildcards)
+    return files
+
+
+def _mapping_inputs(run: Run, wildcards: Wildcards) -> dict[str, str]:
+    """The label mapping, where random sets are to be predicted by it, too."""
+    if not run.section(CounterfactualStudy).subsets:
+        return {}
+    mapping = LABEL_MAPPING.at(target=wildcards["target"])
+    return {"mapping": mapping, "source_index": INDEX.at(dataset=run.source)}
 
 
 def _reuse_inputs(run: Run, wildcards: Wildcards) -> dict[str, str]:
@@ -105,12 +90,13 @@ def _reuse_inputs(run: Run, wildcards: Wildcards) -> dict[str, str]:
         "summary": SUMMARY.at(study=prefix + removal_study(**wildcards), **where),
         "reference": SUMMARY.at(study=f"{prefix}reference", **where),
         "influence": run.file("influence", **wildcards),
+        **_mapping_inputs(run, wildcards),
     }
 
 
 def _mapped_targets(run: Run) -> list[Wildcards]:
     given = asked(run)
-    wanted = given is not None and "label_mapping" in given.orders
+    wanted = given is not None and ("label_mapping" in given.orders or given.subsets > 0)
     return [{"target": target} for target in run.targets] if wanted else []
 
 
@@ -139,7 +125,7 @@ EVALUATE_REUSE = Step(
     title="Test the influences on {target} ({recipe}) elsewhere",
     outputs={"reuse": REUSE},
     inputs=_reuse_inputs,
-    settings=_evaluation_settings,
+    settings=lambda run, w: {**_evaluation_settings(run, w), "step_check": None, "step_orders": []},
     made_for=lambda run: _each(run) if reused(run) else [],
 )
 
@@ -160,13 +146,16 @@ FIGURES = Step(
         "curves_png": _beside("counterfactual_curves.png"),
         "single_removals": _beside("single_removals.svg"),
         "single_removals_png": _beside("single_removals.png"),
+        "random_sets": _beside("random_sets.svg"),
+        "random_sets_png": _beside("random_sets.png"),
         "curves_table": _beside("counterfactual.csv"),
         "chosen_k": _beside("chosen_k.csv"),
         "singles_table": _beside("single_removals.csv"),
+        "random_sets_table": _beside("random_sets.csv"),
         "checks": _beside("counterfactual_checks.csv", "Checks", "checks.rst", "counterfactuals"),
     },
     inputs=lambda run, w: {"counterfactual": COUNTERFACTUAL.at(**w)},
-    settings=lambda run, w: run.settings.report.model_dump(include={"output"}),
+    settings=lambda run, w: run.section(CounterfactualStudy).model_dump(include={"output"}),
     made_for=_each,
 )
 REUSE_FIGURES = Step(
@@ -194,11 +183,14 @@ class Counterfactual(Capability):
         if made is LABEL_MAPPING:
             return {"model": reference.repeats}
         return {
-            "order": len(given.orders),
+            "order": len(given.orders) + len(given.order_files),
             "k": len(given.ks),
             "repeat": given.repeats,
             "reference_repeat": reference.repeats,
             "removed_class": given.singles,
+            "random_set": given.subsets,
+            "predictor": 3 if given.subsets else 0,
+            "step_order": len(step_orders(given)),
         }
 
     def studies(self, run: Run) -> Iterator[Study]:
@@ -209,23 +201,24 @@ class Counterfactual(Capability):
         architecture = _other_architecture(run)
         if architecture:
             yield _reused_reference(run, architecture)
-        masks = _masks(run, given)
-        cells = Cells.of(masks)
         for target, recipe in run.adaptations:
+            masks = masks_of(run, given, target)
             evidence = {"influence": run.file("influence", target=target, recipe=recipe)}
+            steps = masks | {"orders": step_orders(given), "ks": [given.step_check], "handpicked": None}
+            steps |= {"singles": 0, "subsets": 0}
+            if step_orders(given):
+                yield removals(step_study(target, recipe), given, steps, evidence, step_matched=True)
             if "label_mapping" in given.orders:
-                evidence["mapping"] = LABEL_MAPPING.at(target=target)
+                evidence = evidence | {"mapping": LABEL_MAPPING.at(target=target)}
+            evidence = evidence | evidence_of_written(order_paths(given, target))
             for prefix, network in (("", None), (_REUSED, architecture))[: 1 + bool(architecture)]:
-                yield Study(
-                    name=prefix + removal_study(target, recipe),
-                    kind=_REMOVALS,
-                    rows=len(cells.table()) * given.repeats,
-                    shard_size=given.shard_size,
-                    masks=masks,
-                    evidence=evidence,
+                yield removals(
+                    prefix + removal_study(target, recipe),
+                    given,
+                    masks,
+                    evidence,
                     architecture=network,
                     step_matched=given.step_matched,
-                    **_seen(cells),
                 )
 
     def transfers(self, run: Run) -> Iterator[Transfer]:
@@ -236,6 +229,8 @@ class Counterfactual(Capability):
         for target, recipe in run.adaptations:
             study = removal_study(target, recipe)
             yield Transfer(study, target, recipe)
+            if step_orders(run.section(CounterfactualStudy)):
+                yield Transfer(step_study(target, recipe), target, recipe)
             if reused(run):
                 for name in (f"{prefix}reference", prefix + study):
                     yield Transfer(name, target, _reuse_recipe(run, recipe))
@@ -256,6 +251,7 @@ class Counterfactual(Capability):
                 f"a full-source model and studies.reference.repeats is {repeats}; raise the latter"
             )
         require_output(run, given.output, "studies.counterfactual")
+        check_settings(run, given)
         reuse = reused(run)
         if reuse and reuse.recipe:
             run.require_recipe(reuse.recipe, "studies.reuse.recipe")
@@ -263,7 +259,10 @@ class Counterfactual(Capability):
     def check_data(self, run: Run) -> None:
         """Refuse removals that the source's classes do not allow."""
         if given := asked(run):
-            check_removals(Cells.of(_masks(run, given)), unit_names(run))
+            for target in run.targets:
+                check_removals(Cells.of(masks_of(run, given, target)), unit_names(run))
+                for path in order_paths(given, target).values():
+                    read_order(path, unit_names(run))
 
     def sections(self, run: Run, results: Any) -> Iterator[Section]:
         """Curves of accuracy, target by target."""

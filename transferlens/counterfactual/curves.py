@@ -1,17 +1,18 @@
-"""What happens to the target without some units of the source: curves, controls, single removals."""
+"""What happens to the target without some units of the source: curves, controls, and predictions tested."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
-from scipy import stats
 
 from transferlens.core import artefacts
 from transferlens.core.artefacts import Artefact
-from transferlens.core.statistics import Interval, mean_interval, t_interval
-from transferlens.core.studies import FULL, SCRATCH
-from transferlens.counterfactual.orders import SINGLE, Cells
+from transferlens.core.statistics import Interval, mean_interval
+from transferlens.core.studies import FULL, SCRATCH, Rows
+from transferlens.counterfactual.choice import choose
+from transferlens.counterfactual.orders import HANDPICKED, RANDOM_SET, SINGLE, Cells
+from transferlens.counterfactual.predictions import Predictions, correlations_within, line, slope_within
 from transferlens.data.artefacts import HALVES
 from transferlens.training import outputs as stored
 from transferlens.training import summary as summaries
@@ -22,70 +23,122 @@ _SELECT, _REPORT = HALVES.index("select"), HALVES.index("report")
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """What influences predict for single removals, on the report half.
+class Retrained:
+    """What retrained models say of the target, beside the full-source models that they are paired with.
+
+    Repeat r of every cell started from the same weights and seed as the full-source model of repeat r, so
+    differences are taken repeat by repeat.
 
     Attributes:
-        effect, se, low, high: float[units], influence on the mean output of the report half, with its
-            standard error and 95 % interval.
+        cells: of the study.
+        rows: the rows of the study.
+        accuracy, mean_output: float64[cells, halves, repeats].
+        full, full_output: float64[halves, repeats], of the full-source models.
     """
 
-    effect: np.ndarray
-    se: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    cells: Cells
+    rows: Rows
+    accuracy: np.ndarray
+    mean_output: np.ndarray
+    full: np.ndarray
+    full_output: np.ndarray
+
+    @property
+    def gain(self) -> np.ndarray:
+        """float64[cells, halves, repeats], accuracy minus that from the full source."""
+        return self.accuracy - self.full
+
+    @property
+    def change(self) -> np.ndarray:
+        """float64[cells, repeats], of the report half's mean output against the full source."""
+        return self.mean_output[:, _REPORT] - self.full_output[_REPORT]
+
+    def masks(self, removed_by: str) -> np.ndarray:
+        """bool[cells, repeats, units] of the cells whose units were chosen this way."""
+        cells, repeats = self.cells.places(removed_by), self.accuracy.shape[-1]
+        masks = np.zeros((len(cells), repeats, self.rows.masks.shape[1]), bool)
+        for i in np.flatnonzero(np.array(self.rows.removed_by) == removed_by):
+            cell = self.cells.of_columns(removed_by, int(self.rows.removed[i]))
+            masks[cells.index(cell), self.rows.repeats[i]] = self.rows.masks[i]
+        return masks
 
 
-def read_predictions(path: Path, output: str) -> Predictions:
-    """The influences on the mean of an output. They are estimated in single precision."""
-    with artefacts.open(path, "influence") as file:
-        effect, se, low, high = (
-            file[f"{output}/overall_effect{part}"][_REPORT] for part in ("", "_se", "_low", "_high")
-        )
-    return Predictions(effect.astype(np.float32), se.astype(np.float32), low, high)
+@dataclass(frozen=True)
+class Reference:
+    """Models of the study `reference`.
+
+    Attributes:
+        full, scratch: float64[repeats, halves], accuracies from the full source and from scratch.
+        output: float64[repeats, halves], mean outputs from the full source.
+    """
+
+    full: np.ndarray
+    scratch: np.ndarray
+    output: np.ndarray
+
+
+def read_reference(path: Path, output: str) -> Reference:
+    """From the summary of the study."""
+    with artefacts.open(path, SUMMARY) as file:
+        summary = summaries.read_summary(file)
+        outputs = _half_means(file, output, summary)
+    full, scratch = (summary.rows.of_role(role) for role in (FULL, SCRATCH))
+    return Reference(summary.accuracy[full], summary.accuracy[scratch], outputs[full])
+
+
+def read_retrained(path: Path, reference: Reference, cells: Cells, output: str) -> Retrained:
+    """From the summary of a study of removals."""
+    with artefacts.open(path, SUMMARY) as file:
+        summary = summaries.read_summary(file)
+        outputs = _half_means(file, output, summary)
+    repeats = int(summary.rows.repeats.max()) + 1
+    return Retrained(
+        cells,
+        summary.rows,
+        by_cell(summary.rows, summary.accuracy, cells, repeats),
+        by_cell(summary.rows, outputs, cells, repeats),
+        reference.full.T[:, :repeats],
+        reference.output.T[:, :repeats],
+    )
 
 
 def write_counterfactual(
     path: Path,
     artefact: Artefact,
-    summary_path: Path,
-    reference_path: Path,
-    cells: Cells,
-    repeats: int,
-    output: str,
+    reference: Reference,
+    retrained: Retrained,
     predicted: Predictions,
+    mapped: np.ndarray | None = None,
+    steps: Retrained | None = None,
 ) -> None:
-    """Curves with intervals over repeats, against the full source, and the gain at a chosen k.
-
-    Differences are paired: repeat r of every cell started from the same weights and seed as the full-source
-    model of repeat r. The best k of an order maximises mean accuracy on the select half; its gain is stated
-    on the report half, which played no part in the choice.
+    """Curves with intervals over repeats, against the full source, and all else that was asked for.
 
     Args:
         artefact: COUNTERFACTUAL, or REUSE for another network than influences were estimated with.
+        mapped: float64[units], target images that the full source puts into each unit: a rival of influences
+            on random sets.
+        steps: the removals that were trained with as many steps as the full source; their cells are among
+            those of the study.
     """
-    with artefacts.open(summary_path, SUMMARY) as file:
-        summary = summaries.read_summary(file)
-        accuracy = by_cell(summary, summary.accuracy, cells, repeats)
-        outputs = by_cell(summary, _half_means(file, output, summary), cells, repeats)
-    full, scratch, full_outputs = reference_values(reference_path, output)
-    curves = len(cells.orders) * len(cells.ks)
+    cells = retrained.cells
     with artefacts.create(path, artefact) as out:
         out.write("half", HALVES)
-        out.write("full", full)
-        out.write("scratch", scratch)
-        shape = (len(cells.orders), len(cells.ks), 2, repeats)
-        _write_curves(out, cells, accuracy[:curves].reshape(shape), full.T[:, :repeats])
+        out.write("full", reference.full)
+        out.write("scratch", reference.scratch)
+        _write_curves(out, retrained)
         if cells.handpicked:
-            _write_handpicked(out, accuracy[curves], full.T[:, :repeats], summary, cells)
+            _write_handpicked(out, retrained)
         if cells.singles:
-            change = (outputs - full_outputs.T[:, :repeats])[-cells.singles :, _REPORT]
-            _write_singles(out, change, summary, cells, predicted)
+            _write_singles(out, retrained, predicted)
+        if cells.subsets:
+            _write_random_sets(out, retrained, predicted.effect, mapped)
+        if steps:
+            _write_steps(out, retrained, steps)
 
 
-def by_cell(summary: Summary, values: np.ndarray, cells: Cells, repeats: int) -> np.ndarray:
-    """Values float64[models, halves] of a counterfactual summary as float64[cells, halves, repeats]."""
-    rows, arranged = summary.rows, np.full((len(cells.table()), 2, repeats), np.nan)
+def by_cell(rows: Rows, values: np.ndarray, cells: Cells, repeats: int) -> np.ndarray:
+    """Values float64[models, halves] of a study of removals as float64[cells, halves, repeats]."""
+    arranged = np.full((len(cells.table()), 2, repeats), np.nan)
     for i, of_row in enumerate(values):
         cell = cells.of_columns(rows.removed_by[i], int(rows.removed[i]))
         arranged[cell, :, rows.repeats[i]] = of_row
@@ -98,29 +151,23 @@ def _half_means(file: h5py.File, output: str, summary: Summary) -> np.ndarray:
     return np.stack([values[:, summary.example_halves == h].mean(1) for h in range(2)], axis=1)
 
 
-def reference_values(path: Path, output: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Accuracies float64[repeats, halves] of full-source and from-scratch models; mean outputs of the
-    former.
-    """
-    with artefacts.open(path, SUMMARY) as file:
-        summary = summaries.read_summary(file)
-        outputs = _half_means(file, output, summary)
-    full, scratch = (summary.rows.of_role(role) for role in (FULL, SCRATCH))
-    return summary.accuracy[full], summary.accuracy[scratch], outputs[full]
-
-
-def _write_curves(out: artefacts.Writer, cells: Cells, accuracy: np.ndarray, full: np.ndarray) -> None:
-    """Curves float64[orders, ks, halves, repeats], and the best k of each order."""
-    gain = accuracy - full
+def _write_curves(out: artefacts.Writer, retrained: Retrained) -> None:
+    """Accuracies and gains of every order and k, and the gain at the k that other repeats choose."""
+    cells = retrained.cells
+    shape = (len(cells.orders), len(cells.ks), *retrained.full.shape)
+    curves = len(cells.orders) * len(cells.ks)
+    accuracy, gain = (values[:curves].reshape(shape) for values in (retrained.accuracy, retrained.gain))
     out.write("order", cells.orders)
     out.write("k", cells.ks)
     out.write("accuracy", accuracy)
     _write_interval(out, "accuracy_mean", mean_interval(accuracy))
     _write_interval(out, "gain_mean", mean_interval(gain))
-    best = accuracy[:, :, _SELECT].mean(-1).argmax(1)
-    chosen = gain[np.arange(len(best)), best, _REPORT]
-    out.write("best_k", np.array(cells.ks)[best])
-    _write_interval(out, "best_gain_mean", mean_interval(chosen))
+    choice = choose(accuracy[:, :, _SELECT], gain[:, :, _REPORT])
+    out.write("best_k", np.array(cells.ks)[choice.by_all])
+    out.write("chosen_k", np.array(cells.ks)[choice.by_others])
+    _write_interval(out, "best_gain_mean", choice.gain)
+    if choice.missing:
+        out.attribute("best_gain_missing", choice.missing)
 
 
 def _write_interval(out: artefacts.Writer, name: str, interval: Interval) -> None:
@@ -128,62 +175,64 @@ def _write_interval(out: artefacts.Writer, name: str, interval: Interval) -> Non
         out.write(f"{name}{suffix}", getattr(interval, key))
 
 
-def _write_handpicked(
-    out: artefacts.Writer, accuracy: np.ndarray, full: np.ndarray, summary: Summary, cells: Cells
-) -> None:
-    """The source cut down to the units picked by hand: accuracies float64[halves, repeats]."""
-    kept = len(cells.handpicked or ())
+def _write_handpicked(out: artefacts.Writer, retrained: Retrained) -> None:
+    """The source cut down to the units picked by hand."""
+    (cell,) = retrained.cells.places(HANDPICKED)
+    kept = len(retrained.cells.handpicked or ())
     out.attribute("handpicked_kept", kept)
-    out.attribute("handpicked_removed", len(summary.rows.unit_names) - kept)
-    _write_interval(out, "handpicked_accuracy_mean", mean_interval(accuracy))
-    _write_interval(out, "handpicked_gain_mean", mean_interval(accuracy - full))
+    out.attribute("handpicked_removed", len(retrained.rows.unit_names) - kept)
+    _write_interval(out, "handpicked_accuracy_mean", mean_interval(retrained.accuracy[cell]))
+    _write_interval(out, "handpicked_gain_mean", mean_interval(retrained.gain[cell]))
 
 
-def _write_singles(
-    out: artefacts.Writer, change: np.ndarray, summary: Summary, cells: Cells, predicted: Predictions
-) -> None:
-    """Units removed alone: realised change float64[singles, repeats] of the mean output against the
-    predicted.
-    """
-    units = removed_alone(summary, cells.singles)
-    expected, se = -predicted.effect[units], predicted.se[units]
-    out.write("removed_class", [summary.rows.unit_names[unit] for unit in units])
+def _write_singles(out: artefacts.Writer, retrained: Retrained, predicted: Predictions) -> None:
+    """Units removed alone: realised changes against those predicted by draws that did not choose them."""
+    units = (~retrained.masks(SINGLE)[:, 0]).argmax(1)
+    change = retrained.change[retrained.cells.places(SINGLE)]
+    out.write("removed_class", [retrained.rows.unit_names[unit] for unit in units])
     out.write("single_change", change)
     _write_interval(out, "single_change_mean", mean_interval(change))
-    out.write("single_predicted_se", se)
-    _write_interval(
-        out, "single_predicted", Interval(expected, -predicted.high[units], -predicted.low[units])
+    if predicted.single is None:
+        out.attribute("single_predicted_missing", predicted.missing)
+        return
+    expected = Interval(
+        -predicted.single.value[units], -predicted.single.high[units], -predicted.single.low[units]
     )
-    if cells.singles > 2:
-        for name, value in agreement(expected, se, change.mean(1)).items():
+    _write_interval(out, "single_predicted", expected)
+    out.write("single_predicted_se", predicted.single_se[units])
+    if len(units) > 2:
+        for name, value in line(expected.value, predicted.single_se[units], change.mean(1)).items():
             out.attribute(f"singles_{name}", float(value))
 
 
-def removed_alone(summary: Summary, singles: int) -> list[int]:
-    """The unit that is missing at every place of the single removals."""
-    rows = summary.rows
-    missing = {
-        int(place): int(np.flatnonzero(~mask)[0])
-        for mask, by, place in zip(rows.masks, rows.removed_by, rows.removed, strict=True)
-        if by == SINGLE
-    }
-    return [missing[place] for place in range(singles)]
+def _write_random_sets(
+    out: artefacts.Writer, retrained: Retrained, effect: np.ndarray, mapped: np.ndarray | None
+) -> None:
+    """Random sets: realised changes against sums of influences float64[units], and against rivals."""
+    removed = ~retrained.masks(RANDOM_SET)
+    change = retrained.change[retrained.cells.places(RANDOM_SET)]
+    rivals = {} if mapped is None else {"label mapping": mapped}
+    each = {"influence": effect, **rivals, "number of classes": np.ones(len(effect))}
+    predicted = np.stack([-(removed @ values) for values in each.values()])
+    correlation, advantage = correlations_within(predicted, change)
+    out.write("random_set", np.arange(len(removed)))
+    out.write("set_size", removed[:, 0].sum(1))
+    out.write("set_change", change)
+    out.write("predictor", list(each))
+    out.write("set_predicted", predicted)
+    _write_interval(out, "set_correlation", correlation)
+    _write_interval(out, "set_advantage", advantage)
+    slope = slope_within(predicted[0], change)
+    for end, value in (("", slope.value), ("_low", slope.low), ("_high", slope.high)):
+        out.attribute(f"sets_slope{end}", float(value))
 
 
-def agreement(predicted: np.ndarray, se: np.ndarray, realised: np.ndarray) -> dict[str, float]:
-    """Least-squares line of realised on predicted changes over units, with R^2 and Student's 95 % interval.
-
-    `reliability` is the share of the predictions' variance that is not estimation error: noise in the
-    predictions draws the slope towards zero by this factor.
-    """
-    line = stats.linregress(predicted, realised)
-    interval = t_interval(line.slope, line.stderr, len(predicted) - 2)
-    noise = np.mean(np.square(se, dtype=np.float64)) / predicted.var(ddof=1)
-    return {
-        "slope": line.slope,
-        "slope_low": interval.low,
-        "slope_high": interval.high,
-        "r_squared": line.rvalue**2,
-        "p": line.pvalue,
-        "reliability": max(0.0, 1 - noise),
-    }
+def _write_steps(out: artefacts.Writer, retrained: Retrained, steps: Retrained) -> None:
+    """Removals with as many steps as the full source, and how much that adds to the same with fewer."""
+    (k,) = steps.cells.ks
+    same = [retrained.cells.of_columns(order, k) for order in steps.cells.orders]
+    out.attribute("step_k", k)
+    out.write("step_order", steps.cells.orders)
+    _write_interval(out, "step_gain_mean", mean_interval(steps.gain[:, _REPORT]))
+    difference = (steps.accuracy - retrained.accuracy[same])[:, _REPORT]
+    _write_interval(out, "step_difference_mean", mean_interval(difference))

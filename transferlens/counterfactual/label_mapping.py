@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy import special
 
 from transferlens.core import artefacts
 from transferlens.core.studies import FULL
@@ -19,6 +20,8 @@ from transferlens.training.artefacts import FEATURES
 def write_label_mapping(path: Path, feature_paths: Sequence[Path]) -> None:
     """Count the source classes that every full-source model predicts for the target's training images.
 
+    Many classes get no image at all; the mean probabilities tell these apart.
+
     Args:
         feature_paths: shards of the reference study's features of these images.
     """
@@ -26,11 +29,12 @@ def write_label_mapping(path: Path, feature_paths: Sequence[Path]) -> None:
     full = study.numbers[study.of_role(FULL)]
     with artefacts.open(feature_paths[0], FEATURES) as file:
         names = artefacts.names(file["source_class"])
-    counts = [
-        np.bincount(model.logits.argmax(1), minlength=len(names))
-        for model in reading.model_features(feature_paths, full)
-    ]
+    counts, probabilities = [], []
+    for model in reading.model_features(feature_paths, full):
+        counts.append(np.bincount(model.logits.argmax(1), minlength=len(names)))
+        probabilities.append(special.softmax(model.logits.astype(np.float64), axis=1).mean(0))
     with artefacts.create(path, LABEL_MAPPING) as out:
         out.write("model", full)
         out.write("source_class", names)
         out.write("count", np.array(counts))
+        out.write("probability", np.array(probabilities))

@@ -1,14 +1,17 @@
 """The settings of counterfactual studies, and of influences that are reused for another network."""
 
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, Field
 
 from transferlens.core.configuration import OUTPUTS, CapabilitySection
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.settings import ArchitectureSettings, Name
 from transferlens.training.capability import SHARD_SIZE, SHARD_WORDS
 
 Order = Literal["top", "bottom", "random", "matched", "label_mapping"]
+# The names that an order of a user's own cannot have: they say what a row lacks.
+BUILT_IN = (*get_args(Order), "handpicked", "single")
+OrderName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 T = TypeVar("T")
 
 
@@ -40,16 +43,36 @@ class CounterfactualStudy(CapabilitySection):
         "the fewest target images.",
     )
     ks: Counts = Field([1, 2, 4, 8], description="Numbers of classes removed.")
-    handpicked: Names | None = Field(
+    order_files: dict[OrderName, str] = Field(
+        {},
+        description="More orders, by name: CSV files with a column `source_class` that names every source "
+        "class once, the first removed first; `{target}` in a path stands for the target's name.",
+    )
+    handpicked: Names | dict[Name, Names] | None = Field(
         None,
         description="Classes to keep in one more control, chosen by knowledge of the target, by name or as "
-        "`wordnet:<id>` for all source classes in a subtree of WordNet (ids as n02084071); null for none.",
+        "`wordnet:<id>` for all source classes in a subtree of WordNet (ids as n02084071): one list for all "
+        "targets, or lists by target; null for none.",
     )
     singles: int = Field(
         0,
         ge=0,
         description="Classes that are also removed one at a time, evenly spaced from the most harmful to the "
         "most helpful, to compare the realised effect with the predicted one.",
+    )
+    subsets: int = Field(
+        0,
+        ge=0,
+        description="Random sets of classes that each repeat draws and removes, of sizes spread evenly from "
+        "2 to half of the classes: the realised effects are compared with the sums of the influences and of "
+        "cheaper rivals. 0 for none, else at least 4.",
+    )
+    step_check: int | None = Field(
+        None,
+        ge=1,
+        description="At this one of the `ks`, also train the sources of `bottom` and `top` with as many "
+        "optimiser steps as the full source: does an effect survive equal numbers of steps? null for no "
+        "check.",
     )
     step_matched: bool = Field(
         False,
@@ -88,3 +111,8 @@ class ReuseStudy(CapabilitySection):
 def removal_study(target: str, recipe: str) -> str:
     """The name of the counterfactual study of a target and recipe."""
     return f"counterfactual/{target}/{recipe}"
+
+
+def step_study(target: str, recipe: str) -> str:
+    """The name of the study that trains removals with as many steps as the full source."""
+    return f"steps/{target}/{recipe}"
