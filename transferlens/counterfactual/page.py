@@ -43,8 +43,8 @@ _CHOICES_HEAD = (
     Column("95 % interval", number=True),
 )
 _GAIN = (
-    "Gain: accuracy without the k classes minus accuracy from the full source, paired by initial weights and "
-    "seed."
+    "Gain: accuracy without the first k of the order minus accuracy from the full source, paired by initial "
+    "weights and seed."
 )
 _CHOICES_NOTE = (
     _GAIN + " Each repeat reports its gain at the k that the other repeats choose (the folds), so that no "
