@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy  # its statistics load at their first use
 
 from transferlens.core import artefacts, job
 from transferlens.core.errors import ConfigError, DataError, nearest
@@ -76,9 +77,10 @@ def estimate_influence(
 
     Returns:
         `effect` (output, unit), `group_effect` (output_group, unit) if there are groups, and `overall_effect`
-        (unit) on the mean over all outputs, each with `_se` (over models), `_low` and `_high` (95 %), `_p`,
-        and `_q` (Benjamini-Hochberg: of `effect` over the units of one output, else over the whole table).
-        Means over outputs are formed model by model first: outputs share their models.
+        (unit) on the mean over all outputs (which tells something where they are of one kind), each with
+        `_se` (over models), `_low` and `_high` (95 %), `_p`, and `_q` (Benjamini-Hochberg: of `effect` over
+        the units of one output, else over the whole table). Means over outputs are formed model by model
+        first: outputs share their models.
 
     Raises:
         DataError: masks that are not binary, shapes or names that disagree, numbers that are missing or not
@@ -229,7 +231,7 @@ def estimate(own: Own, estimator: str, room: Room) -> None:
     columns = {part: room(f"effect{part}", shape) for part in ("", "_se", "_low", "_high", "_p", "_q")}
     for block in job.progress(_blocks(own), "influences", "blocks"):
         found = _estimates(fitted, own.outputs[:, block])
-        found["_q"] = np.stack([q_values(p) for p in found["_p"]])
+        found["_q"] = scipy.stats.false_discovery_control(found["_p"], axis=1)
         for part, values in found.items():
             columns[part][block] = values
 
