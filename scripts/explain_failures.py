@@ -4,7 +4,7 @@ from argparse import Namespace
 
 import torch
 
-from transferlens.analyses import failures
+from transferlens.analyses import failure_files, failures
 from transferlens.core import files, job, labelled
 from transferlens.core.settings import InputSettings
 from transferlens.data import index, pipeline
@@ -15,19 +15,19 @@ from transferlens.training.reading import read_outputs
 def main(arguments: Namespace) -> None:
     settings, target = arguments.settings, index.read_index(arguments.index)
     output = settings["output"]
-    outputs = list(dict.fromkeys([output, "correct", "prediction"]))
+    outputs = list(dict.fromkeys([output, "correct", "prediction", "raw_margin"]))
     images = InputSettings.read(settings["input"])
     val = pipeline.open_images(arguments.val, target.val, images, torch.device("cpu"))
-    explained = failures.find_failures(
+    found = failures.find_failures(
         labelled.read(arguments.influence, INFLUENCE, output),
         read_outputs(arguments.reference, outputs),
         read_outputs(arguments.removals, outputs) if arguments.removals else None,
         output,
         settings["examples"],
     )
-    failures.write_failures(arguments.failures, explained, target.val.ids, val)
-    failures.draw(explained, arguments.failures, arguments.picture, output)
-    files.write_csv(arguments.table, failures.table(explained, target.val.ids))
+    failure_files.write_failures(arguments.failures, found, target.val.ids, val)
+    failure_files.draw(found, arguments.failures, arguments.picture, output)
+    files.write_csv(arguments.table, failure_files.table(found.failures, target.val.ids))
 
 
 if __name__ == "__main__":

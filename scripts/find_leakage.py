@@ -6,10 +6,12 @@ import numpy as np
 import torch
 
 from transferlens.analyses import leakage
+from transferlens.analyses.folds import missing_folds
 from transferlens.core import files, job, labelled, studies
 from transferlens.core.settings import InputSettings
 from transferlens.data import index, pipeline
 from transferlens.influence.artefacts import EXAMPLE_INFLUENCE
+from transferlens.pictures import figures
 
 
 def main(arguments: Namespace) -> None:
@@ -23,8 +25,12 @@ def main(arguments: Namespace) -> None:
     members = [np.flatnonzero(unit_of_image == unit) for unit in range(len(rows.unit_names))]
     pairs, baseline = leakage.find_pairs(influence, settings["pairs"], members, train, val)
     table = leakage.table(pairs, influence, source, target, settings["duplicate_correlation"])
-    leakage.write_leakage(arguments.leakage, baseline, table)
-    leakage.draw(pairs, table, train, val, arguments.picture)
+    missing = missing_folds(influence)
+    leakage.write_leakage(arguments.leakage, baseline, table, missing)
+    if missing:
+        figures.save(figures.message(f"No pair is shown: {missing}."), arguments.picture)
+    else:
+        leakage.draw(pairs, table, train, val, arguments.picture)
     files.write_csv(arguments.table, table)
 
 

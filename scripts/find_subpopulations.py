@@ -7,6 +7,7 @@ from argparse import Namespace
 import torch
 
 from transferlens.analyses import subpopulations
+from transferlens.analyses.folds import missing_folds
 from transferlens.core import files, job, labelled
 from transferlens.core.settings import InputSettings
 from transferlens.data import index, pipeline
@@ -20,7 +21,8 @@ def main(arguments: Namespace) -> None:
     val = pipeline.open_images(arguments.val, target.val, images, torch.device("cpu"))
     pairs = subpopulations.find_pairs(influence, settings["pairs"], settings["examples"])
     finer = subpopulations.finer_classes(influence, target)
-    subpopulations.write_subpopulations(arguments.subpopulations, pairs, finer, target, val)
+    missing = missing_folds(influence)
+    subpopulations.write_subpopulations(arguments.subpopulations, pairs, finer, target, val, missing)
     subpopulations.draw(arguments.subpopulations, arguments.picture)
     files.write_csv(arguments.table, subpopulations.pair_table(pairs, target))
     files.write_csv(arguments.finer, finer)

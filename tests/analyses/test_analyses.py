@@ -6,35 +6,49 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from transferlens.analyses import failures, leakage, small_targets, subpopulations
-from transferlens.analyses.artefacts import FAILURES, LEAKAGE, SMALL_TARGETS, SUBPOPULATIONS
+from transferlens.analyses import failure_files, failures, leakage, small_targets, subpopulations
+from transferlens.analyses.artefacts import (
+    FAILURES,
+    FINER_COLUMNS,
+    LEAKAGE,
+    SMALL_TARGETS,
+    SUBPOPULATIONS,
+)
 from transferlens.core import labelled
 from transferlens.core.statistics import Interval
 from transferlens.data.index import Examples, Index
 
 SOURCES, TARGETS, EXAMPLES = ["cat", "cow", "car"], ["animal", "thing"], 80
-FINER = ["target_class", "source_class", "examples", "of_the_class", "auroc", "low", "high"]
 OWN = ["cat", "cow", "car", "cup"]
 CLASSES = np.arange(EXAMPLES) % 4
 LABELS, HALVES = CLASSES // 2, (np.arange(EXAMPLES) // 4 % 2).astype(np.int8)
 
 
-def influence_of(effect, se=0.05, df=100.0):
+def influence_of(effect, se=0.05, df=100.0, by_fold=None):
+    """By both folds alike, unless `by_fold` [fold, example, source_class] is given; False for no folds."""
     effect = np.asarray(effect, float)
+    folds = np.stack([effect, effect]) if by_fold is None else by_fold
+    fields = {
+        "effect": (("example", "source_class"), effect),
+        "effect_se": (("example", "source_class"), np.full(effect.shape, se)),
+        "df": df,
+    }
+    if folds is not False:
+        cells = ("fold", "example", "source_class")
+        fields |= {"effect_by_fold": (cells, folds), "fold_df": ("fold", [df, df])}
+        fields["effect_by_fold_se"] = (cells, np.full(folds.shape, se))
     return xr.Dataset(
-        {
-            "effect": (("example", "source_class"), effect),
-            "effect_se": (("example", "source_class"), np.full(effect.shape, se)),
-            "df": df,
-        },
+        fields,
         {
             "source_class": SOURCES,
             "target_class": TARGETS,
             "example_class": ("example", np.array(TARGETS)[LABELS]),
             "example_half": ("example", np.array(["select", "report"])[HALVES]),
         },
+        {"folds_missing": "there are 8 models"} if folds is False else {},
     )
 
 
@@ -65,8 +79,22 @@ def test_the_pair_that_differs_between_examples_is_found_with_its_ends(planted, 
     assert table.query("end == 'most helped'").own_class.unique().tolist() == ["cat"]
 
 
-def test_without_differences_beyond_noise_there_is_no_pair():
+def test_without_differences_beyond_noise_or_without_folds_there_is_no_pair(planted):
     assert subpopulations.find_pairs(influence_of(np.zeros((EXAMPLES, 3))), 3, 5) == []
+    assert subpopulations.find_pairs(influence_of(planted.effect.values, by_fold=False), 3, 5) == []
+
+
+def test_what_one_fold_chooses_the_other_one_reports():
+    """Noise of the choosing fold alone looks like a subpopulation, and is nothing by the other fold."""
+    rng = np.random.default_rng(1)
+    folds = rng.normal(0, [[[0.5]], [[0.05]]], (2, EXAMPLES, 3))
+    pairs = subpopulations.find_pairs(influence_of(folds.mean(0), by_fold=folds), 2, 5)
+    assert len(pairs) == 2
+    for pair in pairs:
+        c = SOURCES.index(pair.source_class)
+        np.testing.assert_array_equal(pair.effect, folds[1][pair.examples, c])
+        assert (np.diff(folds[0][pair.examples[0], c]) <= 0).all()
+        assert pair.spread < 0.05
 
 
 def test_finer_classes_are_found_by_the_influence_of_their_name(planted, target):
@@ -76,6 +104,13 @@ def test_finer_classes_are_found_by_the_influence_of_their_name(planted, target)
     assert table.low["cow"] < 0.5 < table.high["cow"]
     assert (table.examples == 20).all()
     assert (table.of_the_class == 10).all()
+    report = planted.example_half.values == "report"
+    cows, folds = CLASSES == 1, planted.effect_by_fold.values
+    group = report & (LABELS == 0)
+    area = roc_auc_score(cows[group], folds[0][group, 1])
+    assert table.auroc_fold_0["cow"] == pytest.approx(area)
+    without = influence_of(planted.effect.values, by_fold=False)
+    assert subpopulations.finer_classes(without, target).auroc_fold_0.isna().all()
 
 
 def test_auroc_agrees_with_scikit_learn_ties_included():
@@ -94,6 +129,7 @@ def test_the_interval_of_an_auroc_draws_one_fewer_than_there_are():
 
 def summary_of(roles, removed_by, masks, p_true, prediction):
     """Rows of these roles, in the order of a study: repeat by repeat."""
+    correct = prediction == LABELS
     return xr.Dataset(
         {
             "mask": (("model", "unit"), np.array(masks, bool)),
@@ -101,54 +137,120 @@ def summary_of(roles, removed_by, masks, p_true, prediction):
             "removed_by": ("model", removed_by),
             "p_true": (("model", "example"), p_true),
             "prediction": (("model", "example"), prediction),
-            "correct": (("model", "example"), prediction == LABELS),
+            "correct": (("model", "example"), correct),
+            "raw_margin": (("model", "example"), np.where(correct, 1.0, -1.0)),
         },
         {"unit": SOURCES, "model": np.arange(len(roles))},
     )
 
 
-def test_a_failure_is_traced_to_its_class_and_tested_by_the_models_without_it():
-    """Example 5 (report half) is wrong because of `cow`; models without it get it right."""
+def full_models(p_true, prediction):
+    """Full-source models and models from scratch by turns; the latter say nothing."""
+    p, said = np.repeat(p_true, 2, axis=0), np.repeat(prediction, 2, axis=0)
+    masks = [[1] * 3, [0] * 3] * len(p_true)
+    return summary_of(["full", "scratch"] * len(p_true), [""] * len(p), masks, p, said)
+
+
+@pytest.fixture
+def failing():
+    """Example 5 (report half) is wrong because of `cow`; models without it get it right.
+
+    Two full-source models that removals are paired with are followed by two that choose. These get example 21
+    wrong, too, and example 1 of the select half; the paired ones example 13.
+    """
     effect = np.zeros((EXAMPLES, 3))
-    effect[5, 1], effect[1, 1] = -0.4, -0.9  # example 1 is of the select half
-    wrong = LABELS.copy()
-    wrong[[1, 5]] = 1 - wrong[[1, 5]]
+    effect[5, 1], effect[1, 1], effect[21, 0], effect[13, 1] = -0.4, -0.9, -0.3, -0.8
+    predictions = np.tile(LABELS, (4, 1))
+    predictions[:, 5] = 1 - LABELS[5]
+    predictions[2:, [1, 21]] = 1 - LABELS[[1, 21]]
+    predictions[:2, 13] = 1 - LABELS[13]
     p_full = np.full((4, EXAMPLES), 0.9)
-    p_full[:, 5] = [0.2, 0.3, 0.2, 0.3]
-    full = summary_of(
-        ["full", "scratch"] * 2, [""] * 4, [[1] * 3, [0] * 3] * 2, p_full, np.tile(wrong, (4, 1))
-    )
+    p_full[:, 5] = [0.2, 0.25, 0.0, 0.0]
     p_without = np.full((4, EXAMPLES), 0.9)
     p_without[:, 5] = [0.2, 0.6, 0.3, 0.7]
-    predictions = np.stack([wrong, LABELS, wrong, LABELS])
-    removals = summary_of(
-        ["removal"] * 4,
-        ["single"] * 4,
-        [[0, 1, 1], [1, 0, 1]] * 2,
-        p_without,
-        predictions,
-    )
-    (found,) = failures.find_failures(influence_of(effect), full, removals, "p_true", count=5)
-    assert (found.example, found.true, found.predicted, found.correct) == (5, "animal", "thing", 0)
-    assert found.classes[0] == found.removed == "cow"
-    assert found.expected == pytest.approx(0.4)
-    assert found.change.value == pytest.approx(np.mean([0.6 - 0.2, 0.7 - 0.2]))
-    assert (found.predicted_without, found.correct_without) == ("animal", 1)
-    assert found.q[0] < 1e-4
-    table = failures.table([found], [f"x/{i}" for i in range(EXAMPLES)])
-    assert table.example.unique().tolist() == ["x/5"]
-
-
-def test_failures_without_single_removals_name_their_classes_only():
-    effect = np.zeros((EXAMPLES, 3))
     wrong = LABELS.copy()
     wrong[5] = 1 - wrong[5]
-    full = summary_of(["full"], [""], [[1] * 3], np.full((1, EXAMPLES), 0.5), wrong[None])
-    none = summary_of(["removal"], ["top"], [[0, 1, 1]], np.full((1, EXAMPLES), 0.5), wrong[None])
+    masks = [[0, 1, 1], [1, 0, 1]] * 2
+    said = np.stack([wrong, LABELS, wrong, LABELS])
+    removals = summary_of(["removal"] * 4, ["single"] * 4, masks, p_without, said)
+    return effect, full_models(p_full, predictions), removals
+
+
+def test_a_failure_is_chosen_by_some_models_and_tested_by_others(failing):
+    effect, full, removals = failing
+    found = failures.find_failures(influence_of(effect), full, removals, "p_true", count=5)
+    first, second = found.failures
+    assert (first.example, first.true, first.predicted, first.correct) == (5, "animal", "thing", 0)
+    assert (second.example, second.correct) == (21, 1)
+    assert first.classes[0] == first.removed == "cow"
+    assert first.expected.value == pytest.approx(0.4)
+    assert first.expected.low < 0.4 < first.expected.high
+    assert first.change.value == pytest.approx(np.mean([0.6 - 0.2, 0.7 - 0.25]))
+    assert (first.predicted_without, first.correct_without) == ("animal", 1)
+    assert first.q[0] < 1e-4
+    assert (found.choosing, found.reporting) == (2, 2)
+    assert found.expected == pytest.approx((0.4 + 0.3) / 2)
+    assert found.change.value == pytest.approx(first.change.value / 2)
+    table = failure_files.table(found.failures, [f"x/{i}" for i in range(EXAMPLES)])
+    assert table.example.unique().tolist() == ["x/5", "x/21"]
+
+
+def test_harmful_classes_are_chosen_by_one_fold_and_their_influence_is_of_the_other(failing):
+    effect, full, removals = failing
+    folds = np.stack([effect, np.random.default_rng(0).normal(size=effect.shape)])
+    found = failures.find_failures(influence_of(effect, by_fold=folds), full, removals, "p_true", 5)
+    first = found.failures[0]
+    assert first.removed == "cow"
+    assert first.effect[0] == folds[1, 5, 1] == -first.expected.value
+
+
+def test_of_several_most_frequent_predictions_the_margin_decides_on_the_true_one(failing):
+    """One of two models is right about example 21: it is misclassified where the margins are below 0."""
+    effect, full, removals = failing
+    full.prediction[4, 21] = LABELS[21]
+    for margin, examples in ((1.5, [5]), (0.5, [5, 21])):
+        full.raw_margin[[4, 6], 21] = [margin, -1.0]
+        found = failures.find_failures(influence_of(effect), full, removals, "p_true", count=5)
+        assert [f.example for f in found.failures] == examples
+
+
+def test_nothing_removed_changes_nothing_though_the_choosing_models_were_at_their_worst():
+    """Outputs are noise: of the models that chose low ones, no other is low, nor does any change."""
+    rng = np.random.default_rng(0)
+    p = rng.normal(0, 1, (12, EXAMPLES))
+    said = np.where(p > 0, LABELS, 1 - LABELS)
+    masks = [[0, 1, 1]] * 6
+    removals = summary_of(["removal"] * 6, ["single"] * 6, masks, rng.normal(0, 1, (6, EXAMPLES)), said[:6])
+    found = failures.find_failures(
+        influence_of(rng.normal(size=(EXAMPLES, 3))), full_models(p, said), removals, "p_true", 40
+    )
+    shown = [f.example for f in found.failures]
+    assert p[6:, shown].mean() < -0.2
+    odd, even = p[1:6:2, shown].mean(1), p[0:6:2, shown].mean(1)
+    low, high = stats.ttest_ind(odd, even).confidence_interval()
+    assert found.placebo.value == pytest.approx(odd.mean() - even.mean())
+    assert (found.placebo.low, found.placebo.high) == pytest.approx((low, high))
+    assert found.placebo.low < 0 < found.placebo.high
+    assert found.change.low < 0 < found.change.high
+
+
+def test_failures_without_single_removals_name_their_classes_only(failing):
+    effect, full, _ = failing
+    none = summary_of(["removal"], ["top"], [[0, 1, 1]], np.zeros((1, EXAMPLES)), LABELS[None])
     for removals in (none, None):
-        (found,) = failures.find_failures(influence_of(effect), full, removals, "p_true", count=5)
-        assert found.removed is None
+        found = failures.find_failures(influence_of(effect), full, removals, "p_true", count=5)
+        assert [f.removed for f in found.failures] == [None, None]
         assert found.change is None
+
+
+def test_without_folds_or_other_models_there_are_no_failures_but_a_reason(failing):
+    effect, full, removals = failing
+    by = influence_of(effect, by_fold=False)
+    assert failures.find_failures(by, full, removals, "p_true", 5).missing == "there are 8 models"
+    paired = full.isel(model=slice(4))
+    found = failures.find_failures(influence_of(effect), paired, removals, "p_true", 5)
+    assert found.failures == []
+    assert found.missing.startswith("all 2 full-source models are paired with removals")
 
 
 def sized(matrix, full, scratch):
@@ -197,11 +299,12 @@ def test_a_planted_copy_is_found_and_flagged(textures, tmp_path):
     effect[report[3], 4] = 2.0
     effect[report[5], 7] = -2.0
     effect[np.flatnonzero(made.val.halves == 0)[0], 0] = 9.0  # select half: must not be shown
+    cells, folds = ("fold", "example", "source_class"), np.stack([effect, effect / 2])
     influence = xr.Dataset(
         {
-            "effect": (("example", "source_class"), effect),
-            "effect_se": (("example", "source_class"), np.full((36, 9), 0.05)),
-            "df": 100.0,
+            "effect_by_fold": (cells, folds),
+            "effect_by_fold_se": (cells, np.full((2, 36, 9), 0.05)),
+            "fold_df": ("fold", [100.0, 100.0]),
         },
         {
             "source_class": [f"block {b}" for b in range(9)],
@@ -210,6 +313,7 @@ def test_a_planted_copy_is_found_and_flagged(textures, tmp_path):
     )
     same, _ = leakage.find_pairs(influence, 1, [np.arange(36)] * 9, val, val)
     assert [(p.end, p.block, p.example) for p in same] == [(0, 4, report[3]), (1, 7, report[5])]
+    assert [p.effect for p in same] == [1.0, -1.0]  # by the fold that did not choose
     assert same[0].source_image == report[3]  # the image itself is in the "block"
     assert same[0].likeness == pytest.approx(1)
     other, baseline = leakage.find_pairs(influence, 2, blocks, train, val)
@@ -234,7 +338,7 @@ def test_pairs_are_stored_as_found_and_small_classes_leave_places_empty(textures
         subpopulations.Pair("blobs", "cat", 0.5, *(np.array([report[:n], report[-n:]]) for _ in range(3)))
         for n in (3, 2)
     ]
-    finer = pd.DataFrame([["blobs", "cat", 18, 6, 0.75, 0.5, 1.0]], columns=FINER)
+    finer = pd.DataFrame([["blobs", "cat", 18, 6, 0.75, 0.5, 1.0, 0.7, 0.8]], columns=FINER_COLUMNS)
     path = tmp_path / "s.h5"
     subpopulations.write_subpopulations(path, pairs, finer, made, val)
     stored = labelled.read(path, SUBPOPULATIONS)
@@ -250,8 +354,10 @@ def test_pairs_are_stored_as_found_and_small_classes_leave_places_empty(textures
     assert np.isnan(stored.effect_se[1, :, 2]).all()
     assert float(stored.finer_auroc.sel(finer_class="cat")) == 0.75
     subpopulations.draw(path, tmp_path / "s.png")
-    subpopulations.write_subpopulations(tmp_path / "none.h5", [], finer[:0], made, val)
+    assert stored.finer_auroc_by_fold.values.tolist() == [[0.7, 0.8]]
+    subpopulations.write_subpopulations(tmp_path / "none.h5", [], finer[:0], made, val, "8 models")
     assert labelled.read(tmp_path / "none.h5", SUBPOPULATIONS).sizes["pair"] == 0
+    assert labelled.read(tmp_path / "none.h5", SUBPOPULATIONS).attrs["missing"] == "8 models"
     subpopulations.draw(tmp_path / "none.h5", tmp_path / "none.png")
     assert (tmp_path / "s.png").stat().st_size > (tmp_path / "none.png").stat().st_size > 0
 
@@ -260,9 +366,10 @@ def test_failures_are_stored_as_found(textures, tmp_path):
     made, _, val = textures
     numbers = [np.array([-0.5, -0.25]), np.array([0.1, 0.2]), np.array([0.2, 0.4]), np.array([0.01, 0.5])]
     plain = failures.Failure(3, "blobs", "waves", 0.25, ["cat", "cow"], *numbers)
-    tested = replace(plain, example=5, removed="cat", expected=0.5, change=Interval(0.4, 0.1, 0.7))
-    path = tmp_path / "f.h5"
-    failures.write_failures(path, [plain, tested], made.val.ids, val)
+    interval, zero = Interval(0.4, 0.1, 0.7), Interval(0.0, -0.5, 0.5)
+    tested = replace(plain, example=5, removed="cat", expected=Interval(0.5, 0.2, 0.8), change=interval)
+    path, found = tmp_path / "f.h5", failures.Found([plain, tested], 4, 3, 0.5, interval, zero)
+    failure_files.write_failures(path, found, made.val.ids, val)
     stored = labelled.read(path, FAILURES)
     assert stored.example.values.tolist() == [made.val.ids[3], made.val.ids[5]]
     assert stored.harmful.values.tolist() == [["cat", "cow"]] * 2
@@ -270,7 +377,13 @@ def test_failures_are_stored_as_found(textures, tmp_path):
     assert stored.removed.values.tolist() == ["", "cat"]
     assert np.isnan(stored.change[0])
     assert [float(stored[f"change{end}"][1]) for end in ("", "_low", "_high")] == [0.4, 0.1, 0.7]
+    assert [float(stored[f"expected_change{end}"][1]) for end in ("", "_low", "_high")] == [0.5, 0.2, 0.8]
+    assert [float(stored[n]) for n in ("mean_change", "placebo_change_high")] == [0.4, 0.5]
+    assert (stored.attrs["choosing_models"], stored.attrs["reporting_models"]) == (4, 3)
     assert (stored.image.values == val.pick(np.array([3, 5]))[1]).all()
-    failures.draw([plain, tested], path, tmp_path / "f.png", "margin")
-    failures.write_failures(tmp_path / "none.h5", [], made.val.ids, val)
+    failure_files.draw(found, path, tmp_path / "f.png", "margin")
+    none = failures.Found([], missing="no models")
+    failure_files.write_failures(tmp_path / "none.h5", none, made.val.ids, val)
     assert labelled.read(tmp_path / "none.h5", FAILURES).sizes["example"] == 0
+    assert labelled.read(tmp_path / "none.h5", FAILURES).attrs["missing"] == "no models"
+    failure_files.draw(none, tmp_path / "none.h5", tmp_path / "none.png", "margin")

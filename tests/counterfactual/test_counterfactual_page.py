@@ -25,7 +25,7 @@ def counterfactual(repeats, singles):
         "full": (("reference_repeat", "half"), full),
         "scratch": (("reference_repeat", "half"), full - np.array([[0.25], [0.35]])),
         "best_k": ("order", [5, 10]),
-        "chosen_k": (("order", "repeat"), np.array([[5] * repeats, [5] + [10] * (repeats - 1)])),
+        "best_k_share": ("order", [1.0, 0.75]),
         "best_gain_mean": ("order", [-0.04, 0.01]),
         "best_gain_mean_low": ("order", [-0.05, -0.01]),
         "best_gain_mean_high": ("order", [-0.03, 0.03]),
@@ -74,8 +74,8 @@ def test_a_source_that_is_not_surely_worth_anything_is_told_at_the_head(tmp_path
 def test_the_table_gives_every_order_with_its_k_and_gain(tmp_path):
     (table,) = [b for b in sections(tmp_path)["removals"].blocks if isinstance(b, Table)]
     assert table.rows == (
-        ("top", "5", "4 of 4", "-0.04", "-0.05 to -0.03"),
-        ("bottom", "10", "3 of 4", "+0.01", "-0.01 to +0.03"),
+        ("top", "5", "100%", "-0.04", "-0.05 to -0.03"),
+        ("bottom", "10", "75%", "+0.01", "-0.01 to +0.03"),
     )
 
 

@@ -79,9 +79,51 @@ def test_units_picked_by_hand_come_by_name_or_by_subtree():
 
 
 def test_the_share_of_units_seen_is_the_mean_over_cells():
+    """Of four random sets one has 2, one 10, and those between 5 and 7 classes: 6 in the mean."""
     given = {"orders": ["top", "random"], "ks": [2], "handpicked": ["digit 1", "digit 2", "digit 3"]}
-    study = small_run(studies=counterfactual(**given, singles=1)).studies[OWN]
-    assert study.share_seen(20) == pytest.approx((18 + 18 + 3 + 19) / 4 / 20)
+    study = small_run(studies=counterfactual(**given, singles=1, subsets=4)).studies[OWN]
+    assert study.rows == 3 * 8
+    assert study.share_seen(20) == pytest.approx((18 + 18 + 3 + 19 + 4 * 14) / 8 / 20)
+
+
+def test_lists_picked_by_hand_may_differ_by_target():
+    picked = {"optdigits": ["digit 1"], "usps": ["digit 2", "digit 3"]}
+    run = small_run(targets={"usps": {}, "mnist": {}}, studies=counterfactual(handpicked=picked))
+    kept = {
+        target: run.studies[f"counterfactual/{target}/fixed"].masks["handpicked"] for target in run.targets
+    }
+    assert kept == {**picked, "mnist": None}
+
+
+def test_orders_that_users_wrote_down_are_evidence_for_their_target(tmp_path):
+    files = {"mine": str(tmp_path / "{target}.csv")}
+    run = small_run(studies=counterfactual(orders=["top"], ks=[1, 2], order_files=files))
+    study = run.studies[OWN]
+    assert (study.masks["orders"], study.rows) == (["top", "mine"], 3 * 4)
+    assert study.evidence["order_mine"] == str(tmp_path / "optdigits.csv")
+    room = next(room for room in ROOMS if room.name == "counterfactual")
+    with pytest.raises(ConfigError, match="no such order of removal"):
+        room.check_data(run)
+
+
+def test_random_sets_are_set_against_the_label_mapping_too():
+    run = small_run(studies=counterfactual(subsets=4))
+    assert run.jobs_of("label_mapping") == [{"target": "optdigits"}]
+    assert "mapping" not in run.studies[OWN].evidence
+    assert run.inputs("counterfactual", PAIR)["mapping"] == "results/label_mapping/optdigits.h5"
+
+
+def test_steps_are_checked_by_a_study_of_as_many_steps():
+    assert not [name for name in small_run().studies if name.startswith("steps/")]
+    given = counterfactual(orders=["top", "random", "bottom"], ks=[2, 4], step_check=4, subsets=4)
+    run = small_run(studies=given)
+    study = run.studies["steps/optdigits/fixed"]
+    assert study.step_matched
+    assert not run.studies[OWN].step_matched
+    assert (study.masks["orders"], study.masks["ks"], study.rows) == (["bottom", "top"], [4], 6)
+    assert ("steps/optdigits/fixed", "optdigits", "fixed") in run.transfers
+    inputs = run.inputs("counterfactual", PAIR)
+    assert inputs["steps"] == "results/studies/steps/optdigits/fixed/summary/optdigits/fixed.h5"
 
 
 @pytest.mark.parametrize(
@@ -91,6 +133,12 @@ def test_the_share_of_units_seen_is_the_mean_over_cells():
         (counterfactual(output="correct"), "studies.counterfactual.output is 'correct', which is not among"),
         (counterfactual(ks=[2, 2]), "'studies.counterfactual.ks' is impossible: .2, 2.; each must stand"),
         (counterfactual(orders=["topp"]), "did you mean 'top'"),
+        (counterfactual(order_files={"top": "o.csv"}), "an order 'top', which there is already"),
+        (counterfactual(handpicked={"optdigit": ["digit 1"]}), "no target .did you mean 'optdigits'"),
+        (counterfactual(subsets=3), "subsets is 3; use 0, or at least 4"),
+        (counterfactual(step_check=3), "step_check is 3, but ks is .*; use one of these"),
+        (counterfactual(step_check=2, orders=["random"]), "add bottom or top"),
+        (counterfactual(step_check=2, step_matched=True), "step_matched is true: all removals"),
         ({"reuse": {"architecture": OTHER, "recipe": "ful"}}, "studies.reuse.recipe names 'ful'.*'full'"),
     ],
 )

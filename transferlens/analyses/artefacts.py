@@ -8,6 +8,12 @@ from transferlens.core.artefacts import Artefact, Field, estimate
 HARMFUL = 5
 # Random pairs of blocks and examples, whose likeness is the baseline of leakage.
 RANDOM_PAIRS = 200
+# Of the table of finer classes.
+FOLD_COLUMNS = ["auroc_fold_0", "auroc_fold_1"]
+FINER_COLUMNS = [
+    *("target_class", "source_class", "examples", "of_the_class", "auroc", "low", "high"),
+    *FOLD_COLUMNS,
+]
 _IMAGE = "the network's input as bytes"
 _SHOWN = ("pair", "end", "rank")
 SUBPOPULATIONS = Artefact(
@@ -16,18 +22,30 @@ SUBPOPULATIONS = Artefact(
     fields=(
         Field("pair_target_class", ("pair",), str, "target class of the pair"),
         Field("pair_source_class", ("pair",), str, "source class of the pair"),
-        Field("spread", ("pair",), np.float64, "sd of the influence between examples, beyond noise"),
+        Field(
+            "spread",
+            ("pair",),
+            np.float64,
+            "sd of the influence between examples of the report half, beyond noise, by the reporting fold",
+        ),
         Field("end", ("end",), str, "end of the order of the class's examples"),
         Field("example", _SHOWN, str, "the data set's own example id; '' where the class has no more"),
         Field("position", _SHOWN, np.int64, "its place in the val split; -1 for none"),
-        *estimate("effect", _SHOWN, "influence of the source class on it", "se"),
+        *estimate("effect", _SHOWN, "influence of the source class on it, by the reporting fold", "se"),
         Field("image", (*_SHOWN, "y", "x", "channel"), np.uint8, _IMAGE, "bytes"),
         Field("finer_class", ("finer_class",), str, "finer class that the source has, too"),
         Field("finer_target_class", ("finer_class",), str, "target class that it is a part of"),
         Field("finer_examples", ("finer_class",), np.int64, "examples of that target class"),
         Field("finer_members", ("finer_class",), np.int64, "those of the finer class"),
         *estimate("finer_auroc", ("finer_class",), "ROC area of finding these by the influence", "low high"),
+        Field(
+            "finer_auroc_by_fold",
+            ("finer_class", "fold"),
+            np.float64,
+            "the same by either fold of draws of masks; NaN where there are no folds",
+        ),
     ),
+    attributes={"missing": "why there are no pairs"},
 )
 
 FAILURES = Artefact(
@@ -37,17 +55,33 @@ FAILURES = Artefact(
         Field("example", ("example",), str, "the data set's own example id"),
         Field("position", ("example",), np.int64, "its place in the val split"),
         Field("true", ("example",), str, "true target class"),
-        Field("predicted", ("example",), str, "class that most full-source models predict"),
-        Field("share_correct", ("example",), np.float64, "share of full-source models that are right"),
+        Field("predicted", ("example",), str, "class that the choosing full-source models take it for"),
+        Field("share_correct", ("example",), np.float64, "share of the other full-source models right"),
         Field("removed", ("example",), str, "source class removed alone; '' for none"),
-        Field("expected_change", ("example",), np.float64, "expected change: minus the influence"),
+        *estimate("expected_change", ("example",), "expected change: minus the influence", "low high"),
         *estimate("change", ("example",), "realised change of the output without the class", "low high"),
-        Field("predicted_without", ("example",), str, "class that most models without it predict"),
+        Field("predicted_without", ("example",), str, "class that models without it take it for"),
         Field("share_correct_without", ("example",), np.float64, "share right without it"),
-        Field("harmful", ("example", "rank"), str, "most harmful source classes", optional=True),
-        *estimate("effect", ("example", "rank"), "influence of the class", "se q", optional=True),
+        Field("mean_expected_change", (), np.float64, "mean expected change of these examples"),
+        *estimate("mean_change", (), "mean realised change of these examples", "low high"),
+        *estimate("placebo_change", (), "their mean change with nothing removed", "low high"),
+        Field(
+            "harmful", ("example", "rank"), str, "most harmful classes by the choosing fold", optional=True
+        ),
+        *estimate(
+            "effect",
+            ("example", "rank"),
+            "influence of the class, by the reporting fold",
+            "se q",
+            optional=True,
+        ),
         Field("image", ("example", "y", "x", "channel"), np.uint8, _IMAGE, "bytes", optional=True),
     ),
+    attributes={
+        "choosing_models": "full-source models that chose the examples",
+        "reporting_models": "other full-source models, which report",
+        "missing": "why there are none",
+    },
 )
 
 LEAKAGE = Artefact(
@@ -60,11 +94,12 @@ LEAKAGE = Artefact(
         Field("target_class", ("pair",), str, "its class"),
         Field("source_image", ("pair",), str, "the block's image most like the example"),
         Field("source_class", ("pair",), str, "its class"),
-        *estimate("effect", ("pair",), "influence of the block on the example", "se q"),
+        *estimate("effect", ("pair",), "influence of the block on the example, reporting fold", "se q"),
         Field("likeness", ("pair",), np.float64, "correlation of the two images' thumbnails"),
         Field("near_duplicate", ("pair",), bool, "whether the likeness is above the threshold"),
         Field("random_likeness", ("random_pair",), np.float64, "likeness of random blocks and examples"),
     ),
+    attributes={"missing": "why there are no pairs"},
 )
 
 SMALL_TARGETS = Artefact(

@@ -1,40 +1,41 @@
 """Failures: misclassified examples, the source classes that harm them most, and what removing one does.
 
-The influences come from the influence study; the change of the prediction comes from counterfactual models
-that were trained without the class (single removals), which is an independent test.
+Whatever is chosen is reported by other models. Full-source models of some repeats choose the examples; those
+of the other repeats, with which the models without a class are paired, say what changes. One fold of the
+draws of masks chooses the harmful classes, the other one gives the influences that are shown. Examples that
+models were chosen for getting wrong are less wrong with any other models: the same change with nothing
+removed (the placebo) stands beside.
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
-from transferlens.analyses.artefacts import FAILURES, HARMFUL
-from transferlens.core import artefacts
+from transferlens.analyses.artefacts import HARMFUL
+from transferlens.analyses.folds import CHOOSING, REPORTING, Fold, missing_folds, of_fold
 from transferlens.core.statistics import Interval, mean_interval, q_values, t_interval, two_sided_p
 from transferlens.core.studies import FULL
-from transferlens.data.pipeline import Images
-from transferlens.pictures import figures
 
 _SINGLE = "single"  # how units are chosen that are removed alone
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A report-half example that full-source models mostly misclassify.
+    """A report-half example that the choosing full-source models misclassify.
 
     Attributes:
         example: position in the val split.
-        predicted: the class that most full-source models predict.
-        correct: share of the full-source models that are right.
-        classes: the source classes that hurt it most, most harmful first.
-        effect, se, reach, q: float[classes], influences, standard errors, half widths of 95 % intervals,
-            q-values.
-        removed: the most harmful class among those with single removals (None if there are none).
+        predicted: what the choosing models take it for.
+        correct: share of the reporting full-source models that are right.
+        classes: the source classes that hurt it most by the choosing fold, most harmful first.
+        effect, se, reach, q: float[classes], influences by the reporting fold, standard errors, half widths
+            of 95 % intervals, q-values over all that are shown.
+        removed: of the classes with single removals, the most harmful by the choosing fold (None if there are
+            none).
+        expected: change without it that the reporting fold expects (None as above).
         change: realised change of the output without it, over repeats (None as above).
-        predicted_without: the class that most models without it predict.
+        predicted_without: what the models without it take the example for.
         correct_without: share of the models without it that are right.
     """
 
@@ -48,169 +49,184 @@ class Failure:
     reach: np.ndarray
     q: np.ndarray
     removed: str | None = None
-    expected: float = np.nan
+    expected: Interval | None = None
     change: Interval | None = None
     predicted_without: str = ""
     correct_without: float = np.nan
 
 
+@dataclass(frozen=True)
+class Found:
+    """Failures, and what happened to all of them in the mean.
+
+    Attributes:
+        failures: at most as many as were asked for.
+        choosing, reporting: how many full-source models chose the examples, and how many others report.
+        expected: mean expected change of the output without the class of each (NaN without removals).
+        change: mean realised change, over repeats (None without removals).
+        placebo: mean change between reporting full-source models, nothing removed (None where they are fewer
+            than three).
+        missing: why there are no failures; '' where there may be.
+    """
+
+    failures: list[Failure]
+    choosing: int = 0
+    reporting: int = 0
+    expected: float = np.nan
+    change: Interval | None = None
+    placebo: Interval | None = None
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Models:
+    """Models by what they are for.
+
+    Attributes:
+        choosing, reporting: full-source models, repeat by repeat.
+        without: models without a single class, by the class, each paired with the reporting ones.
+    """
+
+    choosing: xr.Dataset
+    reporting: xr.Dataset
+    without: dict[str, xr.Dataset]
+
+    @classmethod
+    def of(cls, reference: xr.Dataset, removals: xr.Dataset | None) -> "Models":
+        """From the summaries of full-source models and of models without some classes (None for none).
+
+        Those full-source models report that removals are paired with (half of all where there are none).
+        """
+        full = reference.isel(model=reference.role.values == FULL)
+        without = {} if removals is None else _single_removals(removals)
+        paired = next((len(models.model) for models in without.values()), len(full.model) // 2)
+        return cls(full.isel(model=slice(paired, None)), full.isel(model=slice(paired)), without)
+
+
 def find_failures(
     influence: xr.Dataset, reference: xr.Dataset, removals: xr.Dataset | None, output: str, count: int
-) -> list[Failure]:
+) -> Found:
     """The misclassified report-half examples that some source class hurts most for sure.
 
-    Examples are ranked by the upper end of the 95 % interval of the influence of their most harmful class,
-    among the classes with single removals if there are any.
+    Examples are ranked by the upper end of the 95 % interval of the influence of their most harmful class by
+    the choosing fold, among the classes with single removals if there are any.
 
     Args:
-        reference, removals: summaries of full-source models, and of models without some classes (None for
-            none).
+        reference, removals: see `Models.of`.
+        output: of the summaries, whose influences are given.
     """
-    full = reference.isel(model=reference.role.values == FULL)
-    singles = {} if removals is None else _single_removals(removals)
-    effect, se = (influence[name].values.astype(np.float64) for name in ("effect", "effect_se"))
-    q = _report_half_q(influence, effect, se)
-    wrong = (influence.example_half.values == "report") & (full.correct.mean("model").values < 0.5)
-    candidates = [influence.source_class.values.tolist().index(c) for c in singles] or slice(None)
-    upper = t_interval(effect, se, float(influence.df)).high[:, candidates].min(1)
-    order = np.flatnonzero(wrong)[np.argsort(upper[wrong], kind="stable")]
-    return [
-        _failure(int(e), influence, effect, se, q, full, removals, singles, output) for e in order[:count]
+    models = Models.of(reference, removals)
+    if missing := missing_folds(influence) or _missing_models(models):
+        return Found([], missing=missing)
+    sources = influence.source_class.values.tolist()
+    true, classes = _true_classes(influence), influence.target_class.values.tolist()
+    taken = _taken_for(models.choosing, true, len(classes))
+    wrong = np.flatnonzero((influence.example_half.values == "report") & (taken != true))
+    choosing, reporting = of_fold(influence, CHOOSING), of_fold(influence, REPORTING)
+    candidates = [sources.index(name) for name in models.without] or list(range(len(sources)))
+    upper = t_interval(choosing.effect, choosing.se, choosing.df).high[np.ix_(wrong, candidates)].min(1)
+    shown = wrong[np.argsort(upper, kind="stable")][:count]
+    found = [
+        Failure(
+            int(e),
+            classes[true[e]],
+            classes[taken[e]],
+            float(models.reporting.correct.values[:, e].mean()),
+            *harmful,
+        )
+        for e, harmful in zip(shown, _harmful(choosing, reporting, shown, sources), strict=True)
     ]
+    numbers = len(models.choosing.model), len(models.reporting.model)
+    placebo = _placebo(models.reporting[output].values[:, shown])
+    if not models.without or not found:
+        return Found(found, *numbers, placebo=placebo)
+    places = [candidates[i] for i in choosing.effect[np.ix_(shown, candidates)].argmin(1)]
+    removed = [sources[place] for place in places]
+    effect = t_interval(reporting.effect[shown, places], reporting.se[shown, places], reporting.df)
+    changes = np.stack(
+        [_change(models, name, output, f.example) for name, f in zip(removed, found, strict=True)]
+    )
+    tested = [
+        replace(
+            failure,
+            removed=removed[i],
+            expected=Interval(-effect.value[i], -effect.high[i], -effect.low[i]),
+            change=mean_interval(changes[i]),
+            predicted_without=classes[_taken_for(without, true[[failure.example]], len(classes))[0]],
+            correct_without=float(without.correct.values.mean()),
+        )
+        for i, failure in enumerate(found)
+        for without in [models.without[removed[i]].isel(example=[failure.example])]
+    ]
+    return Found(tested, *numbers, float(-effect.value.mean()), mean_interval(changes.mean(0)), placebo)
 
 
-def _report_half_q(influence: xr.Dataset, effect: np.ndarray, se: np.ndarray) -> np.ndarray:
-    """Benjamini-Hochberg over all cells of the report half; NaN elsewhere."""
-    report = influence.example_half.values == "report"
-    q = np.full(effect.shape, np.nan)
-    q[report] = q_values(two_sided_p(effect[report], se[report], float(influence.df)))
-    return q
+def _harmful(
+    choosing: Fold, reporting: Fold, shown: np.ndarray, sources: list[str]
+) -> list[tuple[list[str], np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Of every shown example the classes that hurt it most by the choosing fold, with influence, standard
+    error, half width and q by the reporting one.
+    """
+    worst = np.argsort(choosing.effect[shown], axis=1, kind="stable")[:, :HARMFUL]
+    effect, se = (np.take_along_axis(part[shown], worst, 1) for part in (reporting.effect, reporting.se))
+    reach = t_interval(effect, se, reporting.df).high - effect
+    q = q_values(two_sided_p(effect, se, reporting.df))
+    return [([sources[c] for c in worst[i]], effect[i], se[i], reach[i], q[i]) for i in range(len(shown))]
 
 
-def _single_removals(removals: xr.Dataset) -> dict[str, np.ndarray]:
-    """The models (positions, repeat by repeat) that miss just one class, by that class."""
-    models: dict[str, list[int]] = {}
+def _missing_models(models: Models) -> str:
+    """Why no other models can choose the examples than those that report; '' where they can."""
+    if len(models.choosing.model):
+        return ""
+    paired = len(models.reporting.model)
+    return (
+        f"all {paired} full-source models are paired with removals, so none is left to choose the "
+        "misclassified examples; raise studies.reference.repeats above studies.counterfactual.repeats"
+    )
+
+
+def _true_classes(influence: xr.Dataset) -> np.ndarray:
+    """The place of each example's true class, int64[examples]."""
+    places = {name: place for place, name in enumerate(influence.target_class.values.tolist())}
+    return np.array([places[name] for name in influence.example_class.values.tolist()])
+
+
+def _taken_for(models: xr.Dataset, true: np.ndarray, classes: int) -> np.ndarray:
+    """What models take examples for, int64[examples]: the most frequent prediction.
+
+    If the true class is among several most frequent ones, the mean raw margin decides: above 0 for it, else
+    for the first of the others. An example is misclassified if this is not its true class.
+    """
+    counts = np.zeros((len(true), classes))
+    every = np.arange(len(true))
+    for prediction in models.prediction.values:
+        counts[every, prediction] += 1
+    counts[every, true] += np.where(models.raw_margin.values.mean(0) > 0, 0.5, -0.5)
+    return counts.argmax(1)
+
+
+def _single_removals(removals: xr.Dataset) -> dict[str, xr.Dataset]:
+    """The models that miss just one class, repeat by repeat, by that class."""
+    places: dict[str, list[int]] = {}
     for i in np.flatnonzero(removals.removed_by.values == _SINGLE):
-        models.setdefault(str(removals.unit.values[~removals.mask.values[i]][0]), []).append(i)
-    return {name: np.array(rows) for name, rows in models.items()}
+        places.setdefault(str(removals.unit.values[~removals.mask.values[i]][0]), []).append(i)
+    return {name: removals.isel(model=rows) for name, rows in places.items()}
 
 
-def _failure(
-    e: int,
-    influence: xr.Dataset,
-    effect: np.ndarray,
-    se: np.ndarray,
-    q: np.ndarray,
-    full: xr.Dataset,
-    removals: xr.Dataset | None,
-    singles: dict[str, np.ndarray],
-    output: str,
-) -> Failure:
-    """What is known of one example."""
-    classes, sources = influence.target_class.values, influence.source_class.values
-    worst = np.argsort(effect[e], kind="stable")[:HARMFUL]
-    known = Failure(
-        e,
-        str(influence.example_class.values[e]),
-        _majority(full.prediction.values[:, e], classes),
-        float(full.correct.values[:, e].mean()),
-        [str(sources[c]) for c in worst],
-        effect[e, worst],
-        se[e, worst],
-        t_interval(effect[e, worst], se[e, worst], float(influence.df)).high - effect[e, worst],
-        q[e, worst],
-    )
-    if not singles:
-        return known
-    removed = min(singles, key=lambda name: effect[e, sources.tolist().index(name)])
-    models = singles[removed]
-    before, after = full[output].values[: len(models), e], removals[output].values[models, e]
-    return replace(
-        known,
-        removed=removed,
-        expected=float(-effect[e, sources.tolist().index(removed)]),
-        change=mean_interval(after.astype(np.float64) - before),
-        predicted_without=_majority(removals.prediction.values[models, e], classes),
-        correct_without=float(removals.correct.values[models, e].mean()),
-    )
+def _change(models: Models, removed: str, output: str, example: int) -> np.ndarray:
+    """Realised change of an example's output without a class, float64[repeats]."""
+    after, before = (m[output].values[:, example] for m in (models.without[removed], models.reporting))
+    return after.astype(np.float64) - before
 
 
-def _majority(predictions: np.ndarray, classes: np.ndarray) -> str:
-    return str(classes[np.bincount(predictions, minlength=len(classes)).argmax()])
-
-
-def table(failures: list[Failure], example_ids: list[str]) -> pd.DataFrame:
-    """One row for every shown example and source class, each with what the removal of one class did."""
-    columns = ["example", "true", "predicted", "share_correct", "source_class", "effect", "se", "q"]
-    columns += ["removed", "expected_change", "change", "change_low", "change_high"]
-    columns += ["predicted_without", "share_correct_without"]
-    rows = []
-    for f in failures:
-        removal = [
-            f.removed,
-            f.expected,
-            *((f.change.value, f.change.low, f.change.high) if f.change else [np.nan] * 3),
-        ]
-        for i, name in enumerate(f.classes):
-            row = [example_ids[f.example], f.true, f.predicted, f.correct, name, f.effect[i], f.se[i], f.q[i]]
-            rows.append([*row, *removal, f.predicted_without, f.correct_without])
-    return pd.DataFrame(rows, columns=columns)
-
-
-def write_failures(path: Path, failures: list[Failure], example_ids: list[str], val: Images) -> None:
-    """Store the failures with their images."""
-    examples = np.array([f.example for f in failures], dtype=np.int64)
-    with artefacts.create(path, FAILURES) as out:
-        out.write("example", [example_ids[e] for e in examples])
-        out.write("position", examples)
-        for name, values in {
-            "true": [f.true for f in failures],
-            "predicted": [f.predicted for f in failures],
-            "share_correct": [f.correct for f in failures],
-            "removed": [f.removed or "" for f in failures],
-            "expected_change": [f.expected for f in failures],
-            "change": [getattr(f.change, "value", np.nan) for f in failures],
-            "change_low": [getattr(f.change, "low", np.nan) for f in failures],
-            "change_high": [getattr(f.change, "high", np.nan) for f in failures],
-            "predicted_without": [f.predicted_without for f in failures],
-            "share_correct_without": [f.correct_without for f in failures],
-        }.items():
-            out.write(name, values)
-        if failures:
-            out.write("harmful", [f.classes for f in failures])
-            for name, part in (("effect", "effect"), ("effect_se", "se"), ("effect_q", "q")):
-                out.write(name, np.stack([getattr(f, part) for f in failures]))
-            out.write("image", val.pick(examples)[1])
-
-
-def draw(failures: list[Failure], path: Path, picture: Path, output: str) -> None:
-    """One row a failure: the image, its most harmful classes, and the change without the removed one."""
-    if not failures:
-        figures.save(
-            figures.message("Full-source models misclassify no example of the report half."), picture
-        )
-        return
-    with artefacts.open(path, FAILURES) as file:
-        images = file["image"][:]
-    figure = figures.figure(7.5, 1.75 * len(failures), layout="tight")
-    axes = figure.subplots(len(failures), 2, squeeze=False, width_ratios=[1, 3])
-    for failure, image, (left, right) in zip(failures, images, axes, strict=True):
-        figures.show(left, image, f"{failure.true},\ntaken for {failure.predicted}")
-        places = np.arange(len(failure.classes))
-        colours = [figures.HURT if e < 0 else figures.HELP for e in failure.effect]
-        right.barh(
-            places, failure.effect, xerr=failure.reach, color=colours, ecolor=figures.ERROR_BARS, height=0.7
-        )
-        right.set_yticks(places, failure.classes, fontsize=7)
-        right.invert_yaxis()
-        right.axvline(0, color="black", linewidth=0.8)
-        right.tick_params(axis="x", labelsize=7)
-        if failure.change:
-            right.set_title(
-                f"without {failure.removed}: expected {failure.expected:+.2f}, realised "
-                f"{failure.change.value:+.2f} ({failure.change.low:+.2f} to {failure.change.high:+.2f}); "
-                f"then taken for {failure.predicted_without}",
-                fontsize=7,
-            )
-    axes[-1, 1].set_xlabel(f"influence on {output} (bars: 95 %)", fontsize=8)
-    figures.save(figure, picture)
+def _placebo(values: np.ndarray) -> Interval | None:
+    """Mean output of the odd full-source models minus that of the even ones, float[models, examples], with
+    Student's interval over models; None for fewer than three.
+    """
+    means = values.astype(np.float64).mean(1) if values.size else np.zeros(0)
+    if len(means) < 3:
+        return None
+    even, odd = means[::2], means[1::2]
+    df = len(means) - 2
+    pooled = (np.square(even - even.mean()).sum() + np.square(odd - odd.mean()).sum()) / df
+    return t_interval(odd.mean() - even.mean(), np.sqrt(pooled * (1 / len(even) + 1 / len(odd))), df)

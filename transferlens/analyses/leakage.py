@@ -2,7 +2,7 @@
 
 A source image that is (nearly) a target image helps that image alone: leakage. One that resembles a target
 image but carries another class misleads it (Jain et al. 2022). Blocks of images are the units of the masks
-here.
+here. One fold of the draws of masks chooses the pairs, the other one says how strong they are.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ import xarray as xr
 from PIL import Image
 
 from transferlens.analyses.artefacts import LEAKAGE, RANDOM_PAIRS
+from transferlens.analyses.folds import CHOOSING, REPORTING, missing_folds, of_fold
 from transferlens.core import artefacts
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import q_values, t_interval, two_sided_p
@@ -23,16 +24,23 @@ from transferlens.pictures import figures
 
 ENDS = ("helps most", "hurts most")
 _THUMBNAIL = 16
+# Of the table of pairs.
+_COLUMNS = [
+    *("end", "block", "source_image", "source_class", "example", "target_class"),
+    *("effect", "se", "q", "likeness", "near_duplicate"),
+]
 
 
 @dataclass(frozen=True)
 class StrongPair:
-    """A block of source images with an extreme influence on a report-half target example.
+    """A block of source images with an extreme influence on a report-half target example, by the choosing
+    fold.
 
     Attributes:
         end: index into ENDS.
         block, example: index of the unit, position in the target's val split.
-        effect, se, q: the influence, its standard error, and Benjamini-Hochberg's q over the report half.
+        effect, se, q: the influence by the reporting fold, its standard error, and Benjamini-Hochberg's q
+            over the pairs that are shown.
         source_image: position in the source's train split of the block's image most like the example.
         likeness: correlation of their thumbnails.
     """
@@ -50,7 +58,9 @@ class StrongPair:
 def find_pairs(
     influence: xr.Dataset, count: int, members: list[np.ndarray], source: Images, val: Images
 ) -> tuple[list[StrongPair], np.ndarray]:
-    """The most positive and the most negative pairs, by the nearer end of the 95 % interval.
+    """The most positive and the most negative pairs, by the nearer end of the choosing fold's 95 % interval.
+
+    There are none where influences have no folds (`folds.missing_folds` says why).
 
     Args:
         members: int64[images of the block] for every block, positions in the source's train split.
@@ -59,23 +69,25 @@ def find_pairs(
         The pairs, and the likeness float64[random pairs] of as many random blocks and examples: the baseline
         for calling two images duplicates.
     """
+    if missing_folds(influence):
+        return [], np.zeros(0)
     report = np.flatnonzero(influence.example_half.values == "report")
-    effect, se = (influence[k].values[report].astype(np.float64) for k in ("effect", "effect_se"))
-    df = float(influence.df)
-    q = q_values(two_sided_p(effect, se, df))
-    interval, cells = t_interval(effect, se, df), []
+    choosing, reporting = of_fold(influence, CHOOSING), of_fold(influence, REPORTING)
+    interval = t_interval(choosing.effect[report], choosing.se[report], choosing.df)
+    blocks, cells = len(members), []
     for end, certain in enumerate((interval.low.ravel(), -interval.high.ravel())):
-        cells += [
-            (end, *divmod(int(i), effect.shape[1])) for i in np.argsort(-certain, kind="stable")[:count]
-        ]
-    rng = rng_for("random pairs", *effect.shape)
+        cells += [(end, *divmod(int(i), blocks)) for i in np.argsort(-certain, kind="stable")[:count]]
+    at = tuple(np.array([(report[e], b) for _, e, b in cells]).T)
+    effect, se = reporting.effect[at], reporting.se[at]
+    q = q_values(two_sided_p(effect, se, reporting.df))
+    rng = rng_for("random pairs", len(report), blocks)
     random = [(int(rng.integers(len(report))), int(rng.integers(len(members)))) for _ in range(RANDOM_PAIRS)]
     wanted = {e for _, e, _ in cells} | {e for e, _ in random}
     examples = dict(zip(sorted(wanted), thumbnails(val, report[sorted(wanted)]), strict=True))
-    blocks = sorted({b for _, _, b in cells} | {b for _, b in random})
-    images = dict(zip(blocks, _block_thumbnails(source, [members[b] for b in blocks]), strict=True))
+    seen = sorted({b for _, _, b in cells} | {b for _, b in random})
+    images = dict(zip(seen, _block_thumbnails(source, [members[b] for b in seen]), strict=True))
     pairs = []
-    for end, e, b in cells:
+    for i, (end, e, b) in enumerate(cells):
         alike = images[b] @ examples[e]
         best = int(alike.argmax())
         pairs.append(
@@ -83,9 +95,9 @@ def find_pairs(
                 end,
                 b,
                 int(report[e]),
-                effect[e, b],
-                se[e, b],
-                q[e, b],
+                effect[i],
+                se[i],
+                q[i],
                 int(members[b][best]),
                 float(alike[best]),
             )
@@ -135,16 +147,21 @@ def table(
                 "near_duplicate": p.likeness >= duplicate_from,
             }
             for p in pairs
-        ]
+        ],
+        columns=_COLUMNS,
     )
 
 
-def write_leakage(path: Path, baseline: np.ndarray, table: pd.DataFrame) -> None:
-    """Store the pairs as their table has them, and the likeness of random ones float64[random pairs]."""
+def write_leakage(path: Path, baseline: np.ndarray, table: pd.DataFrame, missing: str = "") -> None:
+    """Store the pairs as their table has them, and the likeness of random ones float64[random pairs];
+    `missing` says why there are no pairs.
+    """
     with artefacts.create(path, LEAKAGE) as out:
         for name in table.columns:
             out.write({"se": "effect_se", "q": "effect_q"}.get(name, name), table[name].to_numpy())
         out.write("random_likeness", baseline)
+        if missing:
+            out.attribute("missing", missing)
 
 
 def draw(pairs: list[StrongPair], found: pd.DataFrame, source: Images, val: Images, picture: Path) -> None:

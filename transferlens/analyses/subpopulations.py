@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from transferlens.analyses.artefacts import SUBPOPULATIONS
+from transferlens.analyses.artefacts import FINER_COLUMNS, FOLD_COLUMNS, SUBPOPULATIONS
+from transferlens.analyses.folds import CHOOSING, REPORTING, Fold, missing_folds, of_fold
 from transferlens.core import artefacts, labelled
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import (
@@ -34,8 +35,11 @@ _BOOTSTRAPS = 1000
 class Pair:
     """A target class and a source class whose influence differs between the class's examples.
 
+    Pair and examples are chosen by one fold of the draws of masks; all numbers are by the other one.
+
     Attributes:
-        spread: standard deviation of the influence between examples of the select half, beyond noise.
+        spread: standard deviation of the influence between the report half's examples, beyond noise. Noise
+            that examples share counts as if it told them apart, so this is rather too small than too large.
         examples: int64[ends, n], positions in the val split, most extreme first.
         effect, se: float[ends, n].
     """
@@ -49,27 +53,35 @@ class Pair:
 
 
 def find_pairs(influence: xr.Dataset, pairs: int, examples: int) -> list[Pair]:
-    """The pairs whose influences vary most on the select half, and their extremes on the report half."""
-    effect, se = (influence[name].values.astype(np.float64) for name in ("effect", "effect_se"))
+    """The pairs whose influences vary most on the select half, and their extremes on the report half.
+
+    None where influences have no folds (`folds.missing_folds` says why).
+    """
+    if missing_folds(influence):
+        return []
+    choosing, reporting = of_fold(influence, CHOOSING), of_fold(influence, REPORTING)
     select = influence.example_half.values == "select"
     targets, sources = influence.target_class.values, influence.source_class.values
-    spread = np.zeros((len(targets), len(sources)))
-    for t, name in enumerate(targets):
-        members = select & (influence.example_class.values == name)
-        beyond_noise = effect[members].var(0, ddof=1) - (se[members] ** 2).mean(0)
-        spread[t] = np.sqrt(np.maximum(beyond_noise, 0))
+    members = influence.example_class.values[None] == targets[:, None]
+    spread = np.stack([_spread(choosing, select & one) for one in members])
     chosen = []
     for cell in np.argsort(-spread, axis=None, kind="stable")[:pairs]:
         t, c = np.unravel_index(cell, spread.shape)
         if spread[t, c] == 0:
             break  # no pair beyond this one differs between examples by more than noise
-        members = np.flatnonzero(~select & (influence.example_class.values == targets[t]))
-        order = members[np.argsort(-effect[members, c], kind="stable")]
+        reported = np.flatnonzero(~select & members[t])
+        order = reported[np.argsort(-choosing.effect[reported, c], kind="stable")]
         ends = np.stack([order[:examples], order[::-1][:examples]])
-        chosen.append(
-            Pair(str(targets[t]), str(sources[c]), float(spread[t, c]), ends, effect[ends, c], se[ends, c])
-        )
+        found = float(_spread(reporting, reported)[c])
+        names = str(targets[t]), str(sources[c])
+        chosen.append(Pair(*names, found, ends, reporting.effect[ends, c], reporting.se[ends, c]))
     return chosen
+
+
+def _spread(fold: Fold, members: np.ndarray) -> np.ndarray:
+    """Standard deviations float64[sources] of the influences between some examples, beyond noise."""
+    beyond_noise = fold.effect[members].var(0, ddof=1) - np.square(fold.se[members]).mean(0)
+    return np.sqrt(np.maximum(beyond_noise, 0))
 
 
 def finer_classes(influence: xr.Dataset, target: Index) -> pd.DataFrame:
@@ -77,10 +89,12 @@ def finer_classes(influence: xr.Dataset, target: Index) -> pd.DataFrame:
 
     For every target class that is a group of the data set's own classes, and every own class in it that the
     source also has: the area under the ROC curve within the target class, report half, with a 95 % interval
-    (bootstrap over examples). One half is chance.
+    (bootstrap over examples, for these models), and the areas by either fold of the draws of masks, which
+    tell how far other models may differ. One half is chance.
     """
     rows, sources = [], influence.source_class.values.tolist()
     report = target.val.halves == HALVES.index("report")
+    by_fold = None if missing_folds(influence) else influence.effect_by_fold.values
     for own, name in enumerate(target.own_classes):
         members = target.val.classes == own
         if name not in sources or target.own_classes == target.class_names:
@@ -89,21 +103,17 @@ def finer_classes(influence: xr.Dataset, target: Index) -> pd.DataFrame:
         group = report & (target.val.labels == label)
         if not 0 < (members & group).sum() < group.sum():
             continue
-        effect = influence.effect.values[group, sources.index(name)]
-        area = auroc(effect, members[group])
-        rows.append(
-            {
-                "target_class": target.class_names[label],
-                "source_class": name,
-                "examples": int(group.sum()),
-                "of_the_class": int((members & group).sum()),
-                "auroc": area.value,
-                "low": area.low,
-                "high": area.high,
-            }
-        )
-    columns = ["target_class", "source_class", "examples", "of_the_class", "auroc", "low", "high"]
-    return pd.DataFrame(rows, columns=columns)
+        place, positive = sources.index(name), members[group]
+        area = auroc(influence.effect.values[group, place], positive)
+        folds = [np.nan] * 2
+        if by_fold is not None:
+            folds = [
+                roc_area(dense_ranks(fold[group, place]), positive, np.ones(len(positive)))
+                for fold in by_fold
+            ]
+        counts = int(group.sum()), int(positive.sum())
+        rows.append((target.class_names[label], name, *counts, area.value, area.low, area.high, *folds))
+    return pd.DataFrame(rows, columns=FINER_COLUMNS)
 
 
 def auroc(values: np.ndarray, positive: np.ndarray) -> Interval:
@@ -120,9 +130,11 @@ def auroc(values: np.ndarray, positive: np.ndarray) -> Interval:
 
 
 def write_subpopulations(
-    path: Path, pairs: list[Pair], finer: pd.DataFrame, target: Index, val: Images
+    path: Path, pairs: list[Pair], finer: pd.DataFrame, target: Index, val: Images, missing: str = ""
 ) -> None:
-    """Store the pairs with their images, and the areas under the curve."""
+    """Store the pairs with their images, and the areas under the curve; `missing` says why there are no
+    pairs.
+    """
     shown = max((pair.examples.shape[1] for pair in pairs), default=0)
     positions = _padded([pair.examples for pair in pairs], shown, -1)
     ids = np.array([*target.val.ids, ""], dtype=object)[positions]
@@ -146,6 +158,9 @@ def write_subpopulations(
             ("finer_auroc_high", "high"),
         ):
             out.write(name, finer[column].to_numpy(dtype=np.float64))
+        out.write("finer_auroc_by_fold", finer[FOLD_COLUMNS].to_numpy(dtype=np.float64))
+        if missing:
+            out.attribute("missing", missing)
 
 
 def _padded(parts: list[np.ndarray], width: int, nothing: float) -> np.ndarray:
@@ -191,7 +206,8 @@ def draw(path: Path, picture: Path) -> None:
     stored = labelled.read(path, SUBPOPULATIONS)
     pairs, columns = stored.sizes["pair"], stored.sizes["rank"]
     if not pairs:
-        figures.save(figures.message("No influence differs between examples by more than noise."), picture)
+        reason = stored.attrs.get("missing", "no influence differs between examples by more than noise")
+        figures.save(figures.message(f"No pair is shown: {reason}."), picture)
         return
     figure = figures.figure(1.25 * columns, 3.1 * pairs, layout="tight")
     axes = figure.subplots(2 * pairs, columns, squeeze=False)

@@ -17,11 +17,11 @@ _FIELDS = (
         "gain_mean", _CURVE, "mean of accuracy minus that from the full source, paired by repeat", "low high"
     ),
     Field("best_k", ("order",), np.int64, "k that all repeats choose on the select half"),
-    Field("chosen_k", ("order", "repeat"), np.int64, "k that the other repeats choose on the select half"),
+    Field("best_k_share", ("order",), np.float64, "share of splits of the repeats that choose it"),
     *estimate(
         "best_gain_mean",
         ("order",),
-        "mean over repeats of the gain on the report half at the k that the other repeats choose",
+        "gain on the report half at the chosen k; half of the repeats choose, the others report",
         "low high",
     ),
     *estimate(

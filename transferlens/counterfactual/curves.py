@@ -154,7 +154,7 @@ def _half_means(file: h5py.File, output: str, summary: Summary) -> np.ndarray:
 
 
 def _write_curves(out: artefacts.Writer, retrained: Retrained) -> None:
-    """Accuracies and gains of every order and k, and the gain at the k that other repeats choose."""
+    """Accuracies and gains of every order and k, and the gain at a k that other repeats choose."""
     cells = retrained.cells
     shape = (len(cells.orders), len(cells.ks), *retrained.full.shape)
     curves = len(cells.orders) * len(cells.ks)
@@ -166,7 +166,7 @@ def _write_curves(out: artefacts.Writer, retrained: Retrained) -> None:
     _write_interval(out, "gain_mean", mean_interval(gain))
     choice = choose(accuracy[:, :, _SELECT], gain[:, :, _REPORT])
     out.write("best_k", np.array(cells.ks)[choice.by_all])
-    out.write("chosen_k", np.array(cells.ks)[choice.by_others])
+    out.write("best_k_share", choice.agree)
     _write_interval(out, "best_gain_mean", choice.gain)
     if choice.missing:
         out.attribute("best_gain_missing", choice.missing)

@@ -38,7 +38,7 @@ _METHOD = "counterfactuals"
 _CHOICES_HEAD = (
     Column("order of removal"),
     Column("k chosen on the select half", number=True),
-    Column("folds that agree", number=True),
+    Column("splits that choose it", number=True),
     Column("gain on the report half", number=True),
     Column("95 % interval", number=True),
 )
@@ -47,9 +47,9 @@ _GAIN = (
     "weights and seed."
 )
 _CHOICES_NOTE = (
-    _GAIN + " Each repeat reports its gain at the k that the other repeats choose (the folds), so that no "
-    "model reports what it chose; the interval over repeats allows for what the folds share. The ks "
-    "of the curves were not chosen, and no claim is made of the highest point of a curve."
+    _GAIN + " In every split of the repeats into halves, one half chooses k and the other one reports its "
+    "gain there; the mean over splits is shown, with an interval over repeats. No model reports at a k that "
+    "it had a say in. No claim is made of the highest point of a curve."
 )
 _CURVES = (
     "Classes are ranked by their influence on the select half; accuracy is on the report half. Bands are 95 "
@@ -160,7 +160,6 @@ def _removals(subject: Subject, counterfactual: xr.Dataset, figures: Path, outpu
 
 def choices_table(counterfactual: xr.Dataset) -> Table:
     """For every order of removal, the k that repeats choose and the gain of those that did not choose it."""
-    folds = counterfactual.sizes["repeat"]
     if missing := counterfactual.attrs.get("best_gain_missing", ""):
         rows = tuple(
             (str(row["order"]), str(row["best_k"]), "", "left out", "")
@@ -171,7 +170,7 @@ def choices_table(counterfactual: xr.Dataset) -> Table:
         (
             str(row["order"]),
             str(row["best_k"]),
-            f"{row['folds_that_agree']} of {folds}",
+            f"{row['best_k_share']:.0%}",
             signed(row["best_gain_mean"]),
             signed_range(row["best_gain_mean_low"], row["best_gain_mean_high"]),
         )
@@ -203,8 +202,8 @@ def _random_sets(subject: Subject, counterfactual: xr.Dataset, figures: Path, ou
     caption = (
         f"{sets * repeats} random sets of classes removed together: the change of the mean {output} on the "
         "report half that the influences predict, from other models, and the one that retraining gives; both "
-        f"minus the mean of their repeat. Slope {slope[0]:.2f} (95 % {slope[1]:.2f} to {slope[2]:.2f}); errors in "
-        "the predictions draw it towards zero."
+        f"minus the mean of their repeat. Slope {slope[0]:.2f} (95 % {slope[1]:.2f} to {slope[2]:.2f}); "
+        "errors in the predictions draw it towards zero."
     )
     alt = "Realised against predicted change without random sets of source classes"
     rows = tuple(_predictor_row(counterfactual.sel(predictor=p)) for p in counterfactual.predictor.values)

@@ -13,14 +13,11 @@ def counterfactual_table(counterfactual: xr.Dataset) -> pd.DataFrame:
 
 
 def choice_table(counterfactual: xr.Dataset) -> pd.DataFrame:
-    """One row for every order: the k that all repeats choose on the select half, how many repeats are shown
-    at that k because the others choose it, and the cross-fitted gain on the report half.
+    """One row for every order: the k that all repeats choose on the select half, the share of splits that
+    choose it, too, and the cross-fitted gain on the report half.
     """
-    names = ["best_k", *(f"best_gain_mean{part}" for part in _INTERVAL)]
-    table = counterfactual[names].to_dataframe().reset_index()
-    agree = (counterfactual.chosen_k == counterfactual.best_k).sum("repeat")
-    table.insert(2, "folds_that_agree", agree.values)
-    return table
+    names = ["best_k", "best_k_share", *(f"best_gain_mean{part}" for part in _INTERVAL)]
+    return counterfactual[names].to_dataframe().reset_index()
 
 
 def single_table(counterfactual: xr.Dataset) -> pd.DataFrame:
