@@ -15,7 +15,7 @@ from transferlens.influence import estimate, own, own_files
 from transferlens.influence.artefacts import INFLUENCE, OWN_INFLUENCE
 from transferlens.influence.own import estimate_influence
 
-MODELS, UNITS, OUTPUTS = 60, 5, 7
+MODELS, UNITS, OUTPUTS = 260, 5, 7
 PARTS = ("", "_se", "_low", "_high", "_p")
 
 
@@ -173,10 +173,10 @@ def test_the_library_offers_it():
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
-        (lambda m, y: (m[:-1], y), DataError, "outputs: 60 models, but masks has 59"),
+        (lambda m, y: (m[:-1], y), DataError, "outputs: 260 models, but masks has 259"),
         (lambda m, y: (m * 0.5, y), DataError, r"masks: holds 0.5 \(row \d, column \d, from 0\)"),
-        (lambda m, y: (m[:, 0], y), DataError, r"masks: shape \(60,\)"),
-        (lambda m, y: (m, y[:, :0]), DataError, r"outputs: shape \(60, 0\)"),
+        (lambda m, y: (m[:, 0], y), DataError, r"masks: shape \(260,\)"),
+        (lambda m, y: (m, y[:, :0]), DataError, r"outputs: shape \(260, 0\)"),
         (lambda m, y: (m, y.astype(str)), DataError, "outputs: shape .* of type <U"),
         (lambda m, y: (m, np.where(y == y[4, 2], np.nan, y)), DataError, "'output 2' of the model in row 4"),
         (lambda m, y: (m | (np.arange(UNITS) == 3), y), DataError, "influence of 'unit 3' cannot be"),
