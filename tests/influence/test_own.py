@@ -54,8 +54,8 @@ def test_least_squares_is_that_of_the_book_whatever_the_scale_of_an_output(data)
         reach = stats.t.ppf(0.975, df) * se
         np.testing.assert_allclose(found.effect_high[j], effect + reach, rtol=1e-3, atol=1e-3 * se.mean())
         p = 2 * stats.t.sf(np.abs(effect / se), df)
-        np.testing.assert_allclose(found.effect_p[j], p, rtol=2e-3)
-        np.testing.assert_allclose(found.effect_q[j], stats.false_discovery_control(p), rtol=2e-3)
+        np.testing.assert_allclose(found.effect_p[j], p, rtol=2e-3, atol=1e-8)
+        np.testing.assert_allclose(found.effect_q[j], stats.false_discovery_control(p), rtol=2e-3, atol=1e-8)
 
 
 def test_the_papers_estimator_is_welchs_test(data):
@@ -81,8 +81,12 @@ def test_means_of_groups_are_formed_model_by_model(data):
     alone = estimate_influence(masks, means)
     assert found.output_group.values.tolist() == ["a", "b"]
     for part in PARTS:
-        np.testing.assert_allclose(found[f"group_effect{part}"], alone[f"effect{part}"][:2], rtol=1e-5)
-        np.testing.assert_allclose(found[f"overall_effect{part}"], alone[f"effect{part}"][2], rtol=1e-5)
+        np.testing.assert_allclose(
+            found[f"group_effect{part}"], alone[f"effect{part}"][:2], rtol=1e-3, atol=1e-8
+        )
+        np.testing.assert_allclose(
+            found[f"overall_effect{part}"], alone[f"effect{part}"][2], rtol=1e-3, atol=1e-8
+        )
     together = stats.false_discovery_control(found.group_effect_p.values.ravel())
     np.testing.assert_allclose(found.group_effect_q.values.ravel(), together)
 
