@@ -2,7 +2,10 @@
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+import xarray as xr
 from scipy import stats
 
 import transferlens
@@ -168,6 +171,15 @@ def test_a_single_number_a_model_and_one_that_never_varies(data):
     still = estimate_influence(masks, np.full(MODELS, 0.1))
     assert not still.effect.any()
     assert (still.effect_p == 1).all()
+
+
+@pytest.mark.parametrize("kind", [xr.DataArray, pd.DataFrame, torch.from_numpy, np.ndarray.tolist])
+def test_whatever_holds_numbers_will_do(data, kind):
+    masks, outputs = data
+    outputs = np.ascontiguousarray(outputs[:, :4])
+    expected, found = (estimate_influence(m, y) for m, y in ((masks, outputs), (kind(masks), kind(outputs))))
+    np.testing.assert_allclose(found.effect, expected.effect, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(found.overall_effect, expected.overall_effect, rtol=1e-3, atol=1e-6)
 
 
 def test_the_library_offers_it():

@@ -180,7 +180,7 @@ def _binary(masks: Any, named: str) -> np.ndarray:
 
 def _numbers(outputs: Any, models: int, named: tuple[str, str]) -> Any:
     """Outputs as something of two axes that can be sliced."""
-    values = outputs if hasattr(outputs, "dtype") else np.asarray(outputs)
+    values = outputs if isinstance(getattr(outputs, "dtype", None), np.dtype) else np.asarray(outputs)
     if values.ndim == 1:
         values = np.asarray(values)[:, None]
     if values.ndim != 2 or not values.shape[1] or values.dtype.kind not in "biuf":
@@ -230,7 +230,7 @@ def estimate(own: Own, estimator: str, room: Room) -> None:
     shape = own.outputs.shape[1], own.masks.shape[1]
     columns = {part: room(f"effect{part}", shape) for part in ("", "_se", "_low", "_high", "_p", "_q")}
     for block in job.progress(_blocks(own), "influences", "blocks"):
-        found = _estimates(fitted, own.outputs[:, block])
+        found = _estimates(fitted, np.asarray(own.outputs[:, block]))
         found["_q"] = scipy.stats.false_discovery_control(found["_p"], axis=1)
         for part, values in found.items():
             columns[part][block] = values
@@ -239,7 +239,7 @@ def estimate(own: Own, estimator: str, room: Room) -> None:
 def _fitted(own: Own, estimator: str) -> Estimator:
     if estimator not in estimators.ESTIMATORS:
         raise ConfigError(f"no estimator '{estimator}'" + nearest(estimator, list(estimators.ESTIMATORS)))
-    sample = _standardised(estimators.sample_columns(own.outputs))[0]
+    sample = _standardised(np.asarray(estimators.sample_columns(own.outputs)))[0]
     with _in_terms_of("masks"):
         return estimators.make(estimator, own.masks, sample)
 
@@ -262,7 +262,7 @@ def _model_means(own: Own) -> tuple[np.ndarray, np.ndarray]:
     models, groups = len(own.masks), len(own.group_names)
     by_group, overall = np.zeros((models, groups)), np.zeros(models)
     for block in _blocks(own):
-        values = own.outputs[:, block].astype(np.float64)
+        values = np.asarray(own.outputs[:, block], np.float64)
         _require_finite(values, block.start, own)
         overall += values.sum(1)
         if groups:
