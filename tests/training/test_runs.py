@@ -1,5 +1,7 @@
 """Training, transfer and summaries on small real images."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from transferlens.training import (
     networks,
     outputs,
     pretrained,
+    schedule,
     source,
     summary,
     transfer,
@@ -142,6 +145,35 @@ def test_step_matched_models_take_the_steps_of_the_whole_source(textures, tmp_pa
             assert np.isfinite(file["log"][:]).all()
     # 90 images make 5 batches of 16, 30 images 1; three epochs.
     assert taken == [15, 3, 15]
+
+
+def test_where_the_last_batch_is_rounded_expected_steps_are_proportional_to_images():
+    """90 images make 5.625 batches of 16; one seed draws alike for any number of images."""
+    rounded = changed(TRAINING, last_batch="rounded")
+    steps = [schedule.steps_per_epoch(90, rounded, seed) for seed in range(2000)]
+    assert set(steps) == {5, 6}
+    assert np.mean(steps) == pytest.approx(5.625, abs=0.05)
+    fewer = [schedule.steps_per_epoch(86, rounded, seed) for seed in range(2000)]
+    assert np.mean(fewer) == pytest.approx(5.375, abs=0.05)
+    assert all(a >= b for a, b in zip(steps, fewer, strict=True))
+    assert {schedule.steps_per_epoch(n, rounded, s) for n in (3, 16) for s in range(20)} == {1}
+    assert schedule.steps_per_epoch(90, TRAINING, 0) == schedule.steps_per_epoch(90, rounded) == 5
+
+
+def test_step_matched_models_round_as_the_full_source_model_of_their_seed(textures, tmp_path, monkeypatch):
+    _, train, val = textures
+    steps = []
+    step = torch.optim.SGD.step
+    monkeypatch.setattr(torch.optim.SGD, "step", lambda *a, **k: (steps.append(0), step(*a, **k))[1])
+    taken, rounded = [], changed(TRAINING, last_batch="rounded")
+    for seed in range(4):
+        for mask, matched in (([1, 1, 1], False), ([1, 0, 0], True)):
+            steps.clear()
+            rows = replace(rows_of([mask]), training_seeds=np.array([seed]))
+            train_shard(tmp_path / "s.h5", rows, train, val, rounded, step_matched=matched)
+            taken.append(len(steps))
+    assert taken[::2] == taken[1::2]
+    assert set(taken) == {15, 18}
 
 
 def test_training_is_a_function_of_its_seed(textures):

@@ -158,7 +158,7 @@ class Analyses(Capability):
         if made is SUBPOPULATIONS:
             given = run.section(SubpopulationSettings)
             # Finer classes are few, and known only when the images are there.
-            return {"pair": given.pairs, "end": 2, "rank": given.examples, "finer_class": 0}
+            return {"pair": given.pairs, "end": 2, "rank": given.examples, "finer_class": 0, "fold": 2}
         if made is FAILURES:
             return {"example": run.section(FailureSettings).examples, "rank": HARMFUL}
         if made is LEAKAGE:

@@ -202,8 +202,14 @@ class TrainingSettings(Section):
     batch_size: int = Field(
         512,
         ge=2,
-        description="Images a step; the last incomplete batch of an epoch is dropped (one smaller batch if "
-        "there is no other).",
+        description="Images a step; all of them, if there are fewer.",
+    )
+    last_batch: Literal["dropped", "rounded"] = Field(
+        "dropped",
+        description="What becomes of an epoch's last incomplete batch. `dropped`: an epoch has the steps of "
+        "its complete batches. `rounded`: all epochs of a model have one step more, with the probability of "
+        "the incomplete batch's share of a batch, as the model's seed decides; the expected number of steps "
+        "is then exactly proportional to the images.",
     )
     lr: float = Field(0.5, gt=0, description="Peak learning rate.")
     schedule: Literal["triangular", "step", "cosine"] = Field(

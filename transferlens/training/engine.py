@@ -66,7 +66,7 @@ def _train(recipe: Recipe, phase: Phase, done: int, checkpoints: Checkpoints) ->
     training, device = phase.training, phase.data.device
     scaler = torch.amp.GradScaler(device.type, enabled=phase.precision == torch.float16)
     optimiser = Optimiser(training, phase.groups, scaler)
-    steps = phase.steps or schedule.steps_per_epoch(len(phase.positions), training)
+    steps = phase.steps or schedule.steps_per_epoch(len(phase.positions), training, phase.seed)
     backward = _one_pass(recipe, phase, optimiser) if recipe.views is None else _own(recipe, phase, optimiser)
     batches = view_batches(phase, steps, recipe.views or 1)
     log = np.zeros((training.epochs, 3))

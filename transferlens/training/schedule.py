@@ -2,15 +2,26 @@
 
 import math
 
+from transferlens.core.seeding import rng_for
 from transferlens.core.settings import ResizeSettings, TrainingSettings
 
 
-def steps_per_epoch(images: int, training: TrainingSettings) -> int:
-    """Steps of an epoch: complete batches of one pass (one smaller batch if there is no other), or the
-    epoch's share of the iterations."""
+def steps_per_epoch(images: int, training: TrainingSettings, seed: int | None = None) -> int:
+    """Steps of an epoch: the batches of one pass (a smaller one if there is no other), or the epoch's share
+    of the iterations.
+
+    Args:
+        seed: decides whether the pass's last incomplete batch counts as a step, where it is rounded: with the
+            probability of its share of a batch. Runs of one seed draw alike. Without a seed it does not
+            count.
+    """
     if training.iterations is not None:
         return training.iterations // training.epochs
-    return images // min(training.batch_size, images)
+    batch = min(training.batch_size, images)
+    complete, rest = divmod(images, batch)
+    if training.last_batch == "dropped" or seed is None:
+        return complete
+    return complete + int(rng_for(seed, "last batch").random() < rest / batch)
 
 
 def learning_rate(training: TrainingSettings, step: int, steps_per_epoch: int) -> float:

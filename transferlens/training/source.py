@@ -47,7 +47,6 @@ def train_shard(
         checkpoints: whole networks are also kept after so many optimiser steps.
     """
     labels, classes = train.examples.labels, len(class_names)
-    steps = schedule.steps_per_epoch(len(labels), training) if step_matched else None
     network = partial(_new_network, architecture, classes, train.device)
     with (
         fitting.named(train.device, training.batch_size, train.settings.resolution),
@@ -58,11 +57,13 @@ def train_shard(
 
         def job_of(i: int) -> Job:
             seed = int(rows.training_seeds[i])
+            of_data = seed_for(seed, "data")
+            steps = schedule.steps_per_epoch(len(labels), training, of_data) if step_matched else None
             return Job(
                 partial(network, seed),
                 Data(train, np.flatnonzero(rows.masks[i][unit_of_image]), steps),
                 FullSettings(training=training),
-                seed_for(seed, "data"),
+                of_data,
                 checkpoints=keep_checkpoints(out, i, checkpoints),
             )
 
