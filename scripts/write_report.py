@@ -4,10 +4,10 @@ from argparse import Namespace
 from itertools import chain
 from pathlib import Path
 
-from transferlens import open_results
 from transferlens.capabilities import run_of
 from transferlens.core import job
 from transferlens.report import frame, methods, page
+from transferlens.results import open_results
 
 
 def main(arguments: Namespace) -> None:

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.data.capability import CAPABILITY as DATA
-from transferlens.data.capability import data_threads, prepared_files
+from transferlens.data.capability import data_threads, metric_of, prepared_files
 from transferlens.training.capability import CAPABILITY as TRAINING
 
 
@@ -31,6 +32,19 @@ def test_small_data_sets_are_prepared_by_one_core(dataset, threads):
 def test_unknown_data_sets_may_be_large(tmp_path):
     run = run_of(targets={"mine": {}}, datasets={"mine": {"path": str(tmp_path)}})
     assert data_threads(run, {"dataset": "mine"}) == 8
+
+
+def test_the_area_under_the_roc_curve_is_for_two_classes(tmp_path):
+    chest = run_of(targets={"chestxray14": {}})
+    chest.check_data()
+    assert metric_of(chest, "chestxray14") == "auroc"
+    with pytest.raises(ConfigError, match=r"datasets\.cifar10\.metric is 'auroc', which is for two classes"):
+        run_of(datasets={"cifar10": {"metric": "auroc"}}).check_data()
+    halves = tmp_path / "halves.csv"
+    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    halves.write_text("\n".join(["class,group", *(f"{name},{name > 'cat'}" for name in names)]))
+    grouped = {"metric": "auroc", "groups": str(halves), "labels": "groups"}
+    run_of(datasets={"cifar10": grouped}).check_data()
 
 
 def test_only_what_decides_the_images_is_among_the_settings(tmp_path):

@@ -19,7 +19,7 @@ from transferlens.core.settings import (
     TrainingSettings,
 )
 
-OUTPUTS = Literal["margin", "p_true", "raw_margin", "correct"]
+OUTPUTS = Literal["margin", "p_true", "raw_margin", "softmax_margin", "correct"]
 
 
 class TargetSettings(Section):

@@ -383,10 +383,11 @@ class DatasetSettings(Section):
         "error",
         description="What to do with an image that cannot be decoded: stop, or leave it out and count it.",
     )
-    metric: Literal["global", "per_class"] | None = Field(
+    metric: Literal["global", "per_class", "auroc"] | None = Field(
         None,
-        description="What accuracy means on this data set: the share of correct examples (`global`), or the "
-        "mean over classes of that share (`per_class`); null for what is usual on it (docs/data.md).",
+        description="What accuracy means on this data set: the share of correct examples (`global`), the "
+        "mean over classes of that share (`per_class`), or, of two classes, the area under the ROC curve of "
+        "the probability of the second (`auroc`); null for what is usual on it (docs/data.md).",
     )
     crop_ratio: Share | None = Field(
         None,

@@ -123,6 +123,12 @@ REUSE = Artefact(
     fields=_FIELDS,
     attributes=_ATTRIBUTES,
 )
+BLOCK_REMOVALS = Artefact(
+    kind="block removals",
+    path="block_removals/{target}/{recipe}.h5",
+    fields=_FIELDS,
+    attributes=_ATTRIBUTES,
+)
 LABEL_MAPPING = Artefact(
     kind="label mapping",
     path="label_mapping/{target}.h5",

@@ -9,11 +9,18 @@ from transferlens.core.capability import Beside, Capability, Features, Step, Tra
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.core.studies import Study
+from transferlens.counterfactual import block_removals
 from transferlens.counterfactual.artefacts import COUNTERFACTUAL, LABEL_MAPPING, REUSE
 from transferlens.counterfactual.order_files import read_order
 from transferlens.counterfactual.orders import Cells, check_removals, evidence_of_written
 from transferlens.counterfactual.rows import check_settings, masks_of, order_paths, removals, step_orders
-from transferlens.counterfactual.settings import CounterfactualStudy, ReuseStudy, removal_study, step_study
+from transferlens.counterfactual.settings import (
+    BlockRemovalStudy,
+    CounterfactualStudy,
+    ReuseStudy,
+    removal_study,
+    step_study,
+)
 from transferlens.data.artefacts import INDEX
 from transferlens.estimation.asked import require_output, unit_names
 from transferlens.training.artefacts import SUMMARY
@@ -172,13 +179,23 @@ class Counterfactual(Capability):
     """Counterfactual retraining, and influences that are reused for another network or recipe."""
 
     name = "counterfactual"
-    settings = (CounterfactualStudy, ReuseStudy)
-    steps = (MAP_LABELS, EVALUATE, EVALUATE_REUSE, FIGURES, REUSE_FIGURES)
+    settings = (CounterfactualStudy, ReuseStudy, BlockRemovalStudy)
+    steps = (
+        MAP_LABELS,
+        EVALUATE,
+        EVALUATE_REUSE,
+        FIGURES,
+        REUSE_FIGURES,
+        block_removals.EVALUATE,
+        block_removals.FIGURES,
+    )
 
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
     ) -> dict[str, int]:
         """Sizes of curves, cells and repeats."""
+        if made in block_removals.EVALUATE.outputs.values():
+            return block_removals.sizes(run)
         given, reference = run.section(CounterfactualStudy), run.settings.studies.reference
         if made is LABEL_MAPPING:
             return {"model": reference.repeats}
@@ -195,6 +212,7 @@ class Counterfactual(Capability):
 
     def studies(self, run: Run) -> Iterator[Study]:
         """One study for each target and recipe: the source without the most harmful classes, and others."""
+        yield from block_removals.studies(run)
         given = asked(run)
         if given is None:
             return
@@ -223,6 +241,7 @@ class Counterfactual(Capability):
 
     def transfers(self, run: Run) -> Iterator[Transfer]:
         """Each study's models adapted to its own target by its own recipe, beside the reference."""
+        yield from block_removals.transfers(run)
         if asked(run) is None:
             return
         prefix = _REUSED if _other_architecture(run) else ""
@@ -241,6 +260,7 @@ class Counterfactual(Capability):
 
     def check(self, run: Run) -> None:
         """Refuse repeats that have no full-source model, and outputs and recipes that there are not."""
+        block_removals.check(run)
         given = asked(run)
         if given is None:
             return
@@ -257,7 +277,8 @@ class Counterfactual(Capability):
             run.require_recipe(reuse.recipe, "studies.reuse.recipe")
 
     def check_data(self, run: Run) -> None:
-        """Refuse removals that the source's classes do not allow."""
+        """Refuse removals that the source's classes and images do not allow."""
+        block_removals.check_data(run)
         if given := asked(run):
             for target in run.targets:
                 check_removals(Cells.of(masks_of(run, given, target)), unit_names(run))
@@ -266,9 +287,10 @@ class Counterfactual(Capability):
 
     def sections(self, run: Run, results: Any) -> Iterator[Section]:
         """Curves of accuracy, target by target."""
-        from transferlens.counterfactual import page
+        from transferlens.counterfactual import block_page, page
 
-        return page.sections(run, results)
+        yield from page.sections(run, results)
+        yield from block_page.sections(run, results)
 
 
 def _reused_reference(run: Run, architecture: dict[str, Any]) -> Study:

@@ -107,14 +107,16 @@ def write_counterfactual(
     artefact: Artefact,
     reference: Reference,
     retrained: Retrained,
-    predicted: Predictions,
+    predicted: Predictions | None = None,
     mapped: np.ndarray | None = None,
     steps: Retrained | None = None,
 ) -> None:
     """Curves with intervals over repeats, against the full source, and all else that was asked for.
 
     Args:
-        artefact: COUNTERFACTUAL, or REUSE for another network than influences were estimated with.
+        artefact: COUNTERFACTUAL, REUSE for another network than influences were estimated with, or
+            BLOCK_REMOVALS.
+        predicted: what influences predict, where units were removed alone or in random sets.
         mapped: float64[units], target images that the full source puts into each unit: a rival of influences
             on random sets.
         steps: the removals that were trained with as many steps as the full source; their cells are among

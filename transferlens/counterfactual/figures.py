@@ -23,8 +23,8 @@ _ORDERS = {
 _OWN_COLOURS = ["#7b3294", "#0571b0", "#a6611a"]
 
 
-def curves(counterfactual: xr.Dataset) -> "Figure":
-    """Report-half accuracy against the number of removed classes, with 95 % bands over repeats."""
+def curves(counterfactual: xr.Dataset, units: str = "source classes") -> "Figure":
+    """Report-half accuracy against the number of removed units, with 95 % bands over repeats."""
     report = counterfactual.sel(half="report")
     figure = figures.figure(6, 3.6)
     axis = figure.subplots()
@@ -47,7 +47,7 @@ def curves(counterfactual: xr.Dataset) -> "Figure":
         reach = [[picked[0] - picked[1]], [picked[2] - picked[0]]]
         axis.errorbar([removed], picked[:1], reach, fmt="s", color="black", label="picked by hand", capsize=3)
     low, high = axis.get_ylim()
-    axis.set(xlabel="source classes removed", ylabel="target accuracy (report half)")
+    axis.set(xlabel=f"{units} removed", ylabel="target accuracy (report half)")
     axis.set_ylim(max(low, 0), min(high, 1))  # Student's intervals of few repeats reach beyond
     axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure

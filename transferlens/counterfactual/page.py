@@ -32,6 +32,7 @@ _REUSE = "Influences were estimated with the run's own architecture and recipe, 
 _METRICS = {
     "global": "the share of examples that are classified correctly",
     "per_class": "the mean over target classes of the share that is classified correctly",
+    "auroc": "the area under the ROC curve of the probability of the second class (.5 is chance)",
 }
 _METHOD = "counterfactuals"
 _CHOICES_HEAD = (
@@ -42,8 +43,8 @@ _CHOICES_HEAD = (
     Column("95 % interval", number=True),
 )
 _GAIN = (
-    "Gain: accuracy without the k classes minus accuracy from the full source, paired by initial weights and "
-    "seed."
+    "Gain: accuracy without the first k of the order minus accuracy from the full source, paired by initial "
+    "weights and seed."
 )
 _CHOICES_NOTE = (
     _GAIN + " In every split of the repeats into halves, one half chooses k and the other one reports its "

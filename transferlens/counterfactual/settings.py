@@ -108,6 +108,34 @@ class ReuseStudy(CapabilitySection):
     )
 
 
+class BlockRemovalStudy(CapabilitySection):
+    """The full source without the blocks of images that help or hurt most, retrained; null for none.
+
+    It needs the studies `examples`, which ranks the blocks, and `reference`, which it is paired with.
+    """
+
+    key: ClassVar[str] = "studies.block_removals"
+    nullable: ClassVar[bool] = True
+    default_null: ClassVar[bool] = True
+
+    orders: Annotated[
+        list[Literal["top", "bottom", "random"]], Field(min_length=1), AfterValidator(_distinct)
+    ] = Field(
+        ["top", "bottom", "random"],
+        description="`top` removes the most helpful blocks first, `bottom` the most harmful first, `random` "
+        "in a fresh random order each repeat.",
+    )
+    ks: Counts = Field(description="Numbers of blocks removed (of studies.examples.images_a_block images).")
+    repeats: int = Field(
+        3,
+        ge=2,
+        description="Models for each order and k (the intervals are over them); at most the reference "
+        "repeats.",
+    )
+    output: OUTPUTS = Field("margin", description="The output whose influences rank the blocks.")
+    shard_size: int = Field(SHARD_SIZE, ge=1, description=SHARD_WORDS)
+
+
 def removal_study(target: str, recipe: str) -> str:
     """The name of the counterfactual study of a target and recipe."""
     return f"counterfactual/{target}/{recipe}"

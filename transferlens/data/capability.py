@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from transferlens.core.capability import Beside, Capability, Step, Wildcards
+from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.data import catalogue, sources
 from transferlens.data.artefacts import INDEX, MANIFEST
@@ -155,6 +156,21 @@ class Data(Capability):
             sources.check_name(settings.of or name, settings.path)
             if settings.classes or settings.groups or settings.labels == "groups":
                 described(run, name)
+        for target in run.targets:
+            _check_metric(run, target)
+
+
+def _check_metric(run: Run, target: str) -> None:
+    """Refuse the area under the ROC curve on a target of other than two classes."""
+    if metric_of(run, target) != "auroc":
+        return
+    names, groups = described(run, target)
+    labels = len(set(groups)) if run.dataset(target).labels == "groups" else len(names)
+    if labels != 2:
+        raise ConfigError(
+            f"config: datasets.{target}.metric is 'auroc', which is for two classes, but {target} has "
+            f"{labels}; use global or per_class"
+        )
 
 
 CAPABILITY = Data()

@@ -19,7 +19,8 @@ class Facts:
         title: name for readers.
         classes: number of classes; None where releases differ.
         train_images, val_images: sizes of the complete splits; None where no source states them.
-        metric: how accuracy is reported by convention, `global` or `per_class` (mean over classes).
+        metric: how accuracy is reported by convention, `global`, `per_class` (mean over classes), or
+            `auroc` (area under the ROC curve of the second of two classes).
         split: the rule that divides training from evaluation images, in words.
         origin: where to get it.
         recipe: training settings of the original study that differ from the defaults; empty if it has none.

@@ -74,6 +74,34 @@ EXAMPLE_INFLUENCE = Artefact(
     fields=_FIELDS,
     choose=("output", "margin"),
 )
+# Of masks and outputs that no study made; it lies, and is called, as its maker likes.
+_OWN = ("output", "unit")
+OWN_INFLUENCE = Artefact(
+    kind="influence of own outputs",
+    path="own_influence.h5",
+    fields=(
+        Field("unit", ("unit",), str, "what masks switch on and off"),
+        Field("output", ("output",), str, "what every model gave"),
+        Field("output_group", ("output_group",), str, "group of outputs", optional=True),
+        Field("n_in", ("unit",), np.int64, "models that saw it"),
+        Field("n_out", ("unit",), np.int64, "models that did not see it"),
+        *estimate("effect", _OWN, "what the unit adds to the output", "se low high p", np.float32),
+        Field("effect_q", _OWN, np.float32, "Benjamini-Hochberg q-value over the units of the output"),
+        *estimate(
+            "group_effect",
+            ("output_group", "unit"),
+            "what the unit adds to the mean output of the group",
+            "se low high p q",
+            optional=True,
+        ),
+        *estimate("overall_effect", ("unit",), "what the unit adds to the mean output", "se low high p q"),
+    ),
+    attributes={
+        "estimator": "how influences were estimated",
+        "models": "models that they were estimated from",
+        "made_from": "SHA-256 of the files of masks and outputs",
+    },
+)
 SCORES = Artefact(
     kind="influence scores",
     path="scores/{target}/{recipe}.h5",

@@ -46,6 +46,7 @@ OUTPUTS = {
     "p_true": (np.float32, "softmax probability of the true class", "probability"),
     "margin": (np.float32, "true logit minus the log-sum-exp of the others: log(p / (1 - p))", "nats"),
     "raw_margin": (np.float32, "true logit minus the best other logit", "logit units"),
+    "softmax_margin": (np.float32, "probability of the true class minus the best other one", "probability"),
     "correct": (bool, "whether the most probable class is the true one", ""),
     "prediction": (np.int32, "position of the most probable class in target_class", ""),
 }
@@ -62,7 +63,10 @@ _OF_EVERY_MODEL = (
         "class_accuracy", ("model", "half", "target_class"), np.float64, "accuracy on examples of the class"
     ),
 )
-_METRIC = {"metric": "what accuracy is: the share of examples, or its mean over classes"}
+_METRIC = {
+    "metric": "what accuracy is: the share of examples (global), its mean over classes (per_class), or the "
+    "area under the ROC curve of the second of two classes (auroc)"
+}
 
 TRANSFER_RUNS = Artefact(
     kind="transfer runs",

@@ -173,7 +173,7 @@ def _save_outputs(
     for name, value in values.items():
         out.file[name][i] = value
     overall, by_class = outputs.accuracies(
-        values["correct"], target.val.labels, target.val.halves, len(target.class_names), metric
+        values, target.val.labels, target.val.halves, len(target.class_names), metric
     )
     out.file["accuracy"][i] = overall
     out.file["class_accuracy"][i] = by_class

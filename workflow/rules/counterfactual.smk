@@ -94,3 +94,41 @@ rule reuse_figures:
         message_of("reuse_figures")
     shell:
         "{params.job}"
+
+
+rule block_removals:
+    input:
+        unpack(inputs_of("block_removals")),
+    output:
+        **outputs_of("block_removals"),
+    log:
+        log_of("block_removals"),
+    benchmark:
+        benchmark_of("block_removals")
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        **params_of("block_removals"),
+    message:
+        message_of("block_removals")
+    shell:
+        "{params.job}"
+
+
+rule block_removal_figures:
+    input:
+        unpack(inputs_of("block_removal_figures")),
+    output:
+        **outputs_of("block_removal_figures"),
+    log:
+        log_of("block_removal_figures"),
+    benchmark:
+        benchmark_of("block_removal_figures")
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        **params_of("block_removal_figures"),
+    message:
+        message_of("block_removal_figures")
+    shell:
+        "{params.job}"
