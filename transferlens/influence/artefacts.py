@@ -80,14 +80,24 @@ SCORES = Artefact(
     fields=(
         Field("estimator", ("estimator",), str, "estimator"),
         Field("models", ("models",), np.int64, "models that estimates are made from"),
-        *estimate("score", ("estimator", "models"), "predictive correlation on held-out models", "low high"),
+        *estimate(
+            "score",
+            ("estimator", "models"),
+            "correlation of predicted and actual outputs of held-out models",
+            "low high",
+        ),
         *estimate("ceiling", (), "largest correlation possible", "low high", optional=True),
-        *estimate("reliability", ("estimator", "models"), "reliability of class influences", "low high"),
+        *estimate(
+            "reliability",
+            ("estimator", "models"),
+            "squared correlation of class influences with the true ones",
+            "low high",
+        ),
         *estimate("models_needed", ("estimator",), "models for a reliability of 0.9", "low high"),
     ),
     attributes={
         "reported_estimator": "the estimator whose influences are reported",
-        "examples": "examples that scores are averaged over",
+        "examples": "examples that scores are taken over",
     },
     name="scores",
 )

@@ -130,15 +130,16 @@ def _cell(end: Extremes, q: np.ndarray, row: int, units: np.ndarray) -> tuple[st
 
 def _trust(subject: Subject, scores: xr.Dataset, figures: Path, output: str) -> Section:
     caption = (
-        f"Left: correlation of predicted and actual {output} of models that were held out, averaged over "
-        "target examples; the ceiling is what a perfect prediction would reach. Right: reliability of the "
-        "class influences (split halves, corrected to the number of models). Bands are 95 % intervals over "
-        "models."
+        f"Left: correlation of predicted and actual {output} of models that were held out, over target "
+        "examples of unit variance; the ceiling is what a perfect prediction would reach. Right: reliability "
+        "of the class influences, the squared correlation with the true ones (what two such studies would "
+        "correlate with each other). Bands are 95 % intervals over draws of all models."
     )
     alt = "Curves of predictive correlation and reliability by the number of models"
     blocks = (Cards(score_cards(scores)), Figure(figures / "convergence.svg", caption, alt))
     title = "How far these influences can be trusted"
-    return Section(title, "trust", blocks, subject, warnings=tuple(_score_warnings(subject, scores)))
+    warnings = tuple(_score_warnings(subject, scores))
+    return Section(title, "trust", blocks, subject, warnings=warnings, method="scores")
 
 
 def _reported(scores: xr.Dataset) -> xr.Dataset:
@@ -156,7 +157,9 @@ def score_cards(scores: xr.Dataset) -> tuple[Card, ...]:
     for text, name in rows:
         interval = Interval(*(float(last[name + end]) for end in ("", "_low", "_high")))
         if np.isfinite(interval.value):
-            cards.append(Card(text, f"{interval.value:.2f}", interval_text(interval)))
+            known = np.isfinite(interval.low)
+            detail = interval_text(interval) if known else "no interval: too slow to fit again and again"
+            cards.append(Card(text, f"{interval.value:.2f}", detail))
     needed = [float(last[f"models_needed{end}"]) for end in ("", "_low", "_high")]
     if np.isfinite(needed[0]):
         low, high = (f"{n:.0f}" if np.isfinite(n) else "no limit" for n in needed[1:])
