@@ -74,6 +74,45 @@ EXAMPLE_INFLUENCE = Artefact(
     fields=_FIELDS,
     choose=("output", "margin"),
 )
+_OF_PREDICTOR = ("predictor", "cells")
+RIVALS = Artefact(
+    kind="influence rivals",
+    path="rivals/{target}/{recipe}.h5",
+    fields=(
+        Field("target_class", ("target_class",), str, "target class"),
+        Field("source_class", ("source_class",), str, "source class or group of them"),
+        Field("predictor", ("predictor",), str, "what class influences are predicted by"),
+        Field("cells", ("cells",), str, "pairs of classes that are compared"),
+        Field(
+            "label_mapping",
+            ("target_class", "source_class"),
+            np.float64,
+            "share of the target class's training images that full-source models take for the source class",
+        ),
+        Field(
+            "label_probability",
+            ("target_class", "source_class"),
+            np.float64,
+            "mean probability that they give it for these images",
+        ),
+        Field(
+            "similarity",
+            ("target_class", "source_class"),
+            np.float64,
+            "cosine of the classes' mean features in full-source models",
+        ),
+        *estimate(
+            "correlation",
+            _OF_PREDICTOR,
+            "rank correlation with the class influences of one fold on the report half",
+            "low high",
+        ),
+        *estimate(
+            "of_reachable", _OF_PREDICTOR, "correlation as a share of that of the true influences", "low high"
+        ),
+    ),
+    attributes={"folds_missing": "why nothing is compared; '' where there are folds"},
+)
 SCORES = Artefact(
     kind="influence scores",
     path="scores/{target}/{recipe}.h5",
