@@ -2,13 +2,10 @@
 
 from argparse import Namespace
 
-import numpy as np
-
 from transferlens.core import job
 from transferlens.core.settings import ArchitectureSettings, InputSettings
 from transferlens.data import index, pipeline
-from transferlens.data.artefacts import positions
-from transferlens.data.index import Index
+from transferlens.data.units import unit_of_class
 from transferlens.estimation.estimators import Effects
 from transferlens.heatmaps import hurt_examples
 from transferlens.influence import reading
@@ -51,12 +48,6 @@ def main(arguments: Namespace) -> None:
         influence.folds_missing,
     )
     hurt_examples.draw_gallery(arguments.heatmaps, arguments.gallery, settings["colormap"])
-
-
-def unit_of_class(unit_names: list[str], source: Index) -> np.ndarray:
-    """The unit int64[classes] of every source class: the class itself, or its group."""
-    own = unit_names == source.class_names
-    return positions(source.class_names if own else source.class_groups, unit_names)
 
 
 if __name__ == "__main__":

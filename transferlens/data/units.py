@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from transferlens.data.artefacts import positions
 from transferlens.data.groups import require_groups
 from transferlens.data.index import Index
 
@@ -49,3 +50,9 @@ def block_units(source: Index, images_a_block: int) -> Units:
             names.append(f"{class_name} / {start}-{start + len(block) - 1}")
             groups.append(class_name)
     return Units(names, groups, of_images)
+
+
+def unit_of_class(unit_names: list[str], source: Index) -> np.ndarray:
+    """The unit int64[classes] of every source class: the class itself, or its group."""
+    own = unit_names == source.class_names
+    return positions(source.class_names if own else source.class_groups, unit_names)

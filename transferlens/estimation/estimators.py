@@ -24,7 +24,7 @@ _BLOCK_BYTES = 32 << 20
 _PIECE_BYTES = 1 << 20
 # Observations that least squares needs beyond its coefficients: with fewer, one observation may decide a
 # coefficient alone, and the errors are unknown.
-_SPARE = 8
+SPARE = 8
 # Degrees of freedom from which an interval hardly depends on them.
 _MANY = 200
 # Outputs that ridge's penalty is chosen on.
@@ -93,7 +93,7 @@ def require_models(name: str, models: int, units: int, fold_over: bool) -> None:
     Raises:
         ConfigError: naming both numbers and the cure.
     """
-    for_least_squares = 2 * (units + _SPARE) if fold_over else units + 1 + _SPARE
+    for_least_squares = 2 * (units + SPARE) if fold_over else units + 1 + SPARE
     needed = {"least_squares": for_least_squares, "lasso": 20}.get(name, 8)
     if models < needed:
         others = "; or use ridge or difference_of_means" if name == "least_squares" else ""

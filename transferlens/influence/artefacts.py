@@ -102,20 +102,69 @@ OWN_INFLUENCE = Artefact(
         "made_from": "SHA-256 of the files of masks and outputs",
     },
 )
+_OF_PREDICTOR = ("predictor", "cells")
+RIVALS = Artefact(
+    kind="influence rivals",
+    path="rivals/{target}/{recipe}.h5",
+    fields=(
+        Field("target_class", ("target_class",), str, "target class"),
+        Field("source_class", ("source_class",), str, "source class or group of them"),
+        Field("predictor", ("predictor",), str, "what class influences are predicted by"),
+        Field("cells", ("cells",), str, "pairs of classes that are compared"),
+        Field(
+            "label_mapping",
+            ("target_class", "source_class"),
+            np.float64,
+            "share of the target class's training images that full-source models take for the source class",
+        ),
+        Field(
+            "label_probability",
+            ("target_class", "source_class"),
+            np.float64,
+            "mean probability that they give it for these images",
+        ),
+        Field(
+            "similarity",
+            ("target_class", "source_class"),
+            np.float64,
+            "cosine of the classes' mean features in full-source models",
+        ),
+        *estimate(
+            "correlation",
+            _OF_PREDICTOR,
+            "rank correlation with the class influences of one fold on the report half",
+            "low high",
+        ),
+        *estimate(
+            "of_reachable", _OF_PREDICTOR, "correlation as a share of that of the true influences", "low high"
+        ),
+    ),
+    attributes={"folds_missing": "why nothing is compared; '' where there are folds"},
+)
 SCORES = Artefact(
     kind="influence scores",
     path="scores/{target}/{recipe}.h5",
     fields=(
         Field("estimator", ("estimator",), str, "estimator"),
         Field("models", ("models",), np.int64, "models that estimates are made from"),
-        *estimate("score", ("estimator", "models"), "predictive correlation on held-out models", "low high"),
+        *estimate(
+            "score",
+            ("estimator", "models"),
+            "correlation of predicted and actual outputs of held-out models",
+            "low high",
+        ),
         *estimate("ceiling", (), "largest correlation possible", "low high", optional=True),
-        *estimate("reliability", ("estimator", "models"), "reliability of class influences", "low high"),
+        *estimate(
+            "reliability",
+            ("estimator", "models"),
+            "squared correlation of class influences with the true ones",
+            "low high",
+        ),
         *estimate("models_needed", ("estimator",), "models for a reliability of 0.9", "low high"),
     ),
     attributes={
         "reported_estimator": "the estimator whose influences are reported",
-        "examples": "examples that scores are averaged over",
+        "examples": "examples that scores are taken over",
     },
     name="scores",
 )

@@ -5,15 +5,17 @@ from typing import Any
 
 from transferlens.core.artefacts import Artefact
 from transferlens.core.blocks import Section
-from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
+from transferlens.core.capability import Beside, Capability, Features, Step, Transfer, Wildcards
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.core.studies import Study
+from transferlens.data.artefacts import INDEX
 from transferlens.estimation import crossfit, designs, estimators
 from transferlens.estimation.asked import require_output, unit_names
-from transferlens.influence.artefacts import EXAMPLE_INFLUENCE, INFLUENCE, SCORES, SHARES
+from transferlens.influence.artefacts import EXAMPLE_INFLUENCE, INFLUENCE, RIVALS, SCORES, SHARES
 from transferlens.influence.settings import ExampleStudy, InfluenceSettings, InfluenceStudy, RepeatedStudy
 from transferlens.training.artefacts import SUMMARY
+from transferlens.training.capability import feature_paths
 
 # At most: kinds of pairs of classes, and the differences between them.
 _RELATIONS = 5
@@ -96,6 +98,21 @@ def _tables(*names: str) -> dict[str, Beside]:
     return {name: Beside(f"report/{{target}}/{{recipe}}/{name}.csv") for name in names}
 
 
+RIVAL = Step(
+    name="influence_rivals",
+    script="compare_rivals.py",
+    title="Compare the influences on {target} ({recipe}) with cheap rivals",
+    outputs={"rivals": RIVALS},
+    inputs=lambda run, w: {
+        "influence": INFLUENCE.at(**w),
+        "target_features": feature_paths(run, "reference", w["target"], "train"),
+        "source_features": feature_paths(run, "reference", run.source, "val"),
+        "target_index": INDEX.at(dataset=w["target"]),
+        "source_index": INDEX.at(dataset=run.source),
+    },
+    settings=lambda run, w: {"output": run.settings.report.output},
+    made_for=lambda run: _each("influence")(run) if "reference" in run.studies else [],
+)
 FIGURES = Step(
     name="influence_figures",
     script="draw_influence.py",
@@ -123,7 +140,7 @@ class Influence(Capability):
 
     name = "influence"
     settings = (InfluenceStudy, RepeatedStudy, ExampleStudy, InfluenceSettings)
-    steps = (ESTIMATE, ESTIMATE_EXAMPLES, SCORE, FIGURES)
+    steps = (ESTIMATE, ESTIMATE_EXAMPLES, SCORE, RIVAL, FIGURES)
 
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
@@ -132,6 +149,9 @@ class Influence(Capability):
         given = run.section(InfluenceSettings)
         if made is SCORES:
             return {"estimator": len({given.estimator, *given.compared}), "models": len(SHARES)}
+        if made is RIVALS:
+            mapped = {"source_class": known["unit"]} if "unit" in known else {}
+            return {"predictor": 4, "cells": 2, **mapped}
         sizes = {"*": len(given.outputs), "relation": _RELATIONS}
         blocks = run.section(ExampleStudy)
         if made is INFLUENCE:
@@ -167,6 +187,14 @@ class Influence(Capability):
             if study in run.studies:
                 for target, recipe in run.adaptations:
                     yield Transfer(study, target, recipe)
+
+    def features(self, run: Run) -> Iterator[Features]:
+        """What reference models make of the target's training images, and of the source's own."""
+        jobs = run.jobs_of(RIVAL.name)
+        for target in dict.fromkeys(wildcards["target"] for wildcards in jobs):
+            yield Features("reference", target, "train")
+        if jobs:
+            yield Features("reference", run.source, "val")
 
     def check(self, run: Run) -> None:
         """Refuse models that do not fill shards, too many repeated ones, and a page without its output."""

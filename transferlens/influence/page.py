@@ -51,6 +51,22 @@ _STRONGEST_NOTE = (
 )
 
 
+_RIVALS_HEAD = (
+    Column("predictor of class influences"),
+    Column("rank correlation, all pairs (95 %)", number=True),
+    Column("of what is reachable (95 %)", number=True),
+    Column("without pairs of one name (95 %)", number=True),
+    Column("of what is reachable (95 %)", number=True),
+)
+_RIVALS_NOTE = (
+    "Every predictor is compared with the class influences that half of the models report on the report half "
+    "of the images; the first one is the influences from the other half of the models, on the other images. "
+    "Label mapping (how often models take a target image for a source class) and similarity (of mean "
+    "features) come from models of the whole source alone. Reachable is what the true influences would "
+    "correlate with those of half of the models. Intervals are over source classes."
+)
+
+
 def sections(run: Run, results: Results) -> Iterator[Section]:
     """Of every target and recipe: checks, the matrix, and how far it can be trusted."""
     if "influence" not in run.studies:
@@ -63,6 +79,8 @@ def sections(run: Run, results: Results) -> Iterator[Section]:
             yield replace(expectations.section(subject, made), method="influences")
         yield _strongest(subject, influence, figures, design)
         yield _trust(subject, results.scores(target, recipe), figures, output)
+        if {"target": target, "recipe": recipe} in run.jobs_of("influence_rivals"):
+            yield _rivals(subject, results.influence_rivals(target, recipe))
 
 
 def _strongest(subject: Subject, influence: xr.Dataset, figures: Path, design: str) -> Section:
@@ -130,15 +148,46 @@ def _cell(end: Extremes, q: np.ndarray, row: int, units: np.ndarray) -> tuple[st
 
 def _trust(subject: Subject, scores: xr.Dataset, figures: Path, output: str) -> Section:
     caption = (
-        f"Left: correlation of predicted and actual {output} of models that were held out, averaged over "
-        "target examples; the ceiling is what a perfect prediction would reach. Right: reliability of the "
-        "class influences (split halves, corrected to the number of models). Bands are 95 % intervals over "
-        "models."
+        f"Left: correlation of predicted and actual {output} of models that were held out, over target "
+        "examples of unit variance; the ceiling is what a perfect prediction would reach. Right: reliability "
+        "of the class influences, the squared correlation with the true ones (what two such studies would "
+        "correlate with each other). Bands are 95 % intervals over draws of all models."
     )
     alt = "Curves of predictive correlation and reliability by the number of models"
     blocks = (Cards(score_cards(scores)), Figure(figures / "convergence.svg", caption, alt))
     title = "How far these influences can be trusted"
-    return Section(title, "trust", blocks, subject, warnings=tuple(_score_warnings(subject, scores)))
+    warnings = tuple(_score_warnings(subject, scores))
+    return Section(title, "trust", blocks, subject, warnings=warnings, method="scores")
+
+
+def _rivals(subject: Subject, rivals: xr.Dataset) -> Section:
+    """What the influences tell that cheap predictors do not."""
+    block: Table | Prose
+    if missing := rivals.attrs["folds_missing"]:
+        block = Prose(f"Rivals are not compared with the influences: {missing}.")
+    else:
+        block = rivals_table(rivals)
+    title = "What influences tell that cheap rivals do not"
+    return Section(title, "influence-rivals", (block,), subject, method="rivals")
+
+
+def rivals_table(rivals: xr.Dataset) -> Table:
+    """Every predictor's rank correlation with class influences, and its share of what can be reached."""
+    rows = []
+    for predictor in rivals.predictor.values:
+        of_one = rivals.sel(predictor=predictor)
+        cells = (
+            _rival_cell(of_one.sel(cells=cells), name)
+            for cells in rivals.cells.values
+            for name in ("correlation", "of_reachable")
+        )
+        rows.append((str(predictor), *cells))
+    return Table(_RIVALS_HEAD, tuple(rows), _RIVALS_NOTE)
+
+
+def _rival_cell(cell: xr.Dataset, name: str) -> str:
+    value, low, high = (float(cell[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    return f"{value:.2f} ({low:.2f} to {high:.2f})" if np.isfinite(value) else "–"
 
 
 def _reported(scores: xr.Dataset) -> xr.Dataset:
@@ -156,7 +205,9 @@ def score_cards(scores: xr.Dataset) -> tuple[Card, ...]:
     for text, name in rows:
         interval = Interval(*(float(last[name + end]) for end in ("", "_low", "_high")))
         if np.isfinite(interval.value):
-            cards.append(Card(text, f"{interval.value:.2f}", interval_text(interval)))
+            known = np.isfinite(interval.low)
+            detail = interval_text(interval) if known else "no interval: too slow to fit again and again"
+            cards.append(Card(text, f"{interval.value:.2f}", detail))
     needed = [float(last[f"models_needed{end}"]) for end in ("", "_low", "_high")]
     if np.isfinite(needed[0]):
         low, high = (f"{n:.0f}" if np.isfinite(n) else "no limit" for n in needed[1:])

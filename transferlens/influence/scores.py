@@ -1,51 +1,38 @@
-"""How good an influence estimate is: does it predict models it has not seen, and would it come out again?
+"""How good an influence estimate is: does it predict models it has not seen?
 
-* The score of an estimator is the correlation, over held-out models, of predicted and actual outputs of an
-  example, averaged over examples (linear datamodeling score, Park et al. 2023; Pearson's here). A model's
-  prediction adds up the effects of the units it saw.
-* Its ceiling is what a perfect prediction of the mean would reach: the square root of the correlation between
-  models that saw the same units but started from other seeds.
-* The reliability of the estimates is the correlation over units of estimates from two halves of the models,
-  corrected to the full number (Spearman 1910, Brown 1910).
+* The score of an estimator is the correlation, over held-out models, of predicted and actual outputs on
+  single examples (linear datamodeling score, Park et al. 2023; Pearson's here). A model's prediction adds up
+  the effects of the units it saw. Every example is centred and brought to unit variance, and then one
+  correlation is taken over all models and examples: unlike a mean of correlations, it has a ceiling that few
+  repeated models tell without a bias.
+* That ceiling is what a perfect prediction of the mean would reach: the square root of the correlation,
+  taken the same way, between models that saw the same units but started from other seeds.
+* The reliability of the estimates has a module of its own.
 
 Draws of masks (models, or complementary pairs of models) are the units of resampling throughout.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from transferlens.core import artefacts, job
 from transferlens.core.errors import ConfigError
-from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import Interval, jackknife_interval
 from transferlens.estimation import estimators
 from transferlens.influence.artefacts import SCORES, SHARES
 from transferlens.influence.estimate import ModelMeans
+from transferlens.influence.reliability import models_needed, reliability
+from transferlens.influence.resampling import NOTHING, Outputs, ratio_interval
 from transferlens.training import outputs as stored
 from transferlens.training import summary as summaries
 from transferlens.training.artefacts import SUMMARY
 
 _FOLDS = 5
-_SPLITS, _GROUPS = 8, 10
-# Examples that scores are averaged over, evenly spaced among all.
+# Examples that scores are taken over, evenly spaced among all.
 _EXAMPLES = 128
-_WANTED_RELIABILITY = 0.9
-_SLOW = ("lasso",)  # scored once, left out of the convergence curve
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Outputs to be predicted: masks bool[models, units] and float32[models, examples]."""
-
-    masks: np.ndarray
-    values: np.ndarray
-
-    def rows(self, chosen: np.ndarray) -> "Outputs":
-        """The outputs of some models."""
-        return Outputs(self.masks[chosen], self.values[chosen])
+_SLOW = ("lasso",)  # scored once, without an interval: it would have to be fitted again and again
 
 
 def write_scores(
@@ -112,126 +99,82 @@ def _sizes(models: int) -> list[int]:
     return [round(models * share / 2) * 2 for share in SHARES]
 
 
-NOTHING = Interval(np.nan, np.nan, np.nan)
-
-
-def score(outputs: Outputs, name: str, share: float, only_whole: bool) -> Interval:
-    """Mean over examples of the correlation of predicted and actual outputs of held-out models.
+def score(outputs: Outputs, name: str, share: float, slow: bool) -> Interval:
+    """Correlation of predicted and actual outputs of held-out models.
 
     Five folds of draws: each is predicted from `share` of the others. Outputs are compared within their fold.
-    The interval is a jackknife over held-out draws.
+    The interval is over draws of all models: of those predicted from, and of those predicted.
 
     Args:
-        only_whole: give nothing (NaN) for a share below one.
+        slow: give no interval, and nothing (NaN) for a share below one.
     """
-    if only_whole and share < 1:
+    scaled = unit_variance(outputs)
+    if scaled is None or (slow and share < 1):
         return NOTHING
-    fold, draws = estimators.fold_of_rows(outputs.masks, _FOLDS), estimators.independent_rows(outputs.masks)
-    predicted, actual = np.empty_like(outputs.values, np.float64), np.empty_like(outputs.values, np.float64)
-    for f in range(_FOLDS):
-        held, rest = fold == f, np.flatnonzero(fold != f)
-        kept = outputs.rows(rest[draws[rest] <= np.quantile(draws[rest], share)])
-        try:
-            coefficients = _coefficients(kept, name)
-        except ConfigError:  # too few models for this estimator
-            return NOTHING
-        guess = outputs.masks[held].astype(np.float64) @ coefficients.T
-        predicted[held] = guess - guess.mean(0)
-        actual[held] = outputs.values[held] - outputs.values[held].mean(0, dtype=np.float64)
-    return mean_correlation(predicted, actual, draws)
+    draws = estimators.independent_rows(outputs.masks)
+    fold = estimators.fold_of_rows(outputs.masks, _FOLDS)
+    # What each fold is predicted from, bool[folds, models].
+    learnt = [(fold != f) & (draws <= np.quantile(draws[fold != f], share)) for f in range(_FOLDS)]
+
+    def ratio(kept: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+        sums = np.zeros(3)
+        for f in range(_FOLDS):
+            held = (fold == f) & kept
+            if held.any():
+                sums += _products(Outputs(scaled.masks, values), learnt[f] & kept, held, name)
+        return sums[0], float(np.sqrt(sums[1] * sums[2]))
+
+    if not slow:
+        return ratio_interval(scaled, ratio)
+    try:
+        return Interval(np.divide(*ratio(np.ones(len(draws), bool), scaled.values)), np.nan, np.nan)
+    except ConfigError:  # too few models for this estimator
+        return NOTHING
 
 
-def _coefficients(outputs: Outputs, name: str) -> np.ndarray:
-    """Effects float[examples, units] by the named estimator."""
-    fitted = estimators.make(name, outputs.masks, outputs.values)
-    return fitted.coefficients(outputs.values)
-
-
-def mean_correlation(x: np.ndarray, y: np.ndarray, draws: np.ndarray) -> Interval:
-    """Mean over columns of the correlations of two centred arrays [models, examples].
-
-    Columns without any spread are left out. The interval leaves out one draw (int64[models]) at a time.
-    """
-    products = [estimators.sums_by_draw(p, draws) for p in (x * y, x * x, y * y)]
-    totals = [p.sum(0) for p in products]
-    varying = (totals[1] > 0) & (totals[2] > 0)
+def unit_variance(outputs: Outputs) -> Outputs | None:
+    """Outputs centred, with unit variance over models; constant ones are left out. None if all are."""
+    values = outputs.values - outputs.values.mean(0, dtype=np.float64)
+    spread = values.std(0)
+    varying = spread > 0
     if not varying.any():
-        return NOTHING
+        return None
+    return Outputs(outputs.masks, (values[:, varying] / spread[varying]).astype(np.float32))
 
-    def mean(xy: np.ndarray, xx: np.ndarray, yy: np.ndarray) -> np.ndarray:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.nanmean((xy / np.sqrt(xx * yy))[..., varying], axis=-1)
 
-    without = mean(*(t - p for t, p in zip(totals, products, strict=True)))
-    return jackknife_interval(float(mean(*totals)), without)
+def _products(outputs: Outputs, learnt: np.ndarray, held: np.ndarray, name: str) -> np.ndarray:
+    """Sums over held-out models and outputs of predicted times actual values and of the square of either."""
+    known = outputs.rows(learnt)
+    effects = estimators.make(name, known.masks, known.values).coefficients(known.values)
+    predicted = outputs.masks[held].astype(np.float64) @ effects.T
+    predicted -= predicted.mean(0)
+    actual = outputs.values[held] - outputs.values[held].mean(0, dtype=np.float64)
+    return np.array([np.sum(predicted * actual), np.sum(predicted**2), np.sum(actual**2)])
 
 
 def ceiling(outputs: Outputs, again: np.ndarray) -> Interval:
     """The correlation with single models' outputs that a perfect prediction of their mean would have.
 
+    Both sets of models are centred and scaled by the whole study: centred by the few that are repeated,
+    masks that balance each other would seem to differ more than they do. The interval leaves out one draw at
+    a time.
+
     Args:
         again: float[models, examples], outputs of the first masks trained again with other seeds.
     """
+    mean, spread = outputs.values.mean(0, dtype=np.float64), outputs.values.std(0, dtype=np.float64)
+    varying = spread > 0
     first = outputs.rows(np.arange(len(again)))
-    x, y = (v - v.mean(0, dtype=np.float64) for v in (first.values, again))
-    agreement = mean_correlation(x, y, estimators.independent_rows(first.masks))
-    return Interval(*(np.sqrt(np.maximum(getattr(agreement, k), 0)) for k in ("value", "low", "high")))
-
-
-def reliability(means: Outputs, name: str, models: int) -> Interval:
-    """Split-half reliability of the influences on target classes from the first `models` models.
-
-    Random halves of the draws; the correlation over units, averaged over target classes and splits, corrected
-    to the full number of models. The interval is a jackknife over ten groups of draws.
-    """
-    means = means.rows(np.arange(models))
-    draws = estimators.independent_rows(means.masks)
-    group = estimators.fold_of_rows(means.masks, _GROUPS)
-    halves = _halves(draws)
-    try:
-        value = _split_half(means, name, halves, np.ones(models, bool))
-        without = [_split_half(means, name, halves, group != g) for g in range(_GROUPS)]
-    except ConfigError:  # too few models for this estimator in half of them
+    x, y = ((v[:, varying] - mean[varying]) / spread[varying] for v in (first.values, again))
+    draws = estimators.independent_rows(first.masks)
+    products = np.array([estimators.sums_by_draw(p, draws).sum(1) for p in (x * y, x * x, y * y)])
+    totals = products.sum(1)
+    if not totals[1:].all():
         return NOTHING
-    return _within(jackknife_interval(value, np.array(without)), -1, 1)
 
+    def correlation(xy: np.ndarray, xx: np.ndarray, yy: np.ndarray) -> np.ndarray:
+        return xy / np.sqrt(xx * yy)
 
-def _halves(draws: np.ndarray) -> np.ndarray:
-    """Random divisions of the draws into two halves: bool[splits, rows], whether a row is in the first."""
-    distinct = np.unique(draws)
-    firsts = [
-        rng_for("split-half", split, len(distinct)).permutation(distinct)[: len(distinct) // 2]
-        for split in range(_SPLITS)
-    ]
-    return np.array([np.isin(draws, first) for first in firsts])
-
-
-def _split_half(means: Outputs, name: str, halves: np.ndarray, kept: np.ndarray) -> float:
-    """Mean agreement of two halves of the kept rows over the divisions, corrected to all of them."""
-    agreements = [
-        _agreement(*(_coefficients(means.rows(half & kept), name) for half in (first, ~first)))
-        for first in halves
-    ]
-    half = float(np.mean(agreements))
-    return 2 * half / (1 + half)
-
-
-def _agreement(one: np.ndarray, other: np.ndarray) -> float:
-    """Correlation over units of two estimates [outputs, units], averaged over the outputs."""
-    x, y = (e - e.mean(1, keepdims=True, dtype=np.float64) for e in (one, other))
-    spread = np.sqrt((x**2).sum(1) * (y**2).sum(1))
-    return float(np.mean((x * y).sum(1)[spread > 0] / spread[spread > 0])) if (spread > 0).any() else 0.0
-
-
-def models_needed(reliability: Interval, models: int) -> Interval:
-    """Models for a reliability of 0.9, from that of `models` models (Spearman-Brown); infinite below zero."""
-
-    def needed(r: float) -> float:
-        odds = _WANTED_RELIABILITY / (1 - _WANTED_RELIABILITY)
-        return np.inf if r <= 0 else models * odds * (1 - r) / r
-
-    return Interval(needed(reliability.value), needed(reliability.high), needed(reliability.low))
-
-
-def _within(interval: Interval, low: float, high: float) -> Interval:
-    return Interval(*(float(np.clip(getattr(interval, k), low, high)) for k in ("value", "low", "high")))
+    agreement = jackknife_interval(correlation(*totals), correlation(*(totals[:, None] - products)))
+    ends = (getattr(agreement, key) for key in ("value", "low", "high"))
+    return Interval(*(float(np.sqrt(np.clip(end, 0, 1))) for end in ends))

@@ -75,3 +75,22 @@ rule influence_figures:
         message_of("influence_figures")
     shell:
         "{params.job}"
+
+
+rule influence_rivals:
+    input:
+        unpack(inputs_of("influence_rivals")),
+    output:
+        **outputs_of("influence_rivals"),
+    log:
+        log_of("influence_rivals"),
+    benchmark:
+        benchmark_of("influence_rivals")
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        **params_of("influence_rivals"),
+    message:
+        message_of("influence_rivals")
+    shell:
+        "{params.job}"
