@@ -238,6 +238,10 @@ def _matrix(estimated: Interference, effect: np.ndarray) -> "Figure":
     for row, column in np.argwhere(~np.isnan(q)):
         found = q[row, column] < figures.SIGNIFICANT
         axis.text(column, row, "*" if found else "\u00b7", ha="center", va="center", fontsize=10)
+    net, objects = (estimated.cells[name][_REPORT] for name in ("interference", "beyond_canvas"))
+    for row, column in np.argwhere(net * objects < 0):
+        place = (column - 0.5, row - 0.5)
+        axis.add_patch(Rectangle(place, 1, 1, fill=False, hatch="////", edgecolor="0.5", linewidth=0))
     for row, column in np.argwhere(estimated.bound):
         width = 2.0 if estimated.congruent[row, column] else 0.6
         frame = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=width)
@@ -247,7 +251,8 @@ def _matrix(estimated: Interference, effect: np.ndarray) -> "Figure":
     axis.set_xlabel("target class pasted", fontsize=10)
     axis.set_ylabel("source class behind", fontsize=10)
     axis.set_title(
-        "Interference, report half (dot: tested, * q < 0.05; framed: bound to, thick: for sure; gray: none)",
+        "Interference, report half (dot: tested, * q < 0.05; framed: bound to, thick: for sure;\n"
+        "hatched: the sign is that of the scrambled control; gray: no estimate)",
         fontsize=8,
     )
     bar = figure.colorbar(image)
