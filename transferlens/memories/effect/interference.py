@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from transferlens.core import artefacts
-from transferlens.core.crossed import crossed_mean
+from transferlens.core.crossed import crossed_means
 from transferlens.data.artefacts import HALVES
 from transferlens.memories import tested
 from transferlens.memories.artefacts import CONTRASTS, CONTROLS, INTERFERENCE, OUTPUTS
@@ -171,10 +171,13 @@ def _estimate_cell(values: Values, table: Table, rows: np.ndarray) -> dict[str, 
     """Every estimate of one pair of classes, from the composites `rows`."""
     usable = values.usable[:, rows]
     weights, factors = usable.astype(np.float64), [table.background[rows], table.overlay[rows]]
-    found = {}
-    for name, of_all in values.contrasts.items():
-        mean = crossed_mean(of_all[:, rows], weights, factors)
-        found |= {f"{name}{part}": getattr(mean, key) for part, key in _PARTS.items()}
+    contrasts = np.stack([of_all[:, rows] for of_all in values.contrasts.values()])
+    means = crossed_means(contrasts, weights, factors)
+    found = {
+        f"{name}{part}": getattr(means, key)[i]
+        for i, name in enumerate(values.contrasts)
+        for part, key in _PARTS.items()
+    }
     return found | {name: float(of_all[:, rows][usable].mean()) for name, of_all in values.means.items()}
 
 
