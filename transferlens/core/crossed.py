@@ -40,6 +40,18 @@ class CrossedMean:
     models: int
 
 
+@dataclass(frozen=True)
+class CrossedMeans:
+    """Several means at once; every attribute as of `CrossedMean`, float64 of one shape."""
+
+    value: np.ndarray
+    se: np.ndarray
+    df: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    p: np.ndarray
+
+
 def crossed_mean(values: np.ndarray, weights: np.ndarray, factors: Sequence[np.ndarray]) -> CrossedMean:
     """Weighted mean of values [models, units] over models and units, both taken as drawn from many.
 
@@ -48,7 +60,13 @@ def crossed_mean(values: np.ndarray, weights: np.ndarray, factors: Sequence[np.n
         weights: float64[models, units], 0 where a value does not count.
         factors: int[units] each, what units share (their background, the pasted image, ...).
     """
-    return _mean(weights * np.where(weights > 0, values, 0), weights, weights > 0, factors)
+    return _only(crossed_means(values[None], weights, factors), weights > 0)
+
+
+def crossed_means(values: np.ndarray, weights: np.ndarray, factors: Sequence[np.ndarray]) -> CrossedMeans:
+    """Means of several quantities [quantities, models, units] of the same weights: see `crossed_mean`."""
+    counted = weights * np.where(weights > 0, values, 0)
+    return _ratios(counted, weights, weights > 0, factors)
 
 
 def crossed_ratio(
@@ -60,45 +78,41 @@ def crossed_ratio(
         numerators, denominators: float64[models, units], all of which count.
         factors: as of `crossed_mean`.
     """
-    return _mean(numerators, denominators, np.ones(numerators.shape, bool), factors)
+    present = np.ones(numerators.shape, bool)
+    return _only(_ratios(numerators[None], denominators, present, factors), present)
 
 
-def _mean(
+def _only(means: CrossedMeans, present: np.ndarray) -> CrossedMean:
+    """The single one of some means, of what is present bool[models, units]."""
+    return CrossedMean(*(float(v[0]) for v in vars(means).values()), int(present.any(1).sum()))
+
+
+def _ratios(
     numerators: np.ndarray, denominators: np.ndarray, present: np.ndarray, factors: Sequence[np.ndarray]
-) -> CrossedMean:
-    """A ratio of sums over what is present bool[models, units]; the others are zero in both."""
-    total, models = denominators.sum(), int(present.any(1).sum())
+) -> CrossedMeans:
+    """Sums of numerators [quantities, models, units] over those of denominators [models, units].
+
+    Args:
+        present: bool[models, units], what counts; the rest is zero in both.
+    """
+    unknown, total = np.full(len(numerators), np.nan), denominators.sum()
     if total == 0:
-        return CrossedMean(*[np.nan] * 6, models)
-    value = float(numerators.sum() / total)
-    # What each value adds to the ratio's deviation from the true one, to first order.
-    share = (numerators - value * denominators) / total
+        return CrossedMeans(*[unknown] * 6)
+    value = numerators.sum((1, 2)) / total
     row, column = np.nonzero(present)
     levels = [row, *(np.unique(f[column], return_inverse=True)[1] for f in factors)]
     counts = [len(np.unique(level)) for level in levels]
     if min(counts) < 2:
-        return CrossedMean(value, *[np.nan] * 5, models)
-    share = share[row, column]
+        return CrossedMeans(value, *[unknown] * 5)
+    # What each value adds to the ratio's deviation from the true one, to first order: [quantities, present].
+    share = ((numerators - value[:, None, None] * denominators) / total)[:, row, column]
     mains = [_clustered(share, [level]) for level in levels]
     variance = sum(
         (-1) ** (size + 1) * _clustered(share, chosen)
         for size in range(1, len(levels) + 1)
         for chosen in combinations(levels, size)
     )
-    told = _told(np.float64(value), np.float64(variance), mains, [n - 1 for n in counts])
-    return CrossedMean(value, *map(float, told), models)
-
-
-@dataclass(frozen=True)
-class CrossedMeans:
-    """Means of several classes at once; every attribute as of `CrossedMean`, float64[classes, columns]."""
-
-    value: np.ndarray
-    se: np.ndarray
-    df: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    p: np.ndarray
+    return CrossedMeans(value, *_told(value, variance, mains, [n - 1 for n in counts]))
 
 
 def centred_class_means(values: np.ndarray, labels: np.ndarray, classes: int) -> CrossedMeans:
@@ -158,10 +172,14 @@ def _told(
     return se, df, interval.low, interval.high, np.where(same, np.nan, two_sided_p(value, se, df))
 
 
-def _clustered(share: np.ndarray, levels: Sequence[np.ndarray]) -> float:
-    """Variance of a sum of shares [n] by clusters of those that have all these levels in common."""
-    key = np.zeros(len(share), np.int64)
+def _clustered(share: np.ndarray, levels: Sequence[np.ndarray]) -> np.ndarray:
+    """Variances of sums of shares [quantities, n] by clusters of those that have all these levels in common."""
+    key = np.zeros(share.shape[1], np.int64)
     for level in levels:
         key = key * (level.max() + 1) + level
-    sums = np.bincount(np.unique(key, return_inverse=True)[1], share)
-    return float(len(sums) / (len(sums) - 1) * np.square(sums).sum()) if len(sums) > 1 else 0.0
+    order = np.argsort(key, kind="stable")
+    starts = np.flatnonzero(np.diff(key[order], prepend=-1))
+    if len(starts) < 2:
+        return np.zeros(len(share))
+    sums = np.add.reduceat(share[:, order], starts, axis=1)
+    return len(starts) / (len(starts) - 1) * np.square(sums).sum(1)

@@ -287,15 +287,33 @@ def test_headline_counts_what_is_significant_and_measures_the_strongest_pair_on_
     assert interval.startswith("95 % -0.50 to")
 
 
-def test_a_control_that_distracts_more_than_the_object_is_told(study, tmp_path):
+def test_where_few_models_test_only_some_pairs_the_cards_say_which(study, tmp_path):
     folder = shutil.copytree(study, tmp_path / "study")
-    assert not [line for line in numbers.warnings(Study.of(folder)) if "negative" in line]
     with h5py.File(folder / "interference.h5", "r+") as file:
-        file["interference_q"][1, 0] = 0.01
-        file["interference"][1, 0] = 0.2, -0.1, -0.1
-        significant = (file["interference_q"][1] < 0.05).sum()
-    (told,) = [line for line in numbers.warnings(Study.of(folder)) if "negative" in line]
-    assert told.startswith(f"Of {significant} pairs with q < 0.05, 2 have a negative interference")
+        file.attrs["untested"] = "4 pairs of models are too few"
+        file["interference_q"][1] = np.nan
+    cards = {what: told for what, *told in numbers.headline(Study.of(folder))}
+    assert cards["pairs that distract"] == ["not tested", "4 pairs of models are too few"]
+    with h5py.File(folder / "interference.h5", "r+") as file:
+        file["interference_q"][1, :2, 1] = 0.2, 0.01
+        file["interference"][1, :2, 1] = 0.3
+    cards = {what: told for what, *told in numbers.headline(Study.of(folder))}
+    assert cards["pairs that distract"][0] == "1"
+    assert cards["pairs that distract"][1].startswith("of the 2 strongest of the select half")
+
+
+def test_a_control_with_an_effect_of_its_own_is_told(study, tmp_path):
+    folder = shutil.copytree(study, tmp_path / "study")
+    assert not [line for line in numbers.warnings(Study.of(folder)) if "scrambled" in line]
+    with h5py.File(folder / "interference.h5", "r+") as file:
+        net, objects, scrambled = (
+            file[name] for name in ("interference", "beyond_canvas", "scrambled_beyond_canvas")
+        )
+        net[1], objects[1], scrambled[1] = -0.1, -0.02, 0.08
+        objects[1, 0, 0] = 0.01
+        pairs = net[1].size
+    (told,) = [line for line in numbers.warnings(Study.of(folder)) if "scrambled" in line]
+    assert f"In 1 of {pairs} pairs" in told
 
 
 def test_csv_twins_are_read_with_intervals_beside_their_values(study):

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from transferlens.core import artefacts
-from transferlens.core.crossed import crossed_mean
+from transferlens.core.crossed import crossed_means
 from transferlens.data.artefacts import HALVES
 from transferlens.memories import tested
 from transferlens.memories.artefacts import CONTRASTS, CONTROLS, INTERFERENCE, OUTPUTS
@@ -171,10 +171,13 @@ def _estimate_cell(values: Values, table: Table, rows: np.ndarray) -> dict[str, 
     """Every estimate of one pair of classes, from the composites `rows`."""
     usable = values.usable[:, rows]
     weights, factors = usable.astype(np.float64), [table.background[rows], table.overlay[rows]]
-    found = {}
-    for name, of_all in values.contrasts.items():
-        mean = crossed_mean(of_all[:, rows], weights, factors)
-        found |= {f"{name}{part}": getattr(mean, key) for part, key in _PARTS.items()}
+    contrasts = np.stack([of_all[:, rows] for of_all in values.contrasts.values()])
+    means = crossed_means(contrasts, weights, factors)
+    found = {
+        f"{name}{part}": getattr(means, key)[i]
+        for i, name in enumerate(values.contrasts)
+        for part, key in _PARTS.items()
+    }
     return found | {name: float(of_all[:, rows][usable].mean()) for name, of_all in values.means.items()}
 
 
@@ -238,6 +241,10 @@ def _matrix(estimated: Interference, effect: np.ndarray) -> "Figure":
     for row, column in np.argwhere(~np.isnan(q)):
         found = q[row, column] < figures.SIGNIFICANT
         axis.text(column, row, "*" if found else "\u00b7", ha="center", va="center", fontsize=10)
+    net, objects = (estimated.cells[name][_REPORT] for name in ("interference", "beyond_canvas"))
+    for row, column in np.argwhere(net * objects < 0):
+        place = (column - 0.5, row - 0.5)
+        axis.add_patch(Rectangle(place, 1, 1, fill=False, hatch="////", edgecolor="0.5", linewidth=0))
     for row, column in np.argwhere(estimated.bound):
         width = 2.0 if estimated.congruent[row, column] else 0.6
         frame = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=width)
@@ -247,7 +254,8 @@ def _matrix(estimated: Interference, effect: np.ndarray) -> "Figure":
     axis.set_xlabel("target class pasted", fontsize=10)
     axis.set_ylabel("source class behind", fontsize=10)
     axis.set_title(
-        "Interference, report half (dot: tested, * q < 0.05; framed: bound to, thick: for sure; gray: none)",
+        "Interference, report half (dot: tested, * q < 0.05; framed: bound to, thick: for sure;\n"
+        "hatched: the sign is that of the scrambled control; gray: no estimate)",
         fontsize=8,
     )
     bar = figure.colorbar(image)

@@ -409,8 +409,10 @@ function showMatrix() {
   frame.replaceChildren(body.length ? table : say("p", "No composites were made.", { className: "soft" }));
   const legend = make("i", { className: "bar signed" });
   $("matrix-legend").replaceChildren(signed(-end), legend, signed(end),
-    make("span", { className: "soft" }, "● q < 0.05 ", make("i", { className: "key empty" }), " no estimate ",
-      make("i", { className: "key congruent" }), " bound to this class"));
+    make("span", { className: "soft" }, "● q < 0.05 ", make("i", { className: "key tested" }), " tested ",
+      make("i", { className: "key empty" }), " no estimate ",
+      make("i", { className: "key bound" }), " bound to this class by the select half, ",
+      make("i", { className: "key congruent" }), " for sure"));
 }
 
 function matrixCell(row, column, at, end, isWide) {
@@ -427,7 +429,9 @@ function matrixCell(row, column, at, end, isWide) {
     cell.classList.toggle("strong", part > 0.55);
     const q = quantity.q ? quantity.q[row][column] : null;
     cell.classList.toggle("significant", known(q) && q < SIGNIFICANT);
+    cell.classList.toggle("tested", known(q) && q >= SIGNIFICANT);
   }
+  cell.classList.toggle("bound", Boolean(matrix.bound[row][column]));
   cell.classList.toggle("congruent", Boolean(matrix.congruent[row][column]));
   const words = known(value) ? valueWithInterval(quantity, row, column) : "no estimate";
   cell.setAttribute("aria-label", `${cellName(row, column)}: ${words}, n ${matrix.n[row][column]}`);
@@ -440,7 +444,8 @@ const pairView = (row, column) => ({ ...DEFAULTS, memory: sourceOf(row), target:
 function valueWithInterval({ value, low, high, q }, row, column) {
   const text = signed(value[row][column]);
   if (!low || !known(low[row][column])) return text;
-  return `${text} (95 % ${signed(low[row][column])} to ${signed(high[row][column])}), q ${small(q[row][column])}`;
+  const told = known(q[row][column]) ? `, q ${small(q[row][column])}` : ", not tested";
+  return `${text} (95 % ${signed(low[row][column])} to ${signed(high[row][column])})${told}`;
 }
 
 function describeCell(row, column) {
@@ -451,6 +456,12 @@ function describeCell(row, column) {
   if (matrix.same[row][column]) notes.push("The two classes mean the same: not counted as distraction.");
   else if (!known(net.value[row][column])) notes.push("Too few for an estimate.");
   if (matrix.congruent[row][column]) notes.push("The source class is bound to this class: no drop is expected.");
+  else if (matrix.bound[row][column]) {
+    notes.push("By the select half the source class is bound to this class most; by the report half that is not sure.");
+  }
+  if (matrix.control[row][column]) {
+    notes.push("The sign of the net interference is that of the scrambled control: beyond a plain canvas the object's is the other one.");
+  }
   if (matrix.random[row]) notes.push("The source class was drawn at random, as a control.");
   const examples = found(pairView(row, column)).length;
   const inGallery = `${examples} example${examples === 1 ? "" : "s"} in the gallery`;
@@ -553,7 +564,7 @@ function showBinding() {
   $("binding-table").replaceChildren(make("thead", {}, head), make("tbody", {}, ...body));
   const more = all.length > BINDING_ROWS ? `first ${BINDING_ROWS} of ` : "";
   const classes = `source class${all.length === 1 ? "" : "es"}`;
-  $("binding-count").textContent = `${more}${thousands(all.length)} ${classes}; bold: bound with q < 0.05`;
+  $("binding-count").textContent = `${more}${thousands(all.length)} ${classes}; bold: bound with q < 0.05; without q: not tested`;
 }
 
 function sortBinding(event) {

@@ -18,6 +18,7 @@ from PIL import Image
 
 from transferlens.core import artefacts, files
 from transferlens.data.artefacts import HALVES, positions
+from transferlens.memories.artefacts import CONTRASTS, OUTPUTS
 from transferlens.memories.gallery import numbers
 from transferlens.memories.gallery.numbers import Study
 from transferlens.pictures import figures, templates
@@ -63,6 +64,14 @@ SCORES = (
 # What cells of the matrix can show: name, heading, explanation.
 QUANTITIES = (
     ("interference", "net interference", "drop beyond a scrambled background, fine-tuned minus from scratch"),
+    ("interference_margin", "net interference, log-odds", "the same of the log-odds of the pasted class"),
+    ("beyond_canvas", "beyond a canvas", "drop beyond a plain canvas, fine-tuned minus from scratch"),
+    ("beyond_canvas_margin", "beyond a canvas, log-odds", "the same of the log-odds"),
+    (
+        "scrambled_beyond_canvas",
+        "the scrambled control",
+        "its own drop beyond a plain canvas, fine-tuned minus from scratch",
+    ),
     ("gross", "gross interference", "drop, fine-tuned minus from scratch"),
     ("drop_fine_tuned", "drop, fine-tuned", "lost probability of the pasted class"),
     ("drop_scratch", "drop, from scratch", "the same of the model without a source"),
@@ -75,7 +84,8 @@ QUANTITIES = (
     ),
 )
 _REPORT = HALVES.index("report")
-_ESTIMATES = ("interference", "binding")  # with an interval and q
+# Those with an interval, and a q where it is tested.
+_ESTIMATES = (*(f"{name}{ending}" for name in CONTRASTS for ending in OUTPUTS), "binding")
 _SMALL = 96  # pixels a side up to which images are stored without loss
 _JPEG_QUALITY = 82
 _COLOURS = 33  # stops of a colour map; the page interpolates
@@ -212,7 +222,8 @@ def _matrix(study: Study, sources: list[str]) -> dict[str, Any]:
         matrix = {
             "source": tried.tolist(),
             "n": interference["interference_n"][_REPORT].tolist(),
-            "congruent": interference["congruent"][:].astype(int).tolist(),
+            **{name: interference[name][:].astype(int).tolist() for name in ("bound", "congruent")},
+            "control": _sign_of_control(interference).astype(int).tolist(),
         }
     with artefacts.open(study.probes, numbers.PROBES) as probes:
         quantities.append(_quantity(probes, *QUANTITIES[-1], tried))
@@ -221,6 +232,12 @@ def _matrix(study: Study, sources: list[str]) -> dict[str, Any]:
         control = np.array(artefacts.names(composites["tried_class"]))[composites["tried_at_random"][:]]
         matrix["random"] = np.isin(np.array(sources)[tried], control).astype(int).tolist()
     return matrix | {"quantities": quantities}
+
+
+def _sign_of_control(interference: h5py.File) -> np.ndarray:
+    """bool[tried classes, target classes]: the net interference has the sign of the scrambled control."""
+    net, objects = (interference[name][_REPORT] for name in ("interference", "beyond_canvas"))
+    return net * objects < 0
 
 
 def _quantity(

@@ -109,6 +109,18 @@ def _distracting(interference: h5py.File) -> Iterator[tuple[str, str, str]]:
     )
 
 
+def tests(study: Study) -> int:
+    """How many q-values are counted: of bindings, and of interferences."""
+    count = 0
+    for path, kind, name in (
+        (study.probes, PROBES, "binding_q"),
+        (study.interference, INTERFERENCE, "interference_q"),
+    ):
+        with artefacts.open(path, kind) as file:
+            count += int(np.isfinite(file[name][_REPORT]).sum())
+    return count
+
+
 def warnings(study: Study) -> list[str]:
     """What a reader must know before using the numbers."""
     told = []
@@ -140,15 +152,14 @@ def _of_probes(probes: h5py.File) -> Iterator[str]:
 def _of_interference(interference: h5py.File) -> Iterator[str]:
     names = ("interference", "beyond_canvas", "scrambled_beyond_canvas")
     net, objects, scrambled = (interference[name][_REPORT] for name in names)
-    known = np.isfinite(net)
-    from_control = known & (net < 0) & (scrambled > np.abs(objects))
-    if known.any() and np.nanmean(scrambled) > np.abs(np.nanmean(objects)):
+    known, other_sign = np.isfinite(net), net * objects < 0
+    if known.any() and np.abs(np.nanmean(scrambled)) > np.abs(np.nanmean(objects)):
         yield (
-            f"The scrambled background is a distraction of its own here: against a plain canvas it costs "
+            "The scrambled background has an effect of its own here: against a plain canvas it costs "
             f"fine-tuned models {np.nanmean(scrambled):+.3f} more than models from scratch, the object "
-            f"{np.nanmean(objects):+.3f} (means over pairs of classes). So the sign of a net effect may "
-            f"be that of its control, as in {from_control.sum():,} of {known.sum():,} pairs, where it is "
-            "negative: compare the object against the canvas."
+            f"{np.nanmean(objects):+.3f} (means over pairs of classes). In {other_sign.sum():,} of "
+            f"{known.sum():,} pairs the net interference has the sign of this control, not that of the "
+            "object: they are marked."
         )
 
 
