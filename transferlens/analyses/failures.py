@@ -136,29 +136,30 @@ def find_failures(
         )
         for e, harmful in zip(shown, _harmful(choosing, reporting, shown, sources), strict=True)
     ]
-    numbers = len(models.choosing.model), len(models.reporting.model)
-    placebo = _placebo(models.reporting[output].values[:, shown])
-    if not models.without or not found:
-        return Found(found, *numbers, placebo=placebo)
-    places = [candidates[i] for i in choosing.effect[np.ix_(shown, candidates)].argmin(1)]
-    removed = [sources[place] for place in places]
-    effect = t_interval(reporting.effect[shown, places], reporting.se[shown, places], reporting.df)
-    changes = np.stack(
-        [_change(models, name, output, f.example) for name, f in zip(removed, found, strict=True)]
+    all_of_them = Found(
+        found,
+        len(models.choosing.model),
+        len(models.reporting.model),
+        placebo=_placebo(models.reporting[output].values[:, shown]),
     )
+    if not models.without or not found:
+        return all_of_them
+    places = [candidates[i] for i in choosing.effect[np.ix_(shown, candidates)].argmin(1)]
+    effect = t_interval(reporting.effect[shown, places], reporting.se[shown, places], reporting.df)
+    removed = [sources[place] for place in places]
+    changes = np.stack([_change(models, *one, output) for one in zip(removed, shown, strict=True)])
     tested = [
         replace(
             failure,
             removed=removed[i],
             expected=Interval(-effect.value[i], -effect.high[i], -effect.low[i]),
             change=mean_interval(changes[i]),
-            predicted_without=classes[_taken_for(without, true[[failure.example]], len(classes))[0]],
-            correct_without=float(without.correct.values.mean()),
+            **_without(models.without[removed[i]].isel(example=[shown[i]]), true[shown[i]], classes),
         )
         for i, failure in enumerate(found)
-        for without in [models.without[removed[i]].isel(example=[failure.example])]
     ]
-    return Found(tested, *numbers, float(-effect.value.mean()), mean_interval(changes.mean(0)), placebo)
+    expected, change = float(-effect.value.mean()), mean_interval(changes.mean(0))
+    return replace(all_of_them, failures=tested, expected=expected, change=change)
 
 
 def _harmful(
@@ -213,10 +214,17 @@ def _single_removals(removals: xr.Dataset) -> dict[str, xr.Dataset]:
     return {name: removals.isel(model=rows) for name, rows in places.items()}
 
 
-def _change(models: Models, removed: str, output: str, example: int) -> np.ndarray:
+def _change(models: Models, removed: str, example: int, output: str) -> np.ndarray:
     """Realised change of an example's output without a class, float64[repeats]."""
     after, before = (m[output].values[:, example] for m in (models.without[removed], models.reporting))
     return after.astype(np.float64) - before
+
+
+def _without(models: xr.Dataset, true: int, classes: list[str]) -> dict[str, str | float]:
+    """What models without a class say of their only example, as attributes of a `Failure`."""
+    taken = _taken_for(models, np.array([true]), len(classes))[0]
+    correct = float(models.correct.values.mean())
+    return {"predicted_without": classes[taken], "correct_without": correct}
 
 
 def _placebo(values: np.ndarray) -> Interval | None:
