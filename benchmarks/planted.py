@@ -8,7 +8,7 @@ and noise. Printed are:
 * the correlation of predicted with actual outputs of models on fresh masks (linear datamodeling score);
 * the models that the default design needs for what the paper's reach at M = 4,000;
 * the coverage of 95 % intervals and the false discovery rate at q = .1, over repetitions, with noise that
-  differs between models and grows with one class.
+  differs between models and grows with one class (with interactions: `validity.py --only influence`).
 
     python benchmarks/planted.py [--repetitions 200]
 """

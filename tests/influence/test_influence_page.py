@@ -60,12 +60,25 @@ def scores(score=(0.4, 0.3, 0.5), needed=(100.0, 80.0, np.inf)):
     return xr.Dataset(variables, coordinates, {"reported_estimator": "ridge"})
 
 
+def rivals(missing):
+    dims = ("predictor", "cells")
+    values = np.array([[0.5, 0.25], [0.125, np.nan]])
+    variables = {
+        f"{name}{end}": (dims, values + shift)
+        for name in ("correlation", "of_reachable")
+        for end, shift in (("", 0), ("_low", -0.1), ("_high", 0.1))
+    }
+    coordinates = {"predictor": ["influences", "same name"], "cells": ["all", "others"]}
+    return xr.Dataset(variables, coordinates, {"folds_missing": missing})
+
+
 def sections(tmp_path, relations=None, design="hadamard", missing="", **of_scores):
     relations = {"same - related": 0.3, "related - unrelated": 0.05} if relations is None else relations
     results = SimpleNamespace(
         folder=tmp_path,
         influence=lambda *_: influence(relations, missing),
         scores=lambda *_: scores(**of_scores),
+        influence_rivals=lambda *_: rivals(missing),
     )
     run = small_run(studies={"influence": {"design": design}})
     return {section.anchor: section for section in page.sections(run, results)}
@@ -136,6 +149,16 @@ def test_influences_that_cannot_be_trusted_are_told_at_the_head(tmp_path, score,
     (told,) = sections(tmp_path, score=score)["trust"].warnings
     assert words in told
     assert told.startswith("optdigits (fixed): ")
+
+
+def test_rivals_stand_beside_the_influences_of_the_other_models(tmp_path):
+    (table,) = sections(tmp_path)["influence-rivals"].blocks
+    assert table.rows == (
+        ("influences", *["0.50 (0.40 to 0.60)"] * 2, *["0.25 (0.15 to 0.35)"] * 2),
+        ("same name", *["0.12 (0.02 to 0.23)"] * 2, "–", "–"),
+    )
+    (said,) = sections(tmp_path, missing="too few")["influence-rivals"].blocks
+    assert "too few" in said.text
 
 
 def test_masks_of_a_fixed_size_are_told_at_the_head(tmp_path):

@@ -134,7 +134,10 @@ def test_what_is_not_known_is_named_and_makes_a_lower_bound():
 
 def test_every_capability_says_how_large_its_files_are():
     """Nothing but data sets, whose images are not there, has a dimension without a size."""
-    measured, places = sizes.Sizes(RUN, DATA), Places(RUN)
+    dimensions = {"train_example": IMAGES, "val_example": 400}
+    source = Data(IMAGES, 400, CLASSES, "its index", 4, dimensions=dimensions)
+    data = {"optdigits": SPLIT, "digits-and-clothes": source}
+    measured, places = sizes.Sizes(RUN, data), Places(RUN)
     for step in RUN.steps.values():
         for wildcards in RUN.jobs_of(step.name):
             for made in step.outputs.values():

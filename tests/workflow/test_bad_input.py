@@ -37,19 +37,18 @@ def project(tmp_path_factory):
         ("architecture={name: resnet19}", "'architecture.name' is 'resnet19' (did you mean 'resnet18'?)"),
         ("studies={counterfactual: {ks: [5, 21]}}", "ks contains 21, but the source has 20 classes"),
         (
-            "studies={influence: {design: bernoulli, models: 16}}",
-            "'least_squares' needs at least 23 models for 20 units, but there are 16",
+            "influence={estimator: least_squares}",
+            "'least_squares' needs at least 56 models for 20 units, but there are 48",
         ),
         (
             "studies={influence: {keep: 0.4}}",
-            "keep is 0.4, but design 'hadamard' pairs every mask with its complement",
+            "keep is 0.4, but design 'complementary' pairs every mask with its complement",
         ),
         (
             "studies={counterfactual: {handpicked: [digit 1, digits 2]}}",
             "names 'digits 2', which the source does not have (did you mean 'digit 2'?)",
         ),
         ("datasets={optdigits: {groups: /nowhere.csv}}", "/nowhere.csv: cannot be read as a table of groups"),
-        ("studies={influence: {models: 32}}", "needs at least 40 models for 20 units, but there are 32"),
         ("studies={repeated: {models: 64}}", "studies.repeated.models is 64, more than the 48 masks"),
         ("heatmaps={layer: blok3}", "the network has no layer 'blok3' (did you mean 'block3'?)"),
         ("memories={overlap: /nowhere.csv}", "/nowhere.csv: no such table of overlapping classes"),

@@ -27,16 +27,15 @@ def results(smoke):
     return open_results(smoke / "results")
 
 
-def fitted(masks, outputs):
-    """Plain least squares of outputs [models, ...] on masks, without the intercept: [classes, ...]."""
-    design = np.column_stack([np.ones(len(masks)), masks])
-    return np.linalg.lstsq(design, outputs, rcond=None)[0][1:]
+def difference(masks, outputs):
+    """Mean of outputs [models, ...] of the models that saw a class minus the others': [classes, ...]."""
+    return np.stack([outputs[seen].mean(0) - outputs[~seen].mean(0) for seen in masks.T])
 
 
 def test_influences_equal_a_plain_computation_from_the_summary(results):
     summary = results.summary("influence", "optdigits", "fixed")
     influence = results.influence("optdigits", "fixed", "margin")
-    expected = fitted(summary["mask"].values, summary.margin.values.astype(float))
+    expected = difference(summary["mask"].values, summary.margin.values.astype(float))
     np.testing.assert_allclose(influence.effect.values, expected.T, atol=1e-3)
 
 
@@ -46,7 +45,7 @@ def test_aggregates_are_over_the_examples_of_their_half(results):
     chosen = (summary.example_half == "report") & (summary.example_class == "digit 4")
     per_model = summary.margin.values.astype(float)[:, chosen.values].mean(1)
     found = influence.class_effect.sel(half="report", target_class="digit 4")
-    np.testing.assert_allclose(found, fitted(summary["mask"].values, per_model), atol=1e-3)
+    np.testing.assert_allclose(found, difference(summary["mask"].values, per_model), atol=1e-3)
 
 
 def test_masks_come_in_complementary_pairs(results):
@@ -60,12 +59,31 @@ def test_scores_lie_below_their_ceiling_and_know_every_estimator(results):
     scores = results.scores("optdigits", "fixed")
     assert set(scores.estimator.values) == {"least_squares", "difference_of_means", "ridge", "lasso"}
     assert scores.models.values.tolist() == [6, 12, 24, 36, 48]
-    whole = scores.sel(models=48, estimator=["difference_of_means", "ridge", "lasso"])
-    assert np.isnan(
-        scores.score.sel(models=48, estimator="least_squares")
-    )  # 38 models left in: 40 are needed
-    assert (whole.score < float(scores.ceiling_high)).all()
-    assert (whole.score_low < whole.score_high).all()
+    whole = scores.sel(models=48)
+    assert np.isnan(whole.score.sel(estimator="least_squares"))  # 56 models are needed
+    others = whole.sel(estimator=["difference_of_means", "ridge", "lasso"])
+    assert (others.score < float(scores.ceiling_high)).all()
+    fitted_again = whole.sel(estimator=["difference_of_means", "ridge"])
+    assert (fitted_again.score_low < fitted_again.score_high).all()
+
+
+def test_folds_are_estimated_from_half_of_the_models_each(results):
+    influence = results.influence("optdigits", "fixed", "p_true")
+    assert (influence.fold_estimator, influence.folds_missing) == ("difference_of_means", "")
+    # Differences of means of equal numbers of pairs average to that of all.
+    for name in ("effect", "class_effect", "overall_effect"):
+        by_fold = influence[f"{name}_by_fold"]
+        np.testing.assert_allclose(by_fold.mean("fold"), influence[name], atol=1e-5)
+    assert (influence.fold_df == 11).all()
+
+
+def test_rivals_stand_beside_the_influences(results):
+    rivals = results.influence_rivals("optdigits", "fixed")
+    assert rivals.predictor.values[0].startswith("influences")
+    np.testing.assert_allclose(rivals.label_mapping.sum("source_class"), 1)
+    np.testing.assert_allclose(rivals.label_probability.sum("source_class"), 1, atol=1e-5)
+    told = rivals.sel(cells="all")
+    assert (told.correlation_low < told.correlation_high).all()
 
 
 def test_variance_components_are_those_of_models_transferred_again(results):
@@ -234,7 +252,7 @@ def test_influence_maps_add_up_to_the_influence_on_the_logit(results, smoke):
     shards = sorted(smoke.glob("results/studies/influence/transfer/optdigits/fixed/*.h5"))
     logits = np.concatenate([h5py.File(path)["probe_logit"][:] for path in shards]).astype(float)
     masks = results.summary("influence", "optdigits", "fixed", outputs=[])["mask"].values
-    np.testing.assert_allclose(found.logit_effect, fitted(masks, logits).T, atol=1e-4)
+    np.testing.assert_allclose(found.logit_effect, difference(masks, logits).T, atol=1e-4)
 
 
 def test_influence_maps_show_what_the_select_half_chose_on_the_report_half(results):

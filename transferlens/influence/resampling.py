@@ -6,7 +6,7 @@ half as wide again as they ought to be. That part is known: it is what is left i
 as residuals with random signs have it. It is taken off once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +66,7 @@ def ratio_interval(outputs: Outputs, ratio: Ratio) -> Interval:
     return Interval(found.value, max(found.low, -1.0), min(found.high, 1.0))
 
 
-def _nulls(outputs: Outputs, draws: np.ndarray) -> list[np.ndarray]:
+def _nulls(outputs: Outputs, draws: np.ndarray) -> Iterator[np.ndarray]:
     """Residuals of the outputs with random signs, one for each draw: what there is without effects."""
     factors = estimators.Factorisation(outputs.masks)
     spare = len(draws) - 1 - len(factors.squares)
@@ -75,4 +75,5 @@ def _nulls(outputs: Outputs, draws: np.ndarray) -> list[np.ndarray]:
     residuals = estimators.LinearFit(factors, penalty).residuals(outputs.values)
     rng = rng_for("sign flips", len(draws))
     signs = rng.choice(np.array([-1, 1], np.float32), (_FLIPS, int(draws[-1]) + 1))
-    return [residuals * of_draw[draws][:, None] for of_draw in signs]
+    for of_draw in signs:
+        yield residuals * of_draw[draws][:, None]
