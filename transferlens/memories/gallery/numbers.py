@@ -182,7 +182,8 @@ def binding_table(study: Study) -> pd.DataFrame:
 def readable_table(path: Path) -> tuple[list[str], list[list[str]]]:
     """A CSV twin as headings and cells: intervals beside their values, words for underscores."""
     table = pd.read_csv(path)
-    reach = [f"{c}{end}" for c in table for end in ("_low", "_high")] + ["low", "high"] * ("low" in table)
+    beside = [f"{c}{end}" for c in table for end in ("_se", "_low", "_high")]
+    reach = [*beside, *["se", "low", "high"] * ("low" in table)]
     columns = [c for c in table if c not in reach]
     rows = [[_cell(row, name) for name in columns] for row in table.to_dict("records")]
     return [name.replace("_", " ") for name in columns], rows
