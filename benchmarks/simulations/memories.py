@@ -48,16 +48,20 @@ BEFORE, AFTER, SPREAD, OF_IMAGES = 2.0, -0.3, 1.2, 1.0
 def rows(scale: float) -> Iterator[Row]:
     """Every property of this family, with its bounds."""
     for models in (4, 8, 12):
-        yield from _of_cells("interference", models, round(80 * scale), _interference)
-        yield from _of_cells("binding", models, round(80 * scale), _binding)
-        yield from _of_retention(models, round(80 * scale))
-        yield from _of_remedies(models, round(80 * scale))
-    yield from _no_effect(round(120 * scale))
+        yield from _of_cells("interference", models, round(60 * scale), _interference)
+        yield from _of_cells("binding", models, round(60 * scale), _binding)
+        yield from _of_retention(models, round(60 * scale))
+        yield from _of_remedies(models, round(60 * scale))
+    yield from _no_effect(round(100 * scale))
 
 
 @dataclass(frozen=True)
 class Told:
-    """What is told of the cells of one simulated study, report half; each float64 or bool of one shape."""
+    """What is told of the cells of one simulated study, report half; each float64 or bool of one shape.
+
+    Attributes:
+        together: ends of the interval of the chosen cells together; NaN of bindings.
+    """
 
     true: np.ndarray
     value: np.ndarray
@@ -66,6 +70,7 @@ class Told:
     high: np.ndarray
     q: np.ndarray
     chosen: np.ndarray
+    together: tuple[float, float] = (np.nan, np.nan)
 
 
 def _values(rng: np.random.Generator, of: Variances, models: int, units: int) -> np.ndarray:
@@ -83,7 +88,9 @@ def _interference(seed: int, models: int, variances: Variances = NET) -> Told:
     rng = rng_for(seed, "interference", models)
     true = _effects(rng, variances)
     found = interference.estimate(_composites(rng, true, models, variances), _probes(models), 10)
-    return _told(true, found.cells, "interference", found.chosen)
+    told = _told(true, found.cells, "interference", found.chosen)
+    ends = (found.together[f"chosen_interference_{end}"] for end in ("low", "high"))
+    return replace(told, together=tuple(ends))
 
 
 def _told(true: np.ndarray, cells: dict[str, np.ndarray], name: str, chosen: np.ndarray) -> Told:
@@ -165,7 +172,11 @@ def _of_cells(quantity: str, models: int, studies: int, simulate) -> Iterator[Ro
     covered = np.stack([(t.low <= t.true) & (t.true <= t.high) for t in told])
     design = f"{models} pairs of models"
     yield _coverage(quantity, f"95 % intervals cover, {design}", covered)
-    error = np.concatenate([((t.value - t.true) / t.se)[t.chosen] for t in told])
+    if not np.isnan(told[0].together).any():
+        inside = [t.together[0] <= t.true[t.chosen].mean() <= t.together[1] for t in told]
+        measure = f"95 % intervals of the chosen pairs together cover, {design}"
+        yield _coverage(quantity, measure, np.array(inside)[:, None])
+    error = np.concatenate([((t.value - t.true) / _rms(t.se))[t.chosen] for t in told])
     noise = 2 * error.std() / len(error) ** 0.5
     yield Row(
         quantity,
@@ -177,6 +188,10 @@ def _of_cells(quantity: str, models: int, studies: int, simulate) -> Iterator[Ro
     yield Row(
         quantity, f"q < .05 with an interval around 0, {design}", "none", sum(against), 0, 0, covered.size
     )
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
 
 
 def _coverage(quantity: str, measure: str, covered: np.ndarray) -> Row:

@@ -133,6 +133,24 @@ def test_with_few_pairs_of_models_the_cells_that_other_models_chose_are_tested_a
     assert "3 pairs of models are too few" in estimated.untested
 
 
+def test_the_chosen_pairs_are_told_together():
+    """A mean over all of their report-half composites, with one test: chosen by other models, one claim."""
+    found = made(np.random.default_rng(9))
+    found.responses["fine_tuned"].p_true[:, found.table.source_class == 2, 0] -= 0.5
+    estimated = estimate(found)
+    t, values = found.table, interference.measure(found)
+    rows = (t.half == 1) & estimated.chosen[t.source_class, t.target_class]
+    usable = values.usable[:, rows]
+    for name in ("interference", "beyond_canvas_margin"):
+        expected = values.contrasts[name][:, rows][usable].mean()
+        assert estimated.together[f"chosen_{name}"] == pytest.approx(expected)
+    low, p = (estimated.together[f"chosen_interference_{part}"] for part in ("low", "p"))
+    assert (low > 0) == (p < 0.05)
+    nothing = estimate(made(np.random.default_rng(9), models=1)).together
+    assert np.isfinite(nothing["chosen_interference"])
+    assert np.isnan(nothing["chosen_interference_p"])
+
+
 def test_an_effect_of_one_pair_is_found_in_it():
     found = made(np.random.default_rng(4), models=ENOUGH_MODELS)
     rows = (found.table.source_class == 1) & (found.table.target_class == 2)

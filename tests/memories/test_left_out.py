@@ -21,6 +21,7 @@ from transferlens.training.artefacts import SUMMARY
 NAMES = list("abcdef")
 UNITS = Units(NAMES, [""] * 6, np.arange(6))
 SELECT, REPORT = 0, 1
+TOGETHER = {field.name: 0.1 for field in INTERFERENCE.fields if field.dims == ()}
 
 
 def write_evidence(folder, effect, bound, classes, binding):
@@ -29,13 +30,17 @@ def write_evidence(folder, effect, bound, classes, binding):
     overlap[0, 0] = True
     made = probes_of(NAMES, ["y", "z"], np.stack([binding, -binding]), overlap)
     probes.write_probes(folder / "probes.h5", made, "")
-    cells = {f.name: np.stack([effect, -effect]) for f in INTERFERENCE.fields if f.dtype is np.float64}
+    cells = {
+        f.name: np.stack([effect, -effect])
+        for f in INTERFERENCE.fields
+        if f.dtype is np.float64 and f.name not in TOGETHER
+    }
     counts, flags = np.zeros((2, *effect.shape), int), np.zeros(effect.shape, bool)
     interference.write_interference(
         folder / "interference.h5",
         Interference(
             *(np.array(classes, int), NAMES, ["y", "z"], cells, counts, counts),
-            *(flags, bound, flags, "", ""),
+            *(flags, TOGETHER, bound, flags, "", ""),
         ),
     )
     return folder / "interference.h5", folder / "probes.h5"

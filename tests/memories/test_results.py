@@ -43,9 +43,11 @@ def made(tmp_path_factory):
         np.array(TRIED),
         SOURCES,
         TARGETS,
-        {field.name: rng.random(shape) for field in INTERFERENCE.fields if field.dtype is np.float64},
+        {f.name: rng.random(shape) for f in INTERFERENCE.fields if f.dtype is np.float64 and f.dims},
         *rng.integers(1, 9, (2, *shape)),
-        *(~flags, flags, flags),
+        ~flags,
+        {f.name: rng.random() for f in INTERFERENCE.fields if not f.dims},
+        *(flags, flags),
         *("too few", ""),
     )
     folder = results / "memories" / "pets" / "full"

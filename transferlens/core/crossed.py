@@ -173,7 +173,7 @@ def _told(
 
 
 def _clustered(share: np.ndarray, levels: Sequence[np.ndarray]) -> np.ndarray:
-    """Variances of sums of shares [quantities, n] by clusters of those that have all these levels in common."""
+    """Variances of sums of shares [quantities, n], by clusters of those that share all these levels."""
     key = np.zeros(share.shape[1], np.int64)
     for level in levels:
         key = key * (level.max() + 1) + level

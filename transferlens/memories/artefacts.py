@@ -144,8 +144,17 @@ def _contrasts() -> tuple[Field, ...]:
         field
         for name, meaning in CONTRASTS.items()
         for ending, (output, units) in OUTPUTS.items()
-        for field in estimate(
-            f"{name}{ending}", _CELL, f"{meaning}, {output}, {_TESTED}", "se low high p q", units=units
+        for field in (
+            *estimate(
+                f"{name}{ending}", _CELL, f"{meaning}, {output}, {_TESTED}", "se low high p q", units=units
+            ),
+            *estimate(
+                f"chosen_{name}{ending}",
+                (),
+                f"{meaning}, {output}, mean over all composites of the chosen pairs of classes, report half",
+                "se low high p",
+                units=units,
+            ),
         )
     )
 

@@ -14,15 +14,15 @@ ENOUGH_MODELS = 12
 MOST_CHOSEN = 10
 
 
-def choose(low: np.ndarray, effect: np.ndarray) -> np.ndarray:
+def choose(rank: np.ndarray, effect: np.ndarray) -> np.ndarray:
     """Mark the cells to test, of the shape of `effect`: the largest ones above zero, by the select half.
 
     Args:
-        low: lower ends of their intervals, by which they are ranked; by the effects where no interval is
-            known (of a single pair of models).
+        rank: what they are ranked by: the effect, or the lower end of its interval; by the effect where no
+            interval is known (of a single pair of models).
         effect: float64; NaN where there is no candidate.
     """
-    rank = np.where(np.isnan(low).all() | np.isnan(effect), effect, low)
+    rank = effect if np.isnan(rank).all() else rank
     rank = np.where((effect > 0) & ~np.isnan(rank), rank, -np.inf)
     best = np.argsort(-rank, axis=None, kind="stable")[:MOST_CHOSEN]
     chosen = np.zeros(effect.size, bool)

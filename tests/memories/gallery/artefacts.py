@@ -143,6 +143,9 @@ def _interference(planted: Planted) -> dict[str, Any]:
     scratch = rng.normal(0.05, 0.02, shape)
     values = {"gross": effect * 1.2, "drop_fine_tuned": effect * 1.2 + scratch, "drop_scratch": scratch}
     values |= {"flips_fine_tuned": np.clip(effect + scratch, 0, 1), "flips_scratch": np.clip(scratch, 0, 1)}
+    chosen = np.zeros(shape[1:], bool)
+    chosen[:1, 0] = True
+    together = {"": 0.45, "_low": 0.33, "_high": 0.57, "_p": 0.0005}
     congruent = np.zeros(shape[1:], bool)
     congruent[np.arange(len(tried)), rng.integers(0, len(planted.targets), len(tried))] = True
     congruent[:1] = False
@@ -153,6 +156,8 @@ def _interference(planted: Planted) -> dict[str, Any]:
         **_estimate("interference", effect * blank, 0.06, p * blank),
         "interference_n": n,
         **{name: value * blank for name, value in values.items()},
+        "chosen": chosen,
+        **{f"chosen_interference{part}": value for part, value in together.items()},
         "bound": congruent,
         "congruent": congruent,
     }

@@ -49,6 +49,7 @@ class Interference:
         classes overlap.
     n, models: int64, the same shape, usable composites, and pairs of models that have any.
     chosen: bool[shortlist, target classes], the most distracting by the select half (see `tested`).
+    together: of the contrasts over all composites of the chosen cells, report half, by the name in the file.
     bound: bool[shortlist, target classes], the target class the source class is bound to most, by the select
         half; congruent: those that the report half confirms.
     untested: why most pairs of classes have no p and q; '' where all have.
@@ -62,6 +63,7 @@ class Interference:
     n: np.ndarray
     models: np.ndarray
     chosen: np.ndarray
+    together: Mapping[str, float]
     bound: np.ndarray
     congruent: np.ndarray
     untested: str
@@ -134,8 +136,8 @@ def estimate(made: Composites, probes: Probes, smallest_cell: int) -> Interferen
     names = [f"{name}{part}" for name in ESTIMATES for part in (*_PARTS, "_q")]
     cells = {name: np.full(shape, np.nan) for name in (*names, *MEANS)}
     counts, models = np.zeros((2, *shape), np.int64)
+    values = measure(made)
     if len(made.table):
-        values = measure(made)
         for cell, rows in _cells(made.table, listed):
             usable = values.usable[:, rows]
             counts[cell], models[cell] = usable.any(0).sum(), usable.any(1).sum()
@@ -154,6 +156,7 @@ def estimate(made: Composites, probes: Probes, smallest_cell: int) -> Interferen
     confirmed = (binding.q[_REPORT] < figures.SIGNIFICANT) & (binding.effect[_REPORT] > 0)
     return Interference(
         *(listed, made.source_names, made.target_names, cells, counts, models, chosen),
+        _together(values, made.table, listed, chosen),
         *(bound, bound & confirmed[listed], tested.untested(of_halves[_REPORT]), made.skipped),
     )
 
@@ -181,6 +184,23 @@ def _estimate_cell(values: Values, table: Table, rows: np.ndarray) -> dict[str, 
     return found | {name: float(of_all[:, rows][usable].mean()) for name, of_all in values.means.items()}
 
 
+def _together(values: Values, table: Table, listed: np.ndarray, chosen: np.ndarray) -> dict[str, float]:
+    """The contrasts over all report-half composites of the cells bool[shortlist, target classes]."""
+    place = np.searchsorted(listed, table.source_class)
+    rows = np.flatnonzero((table.half == _REPORT) & chosen[place, table.target_class])
+    names = [name for name in values.contrasts if name != "flips"]
+    means = crossed_means(
+        np.stack([values.contrasts[name][:, rows] for name in names]),
+        values.usable[:, rows].astype(np.float64),
+        [table.background[rows], table.overlay[rows]],
+    )
+    return {
+        f"chosen_{name}{part}": float(getattr(means, key)[i])
+        for i, name in enumerate(names)
+        for part, key in _PARTS.items()
+    }
+
+
 def write_interference(path: Path, estimated: Interference) -> None:
     """Store the estimates."""
     with artefacts.create(path, INTERFERENCE) as out:
@@ -190,7 +210,7 @@ def write_interference(path: Path, estimated: Interference) -> None:
         out.write("half", HALVES)
         out.write("tried_class", [estimated.source_names[c] for c in estimated.source_classes])
         out.write("target_class", estimated.target_names)
-        for name, values in estimated.cells.items():
+        for name, values in (estimated.cells | estimated.together).items():
             out.write(name, values)
         out.write("interference_n", estimated.n)
         out.write("interference_models", estimated.models)

@@ -89,6 +89,7 @@ def _distracting(interference: h5py.File) -> Iterator[tuple[str, str, str]]:
         return
     distracting = (q[_REPORT] < SIGNIFICANT) & (effect[_REPORT] > 0)
     yield "pairs that distract", *_found(distracting, q[_REPORT], interference)
+    yield from _together(interference)
     in_both = np.isfinite(effect).all(0)
     if not in_both.any():
         return
@@ -109,8 +110,21 @@ def _distracting(interference: h5py.File) -> Iterator[tuple[str, str, str]]:
     )
 
 
+def _together(interference: h5py.File) -> Iterator[tuple[str, str, str]]:
+    """What the pairs of classes that other models chose cost together: one number, one test."""
+    count = int(interference["chosen"][:].sum())
+    value, low, high, p, canvas = (
+        float(interference[f"chosen_{name}"][()])
+        for name in (*(f"interference{part}" for part in ("", "_low", "_high", "_p")), "beyond_canvas")
+    )
+    if np.isfinite(value):
+        told = f"95 % {low:+.3f} to {high:+.3f}, p {p:.2g}; " if np.isfinite(low) else "no interval; "
+        what = f"net interference of the {count} strongest pairs of the select half together"
+        yield what, f"{value:+.3f}", f"{told}{canvas:+.3f} beyond a canvas (report half, other models)"
+
+
 def tests(study: Study) -> int:
-    """How many q-values are counted: of bindings, and of interferences."""
+    """How many p- and q-values are counted or told: of bindings, interferences, and the chosen pairs."""
     count = 0
     for path, kind, name in (
         (study.probes, PROBES, "binding_q"),
@@ -118,7 +132,8 @@ def tests(study: Study) -> int:
     ):
         with artefacts.open(path, kind) as file:
             count += int(np.isfinite(file[name][_REPORT]).sum())
-    return count
+    with artefacts.open(study.interference, INTERFERENCE) as file:
+        return count + int(np.isfinite(file["chosen_interference_p"][()]))
 
 
 def warnings(study: Study) -> list[str]:
@@ -182,7 +197,8 @@ def binding_table(study: Study) -> pd.DataFrame:
 def readable_table(path: Path) -> tuple[list[str], list[list[str]]]:
     """A CSV twin as headings and cells: intervals beside their values, words for underscores."""
     table = pd.read_csv(path)
-    reach = [f"{c}{end}" for c in table for end in ("_low", "_high")] + ["low", "high"] * ("low" in table)
+    beside = [f"{c}{end}" for c in table for end in ("_se", "_low", "_high")]
+    reach = [*beside, *["se", "low", "high"] * ("low" in table)]
     columns = [c for c in table if c not in reach]
     rows = [[_cell(row, name) for name in columns] for row in table.to_dict("records")]
     return [name.replace("_", " ") for name in columns], rows

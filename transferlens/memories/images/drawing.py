@@ -99,9 +99,18 @@ def _cell_titles(file: h5py.File) -> list[str]:
     names = (artefacts.names(file[f"figure_{head}_class"]) for head in _HEADS)
     numbers = (file[f"figure_interference{suffix}"][:] for suffix in ("", "_low", "_high", "_q"))
     return [
-        f"{source} behind {target}: interference {effect:+.2f} ({low:+.2f} to {high:+.2f}), q {q:.2g}"
+        f"{source} behind {target}: interference {effect:+.2f}{_reach(low, high)}, {_told(q)}"
         for source, target, effect, low, high, q in zip(*names, *numbers, strict=True)
     ]
+
+
+def _reach(low: float, high: float) -> str:
+    """An interval in brackets; nothing of a single pair of models."""
+    return "" if np.isnan(low) else f" ({low:+.2f} to {high:+.2f})"
+
+
+def _told(q: float) -> str:
+    return "not tested" if np.isnan(q) else f"q {q:.2g}"
 
 
 def _draw_cell(block: "SubFigure", shown: Shown, i: int, colormap: str) -> None:

@@ -63,7 +63,8 @@ def bind(
         for half in HALVES
     ]
     effect, se, low, high, p = (np.stack([getattr(of, key) for of in of_halves]) for key in _PARTS)
-    chosen = tested.choose(*(np.where(overlap, np.nan, v[HALVES.index("select")]) for v in (low, effect)))
+    strength = np.where(overlap, np.nan, effect[HALVES.index("select")])
+    chosen = tested.choose(strength, strength)
     models = [len(fine_tuned[half]) for half in HALVES]
     tests = [
         tested.test(np.where(overlap, np.nan, of), count, chosen & (half == "report"))
