@@ -12,7 +12,7 @@ from torch import nn
 from transferlens.core import job
 from transferlens.core.errors import ConfigError
 from transferlens.core.settings import ArchitectureSettings
-from transferlens.core.studies import FULL, SCRATCH
+from transferlens.core.studies import FULL, PRETRAINED, SCRATCH
 from transferlens.models.architectures import Network
 from transferlens.training import networks
 from transferlens.training.networks import Adapted
@@ -41,53 +41,45 @@ class Pair:
 def read_pairs(
     sources: Sequence[Path],
     transfers: Sequence[Path],
-    pretrained: tuple[Path, Path] | None,
     architecture: ArchitectureSettings,
     count: int,
     device: torch.device,
 ) -> Iterator[Pair]:
-    """The first `count` pairs of the reference study, one at a time: repeat r's full and scratch models.
+    """The first `count` pairs of a study, one at a time: repeat r's full (or pretrained) and scratch models.
 
     Args:
-        sources, transfers: source models and transfer runs, shard by shard, of the reference study.
-        pretrained: the same of the `pretrained` study: its only model takes the place of the full ones.
+        sources, transfers: source models and transfer runs, shard by shard, of the study `reference` or
+            `pretrained`.
 
     Raises:
         ConfigError: the study has fewer pairs.
         ArtefactError: a damaged file.
     """
     rows = networks.study_rows(sources)
-    full, scratch = (rows.numbers[rows.of_role(role)] for role in (FULL, SCRATCH))
+    whole = PRETRAINED if PRETRAINED in rows.roles else FULL
+    full, scratch = (rows.numbers[rows.of_role(role)] for role in (whole, SCRATCH))
     pairs = min(len(full), len(scratch))
     if count > pairs:
-        raise ConfigError(f"memories.models: {count} pairs are asked for, the reference study has {pairs}")
+        raise ConfigError(f"memories.models: {count} pairs are asked for, the study has {pairs}")
 
     def adapted(numbers: Sequence[int]) -> Iterator[Adapted]:
         return networks.adapted_networks(sources, transfers, architecture, device, numbers)
 
-    fine_tuned = adapted(full[:count])
-    if pretrained:
-        of_pretrained = [[path] for path in pretrained]
-        fine_tuned = networks.adapted_networks(*of_pretrained, architecture, device, [0] * count)
-    for tuned, control in zip(fine_tuned, adapted(scratch[:count]), strict=True):
+    for tuned, control in zip(adapted(full[:count]), adapted(scratch[:count]), strict=True):
         yield Pair(tuned.source, tuned.network, control.network)
 
 
 def add_arguments(script: job.Script) -> None:
     """The files of the pairs, as arguments of a script."""
-    script.reads("sources", "reference shards, in order", many=True)
+    script.reads("sources", "shards of the study `reference` or `pretrained`, in order", many=True)
     script.reads("transfers", "their transfer runs", many=True)
-    script.reads("pretrained_source", "takes the place of the full-source models", required=False)
-    script.reads("pretrained_transfer", "its transfer run", required=False)
 
 
 def pairs_of(arguments: Namespace, settings: Mapping[str, Any], device: torch.device) -> Iterator[Pair]:
     """The pairs of a script, by its arguments and its settings `architecture` and `models`."""
-    pretrained = (arguments.pretrained_source, arguments.pretrained_transfer)
     return read_pairs(
         arguments.sources,
         arguments.transfers,
-        pretrained if arguments.pretrained_source else None,
         ArchitectureSettings.read(settings["architecture"]),
         settings["models"],
         device,

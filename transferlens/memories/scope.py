@@ -29,14 +29,14 @@ def with_remedies(run: Run) -> list[tuple[str, str]]:
     return studied(run) + made
 
 
-def uses_pretrained(run: Run) -> bool:
-    """Whether the pretrained model takes the place of the full-source ones."""
-    return run.section(MemorySettings).source == "pretrained"
+def population(run: Run) -> str:
+    """The study whose pairs are compared: fine-tuned from the full source, or from given weights."""
+    return "pretrained" if run.section(MemorySettings).source == "pretrained" else "reference"
 
 
 def models(run: Run) -> int:
-    """Pairs of models that are compared; there is one pretrained model."""
-    return 1 if uses_pretrained(run) else run.section(MemorySettings).models
+    """Pairs of models that are compared."""
+    return run.section(MemorySettings).models
 
 
 def without_study(target: str, recipe: str) -> str:
