@@ -29,9 +29,14 @@ def with_remedies(run: Run) -> list[tuple[str, str]]:
     return studied(run) + made
 
 
+def uses_pretrained(run: Run) -> bool:
+    """Whether fine-tunings of given weights take the place of those of full-source models."""
+    return run.section(MemorySettings).source == "pretrained"
+
+
 def population(run: Run) -> str:
-    """The study whose pairs are compared: fine-tuned from the full source, or from given weights."""
-    return "pretrained" if run.section(MemorySettings).source == "pretrained" else "reference"
+    """The study whose pairs are compared."""
+    return "pretrained" if uses_pretrained(run) else "reference"
 
 
 def models(run: Run) -> int:
