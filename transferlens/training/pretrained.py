@@ -15,6 +15,7 @@ from transferlens.data.pipeline import Images
 from transferlens.models import architectures, efficientnet, states
 from transferlens.models.architectures import Network
 from transferlens.training import source, transfer
+from transferlens.training.artefacts import LOG_QUANTITIES
 from transferlens.training.block import Trained
 from transferlens.training.recipes.settings import FixedSettings
 
@@ -41,31 +42,39 @@ def load_pretrained(
         job.log.warning(
             "%s expects input.mean and input.std of 0.5 each; other values cost accuracy", weights
         )
-    epochs, state = probe.epochs if probe else 0, states.foreign(architecture, weights)
-    if probe is None:
-        state = with_head_of(state, class_names, weights)
-    with source.reserve(path, rows, class_names, architecture, epochs) as out:
-        network = source.initial_network(architecture, len(class_names), 0)
-        given = rows.of_role(PRETRAINED)
-        if probe is None:
-            states.load_foreign(network, state, weights)
-        else:
-            states.load_foreign(network.backbone, backbone_of(state, architecture), weights)
-            fitted = fit_head(network.to(val.device, memory_format=torch.channels_last), train, probe)
-            network = fitted.network
-            for i in given:
-                out.file["log"][i], out.file["train_images"][i] = fitted.log, len(train)
-        network.to(val.device, memory_format=torch.channels_last)
-        everything = np.ones(len(class_names), bool)
-        right = source.right(network, val)
-        for i in given:
+    network, log = given_network(
+        states.foreign(architecture, weights), class_names, weights, probe, train, architecture
+    )
+    network.to(val.device, memory_format=torch.channels_last)
+    everything, right = np.ones(len(class_names), bool), source.right(network, val)
+    with source.reserve(path, rows, class_names, architecture, len(log)) as out:
+        for i in rows.of_role(PRETRAINED):
             source.save(out, i, network, right, everything, val)
+            out.file["log"][i] = log
+            out.file["train_images"][i] = len(train) if probe else 0
         for i in rows.of_role(SCRATCH):
-            control = source.new_network(
-                architecture, len(class_names), val.device, int(rows.training_seeds[i])
-            )
+            seed = int(rows.training_seeds[i])
+            control = source.new_network(architecture, len(class_names), val.device, seed)
             source.save(out, i, control, source.right(control, val), ~everything, val)
         out.attribute("implementation", "weights from elsewhere")
+
+
+def given_network(
+    state: dict[str, torch.Tensor],
+    class_names: list[str],
+    weights: str,
+    probe: TrainingSettings | None,
+    train: Images | None,
+    architecture: ArchitectureSettings,
+) -> tuple[Network, np.ndarray]:
+    """The network of a given state; float64[epochs, 3], the log of its head's training if one is fitted."""
+    network = source.initial_network(architecture, len(class_names), 0)
+    if probe is None:
+        states.load_foreign(network, with_head_of(state, class_names, weights), weights)
+        return network, np.zeros((0, len(LOG_QUANTITIES)))
+    states.load_foreign(network.backbone, backbone_of(state, architecture), weights)
+    fitted = fit_head(network.to(train.device, memory_format=torch.channels_last), train, probe)
+    return fitted.network, fitted.log
 
 
 def with_head_of(
