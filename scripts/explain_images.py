@@ -15,6 +15,7 @@ SCALING = {"efficientnet_lite0": ([0.5] * 3, [0.5] * 3)}  # where weights expect
 
 def main(arguments: argparse.Namespace) -> None:
     method, layer = arguments.method, arguments.layer
+    checkpoints = own_images.named_checkpoints(arguments.checkpoint)
     own_images.check_architecture(arguments.architecture)
     class_maps.check(ArchitectureSettings(name=arguments.architecture), arguments.resolution, [method], layer)
     targets = own_images.read_classes(arguments.classes)
@@ -25,7 +26,7 @@ def main(arguments: argparse.Namespace) -> None:
         (title, own_images.load_model(weights, option, arguments.architecture, classes), classes)
         for title, option, weights, classes in (
             ("source model", "--source", arguments.source, sources),
-            ("fine-tuned", "--checkpoint", arguments.checkpoint, targets),
+            *((title, "--checkpoint", weights, targets) for title, weights in checkpoints),
             ("from scratch", "--baseline", arguments.baseline, targets),
         )
         if weights
@@ -62,11 +63,15 @@ def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, required=True, help="folder with images of any format")
     parser.add_argument(
-        "--checkpoint", required=True, help="state_dict (.pt, .pth, .safetensors) of the model"
+        "--checkpoint",
+        required=True,
+        action="append",
+        metavar="[NAME=]FILE",
+        help="state_dict (.pt, .pth, .safetensors) of the model; once for each model to compare, with names",
     )
     parser.add_argument("--architecture", required=True, help="resnet18, vgg16, ... (docs/real-models.md)")
     parser.add_argument(
-        "--classes", required=True, help="its classes: a file with one name a line, or a number"
+        "--classes", required=True, help="their classes: a file with one name a line, or a number"
     )
     parser.add_argument("--out", type=Path, required=True, help="the figure, as PNG")
     parser.add_argument(

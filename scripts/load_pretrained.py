@@ -1,4 +1,4 @@
-"""Load the one model of the pretrained study, whose weights come from elsewhere."""
+"""Load the models of the pretrained study, whose weights come from elsewhere."""
 
 from argparse import Namespace
 

@@ -64,7 +64,7 @@ def sections(tmp_path, repeats=4, singles=True, change=lambda found: found, **st
     summaries = {
         "reference": summary("per_class", [0.8]),
         "influence": summary("per_class", [0.6, 0.7]),
-        "pretrained": summary("per_class", [0.95]),
+        "pretrained": summary("per_class", [0.95, 0.2]).assign(role=("model", ["pretrained", "scratch"])),
     }
     results = SimpleNamespace(
         folder=tmp_path,

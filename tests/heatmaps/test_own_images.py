@@ -63,7 +63,13 @@ def arguments(photos, checkpoints, out, **changed):
         "resolution": 64,
         **changed,
     }
-    return [text for key, value in given.items() for text in (f"--{key.replace('_', '-')}", str(value))]
+    several = {key: value if isinstance(value, list) else [value] for key, value in given.items()}
+    return [
+        text
+        for key, values in several.items()
+        for value in values
+        for text in (f"--{key.replace('_', '-')}", str(value))
+    ]
 
 
 def test_one_command_draws_the_figure(script, photos, checkpoints, tmp_path, capsys, caplog):
@@ -79,6 +85,42 @@ def test_one_command_draws_the_figure(script, photos, checkpoints, tmp_path, cap
     assert capsys.readouterr().out.strip() == f"4 images drawn in {tmp_path / 'f.png'}"
     with Image.open(tmp_path / "f.png") as figure:
         assert figure.width > 2 * figure.height  # two images, each with three maps, in a row
+
+
+def test_several_checkpoints_stand_side_by_side(script, photos, checkpoints, tmp_path, monkeypatch):
+    """A column each, called by its name, in the order given; each shows what its own weights say."""
+    drawn = {}
+    monkeypatch.setattr(
+        own_images, "draw", lambda path, names, pixels, columns, **_: drawn.update(columns=columns)
+    )
+    models = [f"first={checkpoints / 'tuned.pt'}", f"a second={checkpoints / 'scratch.pt'}"]
+    given = arguments(photos, checkpoints, tmp_path / "f.png", checkpoint=models)
+    script.main(script.options().parse_args([*given, "--baseline", str(checkpoints / "scratch.pt")]))
+    first, second, baseline = drawn["columns"]
+    assert [column.title for column in drawn["columns"]] == ["first", "a second", "from scratch"]
+    np.testing.assert_array_equal(second.maps.maps, baseline.maps.maps)
+    assert not np.array_equal(first.maps.maps, second.maps.maps)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (["a/w.pt"], [("fine-tuned", "a/w.pt")]),
+        (["mine=a/w.pt"], [("mine", "a/w.pt")]),
+        (["a/w.pt", "b/v.pt"], [("w", "a/w.pt"), ("v", "b/v.pt")]),
+    ],
+)
+def test_checkpoints_are_called_by_their_names(given, named):
+    assert own_images.named_checkpoints(given) == named
+
+
+def test_a_file_whose_name_has_an_equals_sign_is_a_file(tmp_path):
+    (tmp_path / "lr=0.1.pt").touch()
+    assert own_images.named_checkpoints([f"{tmp_path}/lr=0.1.pt"]) == [
+        ("fine-tuned", f"{tmp_path}/lr=0.1.pt")
+    ]
+    named = own_images.named_checkpoints([f"low=rate={tmp_path}/w.pt"])
+    assert named == [("low=rate", f"{tmp_path}/w.pt")]
 
 
 def test_images_are_read_in_order_whatever_they_are(photos):
@@ -117,6 +159,13 @@ def test_a_column_names_what_the_model_finds_most_probable(checkpoints):
         ({"images": "no/such/place"}, DataError, "no/such/place: no such folder"),
         ({"checkpoint": "none.pth"}, ConfigError, "--checkpoint: no file 'none.pth'"),
         ({"checkpoint": "resnet18.ckpt"}, ConfigError, "'resnet18.ckpt' is no torchvision weight name"),
+        (
+            {"checkpoint": ["a=x.pt", "a=y.pt"]},
+            ConfigError,
+            "two models are called 'a'; name each: NAME=FILE",
+        ),
+        ({"checkpoint": "mine="}, ConfigError, "'mine=' names no file; write mine=FILE"),
+        ({"checkpoint": ["x.pt"] * 9}, ConfigError, "9 models are given, and a figure takes 8"),
         ({"architecture": "resnet19"}, ConfigError, r"no architecture 'resnet19' \(did you mean 'resnet18'"),
         ({"architecture": "resnet34"}, ConfigError, r"tuned.pt: tensor .*is it a checkpoint of resnet34\?"),
         ({"architecture": "googlenet"}, ConfigError, r"tuned.pt: .*is it a checkpoint of googlenet\?"),

@@ -8,7 +8,6 @@ from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.data.capability import CAPABILITY as DATA
 from transferlens.influence.capability import CAPABILITY as INFLUENCE
-from transferlens.memories import scope
 from transferlens.memories.capability import CAPABILITY as MEMORIES
 from transferlens.training.capability import CAPABILITY as TRAINING
 
@@ -101,13 +100,32 @@ def test_models_without_a_class_are_a_study_of_each_target_and_recipe():
     assert files["reference"] == "results/studies/reference/summary/optdigits/full.h5"
 
 
-def test_a_pretrained_model_takes_the_place_of_the_full_ones():
-    run = run_with({"source": "pretrained"}, {"pretrained": {"weights": "w.pt"}})
-    assert scope.models(run) == 1
-    assert run.transfers["reference", "optdigits", "full"].rows == 4
+def test_pretrained_weights_and_their_controls_are_a_study_of_their_own():
+    """No model of the source is trained: nothing but what is given, and from scratch, twelve of each."""
+    given = {"weights": "w.pt", "repeats": 12, "shard_size": 8}
+    studies = {"pretrained": given, "reference": None, "influence": None, "repeated": None}
+    run = run_with({"source": "pretrained", "models": 8, "choosing": 4}, studies)
+    assert [(study.name, study.rows) for study in run.studies.values()] == [("pretrained", 24)]
+    assert not run.jobs_of("train_source")
+    assert len(run.jobs_of("load_pretrained")) == 3
+    assert run.transfers["pretrained", "optdigits", "full"].rows == 24
     files = run.inputs(*job("probe_memories"))
-    assert files["pretrained_source"] == "results/studies/pretrained/source/0000.h5"
-    assert files["pretrained_transfer"] == "results/studies/pretrained/transfer/optdigits/full/0000.h5"
+    assert files["sources"] == [f"results/studies/pretrained/source/000{i}.h5" for i in range(3)]
+    assert files["transfers"] == [
+        f"results/studies/pretrained/transfer/optdigits/full/000{i}.h5" for i in range(3)
+    ]
+
+
+def test_published_weights_know_imagenets_classes_alone():
+    """Before anything runs, and by name; what a file holds is seen when it is read."""
+    given = {"architecture": {"name": "efficientnet_lite0"}}
+    named = {"weights": "efficientnet-lite0"}
+    run = run_with(None, {"pretrained": named}, **given)
+    with pytest.raises(ConfigError, match=r"weights: efficientnet-lite0 has .* 'digit 0' is none of them"):
+        TRAINING.check_data(run)
+    TRAINING.check_data(run_with(None, {"pretrained": named}, **given, source="tiny-imagenet-200"))
+    TRAINING.check_data(run_with(None, {"pretrained": {**named, "head": "probe"}}, **given))
+    TRAINING.check_data(run_with(None, {"pretrained": {"weights": "w.pt"}}, **given))
 
 
 def test_without_influences_there_is_nothing_to_agree_with():
@@ -165,6 +183,11 @@ def test_recipes_that_keep_features_are_told_apart():
             {"source": "pretrained", "without": 1},
             {"pretrained": {"weights": "w.pt"}},
             "which is not trained here; set memories.without: 0",
+        ),
+        (
+            {"source": "pretrained", "models": 3},
+            {"pretrained": {"weights": "w.pt", "repeats": 2}},
+            "memories.choosing 1, pairs of different models, but studies.pretrained.repeats is 2; raise",
         ),
         ({"without": 1, "repeats": 5}, {}, "memories.repeats is 5, but each repeat is paired"),
         (

@@ -1,15 +1,18 @@
 """Pairs of models: the full and the scratch model of the same repeat, whatever shards they lie in."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
 
-from tests.conftest import ARCHITECTURE, CLASSES, TRAINING, changed
+from tests.conftest import ARCHITECTURE, CLASSES, INPUT, TRAINING, changed
 from transferlens.core.errors import ConfigError
-from transferlens.core.studies import Reference
+from transferlens.core.studies import Pretrained, Reference
+from transferlens.data import pipeline
 from transferlens.data.units import Units
 from transferlens.memories import pairs
-from transferlens.training import networks, source, transfer
+from transferlens.training import networks, pretrained, source, transfer
 from transferlens.training.recipes.settings import FullSettings
 
 CPU = torch.device("cpu")
@@ -19,9 +22,6 @@ SHORT = changed(TRAINING, epochs=1)
 @pytest.fixture(scope="module")
 def study(dataset, tmp_path_factory):
     """The reference study of two repeats in shards of three and one, and its transfer runs."""
-    from tests.conftest import INPUT
-    from transferlens.data import pipeline
-
     made, files = dataset
     train, val = (pipeline.open_images(files["raw"][s], made.split(s), INPUT, CPU) for s in ("train", "val"))
     units, place = Units(list(CLASSES), [""] * 3, np.arange(3)), tmp_path_factory.mktemp("study")
@@ -46,14 +46,14 @@ def test_pairs_are_the_models_of_a_repeat(study):
     shards, _ = study
     sources, transfers = zip(*shards, strict=True)
     models = list(networks.adapted_networks(sources, transfers, ARCHITECTURE, CPU))
-    found = list(pairs.read_pairs(*zip(*shards, strict=True), None, ARCHITECTURE, range(2), CPU))
+    found = list(pairs.read_pairs(*zip(*shards, strict=True), ARCHITECTURE, range(2), CPU))
     for pair, full, scratch in zip(found, models[::2], models[1::2], strict=True):
         assert_same(pair.source, full.source)
         assert_same(pair.fine_tuned, full.network)
         assert_same(pair.scratch, scratch.network)
         assert not pair.fine_tuned.training
     assert not torch.equal(found[0].fine_tuned.head.weight, found[1].fine_tuned.head.weight)
-    (second,) = pairs.read_pairs(*zip(*shards, strict=True), None, ARCHITECTURE, range(1, 2), CPU)
+    (second,) = pairs.read_pairs(*zip(*shards, strict=True), ARCHITECTURE, range(1, 2), CPU)
     assert_same(second.fine_tuned, models[2].network)
     assert_same(second.scratch, models[3].network)
 
@@ -65,12 +65,30 @@ def test_no_pair_sees_both_halves():
     assert pairs.halves_seen({"models": 3, "choosing": 0}) == ["report"]
 
 
-def test_a_pretrained_model_takes_the_place_of_the_full_ones(study):
+def test_more_pairs_than_there_are(study):
     shards, _ = study
-    first = next(pairs.read_pairs(*zip(*shards, strict=True), None, ARCHITECTURE, range(1), CPU))
-    found = list(pairs.read_pairs(*zip(*shards, strict=True), shards[0], ARCHITECTURE, range(2), CPU))
-    assert len(found) == 2
+    with pytest.raises(ConfigError, match="3 pairs are asked for, the study has 2"):
+        next(pairs.read_pairs(*zip(*shards, strict=True), ARCHITECTURE, range(1, 3), CPU))
+
+
+def test_fine_tunings_of_given_weights_are_paired_with_models_from_scratch(dataset, tmp_path):
+    """One source for all, adapted with seeds of its own; scratch models start where the reference's do."""
+    made, files = dataset
+    train, val = (pipeline.open_images(files["raw"][s], made.split(s), INPUT, CPU) for s in ("train", "val"))
+    given = source.initial_network(ARCHITECTURE, 3, 11)
+    torch.save(given.state_dict(), tmp_path / "w.pt")
+    units = Units(list(CLASSES), [""] * 3, np.arange(3))
+    rows = Pretrained.draw({"seed": 0}, units, range(4), {}, made)
+    weights = list(CLASSES), str(tmp_path / "w.pt"), None, None, val, ARCHITECTURE
+    pretrained.load_pretrained(tmp_path / "s.h5", rows, *weights)
+    adaptation = made, train, val, ARCHITECTURE, FullSettings(training=SHORT), True, "global"
+    transfer.transfer_shard(tmp_path / "t.h5", tmp_path / "s.h5", *adaptation)
+    found = list(pairs.read_pairs([tmp_path / "s.h5"], [tmp_path / "t.h5"], ARCHITECTURE, range(2), CPU))
     for pair in found:
-        assert_same(pair.fine_tuned, first.fine_tuned)
-    with pytest.raises(ConfigError, match="3 pairs are asked for, the reference study has 2"):
-        next(pairs.read_pairs(*zip(*shards, strict=True), None, ARCHITECTURE, range(1, 3), CPU))
+        assert_same(pair.source, given)
+    heads = [tensor for pair in found for tensor in (pair.fine_tuned.head.weight, pair.scratch.head.weight)]
+    assert not any(torch.equal(a, b) for a, b in combinations(heads, 2))
+    reference = Reference.draw({"seed": 0}, units, range(4), {}, made)
+    np.testing.assert_array_equal(rows.training_seeds, reference.training_seeds)
+    np.testing.assert_array_equal(rows.masks, reference.masks)
+    assert rows.roles == ["pretrained", "scratch"] * 2

@@ -43,6 +43,13 @@ def test_the_schema_takes_what_ships(name):
         assert name == "configs/smoke.yaml"
 
 
+@pytest.mark.parametrize("name", ["photographs", "pretrained"])
+def test_what_ships_names_classes_that_its_data_sets_have(name, monkeypatch):
+    """Tables of overlaps, parts of classes and ImageNet's outputs, without the images."""
+    monkeypatch.chdir(REPOSITORY)
+    run_of(yaml.safe_load(Path(f"configs/{name}.yaml").read_text(encoding="utf-8"))).check_data()
+
+
 @pytest.mark.parametrize(
     "changes",
     [

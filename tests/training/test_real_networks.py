@@ -1,5 +1,7 @@
 """Published architectures, from files as their publishers save them to class maps with either head."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -114,7 +116,7 @@ def test_a_self_supervised_resnet_gets_a_head_and_loses_its_projection(opened, t
     state = {f"backbone.{key}": tensor for key, tensor in backbone.state_dict().items()}
     torch.save({"state_dict": state}, tmp_path / "simclr.pt")
     train, val = opened(32)
-    table = rows_of([[1, 1, 1]])
+    table = replace(rows_of([[1, 1, 1]]), roles=["pretrained"])
     architecture = ArchitectureSettings(name="resnet18", width=8)
 
     def load(path, probe):

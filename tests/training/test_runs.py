@@ -11,6 +11,7 @@ from tests.conftest import ARCHITECTURE, CLASSES, TRAINING, changed, rows_of
 from transferlens.core import artefacts, labelled, studies
 from transferlens.core.errors import ArtefactError, ConfigError
 from transferlens.core.seeding import seed_for
+from transferlens.data import classnames
 from transferlens.data.pipeline import Pass
 from transferlens.training import (
     criterion,
@@ -357,13 +358,13 @@ def test_shards_of_other_examples_are_refused(shard, next_shard, textures, tmp_p
         summary.write_summary(tmp_path / "s.h5", paths)
 
 
-def load_pretrained(path, weights, textures, probe=None):
-    table = rows_of([[1, 1, 1]])
+def load_pretrained(path, weights, textures, probe=None, classes=CLASSES):
+    table = replace(rows_of([[1, 1, 1]]), roles=["pretrained"])
     _, train, val = textures
     pretrained.load_pretrained(
         path,
         table,
-        list(CLASSES),
+        list(classes),
         str(weights),
         probe,
         train,
@@ -381,6 +382,30 @@ def test_a_pretrained_row_is_loaded_not_trained(textures, tmp_path):
         head = net.head.weight.detach().numpy().ravel()
         np.testing.assert_array_equal(file["weights/head.weight"][0], head)
         assert file["mask"][:].all()
+
+
+def test_a_part_of_imagenet_takes_its_outputs_of_imagenets_head(textures, tmp_path):
+    """By WordNet id: whatever the order of the classes, each gets the output that was trained for it."""
+    net = source.initial_network(ARCHITECTURE, 1000, 11)
+    torch.save(net.state_dict(), tmp_path / "w.pt")
+    wnids = ["n01443537", "n15075141", "n01440764"]  # the second, the last and the first of the 1,000
+    classes = [classnames.readable(wnid) for wnid in wnids]
+    path = load_pretrained(tmp_path / "p.h5", tmp_path / "w.pt", textures, classes=classes)
+    with artefacts.open(path, SOURCE_MODELS) as file:
+        found = source.load_network(file, 0, ARCHITECTURE, torch.device("cpu"))
+    for own, whole in zip(found.head.parameters(), net.head.parameters(), strict=True):
+        torch.testing.assert_close(own, whole[[1, 999, 0]], rtol=0, atol=0)
+    with pytest.raises(ConfigError, match=r"w.pt has an output for each .* 'unicorn' is none of them"):
+        load_pretrained(tmp_path / "q.h5", tmp_path / "w.pt", textures, classes=[*classes[:2], "unicorn"])
+    assert not (tmp_path / "q.h5").exists()
+
+
+def test_a_head_over_a_thousand_classes_of_ones_own_is_taken_as_it_is():
+    state = {"head.weight": torch.arange(1000.0)[:, None], "head.bias": torch.arange(1000.0)}
+    own = [f"class {i}" for i in range(1000)]
+    assert pretrained.with_head_of(state, own, "w.pt")["head.bias"].tolist() == list(range(1000))
+    imagenet = classnames.known("imagenet").names[::-1]
+    assert pretrained.with_head_of(state, imagenet, "w.pt")["head.bias"].tolist() == list(range(999, -1, -1))
 
 
 def test_a_backbone_without_a_head_gets_one_by_a_linear_probe(textures, shard, tmp_path):

@@ -20,6 +20,8 @@ pytestmark = pytest.mark.workflow
         ("cifar", 15),
         # for each of 3 targets: 2, 30, 2 and 8
         ("tiny-imagenet", 3 * (2 + 30 + 2 + 8)),
+        # sixteen pairs of a fine-tuning and a network from scratch, two a shard
+        ("pretrained", 8),
         # for each of 23 pairs of a target and a recipe: 10, 377, 2 and 9
         ("imagenet", 23 * (10 + 377 + 2 + 9)),
     ],

@@ -178,31 +178,34 @@ class Reference:
         settings: Mapping[str, Any], units: Units, rows: range, evidence: Mapping[str, Path], source: Any
     ) -> Rows:
         """See `StudyKind`."""
-        numbers = np.array(rows)
-        return Rows(
-            np.repeat((numbers % 2 == 0)[:, None], len(units.names), axis=1),
-            numbers,
-            np.array([repeat_seed(settings["seed"], int(row) // 2) for row in numbers]),
-            [SCRATCH if row % 2 else FULL for row in numbers],
-            numbers // 2,
-            [""] * len(numbers),
-            np.zeros(len(numbers), np.int64),
-            units.names,
-            units.groups,
-        )
+        return _beside_scratch(FULL, settings["seed"], units, rows)
 
 
 class Pretrained:
-    """One row: the whole source, weights loaded instead of trained."""
+    """As `Reference`, with given weights in the even rows: all the same, adapted with seeds of their own."""
 
     @staticmethod
     def draw(
         settings: Mapping[str, Any], units: Units, rows: range, evidence: Mapping[str, Path], source: Any
     ) -> Rows:
         """See `StudyKind`."""
-        zero = np.zeros(1, np.int64)
-        masks = np.ones((1, len(units.names)), bool)
-        return Rows(masks, zero, zero, [PRETRAINED], zero, [""], zero, units.names, units.groups)
+        return _beside_scratch(PRETRAINED, settings["seed"], units, rows)
+
+
+def _beside_scratch(role: str, seed: int, units: Units, rows: range) -> Rows:
+    """A role that sees the whole source in even rows, its control from scratch in odd ones."""
+    numbers = np.array(rows)
+    return Rows(
+        np.repeat((numbers % 2 == 0)[:, None], len(units.names), axis=1),
+        numbers,
+        np.array([repeat_seed(seed, int(row) // 2) for row in numbers]),
+        [SCRATCH if row % 2 else role for row in numbers],
+        numbers // 2,
+        [""] * len(numbers),
+        np.zeros(len(numbers), np.int64),
+        units.names,
+        units.groups,
+    )
 
 
 def places(parts: Sequence[Rows], paths: Sequence[Path], wanted: Sequence[int]) -> list[tuple[int, int]]:

@@ -24,6 +24,7 @@ from transferlens.core.blocks import (
 )
 from transferlens.core.run import Run
 from transferlens.core.statistics import mean_interval
+from transferlens.core.studies import PRETRAINED
 from transferlens.counterfactual import checks, tables
 from transferlens.counterfactual.settings import CounterfactualStudy, ReuseStudy, removal_study
 
@@ -125,8 +126,10 @@ def _headline(
     ]
     cards = [Card(name, f"{interval.value:.3f}", interval_text(interval)) for name, interval in rows]
     if pretrained:
-        accuracy = results.summary("pretrained", target, recipe, outputs=[]).accuracy.sel(half="report")
-        cards.append(Card("accuracy from the pretrained weights", f"{accuracy.item():.3f}", "one model"))
+        summary = results.summary("pretrained", target, recipe, outputs=[])
+        accuracy = summary.accuracy.sel(half="report").values[summary.role.values == PRETRAINED]
+        spread = interval_text(mean_interval(accuracy)) if len(accuracy) > 1 else "one model"
+        cards.append(Card("accuracy from the pretrained weights", f"{accuracy.mean():.3f}", spread))
     metric = _METRICS[results.summary("reference", target, recipe, outputs=[]).metric]
     note = (
         f"Accuracy is {metric}. All accuracies are on the report half of the target's evaluation images, "

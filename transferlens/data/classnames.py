@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transferlens.core.errors import DataError, nearest
+from transferlens.core.errors import ConfigError, DataError, nearest
 from transferlens.data.splits import ImageSet, Split
 
 _FOLDER = Path(__file__).with_name("classes")
@@ -52,6 +52,25 @@ def readable(label: str) -> str:
 def _imagenet_names() -> dict[str, str]:
     classes = known("imagenet")
     return dict(zip(classes.labels, classes.names, strict=True))
+
+
+def places_in_imagenet(names: Sequence[str], asked_by: str) -> list[int]:
+    """Where classes stand among ImageNet's 1,000, by their names with WordNet ids.
+
+    Args:
+        asked_by: what has an output for each of the 1,000, for the message.
+
+    Raises:
+        ConfigError: a class that is none of them.
+    """
+    place_of = {name: place for place, name in enumerate(known("imagenet").names)}
+    for name in names:
+        if name not in place_of:
+            raise ConfigError(
+                f"{asked_by} has an output for each of ImageNet's 1,000 classes, and the source class "
+                f"'{name}' is none of them; name classes by their WordNet ids (n01443537), or leave it out"
+            )
+    return [place_of[name] for name in names]
 
 
 def named(data_set: str, images: ImageSet, where: object) -> ImageSet:

@@ -23,6 +23,7 @@ from transferlens.models.architectures import Network
 from transferlens.pictures import figures, overlays
 
 MOST_IMAGES = 200  # in one figure
+MOST_CHECKPOINTS = 8  # side by side
 _IMAGES_AT_ONCE = 16
 _PANELS_A_ROW = 8
 
@@ -112,6 +113,33 @@ def check_architecture(name: str) -> None:
     """
     if name not in architectures.NAMES:
         raise ConfigError(f"no architecture '{name}'" + nearest(name, architectures.NAMES))
+
+
+def named_checkpoints(given: Sequence[str]) -> list[tuple[str, str]]:
+    """(title, file) of each `name=file` or `file`; a single file without a name is the fine-tuned model.
+
+    Several files without names are called by their own, without folder and ending.
+
+    Raises:
+        ConfigError: two models of one name, a name without a file, or more models than a row has room for.
+    """
+    if len(given) > MOST_CHECKPOINTS:
+        raise ConfigError(
+            f"--checkpoint: {len(given)} models are given, and a figure takes {MOST_CHECKPOINTS}; leave some "
+            "out"
+        )
+    named = []
+    for text in given:
+        name, _, weights = text.rpartition("=") if not Path(text).is_file() else ("", "", text)
+        if not weights:
+            raise ConfigError(f"--checkpoint: '{text}' names no file; write {name}=FILE")
+        own = Path(weights).stem if len(given) > 1 else "fine-tuned"
+        named.append((name or own, weights))
+    names = [name for name, _ in named]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"--checkpoint: two models are called '{name}'; name each: NAME=FILE")
+    return named
 
 
 def load_model(weights: str, named: str, architecture: str, class_names: list[str]) -> Network:

@@ -32,7 +32,7 @@ from transferlens.memories.steps import (
     TRY_COMPOSITES,
     overlap_table,
 )
-from transferlens.training.capability import ReferenceStudy
+from transferlens.training.capability import PretrainedStudy, ReferenceStudy
 
 # Numbers of worst classes that agreement is told at.
 _KS = 4
@@ -150,9 +150,8 @@ class Memories(Capability):
     def transfers(self, run: Run) -> Iterator[Transfer]:
         """The pairs of models that are compared, by every recipe and remedy, and those without a class."""
         for target, recipe in scope.with_remedies(run):
-            yield Transfer("reference", target, recipe, rows=2 * scope.pairs(run, recipe), summarised=False)
-            if scope.uses_pretrained(run):
-                yield Transfer("pretrained", target, recipe, summarised=False)
+            pairs = 2 * scope.pairs(run, recipe)
+            yield Transfer(scope.population(run), target, recipe, rows=pairs, summarised=False)
         for target, recipe in _left_out(run):
             yield Transfer("reference", target, recipe)
             yield Transfer(scope.without_study(target, recipe), target, recipe)
@@ -198,33 +197,32 @@ def _left_out(run: Run) -> list[tuple[str, str]]:
 
 def _check_models(run: Run, given: MemorySettings) -> None:
     """Refuse pairs of models of which one is not trained."""
-    reference = run.section(ReferenceStudy)
-    if reference is None:
-        raise ConfigError(
-            "config: memories are told from what models from scratch do, but studies.reference is null; set "
-            "it, or set memories: null"
-        )
-    trained, repeats = given.source == "trained", reference.repeats
-    if trained and given.models + given.choosing > repeats:
-        raise ConfigError(
-            f"config: memories.models is {given.models} and memories.choosing {given.choosing}, pairs of "
-            f"different models, but studies.reference.repeats is {repeats}; raise the latter to "
-            f"{given.models + given.choosing}, or ask for fewer"
-        )
-    if not trained and run.settings.studies.pretrained is None:
+    study = run.section(PretrainedStudy if given.source == "pretrained" else ReferenceStudy)
+    if given.source == "pretrained" and study is None:
         raise ConfigError(
             "config: memories.source is 'pretrained', but there is no such model; name its weights in "
             "studies.pretrained.weights"
         )
-    if not trained and given.without:
+    if study is None:
+        raise ConfigError(
+            "config: memories are told from what models from scratch do, but studies.reference is null; set "
+            "it, or set memories: null"
+        )
+    if given.source == "pretrained" and given.without:
         raise ConfigError(
             "config: memories.without leaves classes out of the source, but memories.source is 'pretrained', "
             "which is not trained here; set memories.without: 0 or memories.source: trained"
         )
-    if given.without and given.repeats > repeats:
+    if given.models + given.choosing > study.repeats:
+        raise ConfigError(
+            f"config: memories.models is {given.models} and memories.choosing {given.choosing}, pairs of "
+            f"different models, but {study.key}.repeats is {study.repeats}; raise the latter to "
+            f"{given.models + given.choosing}, or ask for fewer"
+        )
+    if given.without and given.repeats > study.repeats:
         raise ConfigError(
             f"config: memories.repeats is {given.repeats}, but each repeat is paired with a "
-            f"full-source model and studies.reference.repeats is {repeats}; raise the latter"
+            f"full-source model and studies.reference.repeats is {study.repeats}; raise the latter"
         )
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from transferlens.core import job
 from transferlens.core.errors import ConfigError
 from transferlens.core.settings import ArchitectureSettings
-from transferlens.core.studies import FULL, SCRATCH
+from transferlens.core.studies import FULL, PRETRAINED, SCRATCH
 from transferlens.data.artefacts import HALVES
 from transferlens.models.architectures import Network
 from transferlens.training import networks
@@ -46,47 +46,39 @@ class Pair:
 def read_pairs(
     sources: Sequence[Path],
     transfers: Sequence[Path],
-    pretrained: tuple[Path, Path] | None,
     architecture: ArchitectureSettings,
     repeats: range,
     device: torch.device,
 ) -> Iterator[Pair]:
-    """Pairs of the reference study, one at a time: the full and the scratch model of each of some repeats.
+    """Pairs of a study, one at a time: the full (or pretrained) and the scratch model of some repeats.
 
     Args:
-        sources, transfers: source models and transfer runs, shard by shard, of the reference study.
-        pretrained: the same of the `pretrained` study: its only model takes the place of the full ones.
+        sources, transfers: source models and transfer runs, shard by shard, of the study `reference` or
+            `pretrained`.
 
     Raises:
         ConfigError: the study has fewer pairs.
         ArtefactError: a damaged file.
     """
     rows = networks.study_rows(sources)
-    full, scratch = (rows.numbers[rows.of_role(role)] for role in (FULL, SCRATCH))
+    whole = PRETRAINED if PRETRAINED in rows.roles else FULL
+    full, scratch = (rows.numbers[rows.of_role(role)] for role in (whole, SCRATCH))
     pairs = min(len(full), len(scratch))
     if repeats.stop > pairs:
-        raise ConfigError(
-            f"memories.models: {repeats.stop} pairs are asked for, the reference study has {pairs}"
-        )
+        raise ConfigError(f"memories.models: {repeats.stop} pairs are asked for, the study has {pairs}")
     chosen = slice(repeats.start, repeats.stop)
 
     def adapted(numbers: Sequence[int]) -> Iterator[Adapted]:
         return networks.adapted_networks(sources, transfers, architecture, device, numbers)
 
-    fine_tuned = adapted(full[chosen])
-    if pretrained:
-        of_pretrained = [[path] for path in pretrained]
-        fine_tuned = networks.adapted_networks(*of_pretrained, architecture, device, [0] * len(repeats))
-    for tuned, control in zip(fine_tuned, adapted(scratch[chosen]), strict=True):
+    for tuned, control in zip(adapted(full[chosen]), adapted(scratch[chosen]), strict=True):
         yield Pair(tuned.source, tuned.network, control.network)
 
 
 def add_arguments(script: job.Script) -> None:
     """The files of the pairs, as arguments of a script."""
-    script.reads("sources", "reference shards, in order", many=True)
+    script.reads("sources", "shards of the study `reference` or `pretrained`, in order", many=True)
     script.reads("transfers", "their transfer runs", many=True)
-    script.reads("pretrained_source", "takes the place of the full-source models", required=False)
-    script.reads("pretrained_transfer", "its transfer run", required=False)
 
 
 def repeats_of(half: str, settings: Mapping[str, Any]) -> range:
@@ -109,11 +101,9 @@ def pairs_of(
     arguments: Namespace, settings: Mapping[str, Any], device: torch.device, half: str
 ) -> Iterator[Pair]:
     """A half's pairs of a script, by its arguments and its settings `architecture`, `models`, `choosing`."""
-    pretrained = (arguments.pretrained_source, arguments.pretrained_transfer)
     return read_pairs(
         arguments.sources,
         arguments.transfers,
-        pretrained if arguments.pretrained_source else None,
         ArchitectureSettings.read(settings["architecture"]),
         repeats_of(half, settings),
         device,

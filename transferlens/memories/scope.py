@@ -30,13 +30,18 @@ def with_remedies(run: Run) -> list[tuple[str, str]]:
 
 
 def uses_pretrained(run: Run) -> bool:
-    """Whether the pretrained model takes the place of the full-source ones."""
+    """Whether fine-tunings of given weights take the place of those of full-source models."""
     return run.section(MemorySettings).source == "pretrained"
 
 
+def population(run: Run) -> str:
+    """The study whose pairs are compared."""
+    return "pretrained" if uses_pretrained(run) else "reference"
+
+
 def models(run: Run) -> int:
-    """Pairs of models that report: the first repeats of the reference study (of pretrained models, one)."""
-    return 1 if uses_pretrained(run) else run.section(MemorySettings).models
+    """Pairs of models that report: the first repeats of their study."""
+    return run.section(MemorySettings).models
 
 
 def choosing(run: Run, recipe: str) -> int:
@@ -45,7 +50,7 @@ def choosing(run: Run, recipe: str) -> int:
     """
     if recipe in base_recipes(run):
         return 0
-    return 1 if uses_pretrained(run) else run.section(MemorySettings).choosing
+    return run.section(MemorySettings).choosing
 
 
 def pairs(run: Run, recipe: str) -> int:

@@ -74,21 +74,21 @@ class MemorySettings(CapabilitySection):
     )
     source: Literal["trained", "pretrained"] = Field(
         "trained",
-        description="Which full-source models: `trained` here (study `reference`), or `pretrained` "
-        "(`studies.pretrained`).",
+        description="Which models saw the source: those `trained` here on all of it (study `reference`), or "
+        "the `pretrained` ones (`studies.pretrained`).",
     )
     models: int = Field(
         4,
         ge=1,
-        description="Pairs of a full-source and a from-scratch model that report: what is told is told by "
-        "them, on the report half of the images (of pretrained, one).",
+        description="Pairs of a full-source (or pretrained) and a from-scratch model that report: what is "
+        "told is told by them, on the report half of the images.",
     )
     choosing: int = Field(
         4,
         ge=1,
         description="Other such pairs, which choose on the select half what is reported: source classes, "
-        "pairs of classes, what a class is bound to. With `models` at most studies.reference.repeats (of "
-        "pretrained, one).",
+        "pairs of classes, what a class is bound to. With `models` at most as many as the repeats of their "
+        "study.",
     )
     overlap: str = Field(
         "names",

@@ -1,6 +1,6 @@
 """The steps of memories: what each is made from, which settings decide it, and what it makes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from transferlens.core.capability import Beside, Step, Wildcards
@@ -48,30 +48,23 @@ def _remedied(run: Run) -> list[tuple[str, str]]:
 # Inputs
 
 
-def _transfers(run: Run, wildcards: Wildcards, pairs: int) -> dict[str, str | list[str]]:
-    """The transfer runs of the models that are compared: the first pairs of the reference study, and the
-    pretrained model where it takes the place of the full-source ones.
-    """
+def _transfers(run: Run, wildcards: Wildcards, pairs: int) -> dict[str, list[str]]:
+    """The transfer runs of the models that are compared: the first pairs of their study."""
     of_run = {"target": wildcards["target"], "recipe": wildcards["recipe"]}
     shards = _shards(run, pairs)
-    files = {"transfers": shard_paths(run, TRANSFER_RUNS, "reference", shards, **of_run)}
-    if scope.uses_pretrained(run):
-        files["pretrained_transfer"] = shard_paths(run, TRANSFER_RUNS, "pretrained", **of_run)[0]
-    return files
+    return {"transfers": shard_paths(run, TRANSFER_RUNS, scope.population(run), shards, **of_run)}
 
 
 def _shards(run: Run, pairs: int) -> list[str]:
-    """The shards of the reference study that hold the first pairs."""
-    return run.studies["reference"].shards_of(2 * pairs)
+    """The shards that hold the first pairs."""
+    return run.studies[scope.population(run)].shards_of(2 * pairs)
 
 
-def _pairs(run: Run, wildcards: Wildcards) -> dict[str, str | list[str]]:
+def _pairs(run: Run, wildcards: Wildcards) -> dict[str, list[str]]:
     """The same, and the source models they are made of."""
     pairs = scope.pairs(run, wildcards["recipe"])
-    files = {"sources": shard_paths(run, SOURCE_MODELS, "reference", _shards(run, pairs))}
-    if scope.uses_pretrained(run):
-        files["pretrained_source"] = shard_paths(run, SOURCE_MODELS, "pretrained")[0]
-    return files | _transfers(run, wildcards, pairs)
+    sources = shard_paths(run, SOURCE_MODELS, scope.population(run), _shards(run, pairs))
+    return {"sources": sources, **_transfers(run, wildcards, pairs)}
 
 
 def overlap_table(run: Run, wildcards: Wildcards) -> dict[str, str]:
@@ -109,10 +102,6 @@ def _influence(run: Run, wildcards: Wildcards) -> str:
     return run.file("influence", target=wildcards["target"], recipe=_influence_recipe(run, wildcards))
 
 
-def _flat(files: Mapping[str, str | list[str]]) -> list[str]:
-    return [path for value in files.values() for path in ([value] if isinstance(value, str) else value)]
-
-
 def _remedy_files(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     """Of a recipe without and with each remedy: composites, probes, and clean outputs."""
     target, base = wildcards["target"], wildcards["recipe"]
@@ -123,7 +112,7 @@ def _remedy_files(run: Run, wildcards: Wildcards) -> dict[str, Any]:
         "composites": [COMPOSITES.at(**w) for w in each],
         "probes": [PROBES.at(**w) for w in each],
         "interference": INTERFERENCE.at(**wildcards),
-        "transfers": [path for files in made for path in _flat(files)],
+        "transfers": [path for files in made for path in files["transfers"]],
         **_summaries(run, wildcards),
     }
 

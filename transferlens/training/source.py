@@ -47,7 +47,7 @@ def train_shard(
         checkpoints: whole networks are also kept after so many optimiser steps.
     """
     labels, classes = train.examples.labels, len(class_names)
-    network = partial(_new_network, architecture, classes, train.device)
+    network = partial(new_network, architecture, classes, train.device)
     with (
         fitting.named(train.device, training.batch_size, train.settings.resolution),
         reserve(path, rows, class_names, architecture, training.epochs) as out,
@@ -73,7 +73,7 @@ def train_shard(
             out.attribute("implementation", model.implementation)
             out.file["log"][i] = model.log
             out.file["train_images"][i] = len(seen)
-            save(out, i, model.network, np.isin(np.arange(classes), seen), val)
+            save(out, i, model.network, right(model.network, val), np.isin(np.arange(classes), seen), val)
 
 
 def keep_checkpoints(out: artefacts.Writer, row: int, steps: Sequence[int]) -> engine.Checkpoints:
@@ -99,9 +99,7 @@ def initial_network(architecture: ArchitectureSettings, classes: int, seed: int)
     return architectures.build(architecture, classes)
 
 
-def _new_network(
-    architecture: ArchitectureSettings, classes: int, device: torch.device, seed: int
-) -> Network:
+def new_network(architecture: ArchitectureSettings, classes: int, device: torch.device, seed: int) -> Network:
     """The network that a training begins with, on the device."""
     network = initial_network(architecture, classes, seed)
     return network.to(device, memory_format=torch.channels_last)
@@ -139,12 +137,22 @@ def reserve_log(out: artefacts.Writer, models: int, epochs: int) -> None:
     out.reserve("log", (models, epochs, len(LOG_QUANTITIES)))
 
 
-def save(out: artefacts.Writer, i: int, network: Network, seen_classes: np.ndarray, val: Images) -> None:
-    """Write row i: weights, and accuracy on the val images, overall for the classes bool[classes] it saw."""
-    network.eval()
+def right(network: Network, val: Images) -> np.ndarray:
+    """Whether the network, then in evaluation mode, is right on each val image, bool[images]."""
+    return (engine.evaluate(network.eval(), val).argmax(1) == val.labels).cpu().numpy()
+
+
+def save(
+    out: artefacts.Writer, i: int, network: Network, right: np.ndarray, seen_classes: np.ndarray, val: Images
+) -> None:
+    """Write row i: weights, and accuracy on the val images, overall for the classes it saw.
+
+    Args:
+        right: bool[val images], whether it is right on each.
+        seen_classes: bool[classes].
+    """
     states.save(out, "weights", i, network)
-    correct = (engine.evaluate(network, val).argmax(1) == val.labels).cpu().numpy()
     labels = val.examples.labels
-    out.file["class_accuracy"][i] = [correct[labels == c].mean() for c in range(len(seen_classes))]
+    out.file["class_accuracy"][i] = [right[labels == c].mean() for c in range(len(seen_classes))]
     seen = seen_classes[labels]
-    out.file["accuracy"][i] = correct[seen].mean() if seen.any() else np.nan
+    out.file["accuracy"][i] = right[seen].mean() if seen.any() else np.nan
