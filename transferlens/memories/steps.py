@@ -12,9 +12,10 @@ from transferlens.memories.agreement.artefacts import AGREEMENT
 from transferlens.memories.artefacts import COMPOSITES, INTERFERENCE, PROBES
 from transferlens.memories.images.artefacts import PANELS, RANKING
 from transferlens.memories.remedies.artefacts import REMEDIES
+from transferlens.memories.seen.artefacts import SEEN
 from transferlens.memories.settings import MemorySettings
 from transferlens.training.artefacts import SOURCE_MODELS, SUMMARY, TRANSFER_RUNS
-from transferlens.training.capability import shard_paths
+from transferlens.training.capability import shard_paths, transfer_paths
 
 _FOLDER = "memories/{target}/{recipe}"
 
@@ -93,6 +94,20 @@ def _summaries(run: Run, wildcards: Wildcards) -> dict[str, str]:
     return {
         "without": SUMMARY.at(study=study, **wildcards),
         "reference": SUMMARY.at(study="reference", **wildcards),
+    }
+
+
+def _seen_files(run: Run, wildcards: Wildcards) -> dict[str, str | list[str]]:
+    """Models without each class, and all that says what they are asked."""
+    study = scope.without_study(**wildcards)
+    artefacts = {"probes": PROBES, "composites": COMPOSITES, "interference": INTERFERENCE, "ranking": RANKING}
+    return {
+        "sources": shard_paths(run, SOURCE_MODELS, study),
+        "transfers": transfer_paths(run, study, **wildcards),
+        **_summaries(run, wildcards),
+        **{name: artefact.at(**wildcards) for name, artefact in artefacts.items()},
+        **source_files(run, "val"),
+        **betons(wildcards["target"], "val"),
     }
 
 
@@ -267,6 +282,19 @@ DRAW_PANELS = Step(
     },
     made_for=_each(scope.studied),
 )
+COMPARE_SEEN = Step(
+    name="seen",
+    script="compare_seen.py",
+    title="Compare models that saw a source class with those that did not, on {target} ({recipe})",
+    outputs={"seen": SEEN, "table": _table("seen"), "picture": _picture("seen", "seen", "seen and unseen")},
+    inputs=_seen_files,
+    settings=lambda run, w: {
+        **_networks(run, w, "input", "source_input"),
+        "scramble": run.section(MemorySettings).composites.scramble,
+        "seed": run.seed,
+    },
+    made_for=_each(scope.tested),
+)
 COMPARE = Step(
     name="agreement",
     script="compare_memories.py",
@@ -281,7 +309,6 @@ COMPARE = Step(
         "probes": PROBES.at(**w),
         "interference": INTERFERENCE.at(**w),
         "ranking": RANKING.at(**w),
-        **_summaries(run, w),
     },
     settings=_agreement_settings,
     made_for=_each(_compared),

@@ -52,6 +52,11 @@ class Table:
         return len(self.source_class)
 
 
+def some(table: Table, rows: np.ndarray) -> Table:
+    """The composites with these numbers."""
+    return Table(*(getattr(table, field.name)[rows] for field in fields(Table)))
+
+
 @dataclass(frozen=True)
 class Shortlist:
     """Source classes that composites are made of.

@@ -17,7 +17,7 @@ from transferlens.memories.kept.probes import Observation, Probes
 from transferlens.memories.kept.retention import recall
 from transferlens.memories.pairs import Pair
 from transferlens.models.architectures import Network
-from transferlens.training import engine, fitting
+from transferlens.training import engine, fitting, outputs
 
 _BATCH = 256
 
@@ -117,13 +117,8 @@ def _answers(
     network: Network, source_head: torch.nn.Linear | None, temperature: float, table: Table, made: _Maker
 ) -> dict[str, np.ndarray]:
     """One model's answers, each [composites] or [composites, controls]."""
-    everything = np.arange(len(table))
-    alone = _evaluated(lambda rows: network(made.overlay(rows)).softmax(1), len(made.overlays))
-    alone = alone[made.overlay_of]
-    answers = {
-        "alone_p_true": alone[everything, table.target_class],
-        "alone_prediction": alone.argmax(1).astype(np.int32),
-    }
+    alone = _evaluated(lambda rows: network(made.overlay(rows)), len(made.overlays))[made.overlay_of]
+    answers = {f"alone_{name}": values for name, values in _scores(alone, table.target_class).items()}
     by_control = []
     for control in CONTROLS:
         if control == "object":
@@ -135,13 +130,22 @@ def _answers(
         else:
             by_control.append(
                 _evaluated(
-                    lambda rows, control=control: network(made.composite(rows, control)).softmax(1),
+                    lambda rows, control=control: network(made.composite(rows, control)),
                     len(table),
                 )
             )
-    answers["p_true"] = np.stack([p[everything, table.target_class] for p in by_control], axis=1)
-    answers["prediction"] = np.stack([p.argmax(1) for p in by_control], axis=1).astype(np.int32)
-    return answers
+    scored = [_scores(logits, table.target_class) for logits in by_control]
+    return answers | {name: np.stack([scores[name] for scores in scored], axis=1) for name in scored[0]}
+
+
+def _scores(logits: np.ndarray, true: np.ndarray) -> dict[str, np.ndarray]:
+    """Probability and log-odds of the true class, and the prediction, from logits float[n, classes]."""
+    of_true = outputs.per_example(torch.from_numpy(logits), torch.from_numpy(true))
+    return {
+        "p_true": of_true["p_true"],
+        "margin": of_true["margin"],
+        "prediction": of_true["prediction"].astype(np.int32),
+    }
 
 
 def _evaluated(function: Callable[[np.ndarray], torch.Tensor], count: int) -> np.ndarray:
@@ -161,7 +165,7 @@ def _with_evidence(
     made: _Maker,
     rows: np.ndarray,
 ) -> torch.Tensor:
-    """Of composites [rows]: the share of evidence inside, the memory's probability, and all probabilities."""
+    """Of composites [rows]: the share of evidence inside, the memory's probability, and all logits."""
     images = made.composite(rows, "object")
     share = memory_probability = torch.full((len(rows),), torch.nan, device=images.device)
     if network.pools:
@@ -176,5 +180,17 @@ def _with_evidence(
         remembered = (source_head(features) / temperature).softmax(1)
         classes = torch.from_numpy(table.source_class[rows]).to(images.device)
         memory_probability = remembered.gather(1, classes[:, None])[:, 0]
-    probabilities = network.head(features).softmax(1)
-    return torch.cat([share[:, None], memory_probability[:, None], probabilities], dim=1)
+    return torch.cat([share[:, None], memory_probability[:, None], network.head(features)], dim=1)
+
+
+def trial(
+    table: Table, source: Images, target: Images, scramble: str, seed: int
+) -> Callable[[Network], dict[str, np.ndarray]]:
+    """Tries one network at a time on every composite, as `of_composites` does pairs.
+
+    Returns:
+        A function that gives `p_true`, `margin` and `prediction` [composites, controls], and the same as
+        `alone_...` [composites].
+    """
+    made = _Maker(table, source, target, scramble, seed)
+    return lambda network: _answers(network, None, 1.0, table, made)
