@@ -100,10 +100,12 @@ def _summaries(run: Run, wildcards: Wildcards) -> dict[str, str]:
 def _seen_files(run: Run, wildcards: Wildcards) -> dict[str, str | list[str]]:
     """Models without each class, and all that says what they are asked."""
     study = scope.without_study(**wildcards)
-    artefacts = {"probes": PROBES, "composites": COMPOSITES, "interference": INTERFERENCE, "ranking": RANKING}
+    artefacts = {"probes": PROBES, "composites": COMPOSITES, "interference": INTERFERENCE}
     return {
         "sources": shard_paths(run, SOURCE_MODELS, study),
         "transfers": transfer_paths(run, study, **wildcards),
+        "reference_sources": shard_paths(run, SOURCE_MODELS, "reference"),
+        "reference_transfers": transfer_paths(run, "reference", **wildcards),
         **_summaries(run, wildcards),
         **{name: artefact.at(**wildcards) for name, artefact in artefacts.items()},
         **source_files(run, "val"),

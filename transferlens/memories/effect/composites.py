@@ -51,10 +51,9 @@ class Table:
     def __len__(self) -> int:
         return len(self.source_class)
 
-
-def some(table: Table, rows: np.ndarray) -> Table:
-    """The composites with these numbers."""
-    return Table(*(getattr(table, field.name)[rows] for field in fields(Table)))
+    def only(self, rows: np.ndarray) -> "Table":
+        """Some composites: a mask bool[composites], or numbers."""
+        return Table(**{name: values[rows] for name, values in vars(self).items()})
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
+from scipy.special import expit, logsumexp
 
 from transferlens.core import job
 from transferlens.data.pipeline import Images
@@ -17,7 +18,7 @@ from transferlens.memories.kept.probes import Observation, Probes
 from transferlens.memories.kept.retention import recall
 from transferlens.memories.pairs import Pair
 from transferlens.models.architectures import Network
-from transferlens.training import engine, fitting, outputs
+from transferlens.training import engine, fitting
 
 _BATCH = 256
 
@@ -118,7 +119,8 @@ def _answers(
 ) -> dict[str, np.ndarray]:
     """One model's answers, each [composites] or [composites, controls]."""
     alone = _evaluated(lambda rows: network(made.overlay(rows)), len(made.overlays))[made.overlay_of]
-    answers = {f"alone_{name}": values for name, values in _scores(alone, table.target_class).items()}
+    answers = {"alone_prediction": alone.argmax(1).astype(np.int32)}
+    answers["alone_p_true"], answers["alone_margin"] = _of_true_class(alone, table.target_class)
     by_control = []
     for control in CONTROLS:
         if control == "object":
@@ -129,23 +131,22 @@ def _answers(
             by_control.append(values[:, 2:])
         else:
             by_control.append(
-                _evaluated(
-                    lambda rows, control=control: network(made.composite(rows, control)),
-                    len(table),
-                )
+                _evaluated(lambda rows, control=control: network(made.composite(rows, control)), len(table))
             )
-    scored = [_scores(logits, table.target_class) for logits in by_control]
-    return answers | {name: np.stack([scores[name] for scores in scored], axis=1) for name in scored[0]}
+    answers["prediction"] = np.stack([logits.argmax(1) for logits in by_control], axis=1).astype(np.int32)
+    of_true = [_of_true_class(logits, table.target_class) for logits in by_control]
+    for key, by_control in zip(("p_true", "margin"), zip(*of_true, strict=True), strict=True):
+        answers[key] = np.stack(by_control, axis=1)
+    return answers
 
 
-def _scores(logits: np.ndarray, true: np.ndarray) -> dict[str, np.ndarray]:
-    """Probability and log-odds of the true class, and the prediction, from logits float[n, classes]."""
-    of_true = outputs.per_example(torch.from_numpy(logits), torch.from_numpy(true))
-    return {
-        "p_true": of_true["p_true"],
-        "margin": of_true["margin"],
-        "prediction": of_true["prediction"].astype(np.int32),
-    }
+def _of_true_class(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probability and log-odds float32[n] of the true class, of logits [n, classes] and labels int64[n]."""
+    rows, others = np.arange(len(labels)), logits.astype(np.float64)
+    own = others[rows, labels]
+    others[rows, labels] = -np.inf
+    margin = own - logsumexp(others, axis=1)
+    return expit(margin).astype(np.float32), margin.astype(np.float32)
 
 
 def _evaluated(function: Callable[[np.ndarray], torch.Tensor], count: int) -> np.ndarray:

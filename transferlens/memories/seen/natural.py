@@ -1,28 +1,60 @@
 """Seen and unseen on natural images: what models with and without an image's memory make of it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import torch
+from scipy.special import softmax
 
 from transferlens.core import artefacts, studies
 from transferlens.core.studies import SCRATCH
-from transferlens.data.artefacts import positions
-from transferlens.memories.images.artefacts import RANKING
+from transferlens.data.artefacts import HALVES
+from transferlens.data.pipeline import Images
+from transferlens.memories.images import ranking
+from transferlens.memories.kept.probes import Probes
+from transferlens.memories.kept.retention import fit_temperature
 from transferlens.memories.retraining.retrained import LeftOut
 from transferlens.memories.seen.artefacts import OF_NATURAL_IMAGES
 from transferlens.memories.seen.estimate import Contrast, Measured, contrast, place_among, stack
-from transferlens.training import outputs
+from transferlens.training import engine, outputs
 from transferlens.training.artefacts import SUMMARY
+from transferlens.training.networks import Adapted
 
 
-def examples_of(ranking: Path, classes: np.ndarray, source_names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The ranked target images whose memory was left out: positions in the val split, and places int64[n] of
-    their memories among the classes int64[left out].
+def choose(
+    models: Iterable[Adapted], probes: Probes, source: Images, target: Images, classes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The target's report-half images whose memory was left out, as other models than those compared see it.
+
+    A memory is that of the ranking (`images.ranking`), from these models.
+
+    Args:
+        models: full-source models that share their seeds with none of those that are compared.
+        classes: int64[left out], source classes.
+
+    Returns:
+        Their positions in the val split, and the places int64[n] of their memories among `classes`.
     """
-    with artefacts.open(ranking, RANKING) as file:
-        memory = positions(artefacts.names(file["memory"]), source_names)
-        own = np.flatnonzero(np.isin(memory, classes))
-        return file["position"][:][own], place_among(classes, memory[own])
+    examples = ranking.report_half(target.examples)
+    labels = target.examples.labels[examples]
+    remembered = (_source_probabilities(model, source, target)[examples] for model in models)
+    away = ranking.pull(probes.binding.effect[HALVES.index("select")], probes.overlap)
+    memory = ranking.distraction(remembered, labels, away).memory
+    own = np.flatnonzero(np.isin(memory, classes))
+    return examples[own], place_among(classes, memory[own])
+
+
+def _source_probabilities(model: Adapted, source: Images, target: Images) -> np.ndarray:
+    """Calibrated probabilities float64[target images, source classes] of the source's own head."""
+
+    @torch.inference_mode()
+    def logits(images: Images) -> np.ndarray:
+        return model.source.head(engine.evaluate(model.network.backbone, images)).cpu().numpy()
+
+    select = source.examples.of_half("select")
+    temperature = fit_temperature(logits(source)[select], source.examples.labels[select])
+    return softmax(logits(target) / temperature, axis=1)
 
 
 def compare(
@@ -31,7 +63,7 @@ def compare(
     """Every measure of natural images, from the summary of the models without each class.
 
     Args:
-        examples, places: what `examples_of` gives.
+        examples, places: what `choose` gives.
     """
     measured = {}
     with artefacts.open(without, SUMMARY) as file:
