@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
+from transferlens.core import artefacts
 from transferlens.core.blocks import (
     Block,
     Card,
@@ -17,8 +20,17 @@ from transferlens.core.blocks import (
     Warnings,
 )
 from transferlens.core.run import Run
+from transferlens.data.artefacts import HALVES
 from transferlens.memories import scope
 from transferlens.memories.gallery import numbers
+from transferlens.memories.images import told as images
+from transferlens.memories.seen import told
+from transferlens.memories.words import words
+
+_METHOD = "interference-and-binding"
+_REPORT = HALVES.index("report")
+# What the picture of each table tests.
+_TESTED = {"agreement": "correlation_p", "remedies": "change_q"}
 
 _LEAD = (
     "What the fine-tuned model still recognises of its source classes, to which target classes that is "
@@ -34,47 +46,79 @@ _PANELS = (
     "Background, overlay and composite, as the source model, the fine-tuned model and the model from scratch "
     "see them: evidence for each model's own prediction, with its class and probability."
 )
-# By table: the heading, the caption of its picture, and what the picture shows.
+# By table: the heading, the caption of its picture, what the picture shows, and where its method is told.
 _TABLES = {
     "agreement": (
-        "Do influences and memories agree?",
+        "Do influence and interference agree?",
         "What training on a source class does (its influence), against what seeing it does (interference, "
         "binding, coupling of weights). They measure different things and need not agree.",
         "Agreement of class influences and interference",
+        "agreement",
     ),
     "remedies": (
         "What helps",
         "Interference, accuracy on clean images and retention, before and after each remedy, on the same "
         "composites.",
         "Remedies before and after",
+        "remedies",
     ),
 }
 
 
 def sections(run: Run, results: Results) -> Iterator[Section]:
     """Of every target and recipe with a study of memories: its numbers and pictures."""
+    said = words(run)
     for target, recipe in scope.studied(run):
         folder = results.folder / "memories" / target / recipe
         subject = Subject(
-            f"Detrimental memories: target {target}, recipe {recipe}",
+            f"{said.title}: target {target}, recipe {recipe}",
             f"memories-{target}-{recipe}",
-            f"Memories in {target} ({recipe})",
+            f"{said.short}: {target} ({recipe})",
         )
         gallery = Link(f"{target}/{recipe}/memories.html", "Open the gallery", _GALLERY)
-        yield Section("", "headline", _overview(folder, gallery), subject, Place.HEADLINE)
-        for name, (title, caption, alt) in _TABLES.items():
+        tested = (target, recipe) in scope.tested(run)
+        first = said.untested or told.headline(folder / "seen.h5")
+        yield Section(
+            "",
+            "headline",
+            _overview(folder, first, gallery),
+            subject,
+            Place.HEADLINE,
+            method=told.METHOD if tested else _METHOD,
+            tests=_tests(folder),
+        )
+        if tested:
+            yield told.section(folder / "seen.h5", subject)
+        yield images.section(folder / "ranking.h5", subject)
+        for name, (title, caption, alt, method) in _TABLES.items():
             if name in scope.tables(run):
-                yield Section(title, name, (Figure(folder / f"{name}.png", caption, alt),), subject)
+                shown = Figure(folder / f"{name}.png", caption, alt)
+                tests = _finite(folder / f"{name}.h5", _TESTED[name])
+                yield Section(title, name, (shown,), subject, method=method, tests=tests)
 
 
-def _overview(folder: Path, gallery: Link) -> tuple[Block, ...]:
+def _tests(folder: Path) -> int:
+    """Pairs of classes whose binding or interference is tested on the report half."""
+    files = {"probes": "binding_q", "interference": "interference_q"}
+    return sum(_finite(folder / f"{file}.h5", name, _REPORT) for file, name in files.items())
+
+
+def _finite(path: Path, name: str, half: int | None = None) -> int:
+    """How many values of an array of an artefact are known, of a half if it has halves."""
+    with artefacts.open(path) as file:
+        values = file[name][:] if half is None else file[name][half]
+    return int(np.isfinite(values).sum())
+
+
+def _overview(folder: Path, first: str, gallery: Link) -> tuple[Block, ...]:
     study = numbers.Study.of(folder)
     warnings = tuple(numbers.warnings(study))
-    told: tuple[Block, ...] = (Warnings(warnings),) if warnings else ()
+    doubts: tuple[Block, ...] = (Warnings(warnings),) if warnings else ()
     return (
+        Prose(first),
         Prose(_LEAD),
         Cards(tuple(Card(*card) for card in numbers.headline(study))),
-        *told,
+        *doubts,
         gallery,
         Figure(
             folder / "interference.png",

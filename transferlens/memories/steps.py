@@ -14,6 +14,7 @@ from transferlens.memories.images.artefacts import PANELS, RANKING
 from transferlens.memories.remedies.artefacts import REMEDIES
 from transferlens.memories.seen.artefacts import SEEN
 from transferlens.memories.settings import MemorySettings
+from transferlens.memories.words import words
 from transferlens.training.artefacts import SOURCE_MODELS, SUMMARY, TRANSFER_RUNS
 from transferlens.training.capability import shard_paths, transfer_paths
 
@@ -95,6 +96,11 @@ def _summaries(run: Run, wildcards: Wildcards) -> dict[str, str]:
         "without": SUMMARY.at(study=study, **wildcards),
         "reference": SUMMARY.at(study="reference", **wildcards),
     }
+
+
+def _without_summary(run: Run, wildcards: Wildcards) -> dict[str, str]:
+    """The first of these alone."""
+    return {name: path for name, path in _summaries(run, wildcards).items() if name == "without"}
 
 
 def _seen_files(run: Run, wildcards: Wildcards) -> dict[str, str | list[str]]:
@@ -249,13 +255,14 @@ RANK = Step(
     outputs={"ranking": RANKING, "table": _table("ranking")},
     inputs=lambda run, w: {
         **_pairs(run, w),
-        **_summaries(run, w),
+        **_without_summary(run, w),
         "probes": PROBES.at(**w),
+        **source_files(run),
         **betons(w["target"], "val"),
     },
     settings=lambda run, w: {
         **_networks(run, w, "input"),
-        **_given(run, "removal", "bootstrap", "permutations"),
+        **_given(run, "removal", "permutations"),
         "seed": run.seed,
     },
     made_for=_each(scope.studied),
@@ -334,7 +341,7 @@ GALLERY = Step(
     title="Write the gallery of memories in {target} ({recipe})",
     outputs={"page": Beside("report/{target}/{recipe}/memories.html")},
     inputs=_gallery_files,
-    settings=lambda run, w: {"title": f"Detrimental memories: {w['target']}, {w['recipe']}"},
+    settings=lambda run, w: {"title": f"{words(run).title}: {w['target']}, {w['recipe']}"},
     made_for=_each(scope.studied),
 )
 # To be asked for by name. The tables are for the user to complete, and no outputs: nothing makes them anew.

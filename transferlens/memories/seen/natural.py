@@ -16,7 +16,8 @@ from transferlens.memories.kept.probes import Probes
 from transferlens.memories.kept.retention import fit_temperature
 from transferlens.memories.retraining.retrained import LeftOut
 from transferlens.memories.seen.artefacts import OF_NATURAL_IMAGES
-from transferlens.memories.seen.estimate import Contrast, Measured, contrast, place_among, stack
+from transferlens.memories.seen.estimate import Measured, place_among
+from transferlens.memories.seen.examples import of_repeats
 from transferlens.training import engine, outputs
 from transferlens.training.artefacts import SUMMARY
 from transferlens.training.networks import Adapted
@@ -72,17 +73,6 @@ def compare(
             found = of_repeats(values, left_out.models, places)
             measured[name] = Measured(found, places, (np.arange(len(examples)),))
     return measured
-
-
-def of_repeats(values: np.ndarray, models: np.ndarray, places: np.ndarray) -> Contrast:
-    """The contrast of values float[rows, units] of a study whose rows without each class are known.
-
-    Args:
-        models: int64[left out, repeats].
-        places: int64[units], the place of each unit's class among those left out.
-    """
-    always = np.ones((len(models), values.shape[1]), bool)
-    return stack([contrast(values[rows], always, places) for rows in models.T])
 
 
 def scratch(reference: Path, pairs: int, examples: np.ndarray, places: np.ndarray, classes: int) -> dict:
