@@ -62,7 +62,7 @@ def _differences(axis: "Axes", file: h5py.File) -> None:
     axis.set_xlabel(
         "probability lost by models that saw the class,\nminus that by those that did not", fontsize=8
     )
-    axis.legend(fontsize=7, frameon=False)
+    axis.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
 
 def _levels(axis: "Axes", file: h5py.File) -> None:

@@ -35,8 +35,8 @@ _CLASS_HEAD = (
 )
 _NOTE = (
     "Seen: models trained without another of the classes left out. Unseen: models trained without the class. "
-    "A memory of the class would raise drops, binding and retention, and lower the numbers of natural images. "
-    "Intervals and p are over repeats and images; an empty cell is not known."
+    "A memory of the class would raise drops, binding and retention, and lower the numbers of natural "
+    "images. Intervals and p are over repeats and images; an empty cell is not known."
 )
 _CAPTION = (
     "Probability lost on the object beyond either control by models that saw the class, minus that by models "
