@@ -221,3 +221,21 @@ def test_repeats_are_read_one_after_the_other():
     assert retention.found.seen.tolist() == [[1, 1]] * 3
     assert retention.found.unseen.tolist() == [[0, 0]] * 3
     assert retention.places.tolist() == [1, 0]
+
+
+def test_natural_images_are_chosen_by_what_other_models_recall():
+    """The target's images are the source's, in classes of the other way round: each recalls its own class."""
+    source, target = Few(), Few()
+    source.examples.of_half = lambda half: np.array([0, 2])
+    target.examples.labels = np.array([1, 1, 0, 0])
+    head = np.zeros((2, 4))
+    head[0, :2] = head[1, 2:] = 3
+    network = SimpleNamespace(backbone=torch.nn.Identity())
+    model = SimpleNamespace(source=SimpleNamespace(head=Head(head)), network=network)
+    binding = SimpleNamespace(effect=np.array([[[0.5, 0], [0, 0.5]], [[0, 0.5], [0.5, 0]]]))
+    probes = SimpleNamespace(binding=binding, overlap=np.zeros((2, 2), bool))
+    chosen, places = natural.choose(iter([model, model]), probes, source, target, np.array([1, 0]))
+    assert chosen.tolist() == [1, 3]  # of the report half
+    assert places.tolist() == [1, 0]
+    chosen, places = natural.choose(iter([model]), probes, source, target, np.array([1]))
+    assert (chosen.tolist(), places.tolist()) == ([3], [0])

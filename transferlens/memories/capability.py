@@ -56,6 +56,7 @@ def _sizes(run: Run, made: Artefact, known: Mapping[str, int]) -> dict[str, int]
         "predictor": len(PREDICTORS),
         "measure": len(SEEN_MEASURES if made is SEEN else AGREEMENT_MEASURES),
         "group": len(GROUPS),
+        "left_out": _classes_left_out(run, given) if given.without else 0,
         "quadrant_name": len(QUADRANTS),
         "pair": len(AGREEMENT_MEASURES) * (len(AGREEMENT_MEASURES) - 1) // 2,
         "k": _KS,

@@ -1,4 +1,4 @@
-"""What leaving a memory out of the source changes, for the images that it distracts and for all."""
+"""What leaving a class out of the source changes: models without it against full-source models."""
 
 from dataclasses import dataclass
 from pathlib import Path
