@@ -14,7 +14,7 @@ from transferlens.memories.seen.answers import Asked
 from transferlens.memories.seen.artefacts import OF_COMPOSITES, OF_SOURCE_IMAGES
 from transferlens.training.networks import Adapted
 
-REPEATS, LEFT_OUT, PER_CELL, REPORT = 4, 3, 20, 1
+REPEATS, LEFT_OUT, PER_CELL, REPORT = 4, 3, 12, 1
 
 
 def table(rng, classes, source, target):
