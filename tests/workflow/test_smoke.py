@@ -242,7 +242,8 @@ def test_models_that_saw_a_class_are_compared_with_those_that_did_not(results):
     for name, kind in zip(found.left_out.values, ("distracting", "random"), strict=True):
         rows = np.flatnonzero(models.removed_by == kind)
         assert models.unit.values[~models["mask"].values[rows[0]]].tolist() == [name]
-    assert (found.class_unseen.sel(measure="retention") < found.class_seen.sel(measure="retention")).all()
+    # A source head never names a class that it was not trained on.
+    assert (found.class_unseen.sel(measure="retention") == 0).all()
     difference = found.class_seen - found.class_unseen
     np.testing.assert_allclose(difference, found.class_effect, atol=1e-9)
     ranked = results.ranked_examples("optdigits", "full")
