@@ -60,6 +60,8 @@ def _sentence(file: h5py.File) -> str:
     kinds, names = artefacts.names(file["kind"]), artefacts.names(file["left_out"])
     classes = ", ".join(name for name, kind in zip(names, kinds, strict=True) if kind == "distracting")
     repeats = int(file["repeats"][()])
+    if not classes:
+        return "There is no memory to test: by the pairs that choose, none of the classes left out distracts."
     if np.isnan(low):
         return "The causal test tells nothing: too few composites of the distracting classes are usable."
     numbers = f"{signed(effect)} (95 % {signed_range(low, high)}; {repeats} models without each class)"
