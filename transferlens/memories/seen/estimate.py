@@ -6,12 +6,12 @@ class; the others have, and saw as many classes. Each of them is paired with the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from transferlens.core.crossed import CrossedMean, crossed_mean
-from transferlens.core.statistics import q_values, t_interval, two_sided_p
+from transferlens.core.statistics import q_values
 
 # With fewer repeats nothing is told, and from so many on, every number of classes gets q-values.
 FEWEST_REPEATS = 2
@@ -96,23 +96,8 @@ def estimate(found: Contrast, members: np.ndarray, factors: Sequence[np.ndarray]
         return NOTHING
     sides = found.seen[:, members], found.unseen[:, members]
     effect = crossed_mean(sides[0] - sides[1], weight, [factor[members] for factor in factors])
-    if effect.models == FEWEST_REPEATS and np.isfinite(effect.df):
-        effect = _of_two(effect)
     seen, unseen = (float((weight * np.where(weight > 0, s, 0)).sum() / weight.sum()) for s in sides)
     return Estimate(effect, seen, unseen, int((weight > 0).any(0).sum()))
-
-
-def _of_two(mean: CrossedMean) -> CrossedMean:
-    """The mean over two repeats, with no more than two degrees of freedom.
-
-    Two repeats that agree by chance make what models differ by look smaller than what images do, and the
-    interval would take the many degrees of freedom of the latter: where models differ more than images, it
-    would cover .88 in place of .94 (`benchmarks/simulations/seen.py`).
-    """
-    df = min(mean.df, 2.0)
-    interval = t_interval(np.float64(mean.value), np.float64(mean.se), df)
-    p = float(two_sided_p(np.float64(mean.value), np.float64(mean.se), df))
-    return replace(mean, df=df, low=float(interval.low), high=float(interval.high), p=p)
 
 
 @dataclass(frozen=True)
