@@ -1,4 +1,4 @@
-"""Do influence, interference, binding and weights agree; and what does leaving out a memory change?"""
+"""Do influence, interference, binding and weights agree?"""
 
 from argparse import Namespace
 
@@ -8,9 +8,8 @@ import xarray as xr
 from transferlens.core import artefacts, files, job, labelled
 from transferlens.core.seeding import rng_for
 from transferlens.influence.artefacts import INFLUENCE
-from transferlens.memories.agreement import figure, left_out, measures
+from transferlens.memories.agreement import figure, measures
 from transferlens.memories.agreement.artefacts import AGREEMENT
-from transferlens.memories.retraining import retrained
 
 
 def main(arguments: Namespace) -> None:
@@ -29,19 +28,6 @@ def main(arguments: Namespace) -> None:
             effect, se = (influence[name].values[examples] for name in ("effect", "effect_se"))
             compared = measures.compare_examples(cells, memory, labels, effect, se, resampling)
             measures.write_examples(out, compared)
-        if arguments.without:
-            changes = retrained.read_changes(arguments.without, arguments.reference)
-            of_all = np.full(influence.sizes["example"], -1)
-            of_all[examples] = memory
-            left_out.write_left_out(
-                out,
-                changes,
-                cells.source_classes,
-                of_all[changes.examples],
-                cells.overlap,
-                resampling.bootstrap,
-                rng,
-            )
     files.write_csv(arguments.table, measures.table(cells))
     figure.draw(arguments.agreement, arguments.picture, settings)
 
@@ -60,8 +46,6 @@ if __name__ == "__main__":
     script.reads("probes")
     script.reads("interference")
     script.reads("ranking")
-    script.reads("without", "summary of the models without one source class", required=False)
-    script.reads("reference", "summary of the full-source models, to go with it", required=False)
     script.writes("agreement")
     script.writes("table")
     script.writes("picture")

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import softmax
 
 from transferlens.core import files, job
 from transferlens.core.settings import InputSettings
@@ -16,11 +15,11 @@ from transferlens.memories import pairs
 from transferlens.memories.effect import ablation, removal
 from transferlens.memories.effect.removal import Tested
 from transferlens.memories.images import ranking, seen
-from transferlens.memories.images.ranking import Ranking
+from transferlens.memories.images.ranking import Ranking, Recalled
 from transferlens.memories.kept import probes
 from transferlens.memories.pairs import Pair
-from transferlens.memories.retraining import without
-from transferlens.memories.retraining.without import Without
+from transferlens.memories.seen import examples as seen_examples
+from transferlens.memories.seen.examples import SeenMinusUnseen
 from transferlens.training import device
 
 _BATCH = 64
@@ -40,14 +39,16 @@ def main(arguments: Namespace) -> None:
     for pair, temperature in job.progress(models, "rank examples", "pairs of models", settings["models"]):
         first = first or pair
         logits.append(ranking.pair_logits(pair, float(temperature), images, examples))
-    away = ranking.pull(probed.binding.effect[HALVES.index("select")], probed.overlap)
-    distracted = ranking.distraction((softmax(of.memory, axis=1) for of in logits), labels, away)
+    binding = probed.binding.effect[HALVES.index("select")]
+    recalled = Recalled.of(
+        logits, labels, binding, probed.overlap, index.read_index(arguments.source_index).class_groups
+    )
+    distracted = ranking.distraction(recalled.memory, labels, ranking.pull(binding, probed.overlap))
     predicted = logits[0].target.argmax(1)
     agreement = ranking.map_agreement(
         first.fine_tuned, first.source_head, images, examples, predicted, distracted.memory
     )
     ranked = ranking.rank(examples, labels, distracted, logits[0], agreement)
-    of_target, of_scratch = ([getattr(of, name) for of in logits] for name in ("target", "scratch"))
     ranking.write_ranking(
         arguments.ranking,
         ranked,
@@ -57,18 +58,16 @@ def main(arguments: Namespace) -> None:
         "CAM" if first.fine_tuned.pools else seen.GRADIENT_METHOD,
         tests(first, ranked.top(settings["removal"]["examples"]), images, probed.overlap, settings),
         retrained(arguments, ranked),
-        ranking.failure_aucs(
-            distracted.values, of_target, of_scratch, labels, settings["bootstrap"], settings["seed"]
-        ),
+        ranking.tell_failures(recalled, settings["seed"]),
     )
     files.write_csv(arguments.table, ranking.table(arguments.ranking))
 
 
-def retrained(arguments: Namespace, ranked: Ranking) -> Without | None:
-    """What models without each memory make of the examples; None where no class was left out."""
+def retrained(arguments: Namespace, ranked: Ranking) -> SeenMinusUnseen | None:
+    """What models with and without each memory make of the examples; None where no class was left out."""
     if not arguments.without:
         return None
-    return without.read_without(arguments.without, arguments.reference, ranked.memory, ranked.examples)
+    return seen_examples.of_examples(arguments.without, ranked.memory, ranked.examples)
 
 
 def tests(
@@ -96,10 +95,10 @@ if __name__ == "__main__":
     script = job.Script(__doc__)
     pairs.add_arguments(script)
     script.reads("probes")
+    script.reads("source_index")
     script.reads("index", "of the target data set")
     script.reads("val")
     script.reads("without", "summary of models whose source lacks one class", required=False)
-    script.reads("reference", "summary of full-source models, their pairs", required=False)
     script.writes("ranking")
     script.writes("table")
     script.run(main)

@@ -8,11 +8,9 @@ from tests.memories.written import write_artefact
 from transferlens.core import artefacts, labelled
 from transferlens.memories.agreement import figure, measures
 from transferlens.memories.agreement.artefacts import AGREEMENT, QUADRANTS
-from transferlens.memories.agreement.left_out import write_left_out
 from transferlens.memories.agreement.measures import Cells, Resampling
 from transferlens.memories.artefacts import INTERFERENCE, PROBES
 from transferlens.memories.images.artefacts import RANKING
-from transferlens.memories.retraining.retrained import OUTPUTS, Changes
 
 C, K = 12, 4
 
@@ -244,15 +242,6 @@ def test_the_artefact_is_labelled(cells, tmp_path):
         measures.write_cells(out, cells)
         measures.write_comparisons(out, cells, resampling())
         measures.write_examples(out, {"match": measures.Agreement(0.5, 0.4, 0.6, 0.1, 0.01, 20)})
-        changes = Changes(
-            ["distracting", "random"],
-            np.array([1, 3]),
-            np.arange(6),
-            np.zeros(6, int),
-            {output: np.ones((2, 2, 6)) * [[[2.0]], [[1]]] for output in OUTPUTS},
-        )
-        rng, memory = np.random.default_rng(0), np.array([1, 1, 1, 0, 0, 0])
-        write_left_out(out, changes, cells.source_classes, memory, cells.overlap, 100, rng)
     found = labelled.read(path, AGREEMENT)
     assert found.quadrant.sel(source_class="c1", target_class="y") == "hurts, distracts"
     assert found.quadrant.sel(source_class="c7", target_class="y") == ""
@@ -262,22 +251,5 @@ def test_the_artefact_is_labelled(cells, tmp_path):
     assert found.correlation_p.sel(pair="binding, coupling").isnull()
     assert found.correlation_p.sel(pair="harm, interference").notnull()
     assert found.agreement_null_mean.sel(statistic="match") == 0.1
-    assert found.margin_change.sel(left_out="c3") == 1
-    assert found.margin_more.sel(memory="all") == found.p_true_more_low.sel(memory="c1") == 1
-    assert found.memory_examples.sel(memory="c1") == 3
     figure.draw(path, tmp_path / "a.png", SETTINGS)
     assert (tmp_path / "a.png").stat().st_size > 10_000
-
-
-def test_images_of_no_distracting_class_have_no_rescue(cells, tmp_path):
-    values = {output: np.ones((2, 2, 6)) for output in OUTPUTS}
-    changes = Changes(["distracting", "random"], np.array([1, 3]), np.arange(6), np.zeros(6, int), values)
-    with artefacts.create(tmp_path / "a.h5", AGREEMENT) as out:
-        measures.write_cells(out, cells)
-        measures.write_comparisons(out, cells, resampling())
-        rng, memory = np.random.default_rng(0), np.full(6, -1)
-        write_left_out(out, changes, cells.source_classes, memory, cells.overlap, 100, rng)
-    found = labelled.read(tmp_path / "a.h5", AGREEMENT)
-    assert found.memory_examples.values.tolist() == [0, 0]
-    assert found.margin_own.isnull().all()
-    assert (found.margin_change == 1).all()

@@ -87,7 +87,7 @@ def test_remedies_are_tried_on_the_same_composites_and_compared_in_order():
 
 
 def test_models_without_a_class_are_a_study_of_each_target_and_recipe():
-    run = run_with({"without": 2, "repeats": 2})
+    run = run_with({"models": 2, "without": 2, "repeats": 2})
     study = run.studies["without/optdigits/full"]
     assert (study.rows, study.shard_size) == (8, 2)
     assert study.evidence["interference"] == "results/memories/optdigits/full/interference.h5"
@@ -97,7 +97,19 @@ def test_models_without_a_class_are_a_study_of_each_target_and_recipe():
     assert run.transfers["reference", "optdigits", "full"].rows is None
     files = run.inputs(*job("rank_examples"))
     assert files["without"] == "results/studies/without/optdigits/full/summary/optdigits/full.h5"
-    assert files["reference"] == "results/studies/reference/summary/optdigits/full.h5"
+    assert "reference" not in files
+    compared = run.inputs(*job("seen"))
+    folder = "results/studies/without/optdigits/full"
+    assert compared["sources"] == [f"{folder}/source/000{i}.h5" for i in range(4)]
+    assert compared["transfers"] == [f"{folder}/transfer/optdigits/full/000{i}.h5" for i in range(4)]
+    assert len(compared["reference_sources"]) == len(compared["reference_transfers"]) == REPEATS
+    assert compared["reference"] == "results/studies/reference/summary/optdigits/full.h5"
+    assert not run_with({}).jobs_of("seen")
+
+
+def test_all_classes_are_left_out_whatever_was_found():
+    study = run_with({"models": 2, "without": "all", "repeats": 2}).studies["without/optdigits/full"]
+    assert (study.rows, study.evidence) == (2 * 20, {})
 
 
 def test_pretrained_weights_and_their_controls_are_a_study_of_their_own():
@@ -146,7 +158,7 @@ def test_tables_of_overlaps_are_inputs_of_their_target():
 
 def test_more_classes_than_there_are_cannot_be_left_out():
     with pytest.raises(ConfigError, match=r"without is 11: .* the source has 20; use at most 10"):
-        MEMORIES.check_data(run_with({"without": 11}))
+        MEMORIES.check_data(run_with({"without": 11, "repeats": 1}))
 
 
 def test_recipes_that_keep_features_are_told_apart():
@@ -189,7 +201,8 @@ def test_recipes_that_keep_features_are_told_apart():
             {"pretrained": {"weights": "w.pt", "repeats": 2}},
             "memories.choosing 1, pairs of different models, but studies.pretrained.repeats is 2; raise",
         ),
-        ({"without": 1, "repeats": 5}, {}, "memories.repeats is 5, but each repeat is paired"),
+        ({"without": 1, "repeats": 5}, {}, "memories.repeats is 5, but models without a class share"),
+        ({"without": "al"}, {}, "'memories.without"),
         (
             {"composites": {"per_cell": 10}},
             {},

@@ -4,18 +4,16 @@ import numpy as np
 import pytest
 
 from tests.memories.written import probes_of
-from transferlens.core import artefacts, labelled, studies
+from transferlens.core import artefacts, studies
 from transferlens.core.errors import ArtefactError, ConfigError
 from transferlens.core.studies import REMOVAL, Reference, Rows
 from transferlens.data.artefacts import write_examples
 from transferlens.data.units import Units
-from transferlens.memories.agreement.artefacts import AGREEMENT
-from transferlens.memories.agreement.left_out import write_left_out
 from transferlens.memories.artefacts import INTERFERENCE
 from transferlens.memories.effect import interference
 from transferlens.memories.effect.interference import Interference
 from transferlens.memories.kept import probes
-from transferlens.memories.retraining import left_out, retrained, without
+from transferlens.memories.retraining import left_out, retrained
 from transferlens.training.artefacts import SUMMARY
 
 NAMES = list("abcdef")
@@ -134,92 +132,52 @@ def write_summary(path, rows: Rows, margin, labels, halves, ids="example"):
     return path
 
 
-EXAMPLES, REPEATS, RESCUE = 400, 3, 0.5
+def test_all_classes_are_left_out_in_their_order():
+    rows = left_out.WithoutOne.draw({"without": "all", "seed": 3}, UNITS, range(12), {}, None)
+    assert rows.masks.argmin(1).tolist() == list(range(6)) * 2
+    assert rows.removed.tolist() == list(range(6)) * 2
+    assert set(rows.removed_by) == {"all"}
+    assert rows.repeats.tolist() == [0] * 6 + [1] * 6
+    found = retrained.rows_without(rows)
+    assert found.classes.tolist() == list(range(6))
+    assert found.models.tolist() == [[c, c + 6] for c in range(6)]
+    groups = left_out.groups_of(found.kinds, np.array([0.1, -0.2, np.nan, 0, 0.3, 0.2]))
+    assert groups == ["distracting", "others", "others", "others", "distracting", "distracting"]
+    left_out.check_count("all", 6)
+    with pytest.raises(ConfigError, match="'all', but the source has 1 class"):
+        left_out.check_count("all", 1)
 
 
-@pytest.fixture(scope="module")
-def changes(tmp_path_factory):
-    """Without its memory (class 1 or 4) an image gains .5, and .1 without any class; class 0 means y."""
-    folder, rng = tmp_path_factory.mktemp("without"), np.random.default_rng(0)
-    labels, halves = np.arange(EXAMPLES) % 2, np.arange(EXAMPLES) // 2 % 2
-    memory = rng.choice([1, 4, 5], EXAMPLES)
+EXAMPLES, REPEATS = 40, 3
+
+
+@pytest.fixture
+def changes(tmp_path):
+    """Models without class c are .1 + c better than their full-source pairs."""
+    rng, labels, halves = np.random.default_rng(0), np.arange(EXAMPLES) % 2, np.arange(EXAMPLES) // 2 % 2
     classes = [("distracting", 1), ("distracting", 4), ("random", 0), ("random", 3)]
     full = rng.normal(1, 1, (REPEATS, EXAMPLES))
     reference = reference_rows(range(2 * REPEATS), seed=0)
     models = np.stack([full, full - 9], 1).reshape(-1, EXAMPLES)
     rows = left_out.without_rows(classes, NAMES, [""] * 6, range(4 * REPEATS), seed=0)
-    removed = (~rows.masks).argmax(1)
-    margin = np.repeat(full, 4, 0) + 0.1 + RESCUE * (removed[:, None] == memory)
-    margin[removed == 0] -= 7 * (labels == 0)  # leaving out what means y hurts y: no control for it
-    margin += rng.normal(0, 0.2, margin.shape)
-    changes = retrained.read_changes(
-        write_summary(folder / "w.h5", rows, margin, labels, halves),
-        write_summary(folder / "r.h5", reference, models, labels, halves),
+    margin = np.repeat(full, 4, 0) + 0.1 + (~rows.masks).argmax(1)[:, None]
+    without = write_summary(tmp_path / "w.h5", rows, margin, labels, halves)
+    return without, retrained.read_changes(
+        without, write_summary(tmp_path / "r.h5", reference, models, labels, halves)
     )
-    return folder, changes, memory
-
-
-@pytest.fixture(scope="module")
-def written(changes):
-    """The same as the agreement stores it."""
-    folder, found, memory = changes
-    overlap = np.zeros((6, 2), bool)
-    overlap[0, 0] = True
-    of_left_out = [f for f in AGREEMENT.fields if f.optional and {"left_out", "memory"} & {*f.dims}]
-    artefact = artefacts.Artefact("test", "test.h5", (*of_left_out, AGREEMENT.field("left_out_repeats")))
-    with artefacts.create(folder / "out.h5", artefact) as out:
-        rng = np.random.default_rng(1)
-        write_left_out(out, found, NAMES, memory[found.examples], overlap, 300, rng)
-    return labelled.read(folder / "out.h5", artefact)
 
 
 def test_images_are_compared_with_their_own_full_source_models(changes):
-    _, found, memory = changes
+    _, found = changes
     assert found.kinds == ["distracting"] * 2 + ["random"] * 2
     assert found.classes.tolist() == [1, 4, 0, 3]
     assert (found.examples // 2 % 2 == REPORT).all()
-    own = memory[found.examples] == 4
-    assert found.change["margin"][1][:, own].mean() == pytest.approx(0.6, abs=0.02)
-    assert found.change["margin"][1][:, ~own].mean() == pytest.approx(0.1, abs=0.02)
+    np.testing.assert_allclose(found.change["margin"].mean((1, 2)), 0.1 + found.classes, atol=0.01)
+    np.testing.assert_allclose(found.change["margin"].std((1, 2)), 0, atol=0.01)
 
 
 def test_summaries_of_other_examples_are_refused(changes, tmp_path):
-    folder, *_ = changes
     rows, labels = reference_rows(range(4), seed=0), np.arange(8) % 2
     other = write_summary(tmp_path / "o.h5", rows, np.zeros((4, 8)), labels, labels, "other")
     with pytest.raises(ArtefactError, match=r"w\.h5: other target examples than in .*o\.h5"):
-        retrained.read_changes(folder / "w.h5", other)
-
-
-def test_an_example_is_told_what_models_without_its_memory_make_of_it(changes):
-    folder, found, memory = changes
-    told = without.read_without(folder / "w.h5", folder / "r.h5", memory, np.arange(EXAMPLES))
-    own = found.examples[memory[found.examples] == 4]
-    mean = found.change["margin"][1][:, memory[found.examples] == 4].mean(0)
-    np.testing.assert_allclose(told.effect[own], mean)
-    assert np.isnan(told.effect[memory == 5]).all()
-
-
-def test_the_rescue_is_what_was_planted_and_its_control_skips_overlaps(written):
-    own_examples = written.memory_examples.values
-    assert written.memory.values.tolist() == ["b", "e", "all"]
-    assert own_examples[2] == own_examples[:2].sum()
-    for memory in written.memory.values:
-        table = written.sel(memory=memory)
-        assert table.margin_more == pytest.approx(RESCUE, abs=0.06)
-        assert table.margin_more_low < RESCUE < table.margin_more_high
-        assert table.margin_more_high - table.margin_more_low < 0.2
-        assert table.margin_control == pytest.approx(0.1, abs=0.06)  # -3.4 with the overlapping class
-    # Of all images.
-    assert written.margin_change.sel(left_out="a") == pytest.approx(0.1 - 3.5, abs=0.05)
-
-
-def test_intervals_of_the_rescue_cover_it():
-    rng, hits = np.random.default_rng(1), 0
-    for _ in range(100):
-        of_repeats, of_images = rng.normal(0, 0.1, (6, 1)), rng.normal(0, 0.3, 40)
-        own = 0.3 + of_repeats + of_images + rng.normal(0, 0.1, (6, 40))
-        control = rng.normal(0, 0.05, (8, 1, 1)) + rng.normal(0, 0.1, (8, 6, 40))
-        *_, more = retrained.rescue(own, control, np.ones((8, 40), bool), 200, rng)
-        hits += more.low < 0.3 < more.high
-    assert 84 <= hits <= 99
+        retrained.read_changes(changes[0], other)

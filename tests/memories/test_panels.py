@@ -216,7 +216,7 @@ def test_natural_rows_are_the_first_of_the_ranking_with_its_scores(tmp_path):
     assert (found.rows.true.tolist(), found.rows.memory.tolist()) == ([1, 0], [4, 0])
     np.testing.assert_array_equal(found.scores["score"], [0.3, 0.2])
     np.testing.assert_array_equal(found.scores["removal_effect_q"], [0.04, np.nan])
-    assert np.isnan(found.scores["without_effect"]).all()
+    assert np.isnan(found.scores["seen_effect"]).all()
     assert found.example_ids == ["example 0", "example 1"]
 
 

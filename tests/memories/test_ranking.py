@@ -1,20 +1,18 @@
-"""Distraction and overlap against values by hand; failures are predicted as well as they are."""
+"""Distraction and overlap against values by hand."""
 
 import numpy as np
 import pytest
 import torch
 
-from tests.memories.written import write_artefact
 from transferlens.core import labelled
+from transferlens.core.crossed import CrossedMean
 from transferlens.core.settings import ArchitectureSettings
-from transferlens.core.studies import FULL, REMOVAL, SCRATCH
 from transferlens.memories.effect import removal
 from transferlens.memories.images import ranking, seen
-from transferlens.memories.images.artefacts import RANKING
+from transferlens.memories.images.artefacts import PREDICTORS, RANKING
 from transferlens.memories.pairs import Pair
-from transferlens.memories.retraining import without
+from transferlens.memories.seen.examples import SeenMinusUnseen
 from transferlens.models import architectures
-from transferlens.training.artefacts import SUMMARY
 
 # Three source classes and two target classes; the second source class means the first target class.
 BINDING = np.array([[0.3, -0.3], [0.1, 0.5], [0.0, 0.2]])
@@ -61,22 +59,6 @@ def test_the_ranking_is_by_distraction_times_overlap_and_tells_wrong_from_unsure
     np.testing.assert_allclose(ranked.p_memory, 0.25)
     np.testing.assert_allclose(ranked.p_true[0], 1 / (1 + np.exp(2)))
     assert ranked.top(2).memory.tolist() == [1, 0]
-
-
-def test_failures_are_predicted_by_distraction_but_not_those_of_the_control():
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 2, 300)
-    values = rng.normal(size=(2, 300))
-    right = np.eye(2)[labels]
-    target = [np.where((v > 0.5)[:, None], 1 - right, right) for v in values]
-    scratch = [np.where((rng.random(300) < 0.3)[:, None], 1 - right, right) for _ in values]
-    found = ranking.failure_aucs(values, target, scratch, labels, bootstrap=200, seed=0)
-    assert found["distraction"].value == 1
-    assert found["uncertainty"].value == pytest.approx(0.5)
-    assert found["scratch"].low < 0.5 < found["scratch"].high
-    assert found["scratch"].high - found["scratch"].low < 0.25
-    never = ranking.failure_aucs(values, [right] * 2, scratch, labels, bootstrap=100, seed=0)
-    assert np.isnan(never["distraction"].value)
 
 
 class Batches:
@@ -126,45 +108,26 @@ def test_a_ranking_survives_the_disk_as_a_table(tmp_path):
     same = ranking.Agreement(*np.ones((3, 3)))
     ranked = ranking.rank(np.array([0, 2, 3]), np.zeros(3, np.int64), found, first, same)
     tested = removal.Tested(np.array([1.0, 0.5]), np.array([0.1, 0.2]), np.array([0.01, 0.04]))
-    masks = np.array([[False, True, True], [False, True, True], [True, True, False]])
-    changes = without.change_without(
-        masks, np.array([[1.0] * 3, [2.0] * 3, [5.0] * 3]), np.zeros((2, 3)), ranked.memory
+    told = ranking.Failures(
+        {name: CrossedMean(0.5, 0.1, 3, 0.2, 0.8, 1, 2) for name in PREDICTORS},
+        CrossedMean(0.01, 0.02, 3, -0.05, 0.07, 0.6, 2),
     )
-    aucs = ranking.failure_aucs(found.values, [logits], [logits], np.zeros(3, np.int64), 100, 0)
+    seen_effect = SeenMinusUnseen(np.array([5.0, 1.5, np.nan]), *np.array([[4, 1, np.nan], [6, 2, np.nan]]))
     ranking.write_ranking(
         tmp_path / "r.h5", ranked, list("abcd"), ["x", "y", "z"], ["cat", "dog"], "CAM",
-        {"removal": tested, "ablation": tested}, changes, aucs,
+        {"removal": tested, "ablation": tested}, seen_effect, told,
     )  # fmt: skip
     table = ranking.table(tmp_path / "r.h5")
     assert table.example.tolist() == ["a", "c", "d"]
     assert table.predicted.tolist() == ["dog", "cat", "dog"]
     assert table.memory.tolist() == ["z", "x", "x"]
     np.testing.assert_allclose(table.removal_effect_q, [0.02, 0.04, np.nan])
-    np.testing.assert_allclose(table.without_effect, [5.0, 1.5, 1.5])
-    np.testing.assert_allclose(table.without_control_mean, [1.5, 5.0, 5.0])
+    np.testing.assert_allclose(table.seen_effect, [5.0, 1.5, np.nan])
     stored = labelled.read(tmp_path / "r.h5", RANKING)
-    np.testing.assert_allclose(stored.without_effect_high[1], 1.5 + 12.706 * 0.5, rtol=1e-3)
+    np.testing.assert_allclose(stored.seen_effect_high, [6, 2, np.nan])
     assert stored.position.values.tolist() == [0, 2, 3]
-    assert stored.failures_auc.sel(predictor="distraction") == 0.5  # the first and the last are wrong
-
-
-def test_models_without_a_class_are_compared_with_their_full_source_pairs(tmp_path):
-    def write(name, roles, repeats, masks, margins):
-        sizes = {"example": 3, "target_class": 2, "half": 2, "unit": 3, "model": len(roles)}
-        return write_artefact(
-            tmp_path / name, SUMMARY, sizes, role=roles, repeat=repeats, mask=masks,
-            raw_margin=np.array(margins, np.float16), example_class=["target_class 0"] * 3,
-            example_half=["report"] * 3,
-        )  # fmt: skip
-
-    margins = [[0, 0, 1], [9, 9, 9], [0, 0, 2], [9, 9, 9]]
-    reference = write("r.h5", [FULL, SCRATCH] * 2, [0, 0, 1, 1], [[1, 1, 1], [0, 0, 0]] * 2, margins)
-    masks, margins = [[0, 1, 1], [1, 1, 0]] * 2, [[0, 0, k] for k in (4, 2, 6, 2)]
-    removed = write("w.h5", [REMOVAL] * 4, [0, 0, 1, 1], masks, margins)
-    found = without.read_without(removed, reference, np.array([0, 1, 2]), np.array([2, 2, 2]))
-    np.testing.assert_allclose(found.effect, [3.5, np.nan, 0.5])
-    np.testing.assert_allclose(found.control_mean, [0.5, 2.0, 3.5])
-    np.testing.assert_allclose(found.low[0], 3.5 - 12.706 * 0.5, rtol=1e-3)
+    assert stored.failures_auc_high.sel(predictor="true name") == 0.8
+    assert (stored.added_auc, stored.added_auc_p) == (0.01, 0.6)
 
 
 def test_logits_of_a_pair_are_those_of_its_heads():

@@ -48,7 +48,8 @@ def test_a_counterfactual_setting_never_retrains_the_influence_study(finished):
 def test_another_memory_left_out_trains_its_models_alone(finished):
     jobs = planned(finished, "--config", "memories={without: 2}")
     assert jobs["draw_masks"] == jobs["train_source"] == jobs["transfer"] == 2  # eight models, six a shard
-    assert jobs["summary"] == jobs["rank_examples"] == jobs["agreement"] == jobs["report"] == 1
+    assert jobs["summary"] == jobs["rank_examples"] == jobs["seen"] == jobs["report"] == 1
+    assert jobs["agreement"] == 1
     assert not {"influence", "probe_memories", "composites", "interference"} & jobs.keys()
 
 

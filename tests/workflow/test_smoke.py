@@ -266,19 +266,27 @@ def test_influence_maps_show_what_the_select_half_chose_on_the_report_half(resul
     assert 0.02 < float(found.permuted_share.mean()) < 0.1
 
 
-def test_models_without_a_memory_are_compared_with_their_full_source_models(results):
-    found = results.memory_agreement("optdigits", "full")
+def test_models_that_saw_a_class_are_compared_with_those_that_did_not(results):
+    found = results.seen_and_unseen("optdigits", "full")
     models = results.summary("without/optdigits/full", "optdigits", "full")
-    full = results.summary("reference", "optdigits", "full")
     assert models.removed_by.values.tolist() == ["distracting", "random"] * 2
     assert models["repeat"].values.tolist() == [0, 0, 1, 1]
-    report = (models.example_half == "report").values
-    for name, kind in zip(found.left_out.values, found.left_out_kind.values, strict=True):
+    assert found.kind.values.tolist() == ["distracting", "others"]
+    assert int(found.repeats) == 2
+    for name, kind in zip(found.left_out.values, ("distracting", "random"), strict=True):
         rows = np.flatnonzero(models.removed_by == kind)
         assert models.unit.values[~models["mask"].values[rows[0]]].tolist() == [name]
-        pairs = np.flatnonzero((full.role == "full") & (full["repeat"] < 2))
-        change = models.p_true.values[rows][:, report] - full.p_true.values[pairs][:, report]
-        assert float(found.p_true_change.sel(left_out=name)) == pytest.approx(change.mean(), abs=1e-6)
+    # A source head never names a class that it was not trained on.
+    assert (found.class_unseen.sel(measure="retention") == 0).all()
+    difference = found.class_seen - found.class_unseen
+    np.testing.assert_allclose(difference, found.class_effect, atol=1e-9)
+    ranked = results.ranked_examples("optdigits", "full")
+    own = np.isin(ranked.memory, found.left_out)
+    assert (ranked.seen_effect.notnull().values == own).all()
+
+
+def test_agreement_leaves_out_pairs_of_one_meaning(results):
+    found = results.memory_agreement("optdigits", "full")
     assert labelled.settings(found)["influence_recipe"] == "fixed"
     assert int(found.quadrant_count.sum()) == int((found.quadrant != "").sum())
     assert not (found.quadrant != "").values[found.overlap.values].any()
@@ -292,8 +300,8 @@ def test_page_is_self_contained_and_says_what_the_tables_say(smoke):
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", gallery)
     assert not re.search(r"url\((?!['\"]?(?:#|data:))", page)
     assert page.count("<svg") == 5
-    # Heatmaps, how faithful they are, influence maps, two analyses; four of memories.
-    assert page.count('<img src="data:image/png;base64,') == 5 + 4
+    # Heatmaps, how faithful they are, influence maps, two analyses; five of memories.
+    assert page.count('<img src="data:image/png;base64,') == 5 + 5
     folder = smoke / "results/report/optdigits/fixed"
     checks = pd.concat(pd.read_csv(folder / f"{name}_checks.csv") for name in ("counterfactual", "influence"))
     assert len(checks) == 3

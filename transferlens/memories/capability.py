@@ -18,11 +18,14 @@ from transferlens.memories.artefacts import CONTROLS, INTERFERENCE, MODELS, PROB
 from transferlens.memories.images.artefacts import PANELS, PREDICTORS, ROLES
 from transferlens.memories.remedies.artefacts import MEASURES as REMEDY_MEASURES
 from transferlens.memories.remedies.artefacts import PAIRS
-from transferlens.memories.retraining.left_out import check_count
+from transferlens.memories.retraining.left_out import ALL, check_count
+from transferlens.memories.seen.artefacts import GROUPS, SEEN
+from transferlens.memories.seen.artefacts import MEASURES as SEEN_MEASURES
 from transferlens.memories.settings import MemorySettings
 from transferlens.memories.steps import (
     COMPARE,
     COMPARE_REMEDIES,
+    COMPARE_SEEN,
     DRAW_PANELS,
     ESTIMATE,
     GALLERY,
@@ -51,7 +54,9 @@ def _sizes(run: Run, made: Artefact, known: Mapping[str, int]) -> dict[str, int]
         "tried_class": tried,
         "row": given.examples,
         "predictor": len(PREDICTORS),
-        "measure": len(AGREEMENT_MEASURES),
+        "measure": len(SEEN_MEASURES if made is SEEN else AGREEMENT_MEASURES),
+        "group": len(GROUPS),
+        "left_out": _classes_left_out(run, given) if given.without else 0,
         "quadrant_name": len(QUADRANTS),
         "pair": len(AGREEMENT_MEASURES) * (len(AGREEMENT_MEASURES) - 1) // 2,
         "k": _KS,
@@ -80,6 +85,7 @@ class Memories(Capability):
         ESTIMATE,
         RANK,
         DRAW_PANELS,
+        COMPARE_SEEN,
         COMPARE,
         COMPARE_REMEDIES,
         GALLERY,
@@ -129,19 +135,16 @@ class Memories(Capability):
         return _sizes(run, made, known)
 
     def studies(self, run: Run) -> Iterator[Study]:
-        """The full source without one class: each of the most distracting ones, and as many at random."""
+        """The full source without one class: each of those that distract most and as many others, or all."""
         given, reference = run.section(MemorySettings), run.section(ReferenceStudy)
         for target, recipe in _left_out(run):
             yield Study(
                 name=scope.without_study(target, recipe),
                 kind="transferlens.memories.retraining.left_out:WithoutOne",
-                rows=2 * given.without * given.repeats,
+                rows=_classes_left_out(run, given) * given.repeats,
                 shard_size=reference.shard_size,
                 masks={"without": given.without, "units": "classes"},
-                evidence={
-                    "interference": INTERFERENCE.at(target=target, recipe=recipe),
-                    "probes": PROBES.at(target=target, recipe=recipe),
-                },
+                evidence=_evidence(given, target, recipe),
                 keeps_weights=True,
                 keeps_networks=True,
                 seen_units=-1,
@@ -190,9 +193,21 @@ class Memories(Capability):
 
 
 def _left_out(run: Run) -> list[tuple[str, str]]:
-    """Where models without one class are compared with those of the whole source, if there are any."""
-    given, reference = run.section(MemorySettings), run.section(ReferenceStudy)
-    return scope.studied(run) if given and given.without and reference else []
+    """Where models without one class are compared with others, if there are any."""
+    return scope.tested(run) if run.section(ReferenceStudy) else []
+
+
+def _classes_left_out(run: Run, given: MemorySettings) -> int:
+    """How many source classes are left out, each by itself."""
+    return len(described(run, run.source)[0]) if given.without == ALL else 2 * given.without
+
+
+def _evidence(given: MemorySettings, target: str, recipe: str) -> dict[str, str]:
+    """What says which classes are left out; nothing where all are."""
+    if given.without == ALL:
+        return {}
+    artefacts = {"interference": INTERFERENCE, "probes": PROBES}
+    return {name: artefact.at(target=target, recipe=recipe) for name, artefact in artefacts.items()}
 
 
 def _check_models(run: Run, given: MemorySettings) -> None:
@@ -219,10 +234,11 @@ def _check_models(run: Run, given: MemorySettings) -> None:
             f"different models, but {study.key}.repeats is {study.repeats}; raise the latter to "
             f"{given.models + given.choosing}, or ask for fewer"
         )
-    if given.without and given.repeats > study.repeats:
+    if given.without and given.repeats > given.models:
         raise ConfigError(
-            f"config: memories.repeats is {given.repeats}, but each repeat is paired with a "
-            f"full-source model and studies.reference.repeats is {study.repeats}; raise the latter"
+            f"config: memories.repeats is {given.repeats}, but models without a class share their seeds with "
+            f"the pairs that report and memories.models is {given.models} (later ones choose the classes); "
+            "raise the latter"
         )
 
 

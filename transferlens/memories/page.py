@@ -21,9 +21,14 @@ from transferlens.core.blocks import (
 )
 from transferlens.core.run import Run
 from transferlens.memories import scope
-from transferlens.memories.agreement.artefacts import AGREEMENT
 from transferlens.memories.gallery import numbers
-from transferlens.memories.remedies.artefacts import REMEDIES
+from transferlens.memories.images import told as images
+from transferlens.memories.seen import told
+from transferlens.memories.words import words
+
+_METHOD = "interference-and-binding"
+# What the picture of each table tests.
+_TESTED = {"agreement": "correlation_p", "remedies": "change_q"}
 
 _LEAD = (
     "What the fine-tuned model still recognises of its source classes, to which target classes that is "
@@ -42,14 +47,15 @@ _PANELS = (
     "Background, overlay and composite, as the source model, the fine-tuned model and the model from scratch "
     "see them: evidence for each model's own prediction, with its class and probability."
 )
-# By table: the heading, the caption of its picture, and what the picture shows.
+# By table: the heading, the caption of its picture, what the picture shows, and where its method is told.
 _TABLES = {
     "agreement": (
-        "Do influences and memories agree?",
+        "Do influence and interference agree?",
         "What training on a source class does (its influence), against what seeing it does (interference, "
         "binding, coupling of weights), each by other models. They measure different things and need not "
         "agree.",
         "Agreement of class influences and interference",
+        "agreement",
     ),
     "remedies": (
         "What helps",
@@ -57,50 +63,58 @@ _TABLES = {
         "composites, by other models than those that chose which classes a remedy uses. Intervals are over "
         "models and images.",
         "Remedies before and after",
+        "remedies",
     ),
 }
 
 
 def sections(run: Run, results: Results) -> Iterator[Section]:
     """Of every target and recipe with a study of memories: its numbers and pictures."""
+    said = words(run)
     for target, recipe in scope.studied(run):
         folder = results.folder / "memories" / target / recipe
         subject = Subject(
-            f"Detrimental memories: target {target}, recipe {recipe}",
+            f"{said.title}: target {target}, recipe {recipe}",
             f"memories-{target}-{recipe}",
-            f"Memories in {target} ({recipe})",
+            f"{said.short}: {target} ({recipe})",
         )
         gallery = Link(f"{target}/{recipe}/memories.html", "Open the gallery", _GALLERY)
+        tested = (target, recipe) in scope.tested(run)
+        first = said.untested or told.headline(folder / "seen.h5")
         yield Section(
             "",
             "headline",
-            _overview(folder, gallery),
+            _overview(folder, first, gallery),
             subject,
             Place.HEADLINE,
-            method="interference-and-binding",
+            method=told.METHOD if tested else _METHOD,
             tests=numbers.tests(numbers.Study.of(folder)),
         )
-        for name, (title, caption, alt) in _TABLES.items():
+        if tested:
+            yield told.section(folder / "seen.h5", subject)
+        yield images.section(folder / "ranking.h5", subject)
+        for name, (title, caption, alt, method) in _TABLES.items():
             if name in scope.tables(run):
-                picture, count = Figure(folder / f"{name}.png", caption, alt), _tests(folder, name)
-                yield Section(title, name, (picture,), subject, method=name, tests=count)
+                shown = Figure(folder / f"{name}.png", caption, alt)
+                tests = _finite(folder / f"{name}.h5", _TESTED[name])
+                yield Section(title, name, (shown,), subject, method=method, tests=tests)
 
 
-def _tests(folder: Path, name: str) -> int:
-    """How many p- and q-values a table's picture shows."""
-    declared, tested = {"agreement": (AGREEMENT, "correlation_p"), "remedies": (REMEDIES, "change_q")}[name]
-    with artefacts.open(folder / f"{name}.h5", declared) as file:
-        return int(np.isfinite(file[tested][:]).sum())
+def _finite(path: Path, name: str) -> int:
+    """How many values of an array of an artefact are known."""
+    with artefacts.open(path) as file:
+        return int(np.isfinite(file[name][:]).sum())
 
 
-def _overview(folder: Path, gallery: Link) -> tuple[Block, ...]:
+def _overview(folder: Path, first: str, gallery: Link) -> tuple[Block, ...]:
     study = numbers.Study.of(folder)
     warnings = tuple(numbers.warnings(study))
-    told: tuple[Block, ...] = (Warnings(warnings),) if warnings else ()
+    doubts: tuple[Block, ...] = (Warnings(warnings),) if warnings else ()
     return (
+        Prose(first),
         Prose(_LEAD),
         Cards(tuple(Card(*card) for card in numbers.headline(study))),
-        *told,
+        *doubts,
         gallery,
         Figure(
             folder / "interference.png",

@@ -67,3 +67,9 @@ def tables(run: Run) -> list[str]:
     """What is compared beside the study of memories itself, each a table and a picture."""
     given = run.section(MemorySettings)
     return ["agreement"] * ("influence" in run.studies) + ["remedies"] * bool(given.remedies)
+
+
+def tested(run: Run) -> list[tuple[str, str]]:
+    """Every (target, recipe) whose source classes are left out, one by one, to test what was found."""
+    given = run.section(MemorySettings)
+    return studied(run) if given and given.without else []

@@ -127,16 +127,17 @@ class MemorySettings(CapabilitySection):
         RemovalSettings(),
         description="Whether an example is rescued by blurring the region where the memory shows.",
     )
-    without: int = Field(
+    without: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
         0,
-        ge=0,
-        description="So many of the most distracting source classes, and as many others at random, are each "
-        "left out of the source, which is trained again (0 for none; not of pretrained models).",
+        description="The causal test: so many of the most distracting source classes, and as many others at "
+        "random, or `all` source classes, are each left out of the source, which is trained again; models "
+        "that saw a class are compared with those that did not (0 for no test; not of pretrained models).",
     )
     repeats: int = Field(
         2,
         ge=1,
-        description="Models without each of these classes, paired with the first full-source models.",
+        description="Models without each of these classes (fewer than 2 tell nothing of other models); at "
+        "most `memories.models`, whose training seeds they share.",
     )
     remedies: Annotated[list[Remedy], AfterValidator(_different)] = Field(
         [],

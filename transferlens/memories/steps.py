@@ -12,9 +12,11 @@ from transferlens.memories.agreement.artefacts import AGREEMENT
 from transferlens.memories.artefacts import COMPOSITES, INTERFERENCE, PROBES
 from transferlens.memories.images.artefacts import PANELS, RANKING
 from transferlens.memories.remedies.artefacts import REMEDIES
+from transferlens.memories.seen.artefacts import SEEN
 from transferlens.memories.settings import MemorySettings
+from transferlens.memories.words import words
 from transferlens.training.artefacts import SOURCE_MODELS, SUMMARY, TRANSFER_RUNS
-from transferlens.training.capability import shard_paths
+from transferlens.training.capability import shard_paths, transfer_paths
 
 _FOLDER = "memories/{target}/{recipe}"
 
@@ -88,6 +90,27 @@ def _summaries(run: Run, wildcards: Wildcards) -> dict[str, str]:
     return {
         "without": SUMMARY.at(study=study, **wildcards),
         "reference": SUMMARY.at(study="reference", **wildcards),
+    }
+
+
+def _without_summary(run: Run, wildcards: Wildcards) -> dict[str, str]:
+    """The first of these alone."""
+    return {name: path for name, path in _summaries(run, wildcards).items() if name == "without"}
+
+
+def _seen_files(run: Run, wildcards: Wildcards) -> dict[str, str | list[str]]:
+    """Models without each class, and all that says what they are asked."""
+    study = scope.without_study(**wildcards)
+    artefacts = {"probes": PROBES, "composites": COMPOSITES, "interference": INTERFERENCE}
+    return {
+        "sources": shard_paths(run, SOURCE_MODELS, study),
+        "transfers": transfer_paths(run, study, **wildcards),
+        "reference_sources": shard_paths(run, SOURCE_MODELS, "reference"),
+        "reference_transfers": transfer_paths(run, "reference", **wildcards),
+        **_summaries(run, wildcards),
+        **{name: artefact.at(**wildcards) for name, artefact in artefacts.items()},
+        **source_files(run, "val"),
+        **betons(wildcards["target"], "val"),
     }
 
 
@@ -219,13 +242,14 @@ RANK = Step(
     outputs={"ranking": RANKING, "table": _table("ranking")},
     inputs=lambda run, w: {
         **_pairs(run, w),
-        **_summaries(run, w),
+        **_without_summary(run, w),
         "probes": PROBES.at(**w),
+        **source_files(run),
         **betons(w["target"], "val"),
     },
     settings=lambda run, w: {
         **_networks(run, w, "input"),
-        **_given(run, "removal", "bootstrap", "permutations"),
+        **_given(run, "removal", "permutations"),
         "seed": run.seed,
     },
     made_for=_each(scope.studied),
@@ -254,6 +278,19 @@ DRAW_PANELS = Step(
     },
     made_for=_each(scope.studied),
 )
+COMPARE_SEEN = Step(
+    name="seen",
+    script="compare_seen.py",
+    title="Compare models that saw a source class with those that did not, on {target} ({recipe})",
+    outputs={"seen": SEEN, "table": _table("seen"), "picture": _picture("seen", "seen", "seen and unseen")},
+    inputs=_seen_files,
+    settings=lambda run, w: {
+        **_networks(run, w, "input", "source_input"),
+        "scramble": run.section(MemorySettings).composites.scramble,
+        "seed": run.seed,
+    },
+    made_for=_each(scope.tested),
+)
 COMPARE = Step(
     name="agreement",
     script="compare_memories.py",
@@ -268,7 +305,6 @@ COMPARE = Step(
         "probes": PROBES.at(**w),
         "interference": INTERFERENCE.at(**w),
         "ranking": RANKING.at(**w),
-        **_summaries(run, w),
     },
     settings=_agreement_settings,
     made_for=_each(_compared),
@@ -292,7 +328,7 @@ GALLERY = Step(
     title="Write the gallery of memories in {target} ({recipe})",
     outputs={"page": Beside("report/{target}/{recipe}/memories.html")},
     inputs=_gallery_files,
-    settings=lambda run, w: {"title": f"Detrimental memories: {w['target']}, {w['recipe']}"},
+    settings=lambda run, w: {"title": f"{words(run).title}: {w['target']}, {w['recipe']}"},
     made_for=_each(scope.studied),
 )
 # To be asked for by name. The tables are for the user to complete, and no outputs: nothing makes them anew.

@@ -104,6 +104,27 @@ rule memory_panels:
         "{params.job}"
 
 
+rule seen:
+    input:
+        unpack(inputs_of("seen")),
+    output:
+        **outputs_of("seen"),
+    log:
+        log_of("seen"),
+    benchmark:
+        benchmark_of("seen")
+    conda:
+        "../../envs/transferlens.yaml"
+    resources:
+        **resources_of("seen"),
+    params:
+        **params_of("seen"),
+    message:
+        message_of("seen")
+    shell:
+        "{params.job}"
+
+
 rule agreement:
     input:
         unpack(inputs_of("agreement")),

@@ -208,7 +208,7 @@ def _scores(
     for test in ("removal", "ablation"):
         of_natural |= {f"{test}_effect": rng.normal(0.5, 1, rows) * tested}
         of_natural |= {f"{test}_effect_p": p, f"{test}_effect_q": p * 2}
-    of_natural["without_effect"] = rng.normal(0, 1, rows) * tested
+    of_natural["seen_effect"] = rng.normal(0, 1, rows) * tested
     of_composite = {"drop": rng.uniform(0, 1, rows), "inside_share": rng.uniform(0, 1, rows)}
     of_composite |= {"cell_effect": np.where(of_cell, 0.45, 0.01)}
     of_composite |= {"cell_effect_q": np.where(of_cell, 0.001, 0.5)}

@@ -25,8 +25,6 @@ QUADRANTS = {
     ("unclear", False): ("neutral", "neither was found"),
     ("unclear", None): ("untested", "whether it distracts was not tested: too few pairs of models"),
 }
-# What leaving a class out of the source changes: (output, its units).
-LEFT_OUT_OUTPUTS = {"p_true": "probability", "margin": "nats", "correct": "share"}
 _CELL = ("source_class", "target_class")
 
 
@@ -40,29 +38,6 @@ def _tested(name: str, dims: tuple[str, ...], meaning: str, optional: bool = Fal
     return (
         *estimate(name, dims, meaning, "low high", optional=optional),
         *(Field(key, dims, dtype, text, optional=optional) for key, dtype, text in chance),
-    )
-
-
-def _left_out(output: str, units: str) -> tuple[Field, ...]:
-    """What leaving out each class changes on all images, and on those that it distracts."""
-    more = {"units": units, "optional": True}
-    return (
-        *estimate(f"{output}_change", ("left_out",), "change on all images", "low high", **more),
-        *estimate(
-            f"{output}_own",
-            ("memory",),
-            "change on the images whose top memory was left out",
-            "low high",
-            **more,
-        ),
-        *estimate(
-            f"{output}_control",
-            ("memory",),
-            "change on these images when a random class is left out",
-            "low high",
-            **more,
-        ),
-        *estimate(f"{output}_more", ("memory",), "the former minus the latter", "low high", **more),
     )
 
 
@@ -97,12 +72,6 @@ AGREEMENT = Artefact(
         ),
         Field("statistic", ("statistic",), str, "what is compared on single examples", optional=True),
         *_tested("agreement", ("statistic",), "agreement on single examples", optional=True),
-        Field("left_out", ("left_out",), str, "source class that the models did not see", optional=True),
-        Field("left_out_kind", ("left_out",), str, "distracting, or random as a control", optional=True),
-        Field("left_out_repeats", (), np.int64, "models a class, in pairs", optional=True),
-        Field("memory", ("memory",), str, "distracting class that was left out, then all", optional=True),
-        Field("memory_examples", ("memory",), np.int64, "images whose top memory it is", optional=True),
-        *(field for output, units in LEFT_OUT_OUTPUTS.items() for field in _left_out(output, units)),
     ),
     attributes={"skipped": "why influences are not compared"},
 )

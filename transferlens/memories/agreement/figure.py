@@ -26,19 +26,15 @@ _STYLES = (
 )
 _LABELLED = 8
 _UNNAMED = ("neutral", "untested")
-_OWN = {"own": "their memory", "control": "a random class", "more": "the former minus the latter"}
 
 
 def draw(path: Path, picture: Path, settings: dict) -> None:
     """Draw an artefact of agreement; `settings` are those it was made with."""
     with artefacts.open(path, AGREEMENT) as file:
-        retrained = "left_out" in file
-        figure = figures.figure(9 + 3 * retrained, 4.4, layout="tight")
-        axes = figure.subplots(1, 2 + retrained, width_ratios=[3, 2, 1.5][: 2 + retrained])
+        figure = figures.figure(9, 4.4, layout="tight")
+        axes = figure.subplots(1, 2, width_ratios=[3, 2])
         _scatter(axes[0], file, settings)
         _correlations(axes[1], file)
-        if retrained:
-            _changes(axes[2], file, settings["output"])
         for axis in axes:
             axis.tick_params(labelsize=7)
         figure.suptitle(_title(settings), fontsize=9, x=0.01, ha="left")
@@ -139,18 +135,3 @@ def _correlations(axis: "Axes", file: h5py.File) -> None:
     axis.set_yticks(range(len(labels)), labels, fontsize=6.5)
     axis.set_ylim(len(labels) - 0.5, -0.5)
     axis.set_xlabel("rank correlation over pairs\n(filled: p < .05; cross: exchanged)", fontsize=8)
-
-
-def _changes(axis: "Axes", file: h5py.File, output: str) -> None:
-    """What images gain when the memory that distracts them is left out of the source, or another class."""
-    output = output if f"{output}_own" in file else "p_true"
-    for i, name in enumerate(_OWN):
-        value, low, high = (file[f"{output}_{name}{suffix}"][-1] for suffix in ("", "_low", "_high"))
-        axis.plot([i, i], [low, high], color="#555555", linewidth=1)
-        axis.plot(i, value, "o", color=figures.VERMILION if name == "own" else figures.BLUE, markersize=5)
-    axis.axhline(0, color="#888888", linewidth=0.6)
-    axis.set_xticks(range(len(_OWN)), [fill(text, 10) for text in _OWN.values()], fontsize=7)
-    axis.set_xlim(-0.5, len(_OWN) - 0.5)
-    images, repeats = int(file["memory_examples"][-1]), int(file["left_out_repeats"][()])
-    axis.set_ylabel(f"change of {output} on the {images} images concerned", fontsize=8)
-    axis.set_xlabel(f"left out of the source\n({repeats} models a class)", fontsize=8)

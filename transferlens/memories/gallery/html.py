@@ -51,7 +51,7 @@ SCORES = (
         True,
     ),
     ("ablation_effect_p", "ablation, p", "share of other source classes whose ablation gains as much", False),
-    ("without_effect", "retrained", "gain of the margin in models retrained without the source class", True),
+    ("seen_effect", "seen", "log-odds of models that saw the source class minus of those that did not", True),
     ("drop", "drop", "probability of the pasted image's class that the background costs", True),
     (
         "inside_share",

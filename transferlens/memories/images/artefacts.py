@@ -7,9 +7,15 @@ from transferlens.core.artefacts import Artefact, Field, estimate
 # How well failures are predicted: by what, and whose.
 PREDICTORS = {
     "distraction": "distraction, of failures of the fine-tuned models",
+    "true name": "one minus the source head's calibrated probability of the classes that mean the same as "
+    "the true class, without any binding; of the images that have such classes",
+    "other groups": "distraction by source classes of groups none of which means the same as a target class",
+    "permuted bindings": "distraction with the bindings of source classes exchanged, mean over exchanges",
     "uncertainty": "one minus the probability of the predicted class, of the same failures",
     "scratch": "distraction, of failures of the from-scratch models (control: hard images)",
 }
+# Those that know nothing of memories.
+TRIVIAL = ("true name", "uncertainty")
 # Of the ranking: what is known of every example, beside its classes.
 RANKED = (
     *estimate(
@@ -81,20 +87,12 @@ RANKING = Artefact(
         *RANKED,
         *(field for name in TESTS for field in _tested(name)),
         *estimate(
-            "without_effect",
+            "seen_effect",
             ("example",),
-            "change of the margin in models retrained without the memory; NaN where none was, intervals over "
-            "repeats",
+            "log-odds of the true class by models that saw the memory minus by models trained without it; "
+            "NaN where none was, interval over repeats",
             "low high",
-            units="logit units",
-            optional=True,
-        ),
-        Field(
-            "without_control_mean",
-            ("example",),
-            np.float64,
-            "mean change without each of the other classes that were left out",
-            "logit units",
+            units="nats",
             optional=True,
         ),
         Field(
@@ -106,8 +104,14 @@ RANKING = Artefact(
         *estimate(
             "failures_auc",
             ("predictor",),
-            "area under the ROC curve of predicting failures, mean over pairs of models",
-            "low high",
+            "area under the ROC curve of predicting failures, over pairs of models and images",
+            "se low high",
+        ),
+        *estimate(
+            "added_auc",
+            (),
+            f"what distraction adds to the area of {' and '.join(TRIVIAL)} together; cross-validated",
+            "se low high p",
         ),
     ),
     attributes={"map_method": "how class maps were made"},
@@ -141,7 +145,10 @@ SCORES = {
     "ablation_effect": ("change of the margin when the memory's direction is removed", "logit units"),
     "ablation_effect_p": ("its one-sided p-value against other source classes", ""),
     "ablation_effect_q": ("its Benjamini-Hochberg q-value", ""),
-    "without_effect": ("change of the margin in models retrained without the memory", "logit units"),
+    "seen_effect": (
+        "log-odds of the true class by models that saw the memory minus by models trained without it",
+        "nats",
+    ),
     "drop": ("probability of the true class on the overlay alone minus that on the composite", "probability"),
     "inside_share": ("share of the positive evidence for the true class inside the overlay", ""),
     "cell_effect": ("interference of the composite's pair of classes, report half", "probability"),

@@ -7,7 +7,7 @@ overlap O of the evidence for the predicted class with the evidence for c*.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,22 +16,17 @@ import torch
 from scipy.special import softmax
 
 from transferlens.core import artefacts
+from transferlens.core.crossed import CrossedMean
 from transferlens.core.seeding import rng_for
-from transferlens.core.statistics import (
-    Interval,
-    bootstrap_counts,
-    dense_ranks,
-    percentile_interval,
-    roc_area,
-)
 from transferlens.data.index import HALVES, Examples
 from transferlens.data.pipeline import Images
 from transferlens.memories.effect.removal import Tested
-from transferlens.memories.images import seen
-from transferlens.memories.images.artefacts import PREDICTORS, RANKED, RANKING
+from transferlens.memories.images import failures, seen
+from transferlens.memories.images.artefacts import PREDICTORS, RANKED, RANKING, TRIVIAL
+from transferlens.memories.images.failures import Predictor
 from transferlens.memories.kept import binding as bindings
 from transferlens.memories.pairs import Pair
-from transferlens.memories.retraining.without import Without
+from transferlens.memories.seen.examples import SeenMinusUnseen
 from transferlens.models.architectures import Network
 from transferlens.training import engine
 from transferlens.training.outputs import raw_margins
@@ -234,52 +229,115 @@ def rank(
     return Ranking(**{name: values[order] for name, values in columns.items()})
 
 
-def failure_aucs(
-    values: np.ndarray,
-    target: Sequence[np.ndarray],
-    scratch: Sequence[np.ndarray],
-    labels: np.ndarray,
-    bootstrap: int,
-    seed: int,
-) -> dict[str, Interval]:
-    """How well failures are predicted, as means over pairs of areas under the ROC curve; see PREDICTORS.
+@dataclass(frozen=True)
+class Recalled:
+    """What pairs of models recall of images with true classes, and what they take these for.
 
-    Args:
-        values: float64[models, n], D.
-        target, scratch: of every pair float[n, K], logits of the fine-tuned and the from-scratch model.
-        bootstrap: replicates over images, the same images for all pairs.
+    Attributes:
+        labels: int64[n], target classes.
+        memory: float64[models, n, C], calibrated probabilities of source classes.
+        unsure: float64[models, n], one minus the probability of the predicted class.
+        wrong, scratch_wrong: bool[models, n], of the fine-tuned and the from-scratch models.
+        binding, overlap: [C, K], as of `pull`.
+        apart: bool[C], source classes of groups none of which means the same as a target class.
     """
-    wrong = np.stack([logits.argmax(1) != labels for logits in target])
-    scratch_wrong = np.stack([logits.argmax(1) != labels for logits in scratch])
-    unsure = np.stack([1 - softmax(logits, axis=1).max(1) for logits in target])
-    given = {
-        "distraction": (values, wrong),
-        "uncertainty": (unsure, wrong),
-        "scratch": (values, scratch_wrong),
-    }
+
+    labels: np.ndarray
+    memory: np.ndarray
+    unsure: np.ndarray
+    wrong: np.ndarray
+    scratch_wrong: np.ndarray
+    binding: np.ndarray
+    overlap: np.ndarray
+    apart: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        logits: Sequence[Logits],
+        labels: np.ndarray,
+        binding: np.ndarray,
+        overlap: np.ndarray,
+        groups: Sequence[str],
+    ) -> "Recalled":
+        """From the logits of every pair."""
+        probabilities = np.stack([softmax(of.target, axis=1).max(1) for of in logits])
+        return cls(
+            labels,
+            np.stack([softmax(of.memory, axis=1) for of in logits]),
+            1 - probabilities,
+            np.stack([of.target.argmax(1) != labels for of in logits]),
+            np.stack([of.scratch.argmax(1) != labels for of in logits]),
+            binding,
+            overlap,
+            apart(overlap, groups),
+        )
+
+    def distraction(self, away: np.ndarray) -> np.ndarray:
+        """D float64[models, n], by what `pull` returns."""
+        return distraction(self.memory, self.labels, away).values
+
+
+def apart(overlap: np.ndarray, groups: Sequence[str]) -> np.ndarray:
+    """Source classes bool[C] whose group has no class that means the same as a target class.
+
+    A class without a group ('') is a group of its own.
+    """
+    same = overlap.any(1)
+    taken = {group for group, own in zip(groups, same, strict=True) if group and own}
+    return ~same & np.array([group not in taken for group in groups])
+
+
+def predictors(recalled: Recalled, seed: int) -> dict[str, list[Predictor]]:
+    """What may tell failures (see PREDICTORS); of exchanged bindings several, whose areas are averaged."""
+    labels, wrong = recalled.labels, recalled.wrong
+    away = pull(recalled.binding, recalled.overlap)
+    values = recalled.distraction(away)
+    everywhere = np.ones(len(labels), bool)
+    named = recalled.overlap.T[labels]
+    of_name = np.where(named, recalled.memory, 0).sum(-1)
+    elsewhere = np.where(recalled.apart[:, None], away, -np.inf)
+    rng = rng_for(seed, "exchanged bindings")
+    exchanged = (
+        pull(rng.permutation(recalled.binding), recalled.overlap) for _ in range(failures.PERMUTATIONS)
+    )
     return {
-        name: _auc_interval(scores, failed, bootstrap, rng_for(seed, "failures", name))
-        for name, (scores, failed) in given.items()
+        "distraction": [Predictor(values, wrong, everywhere)],
+        "true name": [Predictor(1 - of_name, wrong, named.any(1))],
+        "other groups": [
+            Predictor(recalled.distraction(elsewhere), wrong, everywhere & recalled.apart.any())
+        ],
+        "permuted bindings": [Predictor(recalled.distraction(a), wrong, everywhere) for a in exchanged],
+        "uncertainty": [Predictor(recalled.unsure, wrong, everywhere)],
+        "scratch": [Predictor(values, recalled.scratch_wrong, everywhere)],
     }
 
 
-def _auc_interval(
-    scores: np.ndarray, failed: np.ndarray, bootstrap: int, rng: np.random.Generator
-) -> Interval:
-    """Mean AUC of the pairs [models, n] that fail on some but not all examples, with its interval."""
-    usable = failed.any(1) & ~failed.all(1)
-    if not usable.any():
-        return Interval(*np.full(3, np.nan))
-    places = [dense_ranks(row) for row in scores[usable]]
-    n = scores.shape[1]
+@dataclass(frozen=True)
+class Failures:
+    """How well failures are told.
 
-    def mean_auc(weights: np.ndarray) -> float:
-        with np.errstate(invalid="ignore"):
-            return np.mean([roc_area(p, f, weights) for p, f in zip(places, failed[usable], strict=True)])
+    Attributes:
+        areas: under the ROC curve, by predictor.
+        added: what distraction adds to the trivial predictors (see TRIVIAL).
+    """
 
-    # One by one: the counts of all replicates would fill the memory.
-    draws = [mean_auc(bootstrap_counts(n, 1, rng)[0]) for _ in range(bootstrap)]
-    return percentile_interval(mean_auc(np.ones(n)), np.array(draws))
+    areas: Mapping[str, CrossedMean]
+    added: CrossedMean
+
+
+def tell_failures(recalled: Recalled, seed: int) -> Failures:
+    """Areas of every predictor, and what distraction adds to those that know nothing of memories."""
+    known = predictors(recalled, seed)
+    trivial = {
+        name: replace(known[name][0], scores=failures.log_odds(known[name][0].scores))
+        for name in TRIVIAL
+        if known[name][0].known.any()
+    }
+    return Failures(
+        {name: failures.mean_area(of) for name, of in known.items()},
+        failures.added(trivial, known["distraction"][0], seed),
+    )
 
 
 def write_ranking(
@@ -290,15 +348,15 @@ def write_ranking(
     target_names: list[str],
     method: str,
     tests: Mapping[str, Tested],
-    without: Without | None,
-    aucs: Mapping[str, Interval],
+    without: SeenMinusUnseen | None,
+    told: Failures,
 ) -> None:
     """Store the ranking, the tests of its first examples, and how well failures are predicted.
 
     Args:
         ids: of all val examples.
         tests: 'removal' and 'ablation'.
-        aucs: by predictor.
+        without: None where no class was left out of the source.
     """
     with artefacts.create(path, RANKING) as out:
         out.attribute("map_method", method)
@@ -311,16 +369,13 @@ def write_ranking(
         for name, tested in tests.items():
             _write_test(out, name, tested, len(ranking.examples))
         if without is not None:
-            for name, values in (
-                ("effect", without.effect),
-                ("effect_low", without.low),
-                ("effect_high", without.high),
-                ("control_mean", without.control_mean),
-            ):
-                out.write(f"without_{name}", values)
+            for suffix, values in (("", without.effect), ("_low", without.low), ("_high", without.high)):
+                out.write(f"seen_effect{suffix}", values)
         out.write("predictor", list(PREDICTORS))
-        for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
-            out.write(f"failures_auc{suffix}", [float(getattr(aucs[name], key)) for name in PREDICTORS])
+        for suffix, key in (("", "value"), ("_se", "se"), ("_low", "low"), ("_high", "high")):
+            out.write(f"failures_auc{suffix}", [getattr(told.areas[name], key) for name in PREDICTORS])
+            out.write(f"added_auc{suffix}", getattr(told.added, key))
+        out.write("added_auc_p", told.added.p)
 
 
 def _write_test(out: artefacts.Writer, name: str, tested: Tested, examples: int) -> None:

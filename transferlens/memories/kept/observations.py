@@ -209,3 +209,16 @@ def _with_evidence(
         classes = torch.from_numpy(table.source_class[rows]).to(images.device)
         memory_probability = remembered.gather(1, classes[:, None])[:, 0]
     return torch.cat([share[:, None], memory_probability[:, None], network.head(features)], dim=1)
+
+
+def trial(
+    table: Table, source: Images, target: Images, scramble: str, seed: int
+) -> Callable[[Network], dict[str, np.ndarray]]:
+    """Tries one network at a time on every composite, as `of_composites` does pairs.
+
+    Returns:
+        A function that gives `p_true`, `margin` and `prediction` [composites, controls], and the same as
+        `alone_...` [composites].
+    """
+    made = _Maker(table, source, target, scramble, seed)
+    return lambda network: _answers(network, None, 1.0, table, made)

@@ -3,9 +3,9 @@
 Imports nothing that imports torch: drawing masks takes a moment only.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from transferlens.core.studies import REMOVAL, Rows, Units, repeat_seed
 from transferlens.data.artefacts import HALVES, positions
 from transferlens.memories.artefacts import INTERFERENCE, PROBES
 
+# In the place of a number of classes: each of them is left out.
+ALL = "all"
 _SELECT = HALVES.index("select")
 
 
@@ -66,13 +68,18 @@ def remedied_classes(interference: Path, probes: Path, count: int) -> np.ndarray
     return np.sort(ranked)
 
 
-def check_count(count: int, classes: int) -> None:
+def check_count(count: int | Literal["all"], classes: int) -> None:
     """Refuse to leave out more classes than the source has, half of them as a control.
 
     Raises:
         ConfigError: there are fewer.
     """
-    if 2 * count > classes:
+    if count == ALL and classes < 2:
+        raise ConfigError(
+            f"config: memories.without is 'all', but the source has {classes} class: nothing would be left; "
+            "set memories.without: 0"
+        )
+    if count != ALL and 2 * count > classes:
         raise ConfigError(
             f"config: memories.without is {count}: so many source classes and as many others are left out, "
             f"but the source has {classes}; use at most {classes // 2}"
@@ -97,11 +104,26 @@ def left_out_classes(distraction: np.ndarray, count: int, seed: int) -> list[tup
     return [("distracting", int(c)) for c in ranked[:count]] + [("random", int(c)) for c in others[:count]]
 
 
+def groups_of(kinds: Sequence[str], distraction: np.ndarray) -> list[str]:
+    """Which classes count as 'distracting', and which are the 'others': of each one left out.
+
+    Args:
+        kinds: how each was chosen. Where every class is left out, those distract that do so on the mean.
+        distraction: float64[left out], as `distraction_of_classes` tells it.
+    """
+    distracting = [
+        kind == "distracting" or (kind == ALL and value > 0)
+        for kind, value in zip(kinds, distraction, strict=True)
+    ]
+    return ["distracting" if found else "others" for found in distracting]
+
+
 class WithoutOne:
     """The whole source but one class; repeat by repeat, so that more repeats only append.
 
-    Of each repeat first the rows without a distracting class, then those without one at random. They share
-    their training seed with the full-source model of that repeat.
+    Of each repeat first the rows without a distracting class, then those without one at random; or those
+    without each class of the source, in their order. They share their training seed with the full-source
+    model of that repeat.
     """
 
     @staticmethod
@@ -111,11 +133,15 @@ class WithoutOne:
         """Rows with these numbers.
 
         Args:
-            settings: `without`, how many distracting classes and how many others are left out; `seed`.
-            evidence: `interference` and `probes`.
+            settings: `without`, how many distracting classes and how many others are left out, or 'all';
+                `seed`.
+            evidence: `interference` and `probes`; not of all classes.
         """
-        distraction = distraction_of_classes(evidence["interference"], evidence["probes"])
-        classes = left_out_classes(distraction, settings["without"], settings["seed"])
+        if settings["without"] == ALL:
+            classes = [(ALL, c) for c in range(len(units.names))]
+        else:
+            distraction = distraction_of_classes(evidence["interference"], evidence["probes"])
+            classes = left_out_classes(distraction, settings["without"], settings["seed"])
         return without_rows(classes, units.names, units.groups, rows, settings["seed"])
 
 
@@ -126,7 +152,7 @@ def without_rows(
 
     Each repeat shares its training seed with the full-source model of that repeat.
     """
-    numbers = np.array(rows)
+    numbers, kinds = np.array(rows), [kind for kind, _ in classes]
     repeats, places = np.divmod(numbers, len(classes))
     masks = np.ones((len(rows), len(unit_names)), bool)
     for mask, j in zip(masks, places, strict=True):
@@ -137,8 +163,8 @@ def without_rows(
         np.array([repeat_seed(seed, int(repeat)) for repeat in repeats]),
         [REMOVAL] * len(rows),
         repeats,
-        [classes[j][0] for j in places],
-        places % (len(classes) // 2),
+        [kinds[j] for j in places],
+        np.array([kinds[:j].count(kinds[j]) for j in places], np.int64),
         unit_names,
         unit_groups,
     )
