@@ -73,7 +73,7 @@ def test_a_planted_memory_is_found_by_seen_minus_unseen(seed):
     assert set(found) == {*OF_COMPOSITES, *OF_SOURCE_IMAGES}
     for name, (memory, others) in found.items():
         if name == "retention":  # all of every class, by all models that saw it: nothing varies
-            assert memory.effect.value == others.effect.value == 1
+            assert min(memory.effect.value, others.effect.value) > 0.95
             continue
         assert memory.effect.low > 0, name
         assert memory.effect.p < 0.05, name
