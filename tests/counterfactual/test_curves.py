@@ -9,7 +9,7 @@ from tests.summaries import write_summary as write
 from transferlens.core import labelled
 from transferlens.core.statistics import Interval
 from transferlens.core.studies import Reference, Rows
-from transferlens.counterfactual import curves, figures, predictions, tables
+from transferlens.counterfactual import curves, figures, page, predictions, tables
 from transferlens.counterfactual.artefacts import COUNTERFACTUAL
 from transferlens.counterfactual.orders import Cells, Evidence, removal_rows
 from transferlens.counterfactual.predictions import Predictions
@@ -139,6 +139,23 @@ def test_a_line_has_students_interval():
     assert (found["slope_low"], found["slope_high"]) == pytest.approx(
         (line.slope - reach, line.slope + reach)
     )
+
+
+def test_no_line_is_fitted_through_predictions_that_differ_by_their_errors_only(tmp_path):
+    cells = Cells(["bottom"], [1], singles=5)
+    rows = removal_rows(cells, Evidence(EFFECT, np.ones(5)), UNITS, range(12), seed=0)
+    reference = Reference.draw({"seed": 0}, UNITS, range(4), {}, None)
+    write_counterfactual(
+        tmp_path,
+        write_summary(tmp_path / "s.h5", rows, np.zeros((12, 2)), np.zeros((12, 2))),
+        write_summary(tmp_path / "r.h5", reference, np.zeros((4, 2)), np.zeros((4, 2))),
+        cells,
+        Predictions(EFFECT, Interval(EFFECT, EFFECT - 1, EFFECT + 1), np.full(5, 0.5)),
+    )
+    found = labelled.read(tmp_path / "c.h5", COUNTERFACTUAL)
+    told = {name: value for name, value in found.attrs.items() if name.startswith("singles_")}
+    assert told == {"singles_reliability": 0}
+    assert page.singles_text(found).startswith("No line is fitted")
 
 
 def test_random_sets_realise_what_was_planted(tmp_path):

@@ -102,10 +102,9 @@ def changes(failures: xr.Dataset) -> list[Block]:
         else _change_row("nothing removed", failures, "placebo_change"),
     ]
     note = (
-        f"{failures.attrs['choosing_models']} full-source models chose the examples, "
-        f"{failures.attrs['reporting_models']} others are compared with the models without the class. "
-        "Nothing removed: every other one of these full-source models against the rest. Intervals are over "
-        "models, for these examples."
+        f"Full-source models that chose the examples: {failures.attrs['choosing_models']}; others, which are "
+        f"compared with the models without the class: {failures.attrs['reporting_models']}. Nothing removed: "
+        "every other one of the latter against the rest. Intervals are over models, for these examples."
     )
     return [Table(_CHANGE_HEAD, tuple(rows), note)]
 

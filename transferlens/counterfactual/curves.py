@@ -203,7 +203,10 @@ def _write_singles(out: artefacts.Writer, retrained: Retrained, predicted: Predi
     _write_interval(out, "single_predicted", expected)
     out.write("single_predicted_se", predicted.single_se[units])
     if len(units) > 2:
-        for name, value in line(expected.value, predicted.single_se[units], change.mean(1)).items():
+        fitted = line(expected.value, predicted.single_se[units], change.mean(1))
+        # A line through predictions that differ no more than their errors do says nothing.
+        kept = fitted if fitted["reliability"] > 0 else {"reliability": 0.0}
+        for name, value in kept.items():
             out.attribute(f"singles_{name}", float(value))
 
 

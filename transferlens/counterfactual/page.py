@@ -187,6 +187,8 @@ def singles_text(counterfactual: xr.Dataset) -> str:
     if missing := counterfactual.attrs.get("single_predicted_missing", ""):
         return f"The predictions are left out: {missing}."
     singles = {key.removeprefix("singles_"): value for key, value in counterfactual.attrs.items()}
+    if singles.get("reliability") == 0:
+        return "No line is fitted: the predictions differ from each other no more than their errors do."
     if "slope" not in singles:
         return ""
     return (
