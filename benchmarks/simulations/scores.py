@@ -37,10 +37,30 @@ def rows(scale: float) -> Iterator[Row]:
         yield from _ceiling(repeated, max(round(200 * scale), 2))
 
 
-def _class_means(rng: np.random.Generator, effects: np.ndarray, design: str, seed: int) -> Outputs:
-    masks = designs.draw_masks(design, UNITS, 0.5, seed, range(MODELS))
-    common = np.sqrt(0.1) * rng.normal(size=(MODELS, 1))
-    noise = NOISE * (common + np.sqrt(0.9) * rng.normal(size=(MODELS, CLASSES)))
+def _models_needed(design: str, name: str, effects: np.ndarray, repetitions: int) -> Row:
+    """Studies of as many models as 128 ask for have a reliability of .9: odds of 9, as the models are."""
+    rng = np.random.default_rng(1)
+    studies = (_class_means(rng, effects, design, seed) for seed in range(repetitions))
+    told = np.mean([reliability.models_needed(study, name).value for study in studies])
+    estimates = []
+    for seed in range(3 * repetitions):
+        study = _class_means(rng, effects, design, seed, round(told / 2) * 2)
+        effect = estimators.make(name, study.masks, study.values).coefficients(study.values)
+        estimates.append(effect - effect.mean(1, keepdims=True, dtype=np.float64))
+    errors = np.var(estimates, axis=0, ddof=1).sum()
+    odds = (np.square(np.mean(estimates, axis=0)).sum() - errors / len(estimates)) / errors
+    measure = f"ratio to the truth, {design}, {name}"
+    error = 2 * np.sqrt(2 / (len(estimates) * CLASSES * (UNITS - 1)))
+    words = "1, within 5 % (+- 2 Monte Carlo s.e.)"
+    return Row("models needed", measure, words, odds / 9, 0.95 - error, 1.05 + error, repetitions)
+
+
+def _class_means(
+    rng: np.random.Generator, effects: np.ndarray, design: str, seed: int, models: int = MODELS
+) -> Outputs:
+    masks = designs.draw_masks(design, UNITS, 0.5, seed, range(models))
+    common = np.sqrt(0.1) * rng.normal(size=(models, 1))
+    noise = NOISE * (common + np.sqrt(0.9) * rng.normal(size=(models, CLASSES)))
     return Outputs(masks, masks @ effects.T + noise)
 
 
@@ -58,6 +78,7 @@ def _reliability(design: str, repetitions: int) -> Iterator[Row]:
             reference = reliability.unbiased(means.masks, name)
             found[name].append(np.divide(*reliability.passed_on(means, reference, name)))
     for name in ESTIMATORS:
+        yield _models_needed(design, name, effects, repetitions)
         spread = np.square(estimates[name]).sum((1, 2)).mean()
         truth = 1 - np.var(estimates[name], axis=0, ddof=1).sum() / spread
         ratio = np.mean(found[name]) / truth

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from transferlens.core.statistics import Interval
 from transferlens.estimation import designs, estimators
 from transferlens.influence import reliability
 from transferlens.influence.resampling import Outputs
@@ -79,9 +78,30 @@ def test_balanced_blocks_with_no_pair_to_spare_do_not_tell():
         assert np.isnan(reliability.reliability(Outputs(masks, values), name, 40).value)
 
 
-def test_models_needed_follow_spearman_and_brown():
-    needed = reliability.models_needed(Interval(0.8, 0.75, 0.85), 100)
-    assert needed.value == pytest.approx(225)  # odds of .9 are 9, of .8 are 4
-    assert needed.low == pytest.approx(900 * 0.15 / 0.85)
-    assert needed.high == pytest.approx(300)
-    assert reliability.models_needed(Interval(0.1, -0.1, 0.3), 100).high == np.inf
+@pytest.mark.parametrize("design", DESIGNS)
+def test_as_many_models_as_are_needed_reach_what_is_wanted(design):
+    """Judged by the odds of the reliability, which are as the number of models."""
+    rng = np.random.default_rng(0)
+    effects = 0.25 * rng.normal(0.3, 1, (TARGETS, UNITS))
+
+    def study(models, seed):
+        masks = designs.draw_masks(design, UNITS, 0.5, seed, range(models))
+        return Outputs(masks, masks @ effects.T + rng.normal(size=(models, TARGETS)))
+
+    for name in ("least_squares", "difference_of_means", "ridge"):
+        told = [reliability.models_needed(study(MODELS, seed), name).value for seed in range(20)]
+        models = int(np.mean(told)) // 2 * 2
+        estimates = [
+            estimators.make(name, s.masks, s.values).coefficients(s.values).astype(float)
+            for s in (study(models, 1000 + seed) for seed in range(60))
+        ]
+        errors = np.var([centred(e) for e in estimates], axis=0, ddof=1).sum()
+        common = np.square(np.mean([centred(e) for e in estimates], axis=0)).sum() - errors / 60
+        assert common / errors == pytest.approx(9, rel=0.1)
+
+
+def test_no_number_of_models_is_enough_where_nothing_is_there():
+    masks = designs.draw_masks("bernoulli", UNITS, 0.5, 0, range(64))
+    values = np.random.default_rng(0).normal(size=(64, TARGETS))
+    needed = reliability.models_needed(Outputs(masks, values), "difference_of_means")
+    assert needed.high == np.inf

@@ -11,8 +11,6 @@ knows, and the halves of a balanced block err in opposite directions. Instead:
 * what it passes on, over the spread of its estimates, is the reliability.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from transferlens.core.errors import ConfigError
@@ -93,30 +91,29 @@ def unbiased(masks: np.ndarray, name: str) -> "_Linear":
     return _Linear("difference_of_means", masks, None)
 
 
-@dataclass
 class _Linear:
     """An estimator whose effects are weighted sums of observations.
 
     Attributes:
         name: of the estimator.
         fitted: it, made for these masks.
-        weights: float[observations, units].
+        by_pairs: whether an observation is a pair of models.
         seen: float[observations, units], the masks as they enter the observations.
+        weights: float[observations, units].
     """
 
     def __init__(self, name: str, masks: np.ndarray, outputs: np.ndarray | None):
-        self.name = name
+        self.name, self.masks = name, masks
         self.fitted = estimators.make(name, masks, np.zeros((len(masks), 1)) if outputs is None else outputs)
-        self.same_size = np.ptp(masks.sum(1)) == 0
-        if name == "difference_of_means":
-            self.by_pairs = estimators.is_fold_over(masks)
-            self.seen = estimators.pair_signs(masks) if self.by_pairs else masks - masks.mean(0)
-            n_in = masks.sum(0)
-            self.weights = (
-                self.seen / len(self.seen) if self.by_pairs else masks / n_in - ~masks / (len(masks) - n_in)
-            )
+        self.by_pairs = estimators.is_fold_over(masks)
+        if name != "difference_of_means":
+            self.seen, self.weights = self.fitted.x, self.fitted.weights
+        elif self.by_pairs:
+            self.seen = estimators.pair_signs(masks)
+            self.weights = self.seen / len(self.seen)
         else:
-            self.by_pairs, self.seen, self.weights = self.fitted.by_pairs, self.fitted.x, self.fitted.weights
+            n_in = masks.sum(0)
+            self.seen, self.weights = masks - masks.mean(0), masks / n_in - ~masks / (len(masks) - n_in)
 
     @property
     def share(self) -> float:
@@ -124,6 +121,10 @@ class _Linear:
         passed = self.weights.T @ self.seen
         units = len(passed)
         return float((np.trace(passed) - passed.sum() / units) / (units - 1))
+
+    @property
+    def _centred_weights(self) -> np.ndarray:
+        return self.weights - self.weights.mean(1, keepdims=True, dtype=np.float64)
 
     def spread(self, outputs: np.ndarray) -> float:
         """Sum over outputs of the squared differences of the estimates from their mean over units."""
@@ -133,26 +134,48 @@ class _Linear:
     def error(self, outputs: np.ndarray) -> float:
         """What errors are expected to add to the spread."""
         if self.name == "least_squares":
-            centred = self.weights - self.weights.mean(1, keepdims=True)
-            noise = np.square(self.fitted.residuals(outputs), dtype=np.float64)
-            return float((noise.sum(1) @ np.square(centred, dtype=np.float64)).sum())
+            noise = np.square(self.fitted.residuals(outputs), dtype=np.float64).sum(1)
+            return float((noise @ np.square(self._centred_weights)).sum())
         total = np.square(self.fitted.effects(outputs, exact_df=False).se, dtype=np.float64).sum()
         units = self.weights.shape[1]
         # Errors of masks of a fixed size sum to zero; else their mean has a share, and centring takes it off.
-        return float(total * (1 if self.same_size else (units - 1) / units))
+        return float(total * (1 if np.ptp(self.masks.sum(1)) == 0 else (units - 1) / units))
+
+    def draws(self) -> tuple[float, int]:
+        """Draws that tell of differences between effects, and those that are used up by telling units apart.
+
+        Errors are inversely proportional to the first. Random masks use up as many draws as there are
+        coefficients and one (the mean of an inverted Wishart matrix); balanced blocks use up none, and lose
+        only what their last one lacks.
+        """
+        observations, units = self.seen.shape
+        if crossfit.draws_a_block(self.masks) > 1:
+            return (units - 1) / float(np.square(self._centred_weights).sum()), 0
+        if self.name == "difference_of_means":
+            return observations, 0
+        same_size = np.ptp(self.masks.sum(1)) == 0
+        used = units + 1 + (0 if self.by_pairs or same_size else 1)
+        return observations - used, used
 
 
-def models_needed(reliability: Interval, models: int) -> Interval:
-    """Models for a reliability of 0.9, from that of `models` models; infinite below zero.
+def models_needed(means: Outputs, name: str) -> Interval:
+    """Models for a reliability of 0.9; infinite where that of all models may be zero.
 
-    Errors shrink as models grow, so that the odds of a reliability grow with them (Spearman 1910, Brown
-    1910).
+    Errors shrink as draws grow, so that the odds of a reliability grow with them (Spearman 1910, Brown 1910).
+    Ridge needs what least squares needs: with so many models they agree.
     """
+    try:
+        reference = unbiased(means.masks, name)
+    except ConfigError:
+        return NOTHING
+    found = reliability(means, reference.name, len(means.masks))
+    if np.isnan(found.value) or (name == "ridge" and reference.name != "least_squares"):
+        return NOTHING
+    telling, used = reference.draws()
+    models_a_draw = 2 if reference.by_pairs else 1
 
     def needed(r: float) -> float:
         odds = _WANTED / (1 - _WANTED)
-        return np.inf if r <= 0 else models * odds * (1 - r) / r
+        return np.inf if r <= 0 else models_a_draw * (used + telling * odds * (1 - r) / r)
 
-    if np.isnan(reliability.value):
-        return NOTHING
-    return Interval(needed(reliability.value), needed(reliability.high), needed(reliability.low))
+    return Interval(needed(found.value), needed(found.high), needed(found.low))

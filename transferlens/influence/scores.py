@@ -71,7 +71,7 @@ def write_scores(
             for name in names
         ]
         _write_intervals(out, "reliability", reliable)
-        needed = [models_needed(of_estimator[-1], models) for of_estimator in reliable]
+        needed = [NOTHING if name in _SLOW else models_needed(class_means, name) for name in names]
         _write_intervals(out, "models_needed", needed)
 
 
