@@ -1,6 +1,5 @@
 """Intervals, tests, corrections, bootstraps, rank correlations and ROC areas, shared by every room."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,26 +58,6 @@ def permutation_p(observed: np.ndarray, permuted: np.ndarray) -> np.ndarray:
     return (1 + (permuted >= least).sum(0)) / (1 + len(permuted))
 
 
-def sign_flip_p(values: np.ndarray, flips: int, rng: np.random.Generator) -> float:
-    """Two-sided p-value of a zero mean of values [n] that are symmetric under the null.
-
-    Exact, from all signs, where these are at most `flips`; else from so many random ones.
-    """
-    n = len(values)
-    if n <= np.log2(flips):
-        signs = 1 - 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
-        sums = np.abs(signs @ values)
-        return float((sums >= sums[0] * (1 - 1e-9)).mean())
-    signs = rng.integers(0, 2, (flips, n), dtype=np.int8) * 2 - 1
-    return float(permutation_p(np.abs(values.sum()), np.abs(signs @ values)))
-
-
-def mcnemar_p(only_first: np.ndarray, only_second: np.ndarray) -> np.ndarray:
-    """Exact two-sided p-values of McNemar's test from the numbers of discordant pairs."""
-    fewer, all_of_them = np.minimum(only_first, only_second), only_first + only_second
-    return np.minimum(1.0, 2 * scipy.stats.binom.cdf(fewer, all_of_them, 0.5))
-
-
 def dense_ranks(values: np.ndarray) -> np.ndarray:
     """The place of each of values [n] among the distinct ones, from 0, int64[n]."""
     return np.unique(values, return_inverse=True)[1]
@@ -119,32 +98,6 @@ def bootstrap_counts(units: int, replicates: int, rng: np.random.Generator) -> n
     drawn = rng.integers(0, units, (replicates, max(units - 1, 1)))
     drawn += units * np.arange(replicates)[:, None]
     return np.bincount(drawn.ravel(), minlength=replicates * units).reshape(replicates, units)
-
-
-def pigeonhole_weights(
-    factors: Sequence[np.ndarray], replicates: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Weights float32[replicates, n] of n values, of a bootstrap over levels of crossed factors (Owen 2007).
-
-    The levels of each factor int[n] are drawn as by `bootstrap_counts`; a value weighs the product of how
-    often its levels were drawn. A factor each of whose levels lies within one level of another factor is left
-    out (an image used once comes with the image it is pasted on): drawn by itself, its variation would count
-    twice.
-    """
-    levels = [np.unique(factor, return_inverse=True)[1] for factor in factors]
-    weights = np.ones((replicates, len(levels[0])), np.float32)
-    for i, level in enumerate(levels):
-        coarser = [j for j, other in enumerate(levels) if j != i and _within(level, other)]
-        # Of two factors with the same levels the first one stays.
-        if any(j < i or not _within(levels[j], level) for j in coarser):
-            continue
-        weights *= bootstrap_counts(level.max() + 1, replicates, rng).astype(np.float32)[:, level]
-    return weights
-
-
-def _within(inner: np.ndarray, outer: np.ndarray) -> bool:
-    """Whether every level of `inner` lies within one level of `outer`; both count from 0."""
-    return len(np.unique(inner * (outer.max() + 1) + outer)) == inner.max() + 1
 
 
 def percentile_interval(value: np.ndarray, replicates: np.ndarray) -> Interval:

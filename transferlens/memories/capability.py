@@ -43,12 +43,12 @@ _KS = 4
 _ROW_BYTES = 40
 
 
-def _sizes(run: Run, made: Artefact, known: Mapping[str, int]) -> dict[str, int]:
+def _sizes(run: Run, made: Artefact, recipe: str, known: Mapping[str, int]) -> dict[str, int]:
     """Sizes of dimensions; what is left out for want of usable images counts, too."""
-    given = run.section(MemorySettings)
+    given, choosing = run.section(MemorySettings), scope.choosing(run, recipe)
     tried = min(given.strongest + given.random, known.get("source_class", given.strongest + given.random))
     sizes = {
-        "model": max(scope.models(run), scope.choosing(run, given.recipes[0])),
+        "model": max(scope.models(run), choosing),
         "role": len(ROLES) if made is PANELS else len(MODELS),
         "control": len(CONTROLS),
         "tried_class": tried,
@@ -63,7 +63,8 @@ def _sizes(run: Run, made: Artefact, known: Mapping[str, int]) -> dict[str, int]
         "comparison": len(given.remedies) * len(REMEDY_MEASURES) * len(PAIRS),
     }
     if "target_class" in known:
-        sizes["composite"] = len(HALVES) * tried * known["target_class"] * given.composites.per_cell
+        halves = len(HALVES) if choosing else 1
+        sizes["composite"] = halves * tried * known["target_class"] * given.composites.per_cell
     return sizes
 
 
@@ -132,7 +133,7 @@ class Memories(Capability):
         """Sizes of what is tried, ranked, compared and shown."""
         if isinstance(made, Beside):
             return _gallery_bytes(run, known) if made.path.endswith(".html") else {}
-        return _sizes(run, made, known)
+        return _sizes(run, made, wildcards["recipe"], known)
 
     def studies(self, run: Run) -> Iterator[Study]:
         """The full source without one class: each of those that distract most and as many others, or all."""
