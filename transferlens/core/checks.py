@@ -50,8 +50,8 @@ _CHECKS_HEAD = (
 )
 
 
-def section(subject: Subject, checks: list[Check]) -> Section:
-    """The checks of a capability, with a warning for each that is not established."""
+def section(subject: Subject, checks: list[Check], method: str) -> Section:
+    """The checks of a capability, with a warning for each that is not established; `method` as of sections."""
     rows = tuple(
         (
             check.statement,
@@ -69,4 +69,4 @@ def section(subject: Subject, checks: list[Check]) -> Section:
         if not check.holds
     )
     title = "Does the run behave as it must?"
-    return Section(title, "checks", (Table(_CHECKS_HEAD, rows),), subject, Place.CHECKS, warnings)
+    return Section(title, "checks", (Table(_CHECKS_HEAD, rows),), subject, Place.CHECKS, warnings, method)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from transferlens.core import checks as expectations
@@ -27,6 +28,7 @@ from transferlens.core.statistics import mean_interval
 from transferlens.core.studies import PRETRAINED
 from transferlens.counterfactual import checks, tables
 from transferlens.counterfactual.settings import CounterfactualStudy, ReuseStudy, removal_study
+from transferlens.estimation.designs import FOLD_OVER
 
 _FEW_REPEATS = 4
 _REUSE = "Influences were estimated with the run's own architecture and recipe, then reused here."
@@ -85,8 +87,8 @@ def sections(run: Run, results: Results) -> Iterator[Section]:
             continue
         subject, figures = adaptation(target, recipe), results.folder / "report" / target / recipe
         counterfactual = results.counterfactual(target, recipe)
-        yield _headline(subject, results, target, recipe, counterfactual, "pretrained" in run.studies)
-        yield expectations.section(subject, checks.run_checks(counterfactual))
+        yield _headline(run, subject, results, target, recipe, counterfactual)
+        yield expectations.section(subject, checks.run_checks(counterfactual), _METHOD)
         output = run.section(CounterfactualStudy).output
         yield _removals(subject, counterfactual, figures, output)
         if "set_change" in counterfactual:
@@ -108,12 +110,12 @@ def _reuse_text(reuse: ReuseStudy) -> str:
 
 
 def _headline(
+    run: Run,
     subject: Subject,
     results: Results,
     target: str,
     recipe: str,
     counterfactual: xr.Dataset,
-    pretrained: bool,
 ) -> Section:
     """Report-half accuracies with intervals over models."""
     subsets = results.summary("influence", target, recipe, outputs=[]).accuracy.sel(half="report")
@@ -121,11 +123,11 @@ def _headline(
     rows = [
         ("accuracy from the full source", mean_interval(report.full.values)),
         ("accuracy from scratch (random weights)", mean_interval(report.scratch.values)),
-        ("accuracy from a random subset of classes", mean_interval(subsets.values)),
+        ("accuracy from a random subset of classes", mean_interval(_of_draws(run, subsets.values))),
         ("gain of the full source over scratch", checks.full_minus_scratch(counterfactual)),
     ]
     cards = [Card(name, f"{interval.value:.3f}", interval_text(interval)) for name, interval in rows]
-    if pretrained:
+    if "pretrained" in run.studies:
         summary = results.summary("pretrained", target, recipe, outputs=[])
         accuracy = summary.accuracy.sel(half="report").values[summary.role.values == PRETRAINED]
         spread = interval_text(mean_interval(accuracy)) if len(accuracy) > 1 else "one model"
@@ -137,6 +139,12 @@ def _headline(
         "these images."
     )
     return Section("", "headline", (Cards(tuple(cards), note),), subject, Place.HEADLINE, method=_METHOD)
+
+
+def _of_draws(run: Run, accuracies: np.ndarray) -> np.ndarray:
+    """Accuracies [models] of random subsets by draw of masks: two complementary ones are a single draw."""
+    paired = run.studies["influence"].masks["design"] in FOLD_OVER
+    return accuracies.reshape(-1, 1 + paired).mean(1)
 
 
 def _removals(subject: Subject, counterfactual: xr.Dataset, figures: Path, output: str) -> Section:

@@ -1,7 +1,6 @@
 """What the page says of influences: which source classes help or hurt, and how far that can be trusted."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +75,7 @@ def sections(run: Run, results: Results) -> Iterator[Section]:
         subject, figures = adaptation(target, recipe), results.folder / "report" / target / recipe
         influence = results.influence(target, recipe, output)
         if made := checks.run_checks(influence):
-            yield replace(expectations.section(subject, made), method="influences")
+            yield expectations.section(subject, made, "influences")
         yield _strongest(subject, influence, figures, design)
         yield _trust(subject, results.scores(target, recipe), figures, output)
         if {"target": target, "recipe": recipe} in run.jobs_of("influence_rivals"):

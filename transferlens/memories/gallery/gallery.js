@@ -64,7 +64,7 @@ function writeAddress() {
 const panelOf = Object.fromEntries(roles.map((role) => [role.name, role]));
 const SORTS = Object.fromEntries(scores.map((score) => [score.name, { ...score, values: rows[score.name] }]));
 for (const [role, heading, down] of [["predicted", "probability of the prediction", true],
-  ["true", "probability of the true class", false], ["memory", "probability of the memory", true]]) {
+  ["true", "probability of the true class", false], ["memory", "probability of the source class", true]]) {
   if (panelOf[role]) SORTS[`p_${role}`] = { heading, down, values: panelOf[role].probability };
 }
 const net = matrix.quantities.find((quantity) => quantity.name === "interference");
@@ -188,7 +188,7 @@ function makeRow(i, position) {
   part(".verdict").classList.toggle("wrong", isWrong);
   part(".id").textContent = part(".id").title = rows.id[i];
   define(part(".classes"), [["true", targets[rows.true[i]]], ["predicted", targets[rows.predicted[i]]],
-    ["memory", sources[rows.memory[i]] ?? "none"]]);
+    ["source class", sources[rows.memory[i]] ?? "none"]]);
   const values = scores.filter(({ name }) => known(rows[name][i]) && !name.endsWith("_p"));
   define(part(".scores"), values.map((score) => [score.heading, scoreText(score.name, i), score.explanation]));
   part(".panels").ariaLabel = `Panels of ${rows.id[i]}`;

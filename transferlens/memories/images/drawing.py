@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 COLORMAPS = {"diverging": (figures.DIVERGING, -1), "magma": ("magma", 0), "jet": ("jet", 0)}
 _EXAMPLES_SHOWN = 8
 _HEADS = {"source": "source heads", "target": "target heads"}
-_EXAMPLE_ROLES = {"predicted": "predicted", "true": "true", "memory": "memory", "contrast": "against"}
+_EXAMPLE_ROLES = {"predicted": "predicted", "true": "true", "memory": "source class", "contrast": "against"}
 
 
 @dataclass(frozen=True)

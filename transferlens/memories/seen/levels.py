@@ -18,12 +18,14 @@ def of_composites(tried: Composites, classes: np.ndarray, bound_class: np.ndarra
     answers, table = tried.responses["scratch"], tried.table
     rows = composites_of(table, classes, bound_class)
     right = answers.alone_prediction[:, rows] == table.target_class[rows]
-    p_true = answers.p_true[:, rows].astype(np.float64)
-    on_object = p_true[..., CONTROLS.index("object")]
     found = {}
-    for name, control in (("drop", "scrambled"), ("canvas", "canvas")):
-        drop = np.where(right, p_true[..., CONTROLS.index(control)] - on_object, np.nan)
-        found[name] = np.array([_mean(drop[:, table.source_class[rows] == c]) for c in classes])
+    for output, suffix in (("p_true", ""), ("margin", "_margin")):
+        values = getattr(answers, output)[:, rows].astype(np.float64)
+        on_object = values[..., CONTROLS.index("object")]
+        for name, control in (("drop", "scrambled"), ("canvas", "canvas")):
+            drop = np.where(right, values[..., CONTROLS.index(control)] - on_object, np.nan)
+            of_classes = [_mean(drop[:, table.source_class[rows] == c]) for c in classes]
+            found[f"{name}{suffix}"] = np.array(of_classes)
     return found
 
 
