@@ -51,7 +51,7 @@ _CHECKS_HEAD = (
 
 
 def section(subject: Subject, checks: list[Check], method: str) -> Section:
-    """The checks of a capability, with a warning for each that is not established; `method` as of sections."""
+    """The checks of a capability, with a warning for each that is not established; see `Section.method`."""
     rows = tuple(
         (
             check.statement,
