@@ -71,7 +71,7 @@ def test_without_the_study_nothing_is_made():
     ("given", "message"),
     [
         ({"studies": {"block_removals": {"ks": [5]}}}, "needs studies.examples, which ranks the blocks"),
-        (studies(repeats=5), "repeats is 5, but each repeat is paired .* studies.reference.repeats is 4"),
+        (studies(repeats=9), "repeats is 9, but each repeat is paired .* studies.reference.repeats is 8"),
         (studies(output="correct"), "studies.block_removals.output is 'correct'"),
         (studies(orders=["matched"]), "matched"),
     ],

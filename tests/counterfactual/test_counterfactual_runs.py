@@ -129,7 +129,7 @@ def test_steps_are_checked_by_a_study_of_as_many_steps():
 @pytest.mark.parametrize(
     ("studies", "message"),
     [
-        (counterfactual(repeats=5), "repeats is 5, but each .* studies.reference.repeats is 4; raise"),
+        (counterfactual(repeats=9), "repeats is 9, but each .* studies.reference.repeats is 8; raise"),
         (counterfactual(output="correct"), "studies.counterfactual.output is 'correct', which is not among"),
         (counterfactual(ks=[2, 2]), "'studies.counterfactual.ks' is impossible: .2, 2.; each must stand"),
         (counterfactual(orders=["topp"]), "did you mean 'top'"),
