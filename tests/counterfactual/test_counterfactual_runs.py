@@ -87,7 +87,7 @@ def test_the_share_of_units_seen_is_the_mean_over_cells():
 @pytest.mark.parametrize(
     ("studies", "message"),
     [
-        (counterfactual(repeats=5), "repeats is 5, but each .* studies.reference.repeats is 4; raise"),
+        (counterfactual(repeats=9), "repeats is 9, but each .* studies.reference.repeats is 8; raise"),
         (counterfactual(output="correct"), "studies.counterfactual.output is 'correct', which is not among"),
         (counterfactual(ks=[2, 2]), "'studies.counterfactual.ks' is impossible: .2, 2.; each must stand"),
         (counterfactual(orders=["topp"]), "did you mean 'top'"),
