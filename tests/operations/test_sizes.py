@@ -99,13 +99,13 @@ def test_features_take_what_is_said(tmp_path):
     images, width = 100, initial_network(RUN.settings.architecture, CLASSES, 0).head.in_features
     path, rng = tmp_path / "features.h5", np.random.default_rng(0)
     with artefacts.create(path, FEATURES) as out:
-        studies.write_rows(out, rows(8))
+        studies.write_rows(out, rows(16))
         write_example_columns(out, [f"{i:03d}" for i in range(images)], np.zeros(images, int),
                               np.zeros(images, int), ["digit 0"])  # fmt: skip
         out.write("source_class", UNITS.names)
-        out.write("features", rng.random((8, images, width)))
-        out.write("head_weight", rng.random((8, CLASSES, width)))
-        out.write("head_bias", rng.random((8, CLASSES)))
+        out.write("features", rng.random((16, images, width)))
+        out.write("head_weight", rng.random((16, CLASSES, width)))
+        out.write("head_bias", rng.random((16, CLASSES)))
     place = Places(run).of("results/studies/reference/features/optdigits/train/0000.h5")
     size = sizes.Sizes(run, {**DATA, "optdigits": SPLIT}).of(place)
     assert size.bytes == pytest.approx(path.stat().st_size, rel=0.1)

@@ -101,6 +101,7 @@ def _probes(planted: Planted) -> dict[str, Any]:
     return {
         "source_class": planted.sources,
         "target_class": planted.targets,
+        "images": np.full((2, classes), 30),
         "accuracy_before": before,
         "accuracy_after": after,
         "rank_after": 1 + 40 * (1 - after),

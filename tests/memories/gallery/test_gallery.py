@@ -276,6 +276,9 @@ def test_headline_counts_what_is_significant_and_measures_the_strongest_pair_on_
 ):
     cards = {what: value for what, value, _ in numbers.headline(Study.of(study))}
     assert cards["pairs that distract"] == "1"
+    with h5py.File(study / "probes.h5") as file:
+        before, after = (file[f"accuracy_{when}"][:, 1].sum() for when in ("before", "after"))
+    assert cards["source accuracy kept by fine-tuning"] == f"{after / before:.0%}"
     assert cards["pairs of a source and a target class that are bound"] == "1"
     assert cards["net interference of the 1 strongest pairs of the select half together"] == "+0.450"
     for name in ("probes.h5", "interference.h5"):

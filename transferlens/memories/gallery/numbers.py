@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from transferlens.core import artefacts
-from transferlens.core.statistics import Interval, jackknife_interval
+from transferlens.core.crossed import crossed_ratio
 from transferlens.data.artefacts import HALVES
 from transferlens.memories.kept.binding import bound_class
 
@@ -43,24 +43,20 @@ def headline(study: Study) -> list[tuple[str, str, str]]:
 
 
 def _retained(probes: h5py.File) -> Iterator[tuple[str, str, str]]:
-    """Source accuracy after fine-tuning over before; the interval is over source classes."""
-    before, after = (_of_classes(probes, name) for name in ("accuracy_before", "accuracy_after"))
-    known = np.isfinite(before) & np.isfinite(after)
-    before, after = before[known], after[known]
-    if not before.sum():
-        return
-    without = (after.sum() - after) / np.maximum(before.sum() - before, 1e-9)
-    interval = jackknife_interval(after.sum() / before.sum(), without)
-    yield "source accuracy kept by fine-tuning", f"{interval.value:.0%}", _percent(interval)
+    """Source accuracy after fine-tuning over before, by the report half's models, over these and classes."""
+    known = probes["repeat"][_REPORT] >= 0
+    images = probes["images"][_REPORT]
+    before, after = (probes[f"accuracy_{when}"][:][known, _REPORT] * images for when in ("before", "after"))
+    kept = crossed_ratio(after, before, [np.arange(len(images))])
+    if np.isfinite(kept.value):
+        ends = f"95 % {max(kept.low, 0):.0%} to {kept.high:.0%}, over models and source classes"
+        told = ends if np.isfinite(kept.low) else "no interval: it takes other models"
+        yield "source accuracy kept by fine-tuning", f"{kept.value:.0%}", told
 
 
 def _of_classes(probes: h5py.File, name: str) -> np.ndarray:
     """Mean over the report half's models, float64[source classes]."""
     return np.nanmean(probes[name][:, _REPORT], axis=0)
-
-
-def _percent(interval: Interval) -> str:
-    return f"95 % {max(float(interval.low), 0):.0%} to {float(interval.high):.0%}, over source classes"
 
 
 def _bound(probes: h5py.File) -> tuple[str, str, str]:
