@@ -19,7 +19,7 @@ _HURT = (
 _FAITHFULNESS = (
     "How well such maps show what predictions depend on: pixels are deleted or inserted in the order of each "
     "method's map, over report-half images, against random maps and a spot in the centre. Bars are 95 % "
-    "intervals over images."
+    "intervals over images, of one model: they say nothing of other models."
 )
 
 

@@ -99,18 +99,17 @@ def _cell_titles(file: h5py.File) -> list[str]:
     names = (artefacts.names(file[f"figure_{head}_class"]) for head in _HEADS)
     numbers = (file[f"figure_interference{suffix}"][:] for suffix in ("", "_low", "_high", "_q"))
     return [
-        f"{source} behind {target}: interference {effect:+.2f}{_reach(low, high)}, {_told(q)}"
-        for source, target, effect, low, high, q in zip(*names, *numbers, strict=True)
+        f"{source} behind {target}: interference {_told(*told)}"
+        for source, target, *told in zip(*names, *numbers, strict=True)
     ]
 
 
-def _reach(low: float, high: float) -> str:
-    """An interval in brackets; nothing of a single pair of models."""
-    return "" if np.isnan(low) else f" ({low:+.2f} to {high:+.2f})"
-
-
-def _told(q: float) -> str:
-    return "not tested" if np.isnan(q) else f"q {q:.2g}"
+def _told(effect: float, low: float, high: float, q: float) -> str:
+    """A cell's effect on the report half, its interval and its q, as far as there are any."""
+    if np.isnan(effect):
+        return "not estimated: too few usable composites"
+    reach = "" if np.isnan(low) else f" ({low:+.2f} to {high:+.2f})"
+    return f"{effect:+.2f}{reach}, " + ("not tested" if np.isnan(q) else f"q {q:.2g}")
 
 
 def _draw_cell(block: "SubFigure", shown: Shown, i: int, colormap: str) -> None:
