@@ -142,6 +142,8 @@ def _remedy_files(run: Run, wildcards: Wildcards) -> dict[str, Any]:
 
 def _gallery_files(run: Run, wildcards: Wildcards) -> dict[str, str]:
     artefacts = {"probes": PROBES, "composites": COMPOSITES, "interference": INTERFERENCE, "panels": PANELS}
+    if (wildcards["target"], wildcards["recipe"]) in scope.tested(run):
+        artefacts["seen"] = SEEN
     files = {name: artefact.at(**wildcards) for name, artefact in artefacts.items()}
     return files | {name: _table(name).at(**wildcards) for name in scope.tables(run)}
 
@@ -328,7 +330,10 @@ GALLERY = Step(
     title="Write the gallery of memories in {target} ({recipe})",
     outputs={"page": Beside("report/{target}/{recipe}/memories.html")},
     inputs=_gallery_files,
-    settings=lambda run, w: {"title": f"{words(run).title}: {w['target']}, {w['recipe']}"},
+    settings=lambda run, w: {
+        "title": f"{words(run).title}: {w['target']}, {w['recipe']}",
+        "untested": words(run).untested,
+    },
     made_for=_each(scope.studied),
 )
 # To be asked for by name. The tables are for the user to complete, and no outputs: nothing makes them anew.

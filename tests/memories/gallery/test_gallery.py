@@ -38,7 +38,7 @@ def study(tmp_path_factory):
     made = write_memories(folder, SOURCES, TARGETS, images, tried=6)
     (folder / "agreement.csv").write_text("measure,value,low,high,p\nspearman,0.412,0.2,0.6,0.01\n")
     tables = {"agreement": folder / "agreement.csv"}
-    html.write_gallery(folder / "memories.html", made, "Memories of <pets>", tables)
+    html.write_gallery(folder / "memories.html", made, "Memories of <pets>", "No <test> was made.", tables)
     return folder
 
 
@@ -234,7 +234,7 @@ def test_without_composites_the_page_says_why_and_shows_natural_images(driver, t
     driver.get_log("browser")  # what came before: Chromium warns of tests that read pixels
     images = np.zeros((6, SIDE, SIDE, 3), np.uint8)
     study = write_memories(tmp_path, SOURCES, TARGETS, images, tried=0)
-    html.write_gallery(tmp_path / "memories.html", study, "Small", {})
+    html.write_gallery(tmp_path / "memories.html", study, "Small", "", {})
     page = Page(driver, tmp_path / "memories.html")
     assert "images are too small for composites" in page.element(".warning").text
     assert page.element("#matrix-frame").text == "No composites were made."
@@ -324,3 +324,8 @@ def test_csv_twins_are_read_with_intervals_beside_their_values(study):
     headings, rows = numbers.readable_table(study / "agreement.csv")
     assert headings == ["measure", "value", "p"]
     assert rows == [["spearman", "0.412 (0.2 to 0.6)", "0.01"]]
+
+
+def test_what_the_causal_test_says_stands_first(study):
+    text = (study / "memories.html").read_text(encoding="utf-8")
+    assert text.index("No &lt;test&gt; was made.") < text.index('class="card"')

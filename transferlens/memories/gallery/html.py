@@ -98,10 +98,11 @@ _BLOCK = 64  # examples that are read at once
 _BINS = 22
 
 
-def write_gallery(path: Path, study: Study, title: str, tables: Mapping[str, Path]) -> None:
+def write_gallery(path: Path, study: Study, title: str, first: str, tables: Mapping[str, Path]) -> None:
     """Write the page of a study.
 
     Args:
+        first: the sentence that stands above all numbers: whether what was found is a memory.
         tables: CSV files that are shown, by the name of their section.
     """
     with artefacts.open(study.panels, numbers.PANELS) as panels:
@@ -115,6 +116,7 @@ def write_gallery(path: Path, study: Study, title: str, tables: Mapping[str, Pat
         }
         stream = templates.template("memories/gallery/gallery.html.jinja").stream(
             title=title,
+            first=first,
             cards=numbers.headline(study),
             warnings=numbers.warnings(study),
             retention=_histogram(data["binding"]),
