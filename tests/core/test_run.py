@@ -91,7 +91,7 @@ def memories(recipe, remedies, **changes):
         ),
         (
             {"memories": {"recipes": ["fixed"], "without": 1, "repeats": 9}},
-            "memories.repeats is 9, but each repeat is paired",
+            "memories.repeats is 9, but models without a class share",
         ),
         (
             {"memories": {"recipes": ["fixed"], "composites": {"per_cell": 10}}},

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from transferlens.capabilities import CAPABILITIES, run_of
+from transferlens.core.configuration import merged
 from transferlens.core.errors import ConfigError
 from transferlens.operations import reference
 
@@ -37,10 +38,11 @@ def test_every_key_of_every_section_is_told():
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_the_schema_takes_what_ships(name):
     given = yaml.safe_load((REPOSITORY / name).read_text(encoding="utf-8"))
-    if "source" in given:  # smoke.yaml is laid over config.yaml
-        jsonschema.validate(given, reference.schema(CAPABILITIES))
-    else:
-        assert name == "configs/smoke.yaml"
+    if "source" not in given:  # laid over config.yaml
+        assert name in ("configs/smoke.yaml", "configs/tour.yaml")
+        base = yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8"))
+        given = merged(base, given)
+    jsonschema.validate(given, reference.schema(CAPABILITIES))
 
 
 @pytest.mark.parametrize("name", ["photographs", "pretrained"])
