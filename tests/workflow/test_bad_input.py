@@ -35,7 +35,7 @@ def project(tmp_path_factory):
             "unknown data set 'digits-and-cloths' (did you mean 'digits-and-clothes'?)",
         ),
         ("architecture={name: resnet19}", "'architecture.name' is 'resnet19' (did you mean 'resnet18'?)"),
-        ("studies={counterfactual: {ks: [5, 21]}}", "ks contains 21, but the source has 20 classes"),
+        ("studies={counterfactual: {ks: [10, 21]}}", "ks contains 21, but the source has 20 classes"),
         (
             "influence={estimator: least_squares}",
             "'least_squares' needs at least 56 models for 20 units, but there are 48",

@@ -32,7 +32,11 @@ def project(tmp_path_factory):
 
 def datasets(folder, *options, root="data", complete=False):
     given = f"datasets={{kmnist: {{complete: {complete}}}, optdigits: {{val_per_class: 10}}}}"
-    config = ("source=kmnist", "studies={counterfactual: {handpicked: null, ks: [2]}}", given)
+    config = (
+        "source=kmnist",
+        "studies={counterfactual: {handpicked: null, ks: [2], step_check: null}}",
+        given,
+    )
     return snakemake(folder, *options, "--config", *config, f"data_root={root}", "--", "datasets")
 
 

@@ -96,7 +96,7 @@ def test_a_plan_says_what_the_study_then_uses(smoke, prepared):
             "memories=null",
         ],
         [
-            "memories={recipes: [fixed, full], models: 3, remedies: []}",
+            "memories={recipes: [fixed, full], models: 2, remedies: []}",
             "studies={reference: {shard_size: 2}}",
         ],
     ],
@@ -110,5 +110,5 @@ def test_a_plan_counts_the_jobs_that_snakemake_counts(tmp_path, overrides):
 
 def test_a_finished_run_gives_the_rate(smoke):
     work = plan(smoke).partition("\nwork ")[2].partition("\n\n")[0]
-    assert re.search(r"source training +86 +\S+ +finished jobs of 86 models", work)
-    assert re.search(r"transfers, fixed +82 +\S+ +finished jobs of 82 models", work)
+    assert re.search(r"source training +90 +\S+ +finished jobs of 90 models", work)
+    assert re.search(r"transfers, fixed +86 +\S+ +finished jobs of 86 models", work)

@@ -40,7 +40,8 @@ def test_a_comment_in_the_config_re_runs_nothing(finished):
 
 def test_a_counterfactual_setting_never_retrains_the_influence_study(finished):
     jobs = planned(finished, "--config", "studies={counterfactual: {repeats: 3}}")
-    assert jobs["draw_masks"] == jobs["train_source"] == jobs["transfer"] == 1  # the new repeat's shard
+    # The new repeat's shard, and the one with as many steps.
+    assert jobs["draw_masks"] == jobs["train_source"] == jobs["transfer"] == 2
     assert "influence" not in jobs
     assert jobs["counterfactual"] == jobs["counterfactual_figures"] == jobs["report"] == 1
 
@@ -53,7 +54,13 @@ def test_another_memory_left_out_trains_its_models_alone(finished):
     assert not {"influence", "probe_memories", "composites", "interference"} & jobs.keys()
 
 
-@pytest.mark.parametrize("setting", ["models: 3", "strongest: 4", "permutations: 300", "repeats: 1"])
+def test_more_permutations_train_nothing(finished):
+    jobs = planned(finished, "--config", "memories={permutations: 300}")
+    assert jobs["agreement"] == 1
+    assert not {"train_source", "transfer", "probe_memories", "composites", "interference"} & jobs.keys()
+
+
+@pytest.mark.parametrize("setting", ["strongest: 4", "repeats: 1"])
 def test_a_memory_setting_never_retrains_the_influence_study(finished, setting):
     jobs = planned(finished, "--config", f"memories={{{setting}}}")
     assert jobs["agreement"] == 1
@@ -64,17 +71,19 @@ def test_a_memory_setting_never_retrains_the_influence_study(finished, setting):
 
 def test_more_models_train_only_the_new_shards(finished):
     jobs = planned(finished, "--config", "studies={influence: {models: 64}}")
-    new_influence, removal = 1, 1  # a changed ranking changes the counterfactual masks
-    assert jobs["draw_masks"] == jobs["train_source"] == jobs["transfer"] == new_influence + removal
+    new_influence, removal, steps = 1, 1, 1  # a changed ranking changes the counterfactual masks
+    assert jobs["draw_masks"] == jobs["train_source"] == jobs["transfer"] == new_influence + removal + steps
     assert jobs["influence"] == 1
 
 
 def test_a_new_target_runs_its_transfers_and_below(finished):
     jobs = planned(finished, "--config", "targets={digits-and-clothes: {}}")
-    counterfactual, by_full, by_remedy, without_memory = 1, 1, 1, 1
-    assert jobs["train_source"] == jobs["draw_masks"] == counterfactual + without_memory
+    counterfactual, steps, by_full, by_remedy, without_memory, reseeded = 1, 1, 1, 1, 1, 1
+    assert jobs["train_source"] == jobs["draw_masks"] == counterfactual + steps + without_memory
     # reference, influence, repeated
-    assert jobs["transfer"] == 1 + 3 + 1 + counterfactual + by_full + by_remedy + without_memory
+    assert jobs["transfer"] == (
+        1 + 3 + 1 + counterfactual + steps + by_full + by_remedy + without_memory + reseeded
+    )
     assert "dataset" not in jobs
     assert jobs["influence"] == jobs["heatmaps"] == jobs["influence_figures"] == 1
 
@@ -86,8 +95,9 @@ def test_a_new_recipe_runs_its_transfers_and_below(finished):
         "recipes={other: {kind: full}}",
         "targets={optdigits: {recipes: [fixed, other]}}",
     )
-    assert jobs["transfer"] == 1 + 3 + 1 + 1
-    assert jobs["train_source"] == 1
+    counterfactual, steps, reseeded = 1, 1, 1
+    assert jobs["transfer"] == 1 + 3 + 1 + counterfactual + steps + reseeded
+    assert jobs["train_source"] == counterfactual + steps
     assert jobs["influence"] == 1
 
 
@@ -114,8 +124,9 @@ def test_another_probe_set_makes_the_influence_studys_transfers_again_and_no_oth
     assert planned(finished, "--config", "influence_maps={shown: 2}") == {"influence_maps": 1, "report": 1}
     jobs = planned(finished, "--config", "influence_maps={examples: 10}")
     # Influences are estimated anew, and the counterfactual masks with them.
-    assert jobs["transfer"] == 3 + 1
-    assert jobs["train_source"] == jobs["influence"] == jobs["influence_maps"] == 1
+    assert jobs["transfer"] == 3 + 1 + 1
+    assert jobs["train_source"] == 2
+    assert jobs["influence"] == jobs["influence_maps"] == 1
 
 
 def test_smaller_targets_train_no_source_model(finished):
@@ -187,14 +198,14 @@ def test_a_changed_estimator_estimates_again_and_nothing_is_retrained_before(fin
     )
     jobs = planned(finished)
     assert jobs["influence"] == 1
-    assert jobs["summary"] == 1  # of the counterfactual study
-    assert jobs["train_source"] == 1  # counterfactual models: their ranking may change
+    # Counterfactual models, and those with as many steps: their ranking may change.
+    assert jobs["summary"] == jobs["train_source"] == 2
 
 
 def test_a_changed_training_setting_retrains_everything(finished):
     jobs = planned(finished, "--config", "source_training={epochs: 4}")
-    without_memory, by_full, by_remedy = 1, 1, 1
-    assert jobs["train_source"] == 1 + 3 + 1 + 1 + without_memory
-    assert jobs["transfer"] == 1 + 3 + 1 + 1 + without_memory + by_full + by_remedy
+    without_memory, steps, by_full, by_remedy, reseeded = 1, 1, 1, 1, 1
+    assert jobs["train_source"] == 1 + 3 + 1 + 1 + without_memory + steps
+    assert jobs["transfer"] == 1 + 3 + 1 + 1 + without_memory + steps + by_full + by_remedy + reseeded
     assert "dataset" not in jobs
     assert "beton" not in jobs

@@ -34,10 +34,11 @@ def test_a_plan_has_one_job_a_shard_target_and_recipe(project):
 
 @pytest.mark.parametrize(
     ("setting", "models", "temporary"),
-    [("auto", 960, 0), ("auto", 976, 63), ("keep", 976, 0), ("temporary", 48, 5)],
+    [("auto", 960, 0), ("auto", 976, 64), ("keep", 976, 0), ("temporary", 48, 6)],
 )
 def test_which_weights_are_temporary(project, setting, models, temporary):
-    """`auto` counts the models of all studies but those of the whole source: 8 repeated, 18 removals."""
+    """`auto` counts the models of all studies but those of the whole source: 8 repeated, 18 removals,
+    4 with as many steps."""
     settings = (f"source_weights={setting}", f"studies={{influence: {{models: {models}}}}}")
     jobs = planned(project, "--config", *settings)
     assert jobs.get("train_temporary_source", 0) == temporary

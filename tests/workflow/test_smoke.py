@@ -127,9 +127,12 @@ def test_target_images_alone_are_to_memory_studies_what_they_are_to_transfers(re
     runs = results.transfer_runs("reference", "optdigits", "full", "0000")
     tried = results.composites("optdigits", "full")
     for model, role in (("fine_tuned", "full"), ("scratch", "scratch")):
-        rows = np.flatnonzero((runs.role == role) & (runs["repeat"] < 2))
-        expected = runs.p_true.values[rows][:, tried.overlay.values]
-        np.testing.assert_allclose(tried.alone_p_true.sel(role=model), expected, atol=1e-5)
+        for half, repeats in (("report", (0, 1)), ("select", (2,))):
+            rows = np.flatnonzero((runs.role == role) & np.isin(runs["repeat"], repeats))
+            composites = np.flatnonzero(tried.composite_half == half)
+            expected = runs.p_true.values[rows][:, tried.overlay.values[composites]]
+            alone = tried.alone_p_true.sel(role=model).values[: len(repeats), composites]
+            np.testing.assert_allclose(alone, expected, atol=1e-5)
 
 
 def test_memories_count_only_pairs_that_do_not_overlap(results):
@@ -255,12 +258,13 @@ def test_influence_maps_add_up_to_the_influence_on_the_logit(results, smoke):
     np.testing.assert_allclose(found.logit_effect, difference(masks, logits).T, atol=1e-4)
 
 
-def test_influence_maps_show_what_the_select_half_chose_on_the_report_half(results):
+def test_influence_maps_show_what_one_fold_chose_on_the_select_half(results):
     found = results.influence_maps("optdigits", "fixed")
     influence = results.influence("optdigits", "fixed", "p_true")
     assert set(found.example.values) <= set(influence.example.values[influence.example_half == "report"])
     assert found.example_class.to_series().value_counts().tolist() == [2] * 10
-    select = influence.sel(half="select").class_effect.sel(target_class=found.target_class.values)
+    choosing = influence.class_effect_by_fold.sel(fold=0, half="select")
+    select = choosing.sel(target_class=found.target_class.values)
     assert (found.helpful == select.idxmax("source_class")).all()
     assert (found.harmful == select.idxmin("source_class")).all()
     assert 0.02 < float(found.permuted_share.mean()) < 0.1

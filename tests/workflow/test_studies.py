@@ -16,14 +16,15 @@ pytestmark = pytest.mark.workflow
 @pytest.mark.parametrize(
     ("study", "transfers"),
     [
-        # shards: 1 of the reference, 8 of the influence, 1 of the repeated, 5 of the counterfactual study
-        ("cifar", 15),
-        # for each of 3 targets: 2, 30, 2 and 8
-        ("tiny-imagenet", 3 * (2 + 30 + 2 + 8)),
+        # shards: 1 of the reference, and once more from other seeds, 8 of the influence, 1 of the repeated, 5
+        # of the counterfactual study
+        ("cifar", 16),
+        # for each of 3 targets: twice 2, 30, 2 and 8
+        ("tiny-imagenet", 3 * (2 * 2 + 30 + 2 + 8)),
         # sixteen pairs of a fine-tuning and a network from scratch, two a shard
         ("pretrained", 8),
-        # for each of 23 pairs of a target and a recipe: 10, 377, 2 and 9
-        ("imagenet", 23 * (10 + 377 + 2 + 9)),
+        # for each of 23 pairs of a target and a recipe: twice 10, 377, 2 and 9
+        ("imagenet", 23 * (2 * 10 + 377 + 2 + 9)),
     ],
 )
 def test_a_shipped_study_can_be_planned_before_its_data_are_there(tmp_path, study, transfers):
@@ -54,7 +55,7 @@ def reduced(folder):
     study["recipes"]["fixed"]["training"]["epochs"] = 10
     study["studies"] = {
         "reference": {"repeats": 2, "shard_size": 4},
-        "influence": {"units": "groups", "models": 24, "shard_size": 24},
+        "influence": {"units": "groups", "models": 36, "shard_size": 36},
         "repeated": None,
         "counterfactual": {"orders": ["top", "bottom"], "ks": [5], "repeats": 2},
     }

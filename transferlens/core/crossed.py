@@ -165,8 +165,8 @@ def _told(
     df = np.divide(variance**2, spread, out=np.ones(np.shape(value)), where=spread > 0)
     if free[0] < 2:
         df = np.minimum(df, 1)  # of two models the spread may be small by chance, unnoticed
-    # Values that do not differ at all tell nothing of how others would, unless all of them are zero.
-    same = (variance <= (1e-9 * value) ** 2) & (value != 0)
+    # Values that do not differ at all tell nothing of how others would.
+    same = variance <= (1e-9 * value) ** 2
     se = np.where(same, np.nan, np.sqrt(variance))
     interval = t_interval(value, se, df)
     return se, df, interval.low, interval.high, np.where(same, np.nan, two_sided_p(value, se, df))

@@ -148,7 +148,7 @@ def check(
     units = _names(unit_names, "unit", binary.shape[1], named[0])
     with _in_terms_of(named[0]):
         estimators.check_masks(binary, units)
-    of_output = [str(group) for group in groups or ()]
+    of_output = [str(group) for group in (() if groups is None else groups)]
     if groups is not None and len(of_output) != values.shape[1]:
         raise DataError(f"groups: {len(of_output)} for {values.shape[1]} outputs; give one for each output")
     group_names = list(dict.fromkeys(of_output))
