@@ -18,9 +18,9 @@ from collections.abc import Callable
 import torch
 from tables import print_table
 
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.settings import NetworkSettings
 from transferlens.maps import evidence
-from transferlens.models import architectures
+from transferlens.models import contract
 
 CLASSES, BATCH, SIDE = 1000, 32, 224
 METHODS = ("CAM", "GradCAM", "LayerCAM")
@@ -35,7 +35,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     torch.manual_seed(0)
-    network = architectures.build(ArchitectureSettings(name="resnet18"), CLASSES).eval()
+    network = contract.build(NetworkSettings(name="resnet18"), CLASSES).eval()
     images = torch.randn(given.images, 3, SIDE, SIDE)
     forward = seconds(lambda: forward_passes(network, images))
     before = peak_megabytes()
@@ -73,7 +73,7 @@ def from_weights(network, images) -> torch.Tensor:
     """The largest evidence [images, classes] in the maps of all classes."""
     with torch.inference_mode():
         batches = (evidence.activations(network, batch) for batch in images.split(BATCH))
-        return torch.cat([evidence.class_evidence(batch, network.head).amax((2, 3)) for batch in batches])
+        return torch.cat([evidence.class_evidence(network, batch).amax((2, 3)) for batch in batches])
 
 
 def extractor(network, method: str):

@@ -29,9 +29,9 @@ from skimage import data as photographs
 from tables import print_table
 
 from transferlens.core.settings import (
-    ArchitectureSettings,
     DatasetSettings,
     InputSettings,
+    NetworkSettings,
     ResizeSettings,
     TrainingSettings,
 )
@@ -40,13 +40,13 @@ from transferlens.data import classnames, composites, ffcv_writing, folder, inde
 from transferlens.heatmaps import own_images
 from transferlens.maps import evidence
 from transferlens.models import states
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 from transferlens.training import engine, source, transfer
 from transferlens.training.recipes import remedies
 from transferlens.training.recipes.settings import FullSettings
 
 CPU = torch.device("cpu")
-ARCHITECTURE = ArchitectureSettings(name="efficientnet_lite0")
+ARCHITECTURE = NetworkSettings(name="efficientnet_lite0")
 INPUT = InputSettings(mean=[0.5] * 3, std=[0.5] * 3, loading="resident", resident_limit_gb=1)
 TARGET = {
     "cat": ("n02123045", "n02123394", "n02124075"),  # tabby, Persian, Egyptian
@@ -87,7 +87,7 @@ def main(archives: Path, weights: Path, picture: Path) -> None:
     torch.set_num_threads(1)
     imagenet = pretrained()
     fine_tuned, scratch = trained(imagenet, archives / "tiny-imagenet-200.tar", weights)
-    memory = Network(fine_tuned.backbone, imagenet.head, fine_tuned.class_map_layer, fine_tuned.pools)
+    memory = fine_tuned.with_head(imagenet.head)
     names, targets = classnames.known("imagenet").names, list(TARGET)
     models = [
         ("ImageNet model", imagenet, names),

@@ -31,7 +31,7 @@ from tables import print_table
 
 from transferlens.capabilities import run_of
 from transferlens.core.run import Run
-from transferlens.core.settings import ArchitectureSettings, InputSettings, TrainingSettings
+from transferlens.core.settings import InputSettings, NetworkSettings, TrainingSettings
 from transferlens.data import ffcv_writing, index, index_making, pipeline, sources, splits
 from transferlens.training import engine, source
 
@@ -47,7 +47,7 @@ class Task:
     folder: Path
     classes: int
     input: InputSettings
-    architecture: ArchitectureSettings
+    architecture: NetworkSettings
     training: TrainingSettings
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from transferlens.core import files, job
-from transferlens.core.settings import ArchitectureSettings, InputSettings
+from transferlens.core.settings import InputSettings, NetworkSettings
 from transferlens.core.studies import FULL
 from transferlens.data import index, pipeline
 from transferlens.data.pipeline import Images
@@ -94,7 +94,7 @@ def adapted(
     numbers: np.ndarray,
 ) -> Iterator[Adapted]:
     """Adapted models by their row numbers, where the images are."""
-    architecture = ArchitectureSettings.read(settings["architecture"])
+    architecture = NetworkSettings.read(settings["architecture"])
     return networks.adapted_networks(sources, transfers, architecture, images.device, numbers.tolist())
 
 

@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from transferlens.core import job
-from transferlens.core.settings import ArchitectureSettings, InputSettings
+from transferlens.core.settings import InputSettings, NetworkSettings
 from transferlens.data import index, pipeline
 from transferlens.data.units import unit_of_class
 from transferlens.estimation.estimators import Effects
@@ -21,7 +21,7 @@ def main(arguments: Namespace) -> None:
     hurt = hurt_examples.most_hurt(choosing, reporting, influence.example_halves, settings["examples"])
     target = index.read_index(arguments.index)
     images = pipeline.open_images(arguments.val, target.val, InputSettings.read(settings["input"]), where)
-    architecture = ArchitectureSettings.read(settings["architecture"])
+    architecture = NetworkSettings.read(settings["architecture"])
     model = next(networks.adapted_networks([arguments.source], [arguments.transfer], architecture, where))
     labels = target.val.labels[hurt.examples]
     batch, pixels = images.pick(hurt.examples)

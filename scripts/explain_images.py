@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from transferlens.core import job
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.settings import NetworkSettings
 from transferlens.data import classnames
 from transferlens.heatmaps import own_images
 from transferlens.maps import class_maps
@@ -17,7 +17,7 @@ def main(arguments: argparse.Namespace) -> None:
     method, layer = arguments.method, arguments.layer
     checkpoints = own_images.named_checkpoints(arguments.checkpoint)
     own_images.check_architecture(arguments.architecture)
-    class_maps.check(ArchitectureSettings(name=arguments.architecture), arguments.resolution, [method], layer)
+    class_maps.check(NetworkSettings(name=arguments.architecture), arguments.resolution, [method], layer)
     targets = own_images.read_classes(arguments.classes)
     sources = classnames.known("imagenet").names
     if arguments.source_classes:

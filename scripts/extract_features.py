@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from transferlens.core import job
-from transferlens.core.settings import ArchitectureSettings, InputSettings
+from transferlens.core.settings import InputSettings, NetworkSettings
 from transferlens.data import index, pipeline
 from transferlens.training import device, features
 
@@ -16,7 +16,7 @@ def main(arguments: Namespace) -> None:
         InputSettings.read(settings["input"]),
         device.pick(),
     )
-    architecture = ArchitectureSettings.read(settings["architecture"])
+    architecture = NetworkSettings.read(settings["architecture"])
     if arguments.transfer is None:
         features.write_features(
             arguments.features, arguments.source, images, dataset.class_names, architecture

@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from transferlens.core import job, studies
-from transferlens.core.settings import ArchitectureSettings, InputSettings, TrainingSettings
+from transferlens.core.settings import InputSettings, NetworkSettings, TrainingSettings
 from transferlens.data import index, pipeline
 from transferlens.training import device, pretrained, source
 
@@ -22,7 +22,7 @@ def main(arguments: Namespace) -> None:
         TrainingSettings.read(settings["training"]) if fits_head else None,
         pipeline.open_images(arguments.train, examples.train, images, place) if fits_head else None,
         pipeline.open_images(arguments.val, examples.val, images, place),
-        ArchitectureSettings.read(settings["architecture"]),
+        NetworkSettings.read(settings["architecture"]),
     )
     source.write_record(arguments.record, arguments.models)
 

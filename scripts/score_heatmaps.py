@@ -6,7 +6,7 @@ import numpy as np
 
 from transferlens.core import files, job
 from transferlens.core.seeding import rng_for
-from transferlens.core.settings import ArchitectureSettings, InputSettings
+from transferlens.core.settings import InputSettings, NetworkSettings
 from transferlens.data import index, pipeline
 from transferlens.heatmaps import faithfulness, faithfulness_report
 from transferlens.training import device, networks
@@ -20,7 +20,7 @@ def main(arguments: Namespace) -> None:
     report = target.val.of_half("report")
     rng = rng_for(settings["seed"], "faithfulness")
     examples = np.sort(rng.permutation(report)[: settings["examples"]])
-    architecture = ArchitectureSettings.read(settings["architecture"])
+    architecture = NetworkSettings.read(settings["architecture"])
     model = next(networks.adapted_networks([arguments.source], [arguments.transfer], architecture, where))
     batch, _ = images.pick(examples)
     scores = faithfulness.score(

@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from transferlens.core import job, studies
-from transferlens.core.settings import ArchitectureSettings, InputSettings, TrainingSettings
+from transferlens.core.settings import InputSettings, NetworkSettings, TrainingSettings
 from transferlens.data import index, pipeline
 from transferlens.training import device, source
 
@@ -20,7 +20,7 @@ def main(arguments: Namespace) -> None:
         examples.class_names,
         pipeline.open_images(arguments.train, examples.train, images, place),
         pipeline.open_images(arguments.val, examples.val, images, place),
-        ArchitectureSettings.read(settings["architecture"]),
+        NetworkSettings.read(settings["architecture"]),
         TrainingSettings.read(settings["training"]),
         settings["step_matched"],
         settings.get("checkpoints", []),

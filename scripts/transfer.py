@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from transferlens.core import imports, job
-from transferlens.core.settings import ArchitectureSettings, InputSettings
+from transferlens.core.settings import InputSettings, NetworkSettings
 from transferlens.data import index, pipeline
 from transferlens.training import device, transfer
 from transferlens.training.recipes import settings as recipes
@@ -27,7 +27,7 @@ def main(arguments: Namespace) -> None:
         target,
         train,
         val,
-        ArchitectureSettings.read(settings["architecture"]),
+        NetworkSettings.read(settings["architecture"]),
         recipe,
         settings["keep_weights"],
         settings["metric"],

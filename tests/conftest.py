@@ -7,9 +7,9 @@ from PIL import Image
 
 from tests.skips import pytest_terminal_summary  # noqa: F401 (a hook of pytest)
 from transferlens.core.settings import (
-    ArchitectureSettings,
     DatasetSettings,
     InputSettings,
+    NetworkSettings,
     Section,
     TrainingSettings,
 )
@@ -18,7 +18,7 @@ from transferlens.data import ffcv_writing, folder, index_making, pipeline
 
 torch.set_num_threads(1)
 
-ARCHITECTURE = ArchitectureSettings(name="small_resnet", width=8)
+ARCHITECTURE = NetworkSettings(name="small_resnet", width=8)
 INPUT = InputSettings(
     resolution=28,
     crop_ratio=0.9,

@@ -10,17 +10,17 @@ from torchcam import methods
 from torchcam.metrics import ClassificationMetric, DeletionInsertionMetric
 
 from transferlens.core import artefacts, labelled
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.settings import NetworkSettings
 from transferlens.heatmaps import faithfulness, faithfulness_report
 from transferlens.heatmaps.artefacts import FAITHFULNESS, MEASURES
-from transferlens.models import architectures
-from transferlens.models.architectures import Network
+from transferlens.models import contract
+from transferlens.models.network import Network, Parts
 
 
 @pytest.fixture(scope="module")
 def small():
     torch.manual_seed(0)
-    network = architectures.build(ArchitectureSettings(name="small_resnet", width=8), 3).eval()
+    network = contract.build(NetworkSettings(name="small_resnet", width=8), 3).eval()
     with torch.no_grad():
         network.head.weight *= 40  # so that probabilities differ
     return network, torch.randn(6, 3, 28, 28)
@@ -45,7 +45,7 @@ def scored():
         head.bias[:] = torch.tensor([-1.0, 1.0])
     torch.manual_seed(0)
     images = 0.5 + torch.rand(30, 3, 28, 28)
-    network = Network(backbone, head, "0", pools=True).eval()
+    network = Network(backbone, head, Parts("0", pools=True)).eval()
     return faithfulness.score(network, images, ["CAM", "GradCAM"], None, steps=14, seed=0), images
 
 

@@ -6,11 +6,11 @@ import torch
 from scipy import stats
 
 from transferlens.core import artefacts, labelled, provenance
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.settings import NetworkSettings
 from transferlens.estimation.estimators import Effects
 from transferlens.heatmaps import hurt_examples, page
 from transferlens.heatmaps.artefacts import HEATMAPS, ROLES
-from transferlens.models import architectures
+from transferlens.models import contract
 from transferlens.pictures import figures
 
 
@@ -43,7 +43,7 @@ def hurt(count):
 
 def explained(method, labels):
     torch.manual_seed(0)
-    network = architectures.build(ArchitectureSettings(name="small_resnet", width=8), 3).eval()
+    network = contract.build(NetworkSettings(name="small_resnet", width=8), 3).eval()
     source_head = torch.nn.Linear(network.head.in_features, 4)
     images = torch.randn(4, 3, 28, 28)
     groups = np.array([0, 1, 0, 1])

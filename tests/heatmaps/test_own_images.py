@@ -11,9 +11,9 @@ from PIL import Image
 
 from tests.conftest import draw
 from transferlens.core.errors import ConfigError, DataError, TransferlensError
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.settings import NetworkSettings
 from transferlens.heatmaps import own_images
-from transferlens.models import architectures
+from transferlens.models import contract
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "explain_images.py"
 
@@ -196,4 +196,4 @@ def test_a_folder_without_images_and_one_with_too_many(tmp_path, monkeypatch):
 def test_every_registered_architecture_is_named():
     for name in architectures.NAMES:
         with torch.device("meta"):
-            architectures.build(ArchitectureSettings(name=name, width=8), 2)
+            contract.build(NetworkSettings(name=name, width=8), 2)

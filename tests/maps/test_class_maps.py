@@ -12,12 +12,12 @@ from torchvision.models import VisionTransformer
 from torchvision.transforms.functional import to_pil_image
 
 from transferlens.core.errors import ConfigError
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.settings import NetworkSettings
 from transferlens.heatmaps.settings import MapMethod
 from transferlens.maps import class_maps
 from transferlens.maps.class_maps import METHODS
-from transferlens.models import architectures
-from transferlens.models.architectures import Network
+from transferlens.models import contract
+from transferlens.models.network import Network, Parts
 from transferlens.pictures import overlays
 
 ON_CONVOLUTIONS = [m for m in METHODS if m != "LeGrad"]
@@ -25,7 +25,7 @@ ON_CONVOLUTIONS = [m for m in METHODS if m != "LeGrad"]
 
 def a_network(name="small_resnet", pixels=28, classes=4):
     torch.manual_seed(0)
-    network = architectures.build(ArchitectureSettings(name=name, width=8), classes).eval()
+    network = contract.build(NetworkSettings(name=name, width=8), classes).eval()
     return network, torch.randn(3, 3, pixels, pixels)
 
 
@@ -161,7 +161,7 @@ def test_legrad_follows_the_attention_of_a_vision_transformer():
     transformer = VisionTransformer(16, 4, 2, 2, 16, 32, num_classes=3)
     head, transformer.heads = transformer.heads[0], torch.nn.Identity()
     torch.nn.init.normal_(head.weight)  # torchvision's is zero before training
-    network = Network(transformer, head, "encoder.layers.encoder_layer_1", pools=False).eval()
+    network = Network(transformer, head, Parts("encoder.layers.encoder_layer_1", pools=False)).eval()
     images = torch.randn(2, 3, 16, 16)
     found = class_maps.class_maps(network, images, [0, 2], "LeGrad").maps
     assert found.shape == (2, 4, 4)
@@ -179,7 +179,7 @@ def test_the_finer_layer_of_refinecam_is_the_last_with_more_cells():
         ("vgg16", 64, ["features.29", "features"]),
     ):
         with torch.device("meta"):
-            network = architectures.build(ArchitectureSettings(name=name, width=8), 2).eval()
+            network = contract.build(NetworkSettings(name=name, width=8), 2).eval()
             images = torch.empty(1, 3, pixels, pixels)
         assert class_maps.find_layers(network, "RefineCAM", None, images) == expected
 
@@ -204,7 +204,7 @@ def test_the_finer_layer_of_refinecam_is_the_last_with_more_cells():
 )
 def test_what_a_network_does_not_allow_is_one_line_before_any_work(name, method, layer, message):
     with pytest.raises(ConfigError) as caught:
-        class_maps.check(ArchitectureSettings(name=name, width=8), 32, [method], layer)
+        class_maps.check(NetworkSettings(name=name, width=8), 32, [method], layer)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

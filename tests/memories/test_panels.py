@@ -7,13 +7,14 @@ from PIL import Image
 
 from tests.memories.written import write_artefact
 from transferlens.core import labelled
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.settings import NetworkSettings
 from transferlens.memories.artefacts import INTERFERENCE
 from transferlens.memories.effect import composites
 from transferlens.memories.images import drawing, panels, rows, seen
 from transferlens.memories.images.artefacts import PANELS, RANKING, SCORES
 from transferlens.memories.pairs import Pair
-from transferlens.models import architectures
+from transferlens.models import contract
+from transferlens.models.network import Network, Parts
 
 SOURCE, TARGET = [f"source {c}" for c in range(5)], ["cat", "dog", "cow"]
 
@@ -21,9 +22,7 @@ SOURCE, TARGET = [f"source {c}" for c in range(5)], ["cat", "dog", "cow"]
 @pytest.fixture(scope="module")
 def pair():
     torch.manual_seed(0)
-    networks = [
-        architectures.build(ArchitectureSettings(name="small_resnet", width=8), n).eval() for n in (5, 3, 3)
-    ]
+    networks = [contract.build(NetworkSettings(name="small_resnet", width=8), n).eval() for n in (5, 3, 3)]
     return Pair(*networks)
 
 
@@ -72,7 +71,7 @@ def test_networks_that_do_not_pool_have_maps_of_positive_evidence():
     def network(classes):
         layers = [torch.nn.Conv2d(3, 8, 5, stride=4), torch.nn.ReLU(), torch.nn.Flatten()]
         backbone = torch.nn.Sequential(*layers, torch.nn.Linear(288, 16))
-        return architectures.Network(backbone, torch.nn.Linear(16, classes), "1", pools=False).eval()
+        return Network(backbone, torch.nn.Linear(16, classes), Parts("1", pools=False)).eval()
 
     torch.manual_seed(0)
     pair, given = Pair(network(5), network(3), network(3)), some_rows(5)

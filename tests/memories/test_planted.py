@@ -13,7 +13,7 @@ from transferlens.memories.effect import composites, interference
 from transferlens.memories.effect.composites import Composites
 from transferlens.memories.kept import observations, probes
 from transferlens.memories.pairs import Pair
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network, Parts
 
 SIDE, MODELS, HUES, TEXTURES = 32, 3, 6, 2
 NAMES = [f"disc of hue {60 * c}" for c in range(HUES)], ["stripes", "checks"]
@@ -112,7 +112,7 @@ def network(features, weights):
     head = nn.Linear(16, len(weights))
     with torch.no_grad():
         head.weight[:], head.bias[:] = torch.tensor(weights), 0.0
-    return Network(features, head, "relu", pools=True).eval()
+    return Network(features, head, Parts("relu", pools=True)).eval()
 
 
 def pairs(seed, half, memory, bound):

@@ -6,13 +6,14 @@ import torch
 
 from transferlens.core import labelled
 from transferlens.core.crossed import CrossedMean
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.settings import NetworkSettings
 from transferlens.memories.effect import removal
 from transferlens.memories.images import ranking, seen
 from transferlens.memories.images.artefacts import PREDICTORS, RANKING
 from transferlens.memories.pairs import Pair
 from transferlens.memories.seen.examples import SeenMinusUnseen
-from transferlens.models import architectures
+from transferlens.models import contract
+from transferlens.models.network import Network, Parts
 
 # Three source classes and two target classes; the second source class means the first target class.
 BINDING = np.array([[0.3, -0.3], [0.1, 0.5], [0.0, 0.2]])
@@ -74,7 +75,7 @@ class Batches:
 def network(pools, classes):
     torch.manual_seed(0)
     if pools:
-        return architectures.build(ArchitectureSettings(name="small_resnet", width=8), classes).eval()
+        return contract.build(NetworkSettings(name="small_resnet", width=8), classes).eval()
     layers = [
         torch.nn.Conv2d(3, 8, 5, stride=4),
         torch.nn.ReLU(),
@@ -82,7 +83,7 @@ def network(pools, classes):
         torch.nn.Linear(288, 16),
     ]
     backbone = torch.nn.Sequential(*layers, torch.nn.ReLU())
-    return architectures.Network(backbone, torch.nn.Linear(16, classes), "1", pools=False).eval()
+    return Network(backbone, torch.nn.Linear(16, classes), Parts("1", pools=False)).eval()
 
 
 @pytest.mark.parametrize("pools", [True, False])

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from transferlens.memories.effect import ablation, removal
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network, Parts
 
 SIDE = 32
 
@@ -17,7 +17,7 @@ def texture_network():
     kernel = torch.tensor([[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]])
     edges.weight.data = kernel.expand(3, 1, 3, 3).clone()
     layers = [edges, nn.ReLU(), nn.AvgPool2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    network = Network(nn.Sequential(*layers), nn.Linear(3, 2, bias=False), "2", pools=True)
+    network = Network(nn.Sequential(*layers), nn.Linear(3, 2, bias=False), Parts("2", pools=True))
     network.head.weight.data = torch.tensor([[0.0, 1, 0], [1.0, 0, 0]])
     return network.eval()
 

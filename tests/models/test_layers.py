@@ -5,7 +5,7 @@ import torch
 
 from tests.conftest import ARCHITECTURE
 from transferlens.core.errors import ConfigError
-from transferlens.models import architectures, layers
+from transferlens.models import contract, layers
 
 LAYERS = ["backbone.stem", "backbone.block2.first"]
 
@@ -13,7 +13,7 @@ LAYERS = ["backbone.stem", "backbone.block2.first"]
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return architectures.build(ARCHITECTURE, 3).eval()
+    return contract.build(ARCHITECTURE, 3).eval()
 
 
 def test_the_latest_outputs_of_layers_are_kept(network):

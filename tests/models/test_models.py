@@ -9,13 +9,13 @@ from tests.conftest import ARCHITECTURE
 from transferlens.core import artefacts
 from transferlens.core.artefacts import Artefact
 from transferlens.core.errors import ConfigError
-from transferlens.core.settings import ArchitectureSettings
-from transferlens.models import architectures, states
+from transferlens.core.settings import NetworkSettings
+from transferlens.models import contract, states
 
 
 def network(name="small_resnet", classes=5, width=8, seed=0):
     torch.manual_seed(seed)
-    return architectures.build(ArchitectureSettings(name=name, width=width), classes).eval()
+    return contract.build(NetworkSettings(name=name, width=width), classes).eval()
 
 
 @pytest.mark.parametrize(
@@ -100,4 +100,4 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     with pytest.raises(ConfigError, match="no file"):
         states.foreign(ARCHITECTURE, str(tmp_path / "none.pt"))
     with pytest.raises(ConfigError, match="no torchvision weight name"):
-        states.foreign(ArchitectureSettings(name="resnet18", width=8), "IMAGENET9K")
+        states.foreign(NetworkSettings(name="resnet18", width=8), "IMAGENET9K")

@@ -10,7 +10,7 @@ from torch import nn
 
 from tests.conftest import ARCHITECTURE, TRAINING, changed
 from transferlens.core.errors import ConfigError
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network, Parts
 from transferlens.training import engine, fitting, source, transfer
 from transferlens.training.recipes.settings import FixedSettings
 
@@ -27,7 +27,7 @@ def with_dropout():
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 8, 3, stride=4), nn.ReLU(inplace=True), nn.Flatten(), nn.Dropout(0.5)]
     layers += [nn.Linear(8 * 49, 16), nn.ReLU(inplace=True), nn.Dropout(0.25)]
-    return Network(nn.Sequential(*layers), nn.Linear(16, 3), "0", pools=False)
+    return Network(nn.Sequential(*layers), nn.Linear(16, 3), Parts("0", pools=False))
 
 
 def fail_unless(network, part, fits):

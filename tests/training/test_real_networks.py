@@ -10,12 +10,11 @@ import torchvision
 from tests.conftest import CLASSES, INPUT, TRAINING, changed, rows_of
 from transferlens.core import artefacts
 from transferlens.core.errors import ConfigError
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.settings import NetworkSettings
 from transferlens.data import pipeline
 from transferlens.maps import evidence
 from transferlens.maps.class_maps import class_maps
 from transferlens.models import states
-from transferlens.models.architectures import Network
 from transferlens.training import pretrained, source, transfer
 from transferlens.training.artefacts import SOURCE_MODELS
 from transferlens.training.recipes.settings import FullSettings
@@ -69,7 +68,7 @@ def test_a_saved_network_transfers_and_gets_its_own_head_back(
     """The fine-tuned backbone under the source's own head is torchvision's network with its new trunk."""
     monkeypatch.setattr(torch.nn, "Linear", _Narrow)
     theirs = published(name, tmp_path / "w.pt", **extra)
-    architecture, (_, val) = ArchitectureSettings(name=name, width=8), opened(side)
+    architecture, (_, val) = NetworkSettings(name=name, width=8), opened(side)
     network = source.initial_network(architecture, 3, 5).eval()
     states.load_foreign(network, states.foreign(architecture, str(tmp_path / "w.pt")), "w.pt")
     images = val.pick(np.arange(3))[0]
@@ -89,7 +88,7 @@ def test_a_saved_network_transfers_and_gets_its_own_head_back(
             **network.backbone.state_dict(),
         }
     )
-    memory = Network(network.backbone, source_head, network.class_map_layer, network.pools)
+    memory = network.with_head(source_head)
     with torch.no_grad():
         torch.testing.assert_close(memory(images), theirs(images), rtol=1e-4, atol=1e-4)
     found = class_maps(memory, images, [2, 0, 1], "LayerCAM", layer)
@@ -103,7 +102,7 @@ def test_a_saved_network_transfers_and_gets_its_own_head_back(
 
 def test_googlenets_scaling_of_the_input_is_the_same_for_every_model():
     for seed in range(2):  # from scratch, too: what is loaded into it must see the same
-        network = source.initial_network(ArchitectureSettings(name="googlenet", width=8), 3, seed)
+        network = source.initial_network(NetworkSettings(name="googlenet", width=8), 3, seed)
         assert network.backbone.transform_input
         assert not any(key.startswith("backbone.aux") for key in network.state_dict())
 
@@ -117,7 +116,7 @@ def test_a_self_supervised_resnet_gets_a_head_and_loses_its_projection(opened, t
     torch.save({"state_dict": state}, tmp_path / "simclr.pt")
     train, val = opened(32)
     table = replace(rows_of([[1, 1, 1]]), roles=["pretrained"])
-    architecture = ArchitectureSettings(name="resnet18", width=8)
+    architecture = NetworkSettings(name="resnet18", width=8)
 
     def load(path, probe):
         weights = str(tmp_path / "simclr.pt")
@@ -149,7 +148,7 @@ def test_efficientnet_lite0_recognises_the_photographs_of_scikit_image():
     from transferlens.data import classnames
     from transferlens.heatmaps import own_images
 
-    architecture = ArchitectureSettings(name="efficientnet_lite0", width=8)
+    architecture = NetworkSettings(name="efficientnet_lite0", width=8)
     network = source.initial_network(architecture, 1000, 0).eval()
     states.load_foreign(network, states.foreign(architecture, "efficientnet-lite0"), "package")
     pixels = np.stack(
@@ -173,4 +172,4 @@ def test_efficientnet_lite0_recognises_the_photographs_of_scikit_image():
 
 def test_weight_names_of_efficientnet_lite0():
     with pytest.raises(ConfigError, match=r"is no weight name .* mean 'efficientnet-lite0'"):
-        states.foreign(ArchitectureSettings(name="efficientnet_lite0", width=8), "efficientnet-lite1")
+        states.foreign(NetworkSettings(name="efficientnet_lite0", width=8), "efficientnet-lite1")

@@ -257,7 +257,7 @@ def test_places_of_a_grid():
 
 def test_evidence_needs_a_network_that_pools(planted):
     network = source.initial_network(ARCHITECTURE, 2, 0)
-    network.pools = False
+    network.parts = replace(network.parts, pools=False)
     images, _, target = planted
     with pytest.raises(ConfigError, match="global average pooling"):
         started(remedied("inside"), network, images, target)

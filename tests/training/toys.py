@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network, Parts
 from transferlens.training.recipes.base import Group, Recipe
 
 DECAY = 0.8
@@ -69,7 +69,7 @@ class Anchored(Recipe):
 
     def convert(self, network):
         adapted = nn.Sequential(network.backbone, Adapter(network.head.in_features))
-        converted = Network(adapted, network.head, f"0.{network.class_map_layer}", pools=False)
+        converted = Network(adapted, network.head, Parts(f"0.{network.class_map_layer}", pools=False))
         return converted.to(next(network.parameters()).device)
 
     def loss(self, logits, features, labels, parameters):

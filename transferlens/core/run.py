@@ -4,6 +4,7 @@ Made from the settings alone, without Snakemake: targets, adaptations, studies, 
 its inputs, settings, code and command line.
 """
 
+import hashlib
 import json
 import re
 import shlex
@@ -20,7 +21,7 @@ from transferlens.core.capability import Capability, Features, Step, Transfer, W
 from transferlens.core.configuration import TargetSettings, configuration_of, merged, with_every_dataset
 from transferlens.core.errors import ConfigError, nearest
 from transferlens.core.fingerprint import fingerprint, reached, reaches
-from transferlens.core.settings import DatasetSettings, Section, explain
+from transferlens.core.settings import DatasetSettings, InputSettings, Section, explain
 from transferlens.core.studies import Study
 
 # From so many models on, source models of studies of many are deleted when all their transfers are done.
@@ -139,11 +140,15 @@ class Run:
         settings = self.settings.datasets[name]
         return settings if size is None else settings.model_copy(update={"train_per_class": size})
 
-    def input_of(self, dataset: str) -> dict[str, Any]:
-        """How images of a data set enter the networks: by its own crop ratio, if it has one."""
+    def input_of(self, dataset: str, study: str | None = None) -> dict[str, Any]:
+        """How images of a data set enter the networks (of a study): by its own crop ratio, if it has one."""
         ratio = self.settings.datasets[self.whole(dataset)].crop_ratio
-        shared = self.settings.input
+        shared = self._input(study)
         return (shared if ratio is None else shared.model_copy(update={"crop_ratio": ratio})).model_dump()
+
+    def _input(self, study: str | None) -> InputSettings:
+        own = None if study is None else self.studies[study].input
+        return self.settings.input if own is None else InputSettings.model_validate(dict(own))
 
     # Recipes
 
@@ -228,10 +233,12 @@ class Run:
         """Every study by name, in the order in which capabilities declare them."""
         return {study.name: study for c in self.capabilities for study in c.studies(self)}
 
-    def architecture_of(self, study: str) -> dict[str, Any]:
-        """The network of a study's models."""
-        own = self.studies[study].architecture
-        return self.settings.architecture.model_dump() if own is None else dict(own)
+    def architecture_of(self, study: str | None = None) -> dict[str, Any]:
+        """The network of a study's models, or of the run itself: `NetworkSettings`."""
+        own = None if study is None else self.studies[study].architecture
+        given = self.settings.architecture.model_dump() if own is None else own
+        resolution = self._input(study).resolution
+        return {**given, "resolution": resolution, "digest": _digest_of(given["file"])}
 
     @cached_property
     def temporary_weights(self) -> list[str]:
@@ -363,6 +370,13 @@ class Run:
         }
         patterns = {name: "|".join(map(re.escape, known)) or "none" for name, known in values.items()}
         return {**patterns, "split": "train|val", "shard": r"\d{4}"}
+
+
+@cache
+def _digest_of(function: str | None) -> str | None:
+    """SHA-256 of a user's file that makes a network; None where there is none (which is refused by name)."""
+    path = Path((function or "").rpartition(":")[0])
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 # Many jobs share their code, which does not change while they are planned.

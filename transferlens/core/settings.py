@@ -4,6 +4,7 @@ A section is a class; its fields are the keys, each with a type, bounds, a defau
 that several rooms share are here; those of a capability live with it, and `Run` puts them together.
 """
 
+import re
 from collections.abc import Mapping
 from types import UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
@@ -162,22 +163,108 @@ class InputSettings(Section):
     )
 
 
-Architecture = Literal[
-    "small_resnet", "resnet18", "resnet34", "resnet50", "vgg16", "googlenet", "efficientnet_lite0"
-]
+SMALL_RESNET = "small_resnet"
+_FILE = r"^.+\.py:[A-Za-z_][A-Za-z0-9_]*$"
+
+
+class PartSettings(Section):
+    """Where a network keeps its parts, for what is found otherwise than it should be. Null for what is found."""
+
+    head: str | list[str] | None = Field(
+        None,
+        description="Path of the last linear layer (`fc`, `classifier.6`); what follows it is dropped. Several "
+        "paths: their outputs are averaged.",
+    )
+    class_map_layer: str | None = Field(
+        None,
+        description="Path of the layer whose output class maps are made of (`layer4`, `blocks.11.norm1`).",
+    )
+    prefix_tokens: int | None = Field(
+        None, ge=0, description="Tokens before those of the picture's cells (class token, registers)."
+    )
+    blocks: list[str] | None = Field(
+        None, min_length=1, description="Paths of the blocks in depth order (`layer1.0`, `layer1.1`, ...)."
+    )
 
 
 class ArchitectureSettings(Section):
-    """A network."""
+    """A network. Every further key is an option of it, passed on to what builds it (`width` of `small_resnet`, `image_size` of `vit_b_16`)."""
 
-    name: Architecture = Field("resnet18", description="A registered architecture.")
-    width: int = Field(
-        32,
-        ge=8,
-        multiple_of=8,
-        description="Channels of the first stage (small_resnet only). A multiple of 8: with 4 or 6, torch's "
-        "channels-last convolutions wrote out of bounds on a CPU (torch 2.15, AVX2).",
+    model_config = ConfigDict(extra="allow")
+
+    name: str | None = Field(
+        None,
+        description="`small_resnet` (its option `width`, 32, is a multiple of 8), `efficientnet_lite0` to "
+        "`efficientnet_lite2`, a classification model of torchvision, or `timm/<name>` (needs the package "
+        "timm). null for `resnet18`, or with `file`.",
     )
+    file: str | None = Field(
+        None,
+        description="A network of one's own: `my_net.py:make_net`, a Python file and a function in it that takes "
+        "the number of classes (and the options) and returns a module from images to logits. Its content is part "
+        "of what decides results.",
+    )
+    parts: PartSettings = Field(
+        PartSettings(),
+        description="Where the network keeps its parts, if what `snakemake network` prints is wrong.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name_or_file(cls, given: Any) -> Any:
+        """One of the two; resnet18 for none."""
+        if not isinstance(given, Mapping):
+            return given
+        if given.get("name") is not None and given.get("file") is not None:
+            refuse("architecture names both a network and a file; leave `name` or `file` out")
+        if given.get("name") is None and given.get("file") is None:
+            return {**given, "name": "resnet18"}
+        # In words, so that a width that is written and one that is not are the same network.
+        return {"width": 32, **given} if given.get("name") == SMALL_RESNET else given
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        if self.file is not None and not re.match(_FILE, self.file):
+            refuse(
+                f"'architecture.file' is '{self.file}'; write the file and the function in it: my_net.py:make_net"
+            )
+        if self.name == SMALL_RESNET:
+            self._check_width()
+        return self
+
+    def _check_width(self) -> None:
+        for key in self.options:
+            if key != "width":
+                refuse(
+                    f"unknown key 'architecture.{key}'" + nearest(key, ["width", *type(self).model_fields])
+                )
+        width = self.options["width"]
+        if type(width) is not int:
+            refuse(f"'architecture.width' is {width!r} ({type(width).__name__}); it must be of type integer")
+        # With 4 or 6, torch's channels-last convolutions wrote out of bounds on a CPU (torch 2.15, AVX2).
+        if width < 8 or width % 8:
+            refuse(f"'architecture.width' is impossible: {width}; must be a multiple of 8")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is passed on to what builds the network, beside the number of classes."""
+        return dict(self.model_extra or {})
+
+    @property
+    def title(self) -> str:
+        """What the network is called."""
+        return self.file or self.name
+
+    def described(self) -> str:
+        """What the network is called, with its options."""
+        return ", ".join([self.title, *(f"{key} {value}" for key, value in self.options.items())])
+
+
+class NetworkSettings(ArchitectureSettings):
+    """An architecture with what else decides the network that a job builds."""
+
+    resolution: int = Field(224, ge=8, description="Side of the images that it takes, in pixels.")
+    digest: str | None = Field(None, description="SHA-256 of the file that makes it.")
 
 
 class ResizeSettings(Section):

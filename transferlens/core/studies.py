@@ -112,7 +112,7 @@ class Study:
         kind: import path of the class that draws its rows (see `StudyKind`).
         masks: the settings that draw them; `units` is `classes`, `groups`, or the images of a block.
         evidence: the files, beside the source's index, that the drawing goes by.
-        architecture: None for the run's own.
+        architecture, input: the network, and how images enter it; None for the run's own.
         loads: the weights that the models are given instead of being trained.
         step_matched: whether all models take as many steps as the full source.
         keeps_weights: whether source models stay whatever `source_weights` says.
@@ -128,6 +128,7 @@ class Study:
     masks: Mapping[str, Any]
     evidence: Mapping[str, str] = field(default_factory=dict)
     architecture: Mapping[str, Any] | None = None
+    input: Mapping[str, Any] | None = None
     loads: Mapping[str, Any] | None = None
     step_matched: bool = False
     keeps_weights: bool = False

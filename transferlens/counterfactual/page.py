@@ -104,9 +104,7 @@ def sections(run: Run, results: Results) -> Iterator[Section]:
 
 def _reuse_text(reuse: ReuseStudy) -> str:
     """What influences are reused for, in words."""
-    network = reuse.architecture
-    width = f", width {network.width}" if network.name == "small_resnet" else ""
-    return network.name + width + (f", recipe {reuse.recipe}" if reuse.recipe else "")
+    return reuse.architecture.described() + (f", recipe {reuse.recipe}" if reuse.recipe else "")
 
 
 def _headline(

@@ -9,6 +9,7 @@ from transferlens.core.blocks import Section as PageSection
 from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
+from transferlens.core.settings import SMALL_RESNET, NetworkSettings
 from transferlens.data.artefacts import INDEX
 from transferlens.data.capability import betons, reported
 from transferlens.heatmaps.artefacts import (
@@ -151,17 +152,10 @@ class Heatmaps(Capability):
             yield Transfer("reference", **wildcards, rows=1, summarised=False)
 
     def check(self, run: Run) -> None:
-        """Refuse methods that no such network allows, and an output without influences."""
+        """Refuse an output without influences."""
         given = run.section(HeatmapSettings)
         if given is None:
             return
-        compared = given.faithfulness.methods if given.faithfulness else []
-        for key, methods in (("method", [given.method]), ("faithfulness.methods", compared)):
-            if run.settings.architecture.name == "vgg16" and "CAM" in methods:
-                raise ConfigError(
-                    f"config: heatmaps.{key} is 'CAM', which needs a network ending in pooling and one "
-                    "linear layer; vgg16 does not: use GradCAM or LayerCAM"
-                )
         outputs = run.settings.influence.outputs
         if _drawn(run) and given.output not in outputs:
             raise ConfigError(
@@ -172,12 +166,14 @@ class Heatmaps(Capability):
     def check_data(self, run: Run) -> None:
         """Refuse methods and a layer that the network does not allow, where not every network would."""
         given = run.section(HeatmapSettings)
-        if given is None or (given.layer is None and not _METHODS_TO_CHECK & set(given.methods)):
+        if given is None or not (_drawn(run) or _scored(run)):
             return
-        from transferlens.maps import class_maps
+        network = NetworkSettings.read(run.architecture_of("reference"))
+        special = given.layer is not None or _METHODS_TO_CHECK & set(given.methods)
+        if special or network.name != SMALL_RESNET:
+            from transferlens.maps import class_maps
 
-        resolution = run.settings.input.resolution
-        class_maps.check(run.settings.architecture, resolution, given.methods, given.layer)
+            class_maps.check(network, given.methods, given.layer)
 
     def sections(self, run: Run, results: Results) -> Iterable[PageSection]:
         """Maps of hurt examples and their faithfulness, target by target."""

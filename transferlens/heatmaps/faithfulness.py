@@ -20,7 +20,7 @@ from transferlens.core.seeding import rng_for, seed_for
 from transferlens.core.statistics import Interval, mean_interval, q_values, rank_correlations, two_sided_p
 from transferlens.heatmaps.artefacts import BASELINES, MEASURES, RANDOMISED
 from transferlens.maps import class_maps
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 from transferlens.training import fitting
 
 _IMAGES_AT_ONCE = 256

@@ -15,7 +15,7 @@ from transferlens.data.artefacts import HALVES
 from transferlens.estimation.estimators import Effects
 from transferlens.heatmaps.artefacts import HEATMAPS, ROLES
 from transferlens.maps.class_maps import SIGNED_METHODS, ClassMaps, class_maps
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 from transferlens.pictures import figures, overlays
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def explain(
     rival = np.where(predicted == labels, best[:, 1], labels)
     in_unit = unit_of_class[None, :] == hurt.source_units[:, None]
     harmful = np.where(in_unit, source_logits, -np.inf).argmax(1)
-    source = Network(network.backbone, source_head, network.class_map_layer, network.pools)
+    source = network.with_head(source_head)
     maps = {
         "true": class_maps(network, images, labels, method, layer),
         "predicted": class_maps(network, images, predicted, method, layer),

@@ -15,11 +15,11 @@ from PIL import Image, ImageOps
 
 from transferlens.core import job
 from transferlens.core.errors import ConfigError, DataError, nearest
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.settings import NetworkSettings
 from transferlens.data import augmentation
 from transferlens.maps.class_maps import ClassMaps, class_maps
-from transferlens.models import architectures, states
-from transferlens.models.architectures import Network
+from transferlens.models import contract, states
+from transferlens.models.network import Network
 from transferlens.pictures import figures, overlays
 
 MOST_IMAGES = 200  # in one figure
@@ -152,9 +152,9 @@ def load_model(weights: str, named: str, architecture: str, class_names: list[st
         ConfigError: no such file or architecture; weights of another architecture or number of classes.
     """
     check_architecture(architecture)
-    settings = ArchitectureSettings(name=architecture)
+    settings = NetworkSettings(name=architecture)
     state = states.foreign(settings, weights, named)
-    network = architectures.build(settings, len(class_names)).eval()
+    network = contract.build(settings, len(class_names)).eval()
     head = state.get("head.weight")
     if head is not None and head.shape[1:] == network.head.weight.shape[1:] and len(head) != len(class_names):
         raise ConfigError(

@@ -12,6 +12,7 @@ from transferlens.core.run import Run
 from transferlens.data.capability import betons, reported
 from transferlens.influence_maps.artefacts import CHOICES, INFLUENCE_MAPS, PERMUTATIONS
 from transferlens.influence_maps.settings import InfluenceMapSettings
+from transferlens.models.known import require_evidence
 from transferlens.training.artefacts import SUMMARY
 from transferlens.training.capability import transfer_paths
 
@@ -90,20 +91,20 @@ class InfluenceMaps(Capability):
             yield Transfer("influence", **wildcards, keeps={_KEEPS: {"examples": examples, "seed": run.seed}})
 
     def check(self, run: Run) -> None:
-        """Refuse networks and estimators by which maps do not add up to influences."""
+        """Refuse estimators by which maps do not add up to influences."""
         if run.section(InfluenceMapSettings) is None:
             return
-        if run.settings.architecture.name == "vgg16":
-            raise ConfigError(
-                "config: influence_maps need a network ending in pooling and one linear layer, whose class "
-                "maps add up to its logits; architecture.name 'vgg16' does not: set influence_maps: null"
-            )
         if run.settings.influence.estimator == "lasso":
             raise ConfigError(
                 "config: influence_maps need an estimator that is linear in the outputs, so that maps add up "
                 "to the influence on the logit; influence.estimator 'lasso' is not: use least_squares, "
                 "difference_of_means or ridge"
             )
+
+    def check_data(self, run: Run) -> None:
+        """Refuse networks whose maps do not add up to logits."""
+        if _made_for(run):
+            require_evidence(run, "influence", "influence_maps", "set influence_maps: null")
 
     def sections(self, run: Run, results: Results) -> Iterable[PageSection]:
         """Where source classes change the evidence, target by target."""

@@ -6,7 +6,7 @@ which makes weak maps look as hot as strong ones. `CAM` of networks that pool co
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,11 +15,11 @@ import torch
 from torch import nn
 
 from transferlens.core.errors import ConfigError, nearest
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.settings import NetworkSettings
 from transferlens.maps import evidence
-from transferlens.models import architectures
+from transferlens.models import contract, grids
 from transferlens.models import layers as hooks
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 
 SIGNED_METHODS = ("CAM",)
 # Scores of the image under masks made of the layer's channels: no gradient is needed.
@@ -47,7 +47,8 @@ class ClassMaps:
 
     Attributes:
         maps: float32[images, height, width] at the layer's own resolution, as the method defines them. Of
-            `CAM` signed, and the mean plus the head's bias is the logit; of the others non-negative.
+            `CAM` signed, and the mean plus a constant of the class (`evidence.offsets`) is the logit; of the
+            others non-negative.
         logits, probabilities: float32[images], of that class; minus those of the rival, if there is one.
     """
 
@@ -131,9 +132,9 @@ def _from_weights(
     """Signed maps [N, h, w] and all logits [N, C]."""
     with torch.no_grad():
         activations, features = evidence.with_activations(network, images)
-        maps = [evidence.class_evidence(activations, network.head, torch.tensor(classes))]
+        maps = [evidence.class_evidence(network, activations, torch.tensor(classes))]
         if rivals is not None:
-            maps.append(-evidence.class_evidence(activations, network.head, torch.tensor(rivals)))
+            maps.append(-evidence.class_evidence(network, activations, torch.tensor(rivals)))
         return sum(maps), network.head(features)
 
 
@@ -156,8 +157,11 @@ def _from_torchcam(
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices=[]))
         torch.manual_seed(0)
-        extractor = stack.enter_context(_extractor(network, method, layers, rivals is not None))
-        stack.enter_context(_kept_from_changes(network, layers, method))
+        if method == "LeGrad":
+            extractor = stack.enter_context(_legrad(network, layers))
+        else:
+            seen = stack.enter_context(_as_maps(network, layers, method))
+            extractor = stack.enter_context(_extractor(network, method, seen, rivals is not None))
         # A gradient reaches the layer through the image even where all parameters are frozen.
         logits = network(images.requires_grad_(True))
         (maps,) = extractor(scores=logits, normalized=False, **arguments)
@@ -168,32 +172,53 @@ def _contrast(own: int, rival: int, logits: torch.Tensor) -> torch.Tensor:
     return logits[own] - logits[rival]
 
 
-def _extractor(network: Network, method: str, layers: list[str], contrast: bool):
-    """torchcam's extractor with its hooks on the layers."""
+def _extractor(network: Network, method: str, names: list[str], contrast: bool):
+    """torchcam's extractor with its hooks on these modules."""
     from torchcam import methods
 
-    names = [f"backbone.{layer}" for layer in layers]
-    if method == "LeGrad":
-        norm = network.backbone.encoder.ln
-        return methods.LeGrad(
-            network, names, score_projection=lambda tokens: network.head(norm(tokens.mean(1)))
-        )
     options = {"gamma": 1.0} if method == "FinerCAM" and contrast else {}
     return getattr(methods, method)(network, names if len(names) > 1 else names[0], **options)
 
 
-def _kept_from_changes(network: Network, layers: list[str], method: str) -> AbstractContextManager[None]:
-    """Keep what the layers give from activations that work in place, and see that gradients reach it."""
+def _legrad(network: Network, layers: list[str]):
+    """torchcam's extractor of attention gradients, which knows the tokens of torchvision's transformers."""
+    from torchcam import methods
 
-    def keep(_layer: str, output: torch.Tensor) -> torch.Tensor:
+    norm = network.backbone.encoder.ln
+    names = [f"backbone.{layer}" for layer in layers]
+    return methods.LeGrad(network, names, score_projection=lambda tokens: network.head(norm(tokens.mean(1))))
+
+
+_MAPS = "class_map_{}"
+
+
+@contextmanager
+def _as_maps(network: Network, layers: list[str], method: str) -> Iterator[list[str]]:
+    """Pass what the layers give, as maps [N, C, h, w], through modules of their own; yields their names.
+
+    So any layer can be looked at that holds cells, channels first or last or as tokens; and activations that work
+    in place change it no more.
+    """
+    prefix = network.parts.prefix_tokens
+    names = {layer: _MAPS.format(i) for i, layer in enumerate(layers)}
+    for name in names.values():
+        network.add_module(name, nn.Identity())
+
+    def look(layer: str, output: torch.Tensor) -> torch.Tensor:
         if method not in SCORE_METHODS and not output.requires_grad:
             raise ConfigError(
                 f"heatmaps.method: {method} follows gradients, and this backbone computes none (it runs "
                 "under no_grad): use ScoreCAM, or CAM for a network that pools"
             )
-        return output.clone()
+        maps = network.get_submodule(names[layer])(grids.to_maps(output, prefix).clone())
+        return grids.from_maps(maps, output, prefix)
 
-    return hooks.hooked(network.backbone, [] if method == "LeGrad" else layers, keep)
+    try:
+        with hooks.hooked(network.backbone, layers, look):
+            yield list(names.values())
+    finally:
+        for name in names.values():
+            delattr(network, name)
 
 
 def find_layers(network: Network, method: str, layer: str | None, images: torch.Tensor) -> list[str]:
@@ -202,8 +227,7 @@ def find_layers(network: Network, method: str, layer: str | None, images: torch.
     `RefineCAM` needs a second one: the last layer before it whose map has more cells.
 
     Args:
-        images: float32[N, 3, H, W] of the size in question; on the meta device, as the network, nothing is
-            computed.
+        images: float32[N, 3, H, W] of the size in question.
 
     Raises:
         ConfigError: an unknown method or layer, a layer without a map, or a method that cannot read it.
@@ -211,6 +235,10 @@ def find_layers(network: Network, method: str, layer: str | None, images: torch.
     if method not in METHODS:
         raise ConfigError(f"heatmaps.method is '{method}'" + nearest(method, list(METHODS)))
     chosen = layer or network.class_map_layer
+    if chosen is None:
+        raise ConfigError(
+            "heatmaps: nothing in this network has a height and a width, so that it has no class maps"
+        )
     module = hooks.find(network.backbone, chosen, "heatmaps.layer")
     if method == "CAM":
         _require_pooled(network, chosen)
@@ -231,8 +259,8 @@ def find_layers(network: Network, method: str, layer: str | None, images: torch.
 def _require_pooled(network: Network, layer: str) -> None:
     if not network.pools:
         raise ConfigError(
-            "heatmaps.method: CAM needs a network ending in global average pooling and one linear layer; "
-            "this one ends otherwise: use GradCAM or LayerCAM"
+            "heatmaps.method: CAM needs a network whose features are means over the cells of a map, and this one's are "
+            "not (snakemake network says why): use GradCAM or LayerCAM"
         )
     if layer != network.class_map_layer:
         raise ConfigError(
@@ -257,11 +285,14 @@ def _map_shapes(network: Network, images: torch.Tensor) -> dict[str, tuple[int, 
     shapes: dict[str, tuple[int, int]] = {}
 
     def note(layer: str, output: object) -> None:
-        if torch.is_tensor(output) and output.ndim == 4 and output.shape[2:].numel() > 1:
-            shapes.pop(layer, None)
-            shapes[layer] = tuple(output.shape[2:])
+        if not torch.is_tensor(output) or len(output) != len(images):
+            return
+        cells = grids.cells_of(output.shape, network.parts.prefix_tokens)
+        shapes.pop(layer, None)
+        if cells and cells[0] * cells[1] > 1:
+            shapes[layer] = cells
 
-    every_layer = [name for name, _ in network.backbone.named_modules()]
+    every_layer = [name for name, _ in network.backbone.named_modules() if name]
     with hooks.hooked(network.backbone, every_layer, note), torch.no_grad():
         network.backbone(images)
     return shapes
@@ -279,14 +310,12 @@ def _finer(shapes: dict[str, tuple[int, int]], layer: str) -> str:
     return finer[-1]
 
 
-def check(architecture: ArchitectureSettings, resolution: int, methods: list[str], layer: str | None) -> None:
-    """Refuse, before any work, methods and a layer that an architecture does not allow.
+def check(settings: NetworkSettings, methods: list[str], layer: str | None) -> None:
+    """Refuse, before any work, methods and a layer that a network does not allow.
 
     Raises:
         ConfigError: as `find_layers`.
     """
-    with torch.device("meta"):
-        network = architectures.build(architecture, 2).eval()
-        images = torch.empty(1, 3, resolution, resolution)
+    network = contract.build(settings, 2).eval()
     for method in methods:
-        find_layers(network, method, layer, images)
+        find_layers(network, method, layer, torch.zeros(1, 3, settings.resolution, settings.resolution))

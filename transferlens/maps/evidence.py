@@ -3,6 +3,11 @@
 Where features are means over the cells of a layer, logit_c = sum_d W[c, d] mean_u A[d, u] + b_c, so that
 E_c(u) = sum_d W[c, d] A[d, u] is the evidence for class c in cell u: its mean over cells plus the bias is the
 logit (Zhou et al. 2016, CAM). One product of matrices gives the maps of all classes.
+
+Where a layer normalisation stands between, features are g_d (m_d - mu) / s + h_d of the means m = mean_u A[:, u],
+with their own mean mu and deviation s. With mu and s *held fixed* at those of the image that is linear in A, and
+E_c(u) = sum_d W[c, d] g_d (A[d, u] - mu) / s: its mean over cells plus a constant of the class, `offsets`, is the logit.
+What a change in a cell would do to mu and s is not in it.
 """
 
 import torch
@@ -11,7 +16,7 @@ from torch.nn import functional
 
 from transferlens.core.errors import ConfigError
 from transferlens.models import layers
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 
 
 def activations(network: Network, images: torch.Tensor) -> torch.Tensor:
@@ -28,21 +33,29 @@ def require_pooling(network: Network) -> None:
     """Refuse a network whose class maps do not add up to its logits."""
     if not network.pools:
         raise ConfigError(
-            "architecture: class maps that add up to logits need a network ending in global average pooling "
-            "and one linear layer; this one does not (vgg16): use a gradient method"
+            "architecture: class maps that add up to logits need a network whose features are means over the cells "
+            "of a map, and this one's are not (snakemake network says why): use a gradient method"
         )
 
 
 def with_activations(network: Network, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Output [N, channels, h, w] of the class map layer, and features [N, D], of images [N, 3, H, W]."""
+    """Output of the class map layer as maps [N, channels, h, w], and features [N, D], of images [N, 3, H, W].
+
+    Raises:
+        ConfigError: the network has no class map layer.
+    """
     layer = network.class_map_layer
+    if layer is None:
+        raise ConfigError(
+            "architecture: nothing in this network has a height and a width, so that it has no maps"
+        )
     with layers.watch(network.backbone, [layer]) as latest:
         features = network.backbone(images)
-    return latest[layer], features
+    return network.maps_of(latest[layer]), features
 
 
 def class_evidence(
-    activations: torch.Tensor, head: nn.Linear, classes: torch.Tensor | None = None
+    network: Network, activations: torch.Tensor, classes: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Signed evidence maps of activations [N, D, h, w], in logit units a cell.
 
@@ -52,9 +65,28 @@ def class_evidence(
     Returns:
         [N, h, w], or [N, C, h, w] for all classes.
     """
+    weight = network.head.weight
+    if network.norm is not None:
+        weight, activations = _normalised(network.norm, weight, activations)
     if classes is None:
-        return torch.einsum("cd,ndhw->nchw", head.weight, activations)
-    return torch.einsum("nd,ndhw->nhw", head.weight[classes], activations)
+        return torch.einsum("cd,ndhw->nchw", weight, activations)
+    return torch.einsum("nd,ndhw->nhw", weight[classes], activations)
+
+
+def _normalised(
+    norm: nn.LayerNorm, weight: torch.Tensor, activations: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights times the normalisation's, and activations as it shifts and scales their means."""
+    means = activations.mean((2, 3), keepdim=True)
+    variance, mean = torch.var_mean(means, dim=1, correction=0, keepdim=True)
+    gain = 1 if norm.weight is None else norm.weight
+    return weight * gain, (activations - mean) / (variance + norm.eps).sqrt()
+
+
+def offsets(network: Network) -> torch.Tensor:
+    """[C] what the mean of a class's evidence lacks of its logit: the head's bias, and what a norm's bias adds."""
+    head, norm = network.head, network.norm
+    return head.bias if norm is None or norm.bias is None else head.bias + head.weight @ norm.bias
 
 
 def inside_share(

@@ -35,6 +35,7 @@ from transferlens.memories.steps import (
     TRY_COMPOSITES,
     overlap_table,
 )
+from transferlens.models.known import require_evidence
 from transferlens.training.capability import PretrainedStudy, ReferenceStudy
 
 # Numbers of worst classes that agreement is told at.
@@ -180,6 +181,10 @@ class Memories(Capability):
         given = run.section(MemorySettings)
         if given is None:
             return
+        if "inside" in given.remedies:
+            require_evidence(
+                run, None, "memories.remedies: 'inside'", "leave it out, or choose another architecture"
+            )
         names = described(run, run.source)[0]
         check_count(given.without, len(names))
         for target in run.targets:
@@ -252,11 +257,6 @@ def _check_recipes(run: Run, given: MemorySettings) -> None:
                 f"config: memories.remedies: recipe '{name}' keeps the source's features; remedies "
                 "change them: name recipes of kind `full` in memories.recipes"
             )
-    if "inside" in given.remedies and run.settings.architecture.name == "vgg16":
-        raise ConfigError(
-            "config: memories.remedies: 'inside' needs a network ending in pooling and one linear "
-            "layer; vgg16 does not: leave it out, or choose another architecture"
-        )
     for target, name in scope.with_remedies(run):
         run.recipe_section(run.recipe(target, name), "").training.check(f"targets.{target}.{name}")
 

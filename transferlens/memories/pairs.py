@@ -15,10 +15,10 @@ from torch import nn
 
 from transferlens.core import job
 from transferlens.core.errors import ConfigError
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.settings import NetworkSettings
 from transferlens.core.studies import FULL, PRETRAINED, SCRATCH
 from transferlens.data.artefacts import HALVES
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 from transferlens.training import networks
 from transferlens.training.networks import Adapted
 
@@ -46,7 +46,7 @@ class Pair:
 def read_pairs(
     sources: Sequence[Path],
     transfers: Sequence[Path],
-    architecture: ArchitectureSettings,
+    architecture: NetworkSettings,
     repeats: range,
     device: torch.device,
 ) -> Iterator[Pair]:
@@ -104,7 +104,7 @@ def pairs_of(
     return read_pairs(
         arguments.sources,
         arguments.transfers,
-        ArchitectureSettings.read(settings["architecture"]),
+        NetworkSettings.read(settings["architecture"]),
         repeats_of(half, settings),
         device,
     )

@@ -159,7 +159,7 @@ def _networks(run: Run, wildcards: Wildcards, *images: str) -> dict[str, Any]:
     """The networks that are compared, and how `input` and `source_input` enter them."""
     known = {"input": wildcards["target"], "source_input": run.source}
     return {
-        "architecture": run.settings.architecture.model_dump(),
+        "architecture": run.architecture_of(),
         "models": scope.models(run),
         "choosing": scope.choosing(run, wildcards["recipe"]),
         **{key: run.input_of(known[key]) for key in images},

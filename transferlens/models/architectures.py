@@ -1,155 +1,212 @@
-"""Architectures by name: each one knows its backbone, its head, and the layer of its class maps."""
+"""Networks by name or from a user's file, as their publishers have them: from images to logits."""
 
+import hashlib
+import importlib.util
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-import torch
 from torch import nn
 
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.errors import ConfigError, SetupError, nearest
+from transferlens.core.settings import SMALL_RESNET, ArchitectureSettings, NetworkSettings
 from transferlens.models import efficientnet
+from transferlens.models.small_resnet import small_resnet
 
-
-class Network(nn.Module):
-    """A backbone that turns images [N, 3, H, W] into features [N, D], and a linear head to logits [N, C].
-
-    Attributes:
-        class_map_layer: the layer of the backbone whose output [N, channels, h, w] class maps are made of.
-        pools: whether features are that output's means over its cells, so that class maps add up to logits.
-    """
-
-    def __init__(self, backbone: nn.Module, head: nn.Linear, class_map_layer: str, pools: bool):
-        super().__init__()
-        self.backbone = backbone
-        self.head = head
-        self.class_map_layer = class_map_layer
-        self.pools = pools
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits float32[N, C] of images [N, 3, H, W]."""
-        return self.head(self.backbone(images))
-
-    def with_head(self, head: nn.Linear) -> "Network":
-        """The same backbone under another head."""
-        return Network(self.backbone, head, self.class_map_layer, self.pools)
-
-
-@dataclass(frozen=True)
-class _Torchvision:
-    """Where a torchvision network keeps its parts."""
-
-    head: str  # the last linear layer
-    class_map_layer: str  # the last layer whose output has a height and a width
-    pools: bool  # whether only global average pooling lies between that layer and the head
-    extra: dict
-
-
-_TORCHVISION = {
-    "resnet18": _Torchvision("fc", "layer4", True, {}),
-    "resnet34": _Torchvision("fc", "layer4", True, {}),
-    "resnet50": _Torchvision("fc", "layer4", True, {}),
-    "vgg16": _Torchvision("classifier.6", "features", False, {}),
-    # The published weights expect their own input scaling; always on, so that every model shares it.
-    "googlenet": _Torchvision(
-        "fc", "inception5b", True, {"aux_logits": False, "transform_input": True, "init_weights": True}
-    ),
+_TIMM = "timm/"
+# What is otherwise than torchvision's defaults: one output in training, and the published scaling of the input.
+_TORCHVISION_OPTIONS: dict[str, dict[str, Any]] = {
+    name: {"aux_logits": False, "transform_input": True, "init_weights": True}
+    for name in ("googlenet", "inception_v3")
 }
 
 
-NAMES = ["small_resnet", *_TORCHVISION, "efficientnet_lite0"]
+@dataclass(frozen=True)
+class ExpectedInput:
+    """How images enter the published weights of a network.
+
+    Attributes:
+        resolution: side in pixels.
+        mean, std: of the channels, after scaling to [0, 1].
+    """
+
+    resolution: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
-def build(settings: ArchitectureSettings, classes: int) -> Network:
-    """A freshly initialised network with a head of `classes` outputs (torch's global seed decides it)."""
-    if settings.name == "small_resnet":
-        return _small_resnet(settings.width, classes)
-    if settings.name == "efficientnet_lite0":
-        head = nn.Linear(efficientnet.FEATURES, classes)
-        return Network(efficientnet.Backbone(), head, "activation", pools=True)
-    return _torchvision(settings.name, classes)
-
-
-def _torchvision(name: str, classes: int) -> Network:
-    import torchvision
-
-    parts = _TORCHVISION[name]
-    backbone = getattr(torchvision.models, name)(weights=None, num_classes=classes, **parts.extra)
-    head = backbone.get_submodule(parts.head)
-    backbone.set_submodule(parts.head, nn.Identity())
-    return Network(backbone, head, parts.class_map_layer, parts.pools)
-
-
-def head_place(name: str) -> str:
-    """Where the head is in the network as its publishers name it."""
-    return _TORCHVISION[name].head if name in _TORCHVISION else "fc"
-
-
-def torchvision_state(name: str, weights: str) -> dict[str, torch.Tensor]:
-    """A torchvision network's published weights, with this package's parameter names.
+def make(settings: ArchitectureSettings, classes: int) -> nn.Module:
+    """A freshly initialised network (torch's global seed decides it).
 
     Raises:
-        KeyError: `weights` is no weight name of this architecture.
+        ConfigError: an unknown name, an option that it does not take, or a file that makes no network.
+        SetupError: a network of a package that is not installed.
     """
+    if settings.file is not None:
+        return _from_file(settings, classes)
+    maker = _maker(settings.name)
+    try:
+        return maker(classes, **settings.options)
+    except (TypeError, ValueError, AssertionError, KeyError, RuntimeError) as error:
+        raise ConfigError(
+            f"architecture: {settings.name} cannot be built with the options {settings.options} "
+            f"({first_line(error)}); correct or remove the option"
+        ) from error
+
+
+def _maker(name: str) -> Callable[..., nn.Module]:
+    """What builds the network of a name: a function of the number of classes and the options."""
+    if name == SMALL_RESNET:
+        return small_resnet
+    if name in efficientnet.SCALES:
+        return lambda classes, **options: efficientnet.EfficientNetLite(
+            classes, *efficientnet.SCALES[name], **options
+        )
+    if name.startswith(_TIMM):
+        timm, own = _timm(name), name.removeprefix(_TIMM)
+        return lambda classes, **options: timm.create_model(
+            own, pretrained=False, num_classes=classes, **options
+        )
+    if name not in torchvision_names():
+        raise ConfigError(f"config: 'architecture.name' is '{name}'" + nearest(name, known_names()))
     import torchvision
 
-    parts = _TORCHVISION[name]
-    published = torchvision.models.get_model_weights(name)[weights].get_state_dict(check_hash=True)
-    return from_torchvision_names(name, published, parts.head)
-
-
-def from_published_names(name: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Rename a state as its publishers name it: the head's parameters to `head.*`, others to `backbone.*`."""
-    if name == "efficientnet_lite0":
-        return efficientnet.from_published_names(state)
-    return from_torchvision_names(name, state)
-
-
-def from_torchvision_names(
-    name: str, state: dict[str, torch.Tensor], head: str | None = None
-) -> dict[str, torch.Tensor]:
-    """Rename a torchvision state: the head's parameters to `head.*`, the others to `backbone.*`."""
-    head = head or _TORCHVISION[name].head
-    auxiliary = ("aux1.", "aux2.")
-    return {
-        key.replace(head, "head", 1) if key.startswith(head + ".") else f"backbone.{key}": value
-        for key, value in state.items()
-        if not key.startswith(auxiliary)
-    }
-
-
-def _small_resnet(width: int, classes: int) -> Network:
-    """Three residual blocks for images of 28 to 64 pixels; class maps have a quarter of their side."""
-    backbone = nn.Sequential()
-    backbone.add_module("stem", _conv_bn_relu(3, width, stride=2))
-    backbone.add_module("block1", _ResidualBlock(width, width, stride=1))
-    backbone.add_module("block2", _ResidualBlock(width, 2 * width, stride=2))
-    backbone.add_module("block3", _ResidualBlock(2 * width, 4 * width, stride=1))
-    backbone.add_module("pool", nn.AdaptiveAvgPool2d(1))
-    backbone.add_module("flatten", nn.Flatten())
-    return Network(backbone, nn.Linear(4 * width, classes), "block3", pools=True)
-
-
-def _conv_bn_relu(channels: int, out: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, out, 3, stride, padding=1, bias=False),
-        nn.BatchNorm2d(out),
-        nn.ReLU(inplace=True),
+    usual = _TORCHVISION_OPTIONS.get(name, {})
+    return lambda classes, **options: torchvision.models.get_model(
+        name, weights=None, num_classes=classes, **{**usual, **options}
     )
 
 
-class _ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut (He et al. 2016, option B)."""
+@cache
+def torchvision_names() -> list[str]:
+    """The classification models of torchvision."""
+    import torchvision
 
-    def __init__(self, channels: int, out: int, stride: int):
-        super().__init__()
-        self.first = _conv_bn_relu(channels, out, stride)
-        self.second = nn.Sequential(nn.Conv2d(out, out, 3, padding=1, bias=False), nn.BatchNorm2d(out))
-        self.shortcut: Callable[[torch.Tensor], torch.Tensor] = nn.Identity()
-        if stride > 1 or channels != out:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)
-            )
+    return torchvision.models.list_models(module=torchvision.models)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Feature maps of feature maps."""
-        return torch.relu_(self.second(self.first(x)) + self.shortcut(x))
+
+def known_names() -> list[str]:
+    """Every name but timm's, which are many."""
+    return [SMALL_RESNET, *efficientnet.SCALES, *torchvision_names()]
+
+
+def _timm(name: str) -> ModuleType:
+    """The package timm, if it knows the network.
+
+    Raises:
+        SetupError: it is not installed.
+        ConfigError: it has no such network.
+    """
+    try:
+        import timm
+    except ImportError as error:
+        raise SetupError(
+            f"architecture.name '{name}' needs the package timm, which is not installed: pip install timm"
+        ) from error
+    own = name.removeprefix(_TIMM)
+    if not timm.is_model(own):
+        known = [_TIMM + other for other in timm.list_models()]
+        raise ConfigError(
+            f"config: 'architecture.name' is '{name}', which timm does not know" + nearest(name, known)
+        )
+    return timm
+
+
+def expected_input(settings: ArchitectureSettings) -> ExpectedInput | None:
+    """How images enter the network's published weights; None where there are none."""
+    name = settings.name or ""
+    if name in efficientnet.SCALES:
+        return ExpectedInput(efficientnet.RESOLUTIONS[name], (0.5,) * 3, (0.5,) * 3)
+    if name.startswith(_TIMM):
+        given = _timm(name).get_pretrained_cfg(name.removeprefix(_TIMM))
+        return given and ExpectedInput(given.input_size[-1], tuple(given.mean), tuple(given.std))
+    if name not in torchvision_names():
+        return None
+    import torchvision
+
+    given = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+    return ExpectedInput(given.crop_size[0], tuple(given.mean), tuple(given.std))
+
+
+def _from_file(settings: ArchitectureSettings, classes: int) -> nn.Module:
+    """The network that a user's function returns."""
+    function = user_function(settings)
+    try:
+        made = function(classes, **settings.options)
+    except Exception as error:
+        raise ConfigError(
+            f"architecture.file: {settings.file} raises {_where(error, settings.file)}; it must return a network "
+            f"for {classes} classes and the options {settings.options}"
+        ) from error
+    if not isinstance(made, nn.Module):
+        raise ConfigError(
+            f"architecture.file: {settings.file} returns {type(made).__name__}, not a torch.nn.Module; return the "
+            "network"
+        )
+    return made
+
+
+def user_function(settings: ArchitectureSettings) -> Callable[..., Any]:
+    """The function that a user's file holds.
+
+    Raises:
+        ConfigError: there is no such file or function, the file raises, or it is another one than was planned.
+    """
+    file, _, name = settings.file.rpartition(":")
+    path = Path(file)
+    if not path.is_file():
+        raise ConfigError(f"architecture.file: there is no file '{file}'")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if isinstance(settings, NetworkSettings) and settings.digest not in (None, digest):
+        raise ConfigError(
+            f"architecture.file: {file} has changed since the run was planned; start snakemake again"
+        )
+    module = _imported(path.resolve(), digest, settings.file)
+    if not callable(getattr(module, name, None)):
+        functions = [
+            key for key, value in vars(module).items() if callable(value) and not key.startswith("_")
+        ]
+        raise ConfigError(f"architecture.file: {file} has no function '{name}'" + nearest(name, functions))
+    return getattr(module, name)
+
+
+@cache
+def _imported(path: Path, digest: str, named: str) -> ModuleType:
+    """The module of a file with this content."""
+    spec = importlib.util.spec_from_file_location(f"network_{digest[:16]}", path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"architecture.file: {path.name} imports '{error.name}', which is not installed; a file must stand for "
+            "itself: put all of the network into it, or install the package"
+        ) from error
+    except Exception as error:
+        raise ConfigError(
+            f"architecture.file: {named} raises {_where(error, named)} when it is imported"
+        ) from error
+    return module
+
+
+def _where(error: Exception, named: str) -> str:
+    """What a user's code raised, and in which of its lines."""
+    file = Path(named.rpartition(":")[0]).name
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).name == file
+    ]
+    if isinstance(error, SyntaxError):
+        lines = [error.lineno]
+    place = f" in line {lines[-1]}" if lines else ""
+    return f"{type(error).__name__}{place} ({first_line(error)})"
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

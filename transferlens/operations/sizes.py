@@ -8,7 +8,7 @@ for a moment. Networks are built without memory (torch's meta device) to count t
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from transferlens.core import artefacts, provenance
 from transferlens.core.artefacts import Artefact, Field
 from transferlens.core.capability import Beside, Wildcards
 from transferlens.core.run import Run
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.settings import NetworkSettings
 from transferlens.operations.datasets import Data
 from transferlens.operations.places import Place
 
@@ -136,15 +136,14 @@ class Sizes:
     def _cells(self, wildcards: Wildcards) -> dict[str, int]:
         """Cells of class maps."""
         network = self._network(wildcards)
-        if "target" not in wildcards or network.settings.name == "vgg16":
+        if "target" not in wildcards or network.cells is None:
             return {}
-        height, width = network.cells(self.run.settings.input.resolution)
-        return {"map_y": height, "map_x": width}
+        return dict(zip(("map_y", "map_x"), network.cells, strict=True))
 
     def _network(self, wildcards: Wildcards) -> "Network":
         study = wildcards.get("study")
-        own = self.run.architecture_of(study) if study in self.run.studies else None
-        return network(tuple(sorted((own or self.run.settings.architecture.model_dump()).items())))
+        own = study if study in self.run.studies else None
+        return Network(NetworkSettings.read(self.run.architecture_of(own)))
 
     def _artefact(self, made: Artefact, given: Mapping[str, int], wildcards: Wildcards) -> Size:
         total, unknown = overhead(made), set()
@@ -217,46 +216,27 @@ class Network:
         settings: of the architecture.
     """
 
-    def __init__(self, settings: ArchitectureSettings):
-        self.settings = settings
+    def __init__(self, settings: NetworkSettings):
+        from transferlens.models import contract
 
-    @cached_property
-    def _smallest(self):
-        import torch
-
-        from transferlens.models import architectures
-
-        with torch.device("meta"):
-            return architectures.build(self.settings, 2).eval()
+        self._found = contract.find(settings)
 
     def state(self, classes: int) -> tuple[float, int]:
         """Bytes and number of the tensors of its state, with a head for so many classes."""
-        tensors = self._smallest.state_dict().values()
-        head = (classes - 2) * (self._smallest.head.in_features + 1) * _FULL_PRECISION
-        return sum(tensor.nbytes for tensor in tensors) + head, len(tensors)
+        head, tensors = self.head(classes)
+        stored = self._found.stored
+        return head + sum(count * size for count, size in stored), tensors + len(stored)
 
     def head(self, classes: int) -> tuple[float, int]:
         """The same of its head alone."""
-        return classes * (self._smallest.head.in_features + 1) * _FULL_PRECISION, 2
+        return classes * (self.features + 1) * _FULL_PRECISION, 2
 
     @property
     def features(self) -> int:
         """How many numbers its head sees of an image."""
-        return self._smallest.head.in_features
+        return self._found.features
 
-    @cache  # noqa: B019 there are few networks in a run
-    def cells(self, resolution: int) -> tuple[int, int]:
-        """Height and width of its class maps."""
-        import torch
-
-        from transferlens.maps import evidence
-
-        with torch.device("meta"):
-            maps, _ = evidence.with_activations(self._smallest, torch.zeros(1, 3, resolution, resolution))
-        return tuple(maps.shape[-2:])
-
-
-@cache
-def network(architecture: tuple) -> Network:
-    """The network of an architecture's (key, value) pairs, built once."""
-    return Network(ArchitectureSettings(**dict(architecture)))
+    @property
+    def cells(self) -> tuple[int, int] | None:
+        """Height and width of its class maps, where they add up to logits."""
+        return self._found.cells if self._found.parts.pools else None

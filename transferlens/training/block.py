@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from transferlens.core.seeding import seed_for
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 from transferlens.training import engine, recipes
 from transferlens.training.recipes.base import Data, Recipe
 from transferlens.training.recipes.settings import KINDS, RecipeSettings

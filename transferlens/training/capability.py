@@ -14,6 +14,7 @@ from transferlens.core.studies import MASKS, Study
 from transferlens.data.artefacts import INDEX
 from transferlens.data.capability import betons, described, metric_of, reported
 from transferlens.data.classnames import places_in_imagenet
+from transferlens.models import known as networks
 from transferlens.training.artefacts import (
     ADAPTED_FEATURES,
     FEATURES,
@@ -132,7 +133,10 @@ def _source_inputs(run: Run, wildcards: Wildcards) -> dict[str, Any]:
 def _source_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     study = run.studies[wildcards["study"]]
     training = run.settings.source_training.model_dump()
-    settings = {"architecture": run.architecture_of(study.name), "input": run.input_of(run.source)}
+    settings = {
+        "architecture": run.architecture_of(study.name),
+        "input": run.input_of(run.source, study.name),
+    }
     if study.loads is None:
         return {**settings, "training": training, "step_matched": study.step_matched}
     fitted = {"training": training} if study.loads["head"] == "probe" else {}
@@ -179,7 +183,7 @@ def _transfer_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     study, target, recipe = (wildcards[name] for name in ("study", "target", "recipe"))
     settings = {
         "architecture": run.architecture_of(study),
-        "input": run.input_of(target),
+        "input": run.input_of(target, study),
         "recipe": run.recipe(target, recipe),
         "metric": metric_of(run, target),
         # Whole adapted networks are kept only where later analyses read them.
@@ -265,7 +269,7 @@ def _adapted_feature_inputs(run: Run, wildcards: Wildcards) -> dict[str, str]:
 def _feature_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     return {
         "architecture": run.architecture_of(wildcards["study"]),
-        "input": run.input_of(wildcards["dataset"]),
+        "input": run.input_of(wildcards["dataset"], wildcards["study"]),
         "split": wildcards["split"],
     }
 
@@ -382,7 +386,8 @@ class Training(Capability):
                     yield Transfer(study, target, recipe)
 
     def check_data(self, run: Run) -> None:
-        """Refuse source classes that published weights have no output for."""
+        """Refuse networks that are not understood, and source classes that published weights have no output for."""
+        networks.check(run)
         given = run.section(PretrainedStudy)
         if given and given.published and given.head == "given":
             places_in_imagenet(described(run, run.source)[0], f"studies.pretrained.weights: {given.weights}")

@@ -14,7 +14,7 @@ from torch import nn
 from transferlens.core.settings import TrainingSettings
 from transferlens.data.pipeline import Batch, Images, Pass
 from transferlens.models import layers
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 from transferlens.training import fitting, schedule
 from transferlens.training.optimisation import Optimiser
 from transferlens.training.recipes.base import Batches, Group, Phase, Recipe

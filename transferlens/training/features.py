@@ -5,16 +5,16 @@ from pathlib import Path
 
 from transferlens.core import artefacts, job, studies
 from transferlens.core.artefacts import Artefact
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.settings import NetworkSettings
 from transferlens.data.artefacts import write_example_columns
 from transferlens.data.pipeline import Images
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 from transferlens.training import engine, networks
 from transferlens.training.artefacts import ADAPTED_FEATURES, FEATURES, SOURCE_MODELS, TRANSFER_RUNS
 
 
 def write_features(
-    path: Path, source_path: Path, images: Images, class_names: list[str], architecture: ArchitectureSettings
+    path: Path, source_path: Path, images: Images, class_names: list[str], architecture: NetworkSettings
 ) -> None:
     """Features of the source models of a shard.
 
@@ -31,7 +31,7 @@ def write_adapted_features(
     transfer_path: Path,
     images: Images,
     class_names: list[str],
-    architecture: ArchitectureSettings,
+    architecture: NetworkSettings,
 ) -> None:
     """Features of the source models of a shard, each adapted to a target; of any data set's images."""
     runs = networks.adapted_networks([source_path], [transfer_path], architecture, images.device)

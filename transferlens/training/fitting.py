@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from transferlens.core import job
 from transferlens.core.errors import ConfigError
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 from transferlens.training import device as devices
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

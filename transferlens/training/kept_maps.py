@@ -14,7 +14,7 @@ from transferlens.data.artefacts import HALVES, positions
 from transferlens.data.index import Examples
 from transferlens.data.pipeline import Images
 from transferlens.maps import evidence
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 from transferlens.training import fitting
 from transferlens.training.artefacts import TRANSFER_RUNS
 
@@ -94,7 +94,7 @@ def true_evidence(network: Network, probe: Probe) -> tuple[np.ndarray, np.ndarra
     def both(part: torch.Tensor) -> torch.Tensor:
         labels = probe.labels[part]
         cells, features = evidence.with_activations(network, probe.images[part])
-        maps = evidence.class_evidence(cells, network.head, labels)
+        maps = evidence.class_evidence(network, cells, labels)
         shape[:] = maps.shape[1:]
         return torch.cat([maps.flatten(1), network.head(features).gather(1, labels[:, None])], dim=1)
 

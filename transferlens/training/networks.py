@@ -12,10 +12,10 @@ from torch import nn
 
 from transferlens.core import artefacts, studies
 from transferlens.core.errors import ArtefactError
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.settings import NetworkSettings
 from transferlens.core.studies import Rows
 from transferlens.models import states
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 from transferlens.training import recipes, source
 from transferlens.training.artefacts import SOURCE_MODELS, TRANSFER_RUNS
 from transferlens.training.recipes import settings as recipe_settings
@@ -41,7 +41,7 @@ def study_rows(source_paths: Sequence[Path]) -> Rows:
 
 def source_networks(
     source_paths: Sequence[Path],
-    architecture: ArchitectureSettings,
+    architecture: NetworkSettings,
     device: torch.device,
     rows: Sequence[int] | None = None,
     step: int | None = None,
@@ -67,7 +67,7 @@ def source_networks(
 def adapted_networks(
     source_paths: Sequence[Path],
     transfer_paths: Sequence[Path],
-    architecture: ArchitectureSettings,
+    architecture: NetworkSettings,
     device: torch.device,
     rows: Sequence[int] | None = None,
     step: int | None = None,

@@ -8,12 +8,12 @@ import torch
 from transferlens.core import job
 from transferlens.core.errors import ConfigError
 from transferlens.core.seeding import seed_for
-from transferlens.core.settings import ArchitectureSettings, TrainingSettings
+from transferlens.core.settings import NetworkSettings, TrainingSettings
 from transferlens.core.studies import PRETRAINED, SCRATCH, Rows
 from transferlens.data import classnames
 from transferlens.data.pipeline import Images
-from transferlens.models import architectures, efficientnet, states
-from transferlens.models.architectures import Network
+from transferlens.models import efficientnet, states
+from transferlens.models.network import Network
 from transferlens.training import source, transfer
 from transferlens.training.artefacts import LOG_QUANTITIES
 from transferlens.training.block import Trained
@@ -28,7 +28,7 @@ def load_pretrained(
     probe: TrainingSettings | None,
     train: Images | None,
     val: Images,
-    architecture: ArchitectureSettings,
+    architecture: NetworkSettings,
 ) -> None:
     """As `source.train_shard` for the pretrained study: rows whose weights come from elsewhere, and scratch.
 
@@ -65,7 +65,7 @@ def given_network(
     weights: str,
     probe: TrainingSettings | None,
     train: Images | None,
-    architecture: ArchitectureSettings,
+    architecture: NetworkSettings,
 ) -> tuple[Network, np.ndarray]:
     """The network of a given state; float64[epochs, 3], the log of its head's training if one is fitted."""
     network = source.initial_network(architecture, len(class_names), 0)
@@ -108,9 +108,7 @@ def fit_head(network: Network, train: Images, training: TrainingSettings) -> Tra
     return transfer.adapt(network, train, FixedSettings(training=training), seed)
 
 
-def backbone_of(
-    state: dict[str, torch.Tensor], architecture: ArchitectureSettings
-) -> dict[str, torch.Tensor]:
+def backbone_of(state: dict[str, torch.Tensor], architecture: NetworkSettings) -> dict[str, torch.Tensor]:
     """A state's backbone, without what stands in the head's place (self-supervision's projections, say)."""
     place = architectures.head_place(architecture.name)
     return {

@@ -11,11 +11,11 @@ import torch
 
 from transferlens.core import artefacts, job, studies
 from transferlens.core.seeding import seed_for
-from transferlens.core.settings import ArchitectureSettings, TrainingSettings
+from transferlens.core.settings import NetworkSettings, TrainingSettings
 from transferlens.core.studies import Rows
 from transferlens.data.pipeline import Images
-from transferlens.models import architectures, states
-from transferlens.models.architectures import Network
+from transferlens.models import contract, states
+from transferlens.models.network import Network
 from transferlens.training import engine, fitting, schedule
 from transferlens.training.artefacts import LOG_QUANTITIES, SOURCE_MODELS, TRAINING_RECORDS
 from transferlens.training.block import Job, train_block
@@ -30,7 +30,7 @@ def train_shard(
     class_names: list[str],
     train: Images,
     val: Images,
-    architecture: ArchitectureSettings,
+    architecture: NetworkSettings,
     training: TrainingSettings,
     step_matched: bool,
     checkpoints: Sequence[int] = (),
@@ -93,21 +93,19 @@ def write_record(path: Path, source_path: Path) -> None:
         out.attribute("implementation", source.attrs["implementation"])
 
 
-def initial_network(architecture: ArchitectureSettings, classes: int, seed: int) -> Network:
+def initial_network(architecture: NetworkSettings, classes: int, seed: int) -> Network:
     """The randomly initialised network of a training seed."""
     torch.manual_seed(seed_for(seed, "weights"))
-    return architectures.build(architecture, classes)
+    return contract.build(architecture, classes)
 
 
-def new_network(architecture: ArchitectureSettings, classes: int, device: torch.device, seed: int) -> Network:
+def new_network(architecture: NetworkSettings, classes: int, device: torch.device, seed: int) -> Network:
     """The network that a training begins with, on the device."""
     network = initial_network(architecture, classes, seed)
     return network.to(device, memory_format=torch.channels_last)
 
 
-def load_network(
-    file: h5py.File, row: int, architecture: ArchitectureSettings, device: torch.device
-) -> Network:
+def load_network(file: h5py.File, row: int, architecture: NetworkSettings, device: torch.device) -> Network:
     """The network of one row of an open shard of source models, on the device."""
     network = initial_network(architecture, len(file["source_class"]), 0)
     states.load(file, "weights", row, network)
@@ -116,7 +114,7 @@ def load_network(
 
 @contextmanager
 def reserve(
-    path: Path, rows: Rows, class_names: list[str], architecture: ArchitectureSettings, epochs: int
+    path: Path, rows: Rows, class_names: list[str], architecture: NetworkSettings, epochs: int
 ) -> Iterator[artefacts.Writer]:
     """Create the artefact with room for every row; yields its writer."""
     models, classes = len(rows), len(class_names)

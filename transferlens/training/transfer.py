@@ -13,13 +13,13 @@ from torch import nn
 
 from transferlens.core import artefacts, job, studies
 from transferlens.core.seeding import seed_for
-from transferlens.core.settings import ArchitectureSettings
+from transferlens.core.settings import NetworkSettings
 from transferlens.core.studies import Rows
 from transferlens.data.artefacts import HALVES, write_examples
 from transferlens.data.index import Index
 from transferlens.data.pipeline import Images
 from transferlens.models import states
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 from transferlens.training import engine, fitting, outputs
 from transferlens.training import source as sources
 from transferlens.training.artefacts import OUTPUTS, SOURCE_MODELS, TRANSFER_RUNS
@@ -42,7 +42,7 @@ def transfer_shard(
     target: Index,
     train: Images,
     val: Images,
-    architecture: ArchitectureSettings,
+    architecture: NetworkSettings,
     recipe: RecipeSettings,
     keep_weights: bool,
     metric: str,
@@ -96,7 +96,7 @@ class _Shard:
     """What the transfers of a shard have in common."""
 
     source: h5py.File
-    architecture: ArchitectureSettings
+    architecture: NetworkSettings
     recipe: RecipeSettings
     data: Data
     classes: int

@@ -15,7 +15,7 @@ from torch.nn import functional
 from transferlens.core import job
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import permutation_p, q_values
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 from transferlens.training import fitting
 from transferlens.training.outputs import raw_margins
 

@@ -27,7 +27,7 @@ from transferlens.memories.images.failures import Predictor
 from transferlens.memories.kept import binding as bindings
 from transferlens.memories.pairs import Pair
 from transferlens.memories.seen.examples import SeenMinusUnseen
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 from transferlens.training import engine
 from transferlens.training.outputs import raw_margins
 

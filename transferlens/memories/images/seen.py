@@ -10,7 +10,7 @@ from torch import nn
 
 from transferlens.core.statistics import rank_correlations
 from transferlens.maps import class_maps, evidence
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 
 # Of networks whose class maps do not add up to their logits.
 GRADIENT_METHOD = "GradCAM"
@@ -41,10 +41,10 @@ class Seen:
 
         Signed, and adding up to logits, where the network pools; else the positive evidence of GradCAM.
         """
-        if self.network.pools:
+        headed = self.network.with_head(head)
+        if headed.pools:
             with torch.no_grad():
-                return evidence.class_evidence(self.activations, head, classes)
-        headed = Network(self.network.backbone, head, self.network.class_map_layer, pools=False)
+                return evidence.class_evidence(headed, self.activations, classes)
         explained = class_maps.class_maps(headed, self.images, classes.tolist(), GRADIENT_METHOD)
         return torch.from_numpy(explained.maps).to(self.images.device)
 

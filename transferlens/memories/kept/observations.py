@@ -19,7 +19,7 @@ from transferlens.memories.kept.binding import coupling
 from transferlens.memories.kept.probes import Observation
 from transferlens.memories.kept.retention import fit_temperature, recall
 from transferlens.memories.pairs import Pair
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 from transferlens.training import fitting
 
 _BATCH = 256
@@ -199,7 +199,7 @@ def _with_evidence(
     if network.pools:
         maps, features = evidence.with_activations(network, images)
         classes = torch.from_numpy(table.target_class[rows]).to(images.device)
-        positive = evidence.class_evidence(maps, network.head, classes).relu()
+        positive = evidence.class_evidence(network, maps, classes).relu()
         square = [torch.from_numpy(column[rows]) for column in (table.x, table.y, table.side)]
         share = inside_share(positive, *square, images.shape[-1])
     else:

@@ -15,7 +15,7 @@ from torch import nn
 
 from transferlens.core.settings import InputSettings, TrainingSettings
 from transferlens.data.pipeline import Batch, Pass
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 from transferlens.training import device as devices
 from transferlens.training.criterion import Criterion
 

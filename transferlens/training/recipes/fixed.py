@@ -9,7 +9,7 @@ from torch import nn
 
 from transferlens.core.settings import InputSettings
 from transferlens.data.pipeline import Batch, Pass, shuffled_batches
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 from transferlens.training import engine
 from transferlens.training.recipes.base import Phase, Recipe
 from transferlens.training.recipes.settings import FixedSettings

@@ -16,7 +16,7 @@ from transferlens.core.seeding import rng_for, seed_for
 from transferlens.data import composites
 from transferlens.data.pipeline import Images
 from transferlens.maps import evidence
-from transferlens.models.architectures import Network
+from transferlens.models.network import Network
 from transferlens.training import engine, schedule
 from transferlens.training.recipes.base import Data, Phase, Recipe
 from transferlens.training.recipes.settings import RemediedSettings
@@ -174,8 +174,8 @@ class Inside(Composites):
         labels: torch.Tensor,
     ) -> torch.Tensor:
         """Share of the composites' evidence that lies outside the pasted images."""
-        cells = features[self.watched[0]].float()
-        maps = evidence.class_evidence(cells, self.network.head, labels)
+        cells = self.network.maps_of(features[self.watched[0]].float())
+        maps = evidence.class_evidence(self.network, cells, labels)
         corners = torch.from_numpy(self.corners).to(maps.device)
         return outside(maps, corners, self.side, self.resolution)
 

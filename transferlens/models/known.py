@@ -1,0 +1,42 @@
+"""What planning asks of networks. Torch, which takes seconds to import, is imported only where they must be tried."""
+
+from transferlens.core.errors import ConfigError
+from transferlens.core.run import Run
+from transferlens.core.settings import SMALL_RESNET, NetworkSettings
+
+
+def check(run: Run) -> None:
+    """Refuse networks of any study that cannot be built, are not understood, or do not take the images.
+
+    Raises:
+        ConfigError, SetupError: one line, before anything runs.
+    """
+    for study in (None, *run.studies):
+        network = NetworkSettings.read(run.architecture_of(study))
+        if network.name != SMALL_RESNET:
+            from transferlens.models import contract
+
+            contract.find(network)
+
+
+def no_evidence(network: NetworkSettings) -> str:
+    """Why a network's class maps do not add up to its logits; '' if they do."""
+    if network.name == SMALL_RESNET:
+        return ""
+    from transferlens.models import contract
+
+    return contract.find(network).no_evidence
+
+
+def require_evidence(run: Run, study: str | None, key: str, cure: str) -> None:
+    """Refuse, for the sake of a setting, a study whose networks' class maps do not add up to logits.
+
+    Raises:
+        ConfigError: naming the setting, the network and why.
+    """
+    network = NetworkSettings.read(run.architecture_of(study))
+    if reason := no_evidence(network):
+        raise ConfigError(
+            f"config: {key} needs class maps that add up to logits, and those of {network.title} do not, as {reason}: "
+            f"{cure}"
+        )
