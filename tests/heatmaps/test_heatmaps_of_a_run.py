@@ -61,17 +61,6 @@ def test_a_job_knows_its_files_and_exactly_what_decides_them():
     ("changes", "message"),
     [
         (
-            {"architecture": {"name": "vgg16"}},
-            "heatmaps.method is 'CAM', which needs a network ending in pooling",
-        ),
-        (
-            {
-                "architecture": {"name": "vgg16"},
-                "heatmaps": {"method": "GradCAM", "faithfulness": {"methods": ["LayerCAM", "CAM"]}},
-            },
-            "heatmaps.faithfulness.methods is 'CAM', which needs",
-        ),
-        (
             {"heatmaps": {"output": "correct"}},
             r"heatmaps.output is 'correct', which is not among",
         ),

@@ -259,5 +259,5 @@ def test_evidence_needs_a_network_that_pools(planted):
     network = source.initial_network(ARCHITECTURE, 2, 0)
     network.parts = replace(network.parts, pools=False)
     images, _, target = planted
-    with pytest.raises(ConfigError, match="global average pooling"):
+    with pytest.raises(ConfigError, match="features are means over the cells"):
         started(remedied("inside"), network, images, target)

@@ -210,8 +210,8 @@ def _as_maps(network: Network, layers: list[str], method: str) -> Iterator[list[
                 f"heatmaps.method: {method} follows gradients, and this backbone computes none (it runs "
                 "under no_grad): use ScoreCAM, or CAM for a network that pools"
             )
-        maps = network.get_submodule(names[layer])(grids.to_maps(output, prefix).clone())
-        return grids.from_maps(maps, output, prefix)
+        maps = network.get_submodule(names[layer])(grids.to_maps(output, prefix))
+        return grids.from_maps(maps.clone(), output, prefix)
 
     try:
         with hooks.hooked(network.backbone, layers, look):

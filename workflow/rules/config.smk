@@ -41,6 +41,11 @@ def given_settings():
         )
     given = own if stands_alone else config
     update_config(given, typed(dict(workflow.config_settings.config)))
+    update_config(own, typed(dict(workflow.config_settings.config)))
+    # Options belong to one network: one that is named anew takes none of the one before.
+    network = own.get("architecture")
+    if isinstance(network, dict) and {"name", "file"} & network.keys():
+        given["architecture"] = network
     return given
 
 
