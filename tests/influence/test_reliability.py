@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from transferlens.core.statistics import Interval
 from transferlens.estimation import designs, estimators
 from transferlens.influence import reliability
 from transferlens.influence.resampling import Outputs
@@ -105,3 +106,9 @@ def test_no_number_of_models_is_enough_where_nothing_is_there():
     values = np.random.default_rng(0).normal(size=(64, TARGETS))
     needed = reliability.models_needed(Outputs(masks, values), "difference_of_means")
     assert needed.high == np.inf
+
+
+def test_an_interval_that_reaches_one_stays_there_when_it_is_rescaled():
+    """The odds of a reliability of one are infinite."""
+    found = reliability._rescaled(Interval(0.8, 0.5, 1.0), 0.9)
+    np.testing.assert_allclose((found.low, found.high), (9 / 13, 1.0))

@@ -63,12 +63,13 @@ def _rescaled(unbiased: Interval, value: float) -> Interval:
     number that the masks decide, and so are the odds of its reliability.
     """
 
-    def odds(r: float) -> float:
-        return r / (1 - r)
+    # As weights of the two odds' parts, so that an end of 0 or 1 stays one.
+    reliable, not_reliable = value * (1 - unbiased.value), (1 - value) * unbiased.value
 
-    times = odds(value) / odds(unbiased.value)
-    low, high = (times * odds(end) for end in (unbiased.low, unbiased.high))
-    return Interval(value, low / (1 + low), high / (1 + high))
+    def rescaled(end: float) -> float:
+        return reliable * end / (reliable * end + not_reliable * (1 - end))
+
+    return Interval(value, rescaled(unbiased.low), rescaled(unbiased.high))
 
 
 def unbiased(masks: np.ndarray, name: str) -> "_Linear":

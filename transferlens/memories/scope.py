@@ -31,7 +31,8 @@ def with_remedies(run: Run) -> list[tuple[str, str]]:
 
 def uses_pretrained(run: Run) -> bool:
     """Whether fine-tunings of given weights take the place of those of full-source models."""
-    return run.section(MemorySettings).source == "pretrained"
+    given = run.section(MemorySettings)
+    return given is not None and given.source == "pretrained"
 
 
 def population(run: Run) -> str:
