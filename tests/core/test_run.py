@@ -35,7 +35,10 @@ def memories(recipe, remedies, **changes):
         ({"seed": True}, "'seed' is True (bool)"),
         ({"source": 5}, "'source' is 5 (int)"),
         ({"input": {"resolution": 4}}, "'input.resolution' is impossible"),
-        ({"architecture": {"name": "small_resnet", "width": 12}}, "'architecture.width' is impossible: 12; must be a multiple of 8"),
+        (
+            {"architecture": {"name": "small_resnet", "width": 12}},
+            "'architecture.width' is impossible: 12; must be a multiple of 8",
+        ),
         ({"targets": {}}, "'targets' is impossible"),
         ({"targets": {"optdigits": {"recipes": ["ful"]}}}, "names 'ful', which is no recipe"),
         (

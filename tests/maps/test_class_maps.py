@@ -25,7 +25,9 @@ ON_CONVOLUTIONS = [m for m in METHODS if m != "LeGrad"]
 
 def settings_of(name, resolution=64):
     """A network for images of so many pixels; the small one has 8 channels."""
-    return NetworkSettings(name=name, resolution=resolution, **({"width": 8} if name == "small_resnet" else {}))
+    return NetworkSettings(
+        name=name, resolution=resolution, **({"width": 8} if name == "small_resnet" else {})
+    )
 
 
 def a_network(name="small_resnet", pixels=28, classes=4):

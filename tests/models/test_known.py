@@ -7,7 +7,6 @@ import pytest
 
 from transferlens.capabilities import run_of
 from transferlens.core.errors import ConfigError
-from transferlens.models import known
 
 MINIMAL = {"source": "digits-and-clothes", "targets": {"optdigits": {}}}
 VGG = {"name": "vgg11"}
@@ -17,10 +16,9 @@ INSIDE = {"recipes": ["full"], "remedies": ["inside"]}
 def refused(**changes):
     """What a run of these settings is refused with."""
     run = run_of({**MINIMAL, "input": {"resolution": 64}, **changes})
+    rooms = [capability for capability in run.capabilities if capability.name != "data"]
     with pytest.raises(ConfigError) as caught:
-        for capability in run.capabilities:
-            if capability.name != "data":
-                capability.check_data(run)
+        list(map(lambda room: room.check_data(run), rooms))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -36,9 +34,13 @@ def refused(**changes):
             "CAM needs a network whose features are means",
         ),
         (
-            {"architecture": VGG, "heatmaps": {"method": "GradCAM", "faithfulness": None}, "influence_maps": {}},
-            "influence_maps needs class maps that add up to logits, and those of vgg11 do not, as its features are "
-            "no means over the cells of a map (more layers stand between): set influence_maps: null",
+            {
+                "architecture": VGG,
+                "heatmaps": {"method": "GradCAM", "faithfulness": None},
+                "influence_maps": {},
+            },
+            "influence_maps needs class maps that add up to logits, and those of vgg11 do not, as its "
+            "features are no means over the cells of a map (more layers stand between): set influence_maps: null",
         ),
         (
             {

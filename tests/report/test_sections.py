@@ -16,4 +16,4 @@ def test_a_run_without_analyses_has_no_sections_of_them(tmp_path):
     run = run_of({"source": "digits-and-clothes", "targets": {"optdigits": {}}, **NOTHING})
     results = SimpleNamespace(folder=tmp_path)
     made = {c.name: list(c.sections(run, results)) for c in run.capabilities if c.name != "report"}
-    assert made == dict.fromkeys(made, [])
+    assert not any(made.values())

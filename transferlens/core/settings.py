@@ -168,12 +168,12 @@ _FILE = r"^.+\.py:[A-Za-z_][A-Za-z0-9_]*$"
 
 
 class PartSettings(Section):
-    """Where a network keeps its parts, for what is found otherwise than it should be. Null for what is found."""
+    """Where a network keeps its parts, for what is found otherwise than it should be; null for what is found."""
 
     head: str | list[str] | None = Field(
         None,
-        description="Path of the last linear layer (`fc`, `classifier.6`); what follows it is dropped. Several "
-        "paths: their outputs are averaged.",
+        description="Path of the last linear layer (`fc`, `classifier.6`); what follows it is dropped. Of "
+        "several paths the outputs are averaged.",
     )
     class_map_layer: str | None = Field(
         None,
@@ -188,7 +188,9 @@ class PartSettings(Section):
 
 
 class ArchitectureSettings(Section):
-    """A network. Every further key is an option of it, passed on to what builds it (`width` of `small_resnet`, `image_size` of `vit_b_16`)."""
+    """A network. Every further key is an option of it, passed on to what builds it (`width` of `small_resnet`,
+    `image_size` of `vit_b_16`).
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -200,9 +202,9 @@ class ArchitectureSettings(Section):
     )
     file: str | None = Field(
         None,
-        description="A network of one's own: `my_net.py:make_net`, a Python file and a function in it that takes "
-        "the number of classes (and the options) and returns a module from images to logits. Its content is part "
-        "of what decides results.",
+        description="A network of one's own: `my_net.py:make_net`, a Python file and a function in it that "
+        "takes the number of classes (and the options) and returns a module from images to logits. Its content "
+        "is part of what decides results.",
     )
     parts: PartSettings = Field(
         PartSettings(),
@@ -226,7 +228,8 @@ class ArchitectureSettings(Section):
     def _checked(self) -> Self:
         if self.file is not None and not re.match(_FILE, self.file):
             refuse(
-                f"'architecture.file' is '{self.file}'; write the file and the function in it: my_net.py:make_net"
+                f"'architecture.file' is '{self.file}'; write the file and the function in it: "
+                "my_net.py:make_net"
             )
         if self.name == SMALL_RESNET:
             self._check_width()

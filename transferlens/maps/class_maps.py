@@ -196,8 +196,8 @@ _MAPS = "class_map_{}"
 def _as_maps(network: Network, layers: list[str], method: str) -> Iterator[list[str]]:
     """Pass what the layers give, as maps [N, C, h, w], through modules of their own; yields their names.
 
-    So any layer can be looked at that holds cells, channels first or last or as tokens; and activations that work
-    in place change it no more.
+    So any layer can be looked at that holds cells, channels first or last or as tokens; and activations that
+    work in place change it no more.
     """
     prefix = network.parts.prefix_tokens
     names = {layer: _MAPS.format(i) for i, layer in enumerate(layers)}
@@ -259,8 +259,8 @@ def find_layers(network: Network, method: str, layer: str | None, images: torch.
 def _require_pooled(network: Network, layer: str) -> None:
     if not network.pools:
         raise ConfigError(
-            "heatmaps.method: CAM needs a network whose features are means over the cells of a map, and this one's are "
-            "not (snakemake network says why): use GradCAM or LayerCAM"
+            "heatmaps.method: CAM needs a network whose features are means over the cells of a map, and this "
+            "one's are not (snakemake network says why): use GradCAM or LayerCAM"
         )
     if layer != network.class_map_layer:
         raise ConfigError(

@@ -4,10 +4,10 @@ Where features are means over the cells of a layer, logit_c = sum_d W[c, d] mean
 E_c(u) = sum_d W[c, d] A[d, u] is the evidence for class c in cell u: its mean over cells plus the bias is the
 logit (Zhou et al. 2016, CAM). One product of matrices gives the maps of all classes.
 
-Where a layer normalisation stands between, features are g_d (m_d - mu) / s + h_d of the means m = mean_u A[:, u],
-with their own mean mu and deviation s. With mu and s *held fixed* at those of the image that is linear in A, and
-E_c(u) = sum_d W[c, d] g_d (A[d, u] - mu) / s: its mean over cells plus a constant of the class, `offsets`, is the logit.
-What a change in a cell would do to mu and s is not in it.
+Where a layer normalisation stands between, features are g_d (m_d - mu) / s + h_d of the means
+m = mean_u A[:, u], with their own mean mu and deviation s. With mu and s *held fixed* at the image's own that is linear in A, and
+E_c(u) = sum_d W[c, d] g_d (A[d, u] - mu) / s: its mean over cells plus a constant of the class, `offsets`, is
+the logit. What a change in a cell would do to mu and s is not in it.
 """
 
 import torch
@@ -33,8 +33,8 @@ def require_pooling(network: Network) -> None:
     """Refuse a network whose class maps do not add up to its logits."""
     if not network.pools:
         raise ConfigError(
-            "architecture: class maps that add up to logits need a network whose features are means over the cells "
-            "of a map, and this one's are not (snakemake network says why): use a gradient method"
+            "architecture: class maps that add up to logits need a network whose features are means over the "
+            "cells of a map, and this one's are not (snakemake network says why): use a gradient method"
         )
 
 
@@ -84,7 +84,7 @@ def _normalised(
 
 
 def offsets(network: Network) -> torch.Tensor:
-    """[C] what the mean of a class's evidence lacks of its logit: the head's bias, and what a norm's bias adds."""
+    """[C] what the mean of a class's evidence lacks of its logit: the head's bias, and a norm's part of it."""
     head, norm = network.head, network.norm
     return head.bias if norm is None or norm.bias is None else head.bias + head.weight @ norm.bias
 

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 to 2: convolutions, global average pooling, one linear layer (Tan & Le 2019, "lite" variants).
+"""EfficientNet-Lite0 to 2: convolutions, global average pooling, one linear layer (Tan & Le 2019, "lite").
 
 Built here, of torch's parts: torchvision's EfficientNet has squeeze-and-excitation and SiLU built in, and
 timm brings clients of a network along. Modules are named as in the published weights, but for underscores.

@@ -1,4 +1,4 @@
-"""What planning asks of networks. Torch, which takes seconds to import, is imported only where they must be tried."""
+"""What planning asks of networks. Torch, slow to import, is imported only where they must be tried."""
 
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
@@ -37,6 +37,6 @@ def require_evidence(run: Run, study: str | None, key: str, cure: str) -> None:
     network = NetworkSettings.read(run.architecture_of(study))
     if reason := no_evidence(network):
         raise ConfigError(
-            f"config: {key} needs class maps that add up to logits, and those of {network.title} do not, as {reason}: "
-            f"{cure}"
+            f"config: {key} needs class maps that add up to logits, and those of {network.title} do not, as "
+            f"{reason}: {cure}"
         )

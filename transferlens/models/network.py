@@ -13,10 +13,10 @@ class Parts:
     """Where a network keeps what others look for; `models.contract` finds them.
 
     Attributes:
-        class_map_layer: path in the backbone of the layer whose output class maps are made of: a map or a row of
-            tokens (see `grids`). None for a network in which nothing has a height and a width.
-        pools: whether features are the means of that output over its cells, perhaps normalised by `norm`, so that
-            class maps add up to logits.
+        class_map_layer: path in the backbone of the layer whose output class maps are made of: a map or a row
+            of tokens (see `grids`). None for a network in which nothing has a height and a width.
+        pools: whether features are the means of that output over its cells, perhaps normalised by `norm`, so
+            that class maps add up to logits.
         norm: path of the layer normalisation between these means and the features, if there is one.
         rectified: whether the means are those of the output's positive part (a ReLU stands between).
         prefix_tokens: tokens before those of the picture's cells.

@@ -386,7 +386,7 @@ class Training(Capability):
                     yield Transfer(study, target, recipe)
 
     def check_data(self, run: Run) -> None:
-        """Refuse networks that are not understood, and source classes that published weights have no output for."""
+        """Refuse networks that are not understood, and source classes that published weights do not know."""
         networks.check(run)
         given = run.section(PretrainedStudy)
         if given and given.published and given.head == "given":
