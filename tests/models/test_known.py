@@ -18,7 +18,7 @@ def refused(**changes):
     run = run_of({**MINIMAL, "input": {"resolution": 64}, **changes})
     rooms = [capability for capability in run.capabilities if capability.name != "data"]
     with pytest.raises(ConfigError) as caught:
-        list(map(lambda room: room.check_data(run), rooms))
+        [room.check_data(run) for room in rooms]
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -40,7 +40,8 @@ def refused(**changes):
                 "influence_maps": {},
             },
             "influence_maps needs class maps that add up to logits, and those of vgg11 do not, as its "
-            "features are no means over the cells of a map (more layers stand between): set influence_maps: null",
+            "features are no means over the cells of a map (more layers stand between): "
+            "set influence_maps: null",
         ),
         (
             {

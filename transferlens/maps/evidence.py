@@ -5,9 +5,9 @@ E_c(u) = sum_d W[c, d] A[d, u] is the evidence for class c in cell u: its mean o
 logit (Zhou et al. 2016, CAM). One product of matrices gives the maps of all classes.
 
 Where a layer normalisation stands between, features are g_d (m_d - mu) / s + h_d of the means
-m = mean_u A[:, u], with their own mean mu and deviation s. With mu and s *held fixed* at the image's own that is linear in A, and
-E_c(u) = sum_d W[c, d] g_d (A[d, u] - mu) / s: its mean over cells plus a constant of the class, `offsets`, is
-the logit. What a change in a cell would do to mu and s is not in it.
+m = mean_u A[:, u], with their own mean mu and deviation s. With mu and s *held fixed* at the image's own that
+is linear in A, and E_c(u) = sum_d W[c, d] g_d (A[d, u] - mu) / s: its mean over cells plus a constant of the
+class, `offsets`, is the logit. What a change in a cell would do to mu and s is not in it.
 """
 
 import torch
