@@ -281,6 +281,8 @@ def test_two_copies_that_fit_alike_are_a_choice(cnn, tmp_path):
         weights.read(cnn, path, prefix="ema")
     same = saved({"a": states["model"], "b": {**states["model"]}}, tmp_path)
     assert_same(cnn, weights.read(cnn, same), theirs(cnn))
+    headless = saved({"a": without_head(states["model"]), "bb": states["model"]}, tmp_path)
+    assert_same(cnn, weights.read(cnn, headless), theirs(cnn))
 
 
 def test_the_other_copy_can_be_chosen(cnn, tmp_path):

@@ -57,8 +57,8 @@ def read(
             copy.
         head: whether the head is wanted; otherwise only the backbone is read, and parts of training
             (projections, predictors) may stand beside it.
-        prefix: where in a file the network is, if copies of it stand under several; the last parts are
-            enough.
+        prefix: where in a file the network is, if copies of it stand under several (see `Copy.place`); some
+            parts of it are enough.
         download: whether published weights may be downloaded.
 
     Returns:

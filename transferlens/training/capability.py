@@ -57,8 +57,8 @@ class PretrainedStudy(CapabilitySection):
     )
     prefix: str | None = Field(
         None,
-        description="Where in a file the network is, if it holds several copies of it (`teacher.backbone`): "
-        "the last parts are enough. null for the copy that fits best.",
+        description="Where in a file the network is, if it holds several copies of it (`student.backbone`): "
+        "some parts of the wrapper and prefix are enough. null for the copy that fits best.",
     )
     head: Literal["given", "probe"] = Field(
         "given",

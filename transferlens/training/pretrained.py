@@ -155,7 +155,7 @@ def check(
         outputs = published.outputs(architecture, given.weights)
         state = {f"head.{kind}": torch.empty(outputs) for kind in ("weight", "bias")}
     if head:
-        with_head_of(state, class_names(), given.weights)
+        with_head_of(state, class_names(), f"studies.pretrained.weights: {given.weights}")
 
 
 def fit_head(network: Network, train: Images, training: TrainingSettings) -> Trained:
