@@ -405,8 +405,7 @@ def _check_weights(run: Run, given: PretrainedStudy) -> None:
 
     pretrained.check(
         pretrained.Given(given.weights, given.prefix),
-        given.head == "given",
-        lambda: described(run, run.source)[0],
+        described(run, run.source)[0] if given.head == "given" else None,
         NetworkSettings.read(run.architecture_of("pretrained")),
     )
 
