@@ -164,6 +164,14 @@ class InputSettings(Section):
 
 
 SMALL_RESNET = "small_resnet"
+_WEIGHTS = "weights are named in studies.pretrained.weights"
+# What builders of networks take that is no option of an architecture, and where the run says it.
+_NO_OPTIONS = {
+    "num_classes": "the number of classes is that of the data",
+    "weights": _WEIGHTS,
+    "pretrained": _WEIGHTS,
+    "checkpoint_path": _WEIGHTS,
+}
 _FILE = r"^.+\.py:[A-Za-z_][A-Za-z0-9_]*$"
 
 
@@ -228,6 +236,8 @@ class ArchitectureSettings(Section):
             refuse(
                 f"'architecture.file' is '{self.file}'; write the file and the function in it: my_net.py:make_net"
             )
+        for key in self.options.keys() & _NO_OPTIONS.keys():
+            refuse(f"'architecture.{key}' is no option of a network, as {_NO_OPTIONS[key]}; leave it out")
         if self.name == SMALL_RESNET:
             self._check_width()
         return self
