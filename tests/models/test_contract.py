@@ -218,72 +218,66 @@ def test_a_class_token_at_the_end_puts_tokens_out_of_the_order_of_the_picture(ow
     assert "prefix_tokens" in found.no_evidence
 
 
+PIXELS = """
+    def make_net(classes):
+        hidden = nn.Linear(192, 9), nn.ReLU(), nn.Linear(9, 9)
+        return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(9, classes))
+"""
+TWICE = """
+    def make_net(classes):
+        stem, again = nn.Conv2d(3, 6, 4, stride=4), nn.Conv2d(6, 6, 3, padding=1)
+        tail = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, classes)
+        return nn.Sequential(stem, again, nn.ReLU(), again, *tail)
+"""
+TRUNKS = """
+    class Own(Net):
+        def __init__(self, classes):
+            super().__init__(classes)
+            self.stem2, self.fc = nn.Conv2d(3, 6, 4, stride=4), nn.Linear(14, classes)
+        def features(self, x):
+            return torch.cat([super().features(x), self.stem2(x).mean((2, 3))], 1)
+    make_net = Own
+"""
+ONE_CELL = """
+    class Own(Net):
+        def __init__(self, classes):
+            super().__init__(classes)
+            self.stem = nn.Conv2d(3, 6, 8, stride=8)
+    make_net = Own
+"""
+NO_GRADIENTS = """
+    class Own(Net):
+        @torch.no_grad()
+        def features(self, x):
+            return super().features(x)
+    make_net = Own
+"""
+RESIDUAL = """
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6)
+        def forward(self, x):
+            return x + self.b(self.a(x)).relu()
+
+    def make_net(classes):
+        stem = nn.Sequential(nn.Conv2d(3, 6, 2, stride=2), nn.BatchNorm2d(6))
+        trunk = nn.Sequential(Block(), nn.Sequential(nn.MaxPool2d(2), Block()))
+        return nn.Sequential(stem, trunk, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, classes))
+"""
+
+
 @pytest.mark.parametrize(
     ("source", "resolution", "layer", "blocks", "reason"),
     [
-        pytest.param(
-            "def make_net(classes):\n    layers = nn.Linear(192, 9), nn.ReLU(), nn.Linear(9, 9)\n"
-            "    return nn.Sequential(nn.Flatten(), *layers, nn.Linear(9, classes))",
-            8,
-            None,
-            ("1", "3"),
-            "nothing in it has a height and a width",
-            id="pixels",
-        ),
-        pytest.param(
-            "def make_net(classes):\n    stem = nn.Conv2d(3, 6, 4, stride=4)\n    again = nn.Conv2d(6, 6, 3, padding=1)\n"
-            "    tail = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, classes)\n"
-            "    return nn.Sequential(stem, again, nn.ReLU(), again, *tail)",
-            16,
-            "1",
-            ("0", "1"),
-            "",
-            id="called-twice",
-        ),
-        pytest.param(
-            "class Own(Net):\n    def __init__(self, classes):\n        super().__init__(classes)\n"
-            "        self.stem2, self.fc = nn.Conv2d(3, 6, 4, stride=4), nn.Linear(14, classes)\n"
-            "    def features(self, x):\n"
-            "        return torch.cat([super().features(x), self.stem2(x).mean((2, 3))], 1)\nmake_net = Own",
-            16,
-            "stem2",
-            (),
-            "no means over the cells",
-            id="parallel-trunks",
-        ),
-        pytest.param(
-            "class Own(Net):\n    def __init__(self, classes):\n        super().__init__(classes)\n"
-            "        self.stem = nn.Conv2d(3, 6, 8, stride=8)\nmake_net = Own",
-            8,
-            None,
-            ("stem", "deep"),
-            "single cell at 8 px",
-            id="one-cell",
-        ),
-        pytest.param(
-            "class Own(Net):\n    @torch.no_grad()\n    def features(self, x):\n"
-            "        return super().features(x)\nmake_net = Own",
-            16,
-            "deep",
-            (),
-            "",
-            id="without-gradients",
-        ),
-        pytest.param(
-            "class Block(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
-            "        self.a, self.b = nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6)\n"
-            "    def forward(self, x):\n        return x + self.b(self.a(x)).relu()\n"
-            "def make_net(classes):\n    conv = nn.Conv2d(3, 6, 2, stride=2)\n    stem = nn.Sequential(conv, nn.BatchNorm2d(6))\n"
-            "    trunk = nn.Sequential(Block(), nn.Sequential(nn.MaxPool2d(2), Block()))\n"
-            "    tail = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, classes)\n"
-            "    return nn.Sequential(stem, trunk, *tail)",
-            16,
-            "1",
-            ("0", "1.0", "1.1.1"),
-            "",
-            id="residual",
-        ),
+        (PIXELS, 8, None, ("1", "3"), "nothing in it has a height and a width"),
+        (TWICE, 16, "1", ("0", "1"), ""),
+        (TRUNKS, 16, "stem2", (), "no means over the cells"),
+        (ONE_CELL, 8, None, ("stem", "deep"), "single cell at 8 px"),
+        (NO_GRADIENTS, 16, "deep", (), ""),
+        (RESIDUAL, 16, "1", ("0", "1.0", "1.1.1"), ""),
     ],
+    ids=["pixels", "called-twice", "trunks", "one-cell", "no-gradients", "residual"],
 )
 def test_shapes_of_networks(own, source, resolution, layer, blocks, reason):
     found = contract.find(own(source, resolution))
@@ -316,13 +310,21 @@ def test_cuts_of_a_graph_are_those_on_every_path(seed):
 
 # What is refused
 
-FORWARD = "class Own(Net):\n    def forward(self, x):\n        {}\nmake_net = Own"
-TWO = (
-    "class Own(Net):\n    def __init__(self, classes):\n        super().__init__(classes)\n"
-    "        self.other = nn.Linear(8, classes)\n"
-    "    def forward(self, x):\n        return self.fc(self.features(x)) * 2 + self.other(self.features(x))\n"
-    "make_net = Own"
-)
+FORWARD = """
+    class Own(Net):
+        def forward(self, x):
+            {}
+    make_net = Own
+"""
+TWO = """
+    class Own(Net):
+        def __init__(self, classes):
+            super().__init__(classes)
+            self.other = nn.Linear(8, classes)
+        def forward(self, x):
+            return self.fc(self.features(x)) * 2 + self.other(self.features(x))
+    make_net = Own
+"""
 OPTION = "def make_net(classes, width=8):\n    return Net(classes)"
 
 
@@ -350,7 +352,7 @@ OPTION = "def make_net(classes, width=8):\n    return Net(classes)"
         (
             FORWARD.format("return x.view(3)"),
             {},
-            r"cannot take images of 16 px \(RuntimeError in line 31 \(shape '\[3\]' is invalid",
+            r"cannot take images of 16 px \(RuntimeError in line 32 \(shape '\[3\]' is invalid",
         ),
         (
             FORWARD.format("return self.fc(self.maps(x).flatten(2).transpose(1, 2)).mean(1)"),

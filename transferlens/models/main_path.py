@@ -76,8 +76,8 @@ def blocks(backbone: nn.Module, called: Iterable[str], on_path: set[str], root: 
     """Paths of the backbone's blocks in depth order.
 
     A block is the smallest module with parameters through which the main path goes as a whole, and all
-    modules of its class are blocks like it (one without a shortcut, too). A convolution or linear layer with its
-    normalisation is one block; normalisations between blocks are none.
+    modules of its class are blocks like it (one without a shortcut, too). A convolution or linear layer with
+    its normalisation is one block; normalisations between blocks are none.
 
     Args:
         called: layers in the order in which they finish; of those called again, the last time.
