@@ -6,12 +6,14 @@ that several rooms share are here; those of a capability live with it, and `Run`
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from transferlens.core import files
 from transferlens.core.errors import ConfigError, nearest
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -173,6 +175,12 @@ _NO_OPTIONS = {
     "checkpoint_path": _WEIGHTS,
 }
 _FILE = r"^.+\.py:[A-Za-z_][A-Za-z0-9_]*$"
+
+
+def digest_of(function: str) -> str | None:
+    """SHA-256 of a user's file, `my_net.py:make_net`; None if there is none (which is refused by name)."""
+    path = Path(function.rpartition(":")[0])
+    return files.sha256(path) if path.is_file() else None
 
 
 class PartSettings(Section):

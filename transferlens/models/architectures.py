@@ -16,7 +16,7 @@ from torch import nn
 
 from transferlens.core import files
 from transferlens.core.errors import ConfigError, SetupError, nearest
-from transferlens.core.settings import SMALL_RESNET, ArchitectureSettings, NetworkSettings
+from transferlens.core.settings import SMALL_RESNET, ArchitectureSettings, NetworkSettings, digest_of
 from transferlens.models import efficientnet
 from transferlens.models.small_resnet import small_resnet
 
@@ -161,12 +161,6 @@ def _from_file(settings: ArchitectureSettings, classes: int) -> nn.Module:
             "return the network"
         )
     return made
-
-
-def digest_of(function: str) -> str | None:
-    """SHA-256 of a user's file, `my_net.py:make_net`; None if there is none (which is refused by name)."""
-    path = Path(function.rpartition(":")[0])
-    return files.sha256(path) if path.is_file() else None
 
 
 def user_function(settings: ArchitectureSettings) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from transferlens.core.errors import ConfigError, nearest
-from transferlens.core.settings import ArchitectureSettings, NetworkSettings
+from transferlens.core.settings import ArchitectureSettings, NetworkSettings, digest_of
 from transferlens.models import architectures, grids, heads, layers, main_path
 from transferlens.models.heads import TAPPED, Heads, same, split
 from transferlens.models.network import Network, Parts
@@ -41,6 +41,7 @@ class Contract:
         features: how many numbers the head sees of an image.
         parts: of the backbone.
         cells: (height, width) of class maps; None where there are none.
+        shape: of what their layer gives of an image; None where there is none.
         no_evidence: why class maps do not add up to logits; "" if they do.
         batchnorm: whether there is batch normalisation, so that images of a batch see each other in training.
         stored: numbers in every tensor of the network's state but its head's, and bytes of one.
@@ -50,6 +51,7 @@ class Contract:
     features: int
     parts: Parts
     cells: tuple[int, int] | None
+    shape: tuple[int, ...] | None
     no_evidence: str
     batchnorm: bool
     stored: tuple[tuple[int, int], ...]
@@ -64,7 +66,7 @@ def find(settings: ArchitectureSettings) -> Contract:
     """
     given = NetworkSettings.model_validate(settings.model_dump())
     if given.file is not None and given.digest is None:  # as the same name may be another network
-        given = given.model_copy(update={"digest": architectures.digest_of(given.file)})
+        given = given.model_copy(update={"digest": digest_of(given.file)})
     return _found(given.model_dump_json())
 
 
@@ -244,6 +246,7 @@ def _look(
         head.in_features,
         replace(parts, blocks=blocks),
         seen.calls[layer].cells if layer else None,
+        tuple(seen.calls[layer].output.shape[1:]) if layer else None,
         reason,
         any(isinstance(module, _BatchNorm) for module in backbone.modules()),
         tuple((tensor.numel(), tensor.element_size()) for tensor in backbone.state_dict().values()),

@@ -385,9 +385,12 @@ class Training(Capability):
                 if study in run.studies:
                     yield Transfer(study, target, recipe)
 
-    def check_data(self, run: Run) -> None:
-        """Refuse networks that are not understood, and source classes that published weights have no output for."""
+    def check_networks(self, run: Run) -> None:
+        """Refuse networks that are not understood."""
         networks.check(run)
+
+    def check_data(self, run: Run) -> None:
+        """Refuse source classes that published weights have no output for."""
         given = run.section(PretrainedStudy)
         if given and given.published and given.head == "given":
             places_in_imagenet(described(run, run.source)[0], f"studies.pretrained.weights: {given.weights}")
