@@ -107,7 +107,7 @@ def test_a_run_that_would_be_refused_is_shown_its_network_and_why(patches):
     assert found["tokens before the cells"] == "1"
     _, _, refused = text.partition("A run of these settings would be refused:\n")
     heatmaps, maps = refused.splitlines()
-    assert "CAM needs a network whose features are means" in heatmaps
+    assert "CAM needs class maps that add up to logits" in heatmaps
     assert "influence_maps needs class maps that add up to logits" in maps
 
 
