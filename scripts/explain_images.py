@@ -4,26 +4,24 @@ import argparse
 from pathlib import Path
 
 from transferlens.core import job
-from transferlens.core.settings import NetworkSettings
 from transferlens.data import classnames
 from transferlens.heatmaps import own_images
 from transferlens.maps import class_maps
-
-IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-SCALING = {"efficientnet_lite0": ([0.5] * 3, [0.5] * 3)}  # where weights expect another mean and std
 
 
 def main(arguments: argparse.Namespace) -> None:
     method, layer = arguments.method, arguments.layer
     checkpoints = own_images.named_checkpoints(arguments.checkpoint)
-    own_images.check_architecture(arguments.architecture)
-    class_maps.check(NetworkSettings(name=arguments.architecture), arguments.resolution, [method], layer)
+    network = own_images.network_settings(
+        arguments.architecture, arguments.option, arguments.part, arguments.resolution
+    )
+    class_maps.check(network, [method], layer)
     targets = own_images.read_classes(arguments.classes)
     sources = classnames.known("imagenet").names
     if arguments.source_classes:
         sources = own_images.read_classes(arguments.source_classes)
     models = [
-        (title, own_images.load_model(weights, option, arguments.architecture, classes), classes)
+        (title, own_images.load_model(weights, option, network, classes), classes)
         for title, option, weights, classes in (
             ("source model", "--source", arguments.source, sources),
             *((title, "--checkpoint", weights, targets) for title, weights in checkpoints),
@@ -31,9 +29,8 @@ def main(arguments: argparse.Namespace) -> None:
         )
         if weights
     ]
-    names, pixels = own_images.read_folder(arguments.images, arguments.resolution, arguments.crop_ratio)
-    mean, std = SCALING.get(arguments.architecture, IMAGENET)
-    images = own_images.normalised(pixels, arguments.mean or mean, arguments.std or std)
+    names, pixels = own_images.read_folder(arguments.images, network.resolution, arguments.crop_ratio)
+    images = own_images.normalised(pixels, *own_images.scaling(network, arguments.mean, arguments.std))
     own_images.draw(
         arguments.out,
         names,
@@ -69,7 +66,23 @@ def options() -> argparse.ArgumentParser:
         metavar="[NAME=]FILE",
         help="state_dict (.pt, .pth, .safetensors) of the model; once for each model to compare, with names",
     )
-    parser.add_argument("--architecture", required=True, help="resnet18, vgg16, ... (docs/real-models.md)")
+    parser.add_argument(
+        "--architecture", required=True, help="resnet18, vit_b_16, timm/<name>, ..., or my_net.py:make_net"
+    )
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of it (image_size=64); once for each",
+    )
+    parser.add_argument(
+        "--part",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="where it keeps its head, class_map_layer, prefix_tokens or blocks, if what is found is wrong",
+    )
     parser.add_argument(
         "--classes", required=True, help="their classes: a file with one name a line, or a number"
     )
@@ -82,12 +95,16 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--method", default="LayerCAM", help="a method of torchcam; CAM shows evidence against, too"
     )
+    parser.add_argument("--layer", help="layer of the backbone, by name (default: its class map layer)")
     parser.add_argument(
-        "--layer", help="layer of the backbone, by name (default: the last with a height and width)"
+        "--mean", type=float, nargs=3, metavar=("R", "G", "B"), help="default: as published, else ImageNet's"
     )
-    parser.add_argument("--mean", type=float, nargs=3, metavar=("R", "G", "B"), help="default: as published")
-    parser.add_argument("--std", type=float, nargs=3, metavar=("R", "G", "B"), help="default: as published")
-    parser.add_argument("--resolution", type=positive, default=224, help="side of the input in pixels")
+    parser.add_argument(
+        "--std", type=float, nargs=3, metavar=("R", "G", "B"), help="default: as published, else ImageNet's"
+    )
+    parser.add_argument(
+        "--resolution", type=positive, help="side of the input in pixels (default: as published, else 224)"
+    )
     parser.add_argument(
         "--crop-ratio", type=share, default=0.875, help="share of the shorter side that is seen"
     )

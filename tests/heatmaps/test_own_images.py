@@ -13,7 +13,6 @@ from tests.conftest import draw
 from transferlens.core.errors import ConfigError, DataError, TransferlensError
 from transferlens.core.settings import NetworkSettings
 from transferlens.heatmaps import own_images
-from transferlens.models import contract
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "explain_images.py"
 
@@ -142,7 +141,8 @@ def test_the_crop_is_central_and_upright():
 
 
 def test_a_column_names_what_the_model_finds_most_probable(checkpoints):
-    network = own_images.load_model(str(checkpoints / "tuned.pt"), "w", "resnet18", ["cat", "dog"])
+    settings = NetworkSettings(name="resnet18", resolution=64)
+    network = own_images.load_model(str(checkpoints / "tuned.pt"), "w", settings, ["cat", "dog"])
     images = torch.randn(3, 3, 64, 64)
     column = own_images.see("fine-tuned", network, ["cat", "dog"], images, "CAM")
     with torch.no_grad():
@@ -151,6 +151,52 @@ def test_a_column_names_what_the_model_finds_most_probable(checkpoints):
     np.testing.assert_allclose(column.maps.probabilities, logits.softmax(1).max(1).values, atol=1e-5)
     bias = network.head.bias.detach()[logits.argmax(1)].numpy()
     np.testing.assert_allclose(column.maps.maps.mean((1, 2)) + bias, logits.max(1).values, atol=1e-4)
+
+
+OWN = """
+import torch
+from torch import nn
+
+
+def make_net(classes, width=4):
+    maps = nn.Sequential(nn.Conv2d(3, width, 5, 4, 2), nn.ReLU(), nn.Conv2d(width, width, 3, 1, 1))
+    return nn.Sequential(maps, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes))
+"""
+
+
+def test_a_network_in_a_file_of_ones_own(script, photos, checkpoints, tmp_path, monkeypatch):
+    """With an option, its head named, and ImageNet's scaling, as no weights of it were published."""
+    monkeypatch.chdir(tmp_path)
+    Path("my_net.py").write_text(OWN)
+    spec = importlib.util.spec_from_file_location("my_net", "my_net.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    torch.save(module.make_net(2, width=6).state_dict(), "w.pt")
+    changed = {"architecture": "my_net.py:make_net", "option": "width=6", "part": "head=3"}
+    given = arguments(photos, checkpoints, "f.png", checkpoint="w.pt", method="CAM", **changed)
+    script.main(script.options().parse_args(given))
+    with Image.open("f.png") as figure:
+        assert figure.width > figure.height
+    settings = own_images.network_settings("my_net.py:make_net", ["width=6"], ["head=3"], None)
+    assert (settings.resolution, settings.options, settings.parts.head) == (224, {"width": 6}, "3")
+    assert own_images.scaling(settings, None, [1, 1, 1]) == ([0.485, 0.456, 0.406], [1, 1, 1])
+
+
+def test_a_transformer_is_seen_at_the_size_it_is_built_for(script, photos, checkpoints, tmp_path):
+    timm = pytest.importorskip("timm")
+    name, option = "vit_tiny_patch16_224", "img_size=64"
+    torch.manual_seed(0)
+    torch.save(timm.create_model(name, num_classes=2, img_size=64).state_dict(), tmp_path / "w.pt")
+    given = arguments(photos, checkpoints, tmp_path / "f.png", architecture=f"timm/{name}", option=option)
+    at = given.index("--checkpoint") + 1
+    given[at] = str(tmp_path / "w.pt")
+    script.main(script.options().parse_args(given))
+    assert (tmp_path / "f.png").exists()
+    settings = own_images.network_settings(f"timm/{name}", [option], [], None)
+    assert settings.resolution == 64
+    assert own_images.scaling(settings, None, None) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    with pytest.raises(ConfigError, match="as its features are read from a token of their own"):
+        script.main(script.options().parse_args([*given, "--method", "CAM"]))
 
 
 @pytest.mark.parametrize(
@@ -166,13 +212,27 @@ def test_a_column_names_what_the_model_finds_most_probable(checkpoints):
         ),
         ({"checkpoint": "mine="}, ConfigError, "'mine=' names no file; write mine=FILE"),
         ({"checkpoint": ["x.pt"] * 9}, ConfigError, "9 models are given, and a figure takes 8"),
-        ({"architecture": "resnet19"}, ConfigError, r"no architecture 'resnet19' \(did you mean 'resnet18'"),
+        ({"architecture": "resnet19"}, ConfigError, r"is 'resnet19' \(did you mean 'resnet18'"),
         ({"architecture": "resnet34"}, ConfigError, r"tuned.pt: of .* missing.*another network\?"),
         ({"architecture": "googlenet"}, ConfigError, r"tuned.pt: .*another network"),
         ({"classes": 3}, ConfigError, "tuned.pt: its head has 2 classes, but 3 are named"),
         ({"classes": "none.txt"}, DataError, "classes 'none.txt': neither a number nor a readable text"),
         ({"layer": "layer5"}, ConfigError, r"no layer 'layer5' \(did you mean 'layer"),
         ({"method": "LayerCan"}, ConfigError, r"'LayerCan' \(did you mean 'LayerCAM'"),
+        ({"option": "width"}, ConfigError, "--option: 'width' is not understood; write KEY=VALUE"),
+        ({"option": "resolution=32"}, ConfigError, "--option: 'resolution' is no option .* --resolution"),
+        ({"option": "norm_layers=1"}, ConfigError, r"'norm_layers' \(did you mean 'norm_layer'"),
+        ({"option": "num_classes=1"}, ConfigError, "the number of classes is that of the data; leave it out"),
+        ({"part": "heads=fc"}, ConfigError, r"unknown key '.*parts.heads' \(did you mean 'head'"),
+        ({"part": "head=fcs"}, ConfigError, r"no linear layer 'fcs' \(did you mean 'fc'"),
+        ({"part": "blocks=layer1"}, ConfigError, "blocks' is 'layer1' .*must be of type array"),
+        ({"architecture": "none.py:make_net"}, ConfigError, "architecture.file: there is no file 'none.py'"),
+        (
+            {"architecture": "vgg11", "method": "CAM"},
+            ConfigError,
+            "CAM needs class maps that add up to logits, and those of vgg11 do not, as .* use GradCAM",
+        ),
+        ({"architecture": "vit_b_16"}, ConfigError, "vit_b_16 cannot take images of 64 px .*image_size"),
     ],
 )
 def test_bad_input_is_one_line(script, photos, checkpoints, tmp_path, changed, kind, message):
@@ -191,9 +251,3 @@ def test_a_folder_without_images_and_one_with_too_many(tmp_path, monkeypatch):
     monkeypatch.setattr(own_images, "MOST_IMAGES", 2)
     with pytest.raises(TransferlensError, match="more than 2 images"):
         own_images.read_folder(tmp_path, 32, 0.875)
-
-
-def test_every_registered_architecture_is_named():
-    for name in architectures.NAMES:
-        with torch.device("meta"):
-            contract.build(NetworkSettings(name=name, width=8), 2)

@@ -35,6 +35,13 @@ def project(tmp_path_factory):
             "unknown data set 'digits-and-cloths' (did you mean 'digits-and-clothes'?)",
         ),
         ("architecture={name: resnet19}", "'architecture.name' is 'resnet19' (did you mean 'resnet18'?)"),
+        ("architecture={file: nowhere.py:net}", "architecture.file: there is no file 'nowhere.py'"),
+        (
+            "architecture={name: resnet18, norm_layers: 1}",
+            "got an unexpected keyword argument 'norm_layers' (did you mean 'norm_layer'?)",
+        ),
+        ("architecture={name: vit_b_16}", "vit_b_16 cannot take images of 28 px"),
+        ("architecture={name: resnet18, parts: {head: fcs}}", "no linear layer 'fcs' (did you mean 'fc'?)"),
         ("studies={counterfactual: {ks: [10, 21]}}", "ks contains 21, but the source has 20 classes"),
         (
             "influence={estimator: least_squares}",

@@ -224,6 +224,13 @@ class Capability:
             ConfigError: one line, before anything runs.
         """
 
+    def check_networks(self, run: "Run") -> None:
+        """What must hold of the run's networks, which are tried; before data are read.
+
+        Raises:
+            ConfigError, SetupError: one line, before anything runs.
+        """
+
     def check_data(self, run: "Run") -> None:
         """What must agree with the data sets, their classes, and files that the settings name."""
 

@@ -160,6 +160,19 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
+def architecture_of(layers: Sequence[Mapping[str, Any]]) -> Any:
+    """The architecture that configurations ask for, the later laid over the earlier.
+
+    A layer that names another network than those before it gets none of their options, which are not its own.
+    """
+    chosen: Any = {}
+    for given in (layer["architecture"] for layer in layers if "architecture" in layer):
+        both = isinstance(given, Mapping) and isinstance(chosen, Mapping)  # anything else is refused later
+        same = both and all(given.get(key) in (None, chosen.get(key)) for key in ("name", "file"))
+        chosen = merged(chosen, given) if same else given
+    return chosen
+
+
 def with_every_dataset(given: Mapping[str, Any]) -> dict[str, Any]:
     """A copy in which source and targets have an entry under `datasets`, so that each gets its defaults."""
     copied = _unshared(given)

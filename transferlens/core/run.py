@@ -4,7 +4,6 @@ Made from the settings alone, without Snakemake: targets, adaptations, studies, 
 its inputs, settings, code and command line.
 """
 
-import hashlib
 import json
 import re
 import shlex
@@ -21,7 +20,7 @@ from transferlens.core.capability import Capability, Features, Step, Transfer, W
 from transferlens.core.configuration import TargetSettings, configuration_of, merged, with_every_dataset
 from transferlens.core.errors import ConfigError, nearest
 from transferlens.core.fingerprint import fingerprint, reached, reaches
-from transferlens.core.settings import DatasetSettings, InputSettings, Section, explain
+from transferlens.core.settings import DatasetSettings, InputSettings, Section, digest_of, explain
 from transferlens.core.studies import Study
 
 # From so many models on, source models of studies of many are deleted when all their transfers are done.
@@ -96,6 +95,15 @@ class Run:
     def as_json(self) -> str:
         """The complete configuration as one line."""
         return json.dumps(self.as_given(), sort_keys=True)
+
+    def check_networks(self) -> None:
+        """What must hold of the networks, which are tried.
+
+        Raises:
+            TransferlensError: one line, before anything runs.
+        """
+        for capability in self.capabilities:
+            capability.check_networks(self)
 
     def check_data(self) -> None:
         """What must agree with the data sets, their classes, and files that the settings name.
@@ -238,7 +246,12 @@ class Run:
         own = None if study is None else self.studies[study].architecture
         given = self.settings.architecture.model_dump() if own is None else own
         resolution = self._input(study).resolution
-        return {**given, "resolution": resolution, "digest": _digest_of(given["file"])}
+        return {**given, "resolution": resolution, "digest": self._digest_of(given["file"])}
+
+    @cache  # noqa: B019 a run lives as long as its process
+    def _digest_of(self, function: str | None) -> str | None:
+        """SHA-256 of the user's file that makes a network, if one does."""
+        return digest_of(function) if function else None
 
     @cached_property
     def temporary_weights(self) -> list[str]:
@@ -370,13 +383,6 @@ class Run:
         }
         patterns = {name: "|".join(map(re.escape, known)) or "none" for name, known in values.items()}
         return {**patterns, "split": "train|val", "shard": r"\d{4}"}
-
-
-@cache
-def _digest_of(function: str | None) -> str | None:
-    """SHA-256 of a user's file that makes a network; None where there is none (which is refused by name)."""
-    path = Path((function or "").rpartition(":")[0])
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 # Many jobs share their code, which does not change while they are planned.

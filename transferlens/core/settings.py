@@ -6,12 +6,14 @@ that several rooms share are here; those of a capability live with it, and `Run`
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from transferlens.core import files
 from transferlens.core.errors import ConfigError, nearest
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -164,7 +166,21 @@ class InputSettings(Section):
 
 
 SMALL_RESNET = "small_resnet"
+_WEIGHTS = "weights are named in studies.pretrained.weights"
+# What builders of networks take that is no option of an architecture, and where the run says it.
+_NO_OPTIONS = {
+    "num_classes": "the number of classes is that of the data",
+    "weights": _WEIGHTS,
+    "pretrained": _WEIGHTS,
+    "checkpoint_path": _WEIGHTS,
+}
 _FILE = r"^.+\.py:[A-Za-z_][A-Za-z0-9_]*$"
+
+
+def digest_of(function: str) -> str | None:
+    """SHA-256 of a user's file, `my_net.py:make_net`; None if there is none (which is refused by name)."""
+    path = Path(function.rpartition(":")[0])
+    return files.sha256(path) if path.is_file() else None
 
 
 class PartSettings(Section):
@@ -231,6 +247,8 @@ class ArchitectureSettings(Section):
                 f"'architecture.file' is '{self.file}'; write the file and the function in it: "
                 "my_net.py:make_net"
             )
+        for key in self.options.keys() & _NO_OPTIONS.keys():
+            refuse(f"'architecture.{key}' is no option of a network, as {_NO_OPTIONS[key]}; leave it out")
         if self.name == SMALL_RESNET:
             self._check_width()
         return self

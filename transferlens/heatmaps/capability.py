@@ -163,7 +163,7 @@ class Heatmaps(Capability):
                 f"{outputs}; add it there"
             )
 
-    def check_data(self, run: Run) -> None:
+    def check_networks(self, run: Run) -> None:
         """Refuse methods and a layer that the network does not allow, where not every network would."""
         given = run.section(HeatmapSettings)
         if given is None or not (_drawn(run) or _scored(run)):

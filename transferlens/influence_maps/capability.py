@@ -101,7 +101,7 @@ class InfluenceMaps(Capability):
                 "difference_of_means or ridge"
             )
 
-    def check_data(self, run: Run) -> None:
+    def check_networks(self, run: Run) -> None:
         """Refuse networks whose maps do not add up to logits."""
         if _made_for(run):
             require_evidence(run, "influence", "influence_maps", "set influence_maps: null")

@@ -314,8 +314,13 @@ def check(settings: NetworkSettings, methods: list[str], layer: str | None) -> N
     """Refuse, before any work, methods and a layer that a network does not allow.
 
     Raises:
-        ConfigError: as `find_layers`.
+        ConfigError: as `find_layers`, with the reason.
     """
-    network = contract.build(settings, 2).eval()
+    network, reason = contract.build(settings, 2).eval(), contract.find(settings).no_evidence
+    if "CAM" in methods and reason:
+        raise ConfigError(
+            "heatmaps.method: CAM needs class maps that add up to logits, and those of "
+            f"{settings.title} do not, as {reason}: use GradCAM or LayerCAM"
+        )
     for method in methods:
         find_layers(network, method, layer, torch.zeros(1, 3, settings.resolution, settings.resolution))

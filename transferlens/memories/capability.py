@@ -174,6 +174,14 @@ class Memories(Capability):
                     "or raise the second"
                 )
 
+    def check_networks(self, run: Run) -> None:
+        """Refuse networks whose evidence cannot be held inside of an object."""
+        given = run.section(MemorySettings)
+        if given and "inside" in given.remedies:
+            require_evidence(
+                run, None, "memories.remedies: 'inside'", "leave it out, or choose another architecture"
+            )
+
     def check_data(self, run: Run) -> None:
         """Refuse more classes to leave out than there are, and tables of overlapping classes with faults."""
         from transferlens.memories import overlap  # pandas takes its time
@@ -181,10 +189,6 @@ class Memories(Capability):
         given = run.section(MemorySettings)
         if given is None:
             return
-        if "inside" in given.remedies:
-            require_evidence(
-                run, None, "memories.remedies: 'inside'", "leave it out, or choose another architecture"
-            )
         names = described(run, run.source)[0]
         check_count(given.without, len(names))
         for target in run.targets:

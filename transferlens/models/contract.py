@@ -1,8 +1,8 @@
-"""What a network is found to be, by passing two random images through it on the CPU; nothing goes by its name.
+"""What a network is found to be, by passing two random images through it; nothing goes by its name.
 
-A network qualifies if its logits are what its last linear layer gives of a vector of features (or the mean of what
-several such layers give). Then it is a backbone and a head, and where class maps come from, where the main path
-goes and what else is in it is looked up in the same pass.
+A network qualifies if its logits are what its last linear layer gives of a vector of features, or the mean of
+what several such layers give (`heads`). Then it is a backbone and a head, and where class maps come from,
+where the main path goes and what else is in it is looked up in the same pass.
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,14 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from transferlens.core.errors import ConfigError, nearest
-from transferlens.core.settings import ArchitectureSettings, NetworkSettings
-from transferlens.models import architectures, grids, layers, main_path
+from transferlens.core.settings import ArchitectureSettings, NetworkSettings, digest_of
+from transferlens.models import architectures, grids, heads, layers, main_path
+from transferlens.models.heads import TAPPED, Heads, same, split
 from transferlens.models.network import Network, Parts
 
-_IMAGES, _CLASSES = 2, 7
 # Layers that make nothing of their own: their outputs are not where class maps are looked for.
 _PASSES_ON = (
     nn.Identity,
@@ -34,19 +33,6 @@ _PASSES_ON = (
 
 
 @dataclass(frozen=True)
-class Heads:
-    """Linear layers that give a network's logits: one, or several whose outputs are averaged.
-
-    Attributes:
-        paths: in the network as built.
-        last: whether nothing follows, so that without it the network gives features.
-    """
-
-    paths: tuple[str, ...]
-    last: bool
-
-
-@dataclass(frozen=True)
 class Contract:
     """What was found.
 
@@ -55,6 +41,7 @@ class Contract:
         features: how many numbers the head sees of an image.
         parts: of the backbone.
         cells: (height, width) of class maps; None where there are none.
+        shape: of what their layer gives of an image; None where there is none.
         no_evidence: why class maps do not add up to logits; "" if they do.
         batchnorm: whether there is batch normalisation, so that images of a batch see each other in training.
         stored: numbers in every tensor of the network's state but its head's, and bytes of one.
@@ -64,6 +51,7 @@ class Contract:
     features: int
     parts: Parts
     cells: tuple[int, int] | None
+    shape: tuple[int, ...] | None
     no_evidence: str
     batchnorm: bool
     stored: tuple[tuple[int, int], ...]
@@ -76,7 +64,10 @@ def find(settings: ArchitectureSettings) -> Contract:
         ConfigError: a network that does not qualify, naming what was found and the cure.
         SetupError: a network of a package that is not installed.
     """
-    return _found(NetworkSettings.model_validate(settings.model_dump()).model_dump_json())
+    given = NetworkSettings.model_validate(settings.model_dump())
+    if given.file is not None and given.digest is None:  # as the same name may be another network
+        given = given.model_copy(update={"digest": digest_of(given.file)})
+    return _found(given.model_dump_json())
 
 
 @cache
@@ -89,11 +80,11 @@ def _found(settings: str) -> Contract:
         torch.autocast("cpu", enabled=False),
     ):
         torch.manual_seed(0)
-        network = architectures.make(given, _CLASSES).float()
-        images = torch.randn(_IMAGES, 3, given.resolution, given.resolution)
-        heads = _heads(network, images, given)
-        backbone, head = split(network, heads)
-        return _look(backbone, head, heads, images, given)
+        network = architectures.make(given, heads.CLASSES).float()
+        images = torch.randn(heads.IMAGES, 3, given.resolution, given.resolution)
+        found = heads.find(network, images, given)
+        backbone, head = split(network, found)
+        return _look(backbone, head, found, images, given)
 
 
 def build(settings: ArchitectureSettings, classes: int) -> Network:
@@ -105,180 +96,6 @@ def build(settings: ArchitectureSettings, classes: int) -> Network:
     found = find(settings)
     backbone, head = split(architectures.make(settings, classes), found.heads)
     return Network(backbone, head, found.parts)
-
-
-# From a network to a backbone and a head
-
-
-def split(network: nn.Module, heads: Heads) -> tuple[nn.Module, nn.Linear]:
-    """Take the head off a network: (backbone from images to features, head), sharing its parameters.
-
-    Of several heads whose outputs are averaged, features are what each of them sees, one beside the other.
-    """
-    linear = [network.get_submodule(path) for path in heads.paths]
-    for path in heads.paths:
-        network.set_submodule(path, nn.Identity() if heads.last else _Tap())
-    return network if heads.last else Tapped(network, heads.paths), one_head(linear)
-
-
-class _Tap(nn.Module):
-    """Stands in a head's place, and notes what it would see."""
-
-    seen: torch.Tensor | None = None
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """The features, as they are."""
-        self.seen = features
-        return features
-
-
-TAPPED = "network"  # where a tapped network is
-
-
-class Tapped(nn.Module):
-    """A network of which what its heads would see is taken, one beside the other: [N, D].
-
-    Args:
-        taps: where its heads were.
-    """
-
-    def __init__(self, network: nn.Module, taps: Sequence[str]):
-        super().__init__()
-        self.network, self.taps = network, tuple(taps)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Features [N, D] of images [N, 3, H, W]."""
-        self.network(images)
-        taps = [self.network.get_submodule(path) for path in self.taps]
-        seen = [tap.seen for tap in taps]
-        for tap in taps:
-            tap.seen = None
-        return torch.cat(seen, dim=1)
-
-
-def one_head(heads: Sequence[nn.Linear]) -> nn.Linear:
-    """One linear layer that gives the mean of what several give; one without a bias gets zeros for it."""
-    first = heads[0]
-    if len(heads) == 1 and first.bias is not None:
-        return first
-    inputs = sum(head.in_features for head in heads)
-    made = nn.Linear(inputs, first.out_features, device=first.weight.device, dtype=first.weight.dtype)
-    with torch.no_grad():
-        made.weight.copy_(torch.cat([head.weight for head in heads], dim=1) / len(heads))
-        made.bias.zero_()
-        for head in heads:
-            if head.bias is not None:
-                made.bias += head.bias / len(heads)
-    return made
-
-
-def _heads(network: nn.Module, images: torch.Tensor, given: NetworkSettings) -> Heads:
-    """Where a network's heads are: those that are named, or those whose outputs are its logits."""
-    linear = {name: module for name, module in network.named_modules() if isinstance(module, nn.Linear)}
-    for module in linear.values():
-        if module.out_features == _CLASSES:  # some are zero at first, and would tell nothing
-            nn.init.normal_(module.weight, std=module.in_features**-0.5)
-            if module.bias is not None:
-                nn.init.normal_(module.bias)
-    seen: dict[str, tuple[torch.Size, torch.Tensor]] = {}
-
-    def note(name: str, module: nn.Linear, inputs: tuple, output: torch.Tensor) -> None:
-        seen.pop(name, None)
-        if same(output, functional.linear(inputs[0], module.weight, module.bias)):  # and no cosine, say
-            seen[name] = inputs[0].shape, output.clone()  # a copy, as what follows may work in place
-
-    with torch.no_grad():
-        with layers.observed(network.eval(), linear, note):
-            logits = _logits(network, images, given)
-        _logits(network.train(), images, given, " in training")
-    if given.parts.head is not None:
-        return _named_heads(given, linear, seen, logits)
-    return _found_heads(given, seen, logits)
-
-
-def _logits(network: nn.Module, images: torch.Tensor, given: NetworkSettings, when: str = "") -> torch.Tensor:
-    """What a network gives for images, if these are logits."""
-    try:
-        output = network(images)
-    except Exception as error:
-        raise ConfigError(
-            f"architecture: {given.title} cannot take images of {given.resolution} px{when} "
-            f"({architectures.first_line(error)}); set input.resolution to a size that it takes{_sizes(given)}"
-        ) from error
-    if not torch.is_tensor(output):
-        raise ConfigError(
-            f"architecture: {given.title} gives a {type(output).__name__}{when}, not a tensor of logits (auxiliary "
-            "outputs?); switch them off by its options, or return the logits alone"
-        )
-    if output.shape != (_IMAGES, _CLASSES):
-        raise ConfigError(
-            f"architecture: {given.title}, asked for {_CLASSES} classes, gives a tensor of shape "
-            f"{tuple(output.shape)} for {_IMAGES} images{when}, not ({_IMAGES}, {_CLASSES}); a network must take the "
-            "number of classes, and give one logit each"
-        )
-    return output
-
-
-def _sizes(given: NetworkSettings) -> str:
-    """What a message says of the sizes of a network."""
-    expected = architectures.expected_input(given)
-    known = f" (its weights expect {expected.resolution})" if expected else ""
-    option = {True: "img_size", False: "image_size"}[(given.name or "").startswith("timm/")]
-    return f"{known}, or its own size by an option (architecture.{option}, of vision transformers)"
-
-
-def _named_heads(
-    given: NetworkSettings, linear: dict[str, nn.Linear], seen: dict[str, Any], logits: torch.Tensor
-) -> Heads:
-    named = given.parts.head
-    paths = (named,) if isinstance(named, str) else tuple(named)
-    for path in paths:
-        if path not in linear:
-            raise ConfigError(
-                f"architecture.parts.head: {given.title} has no linear layer '{path}'"
-                + nearest(path, list(linear))
-            )
-        if path not in seen or len(seen[path][0]) != 2 or linear[path].out_features != _CLASSES:
-            raise ConfigError(
-                f"architecture.parts.head: '{path}' of {given.title} does not turn one vector of features an image "
-                f"into one logit a class; name another layer{nearest(path, _two_dimensional(seen))}"
-            )
-    return Heads(paths, len(paths) == 1 and same(seen[paths[0]][1], logits))
-
-
-def _found_heads(given: NetworkSettings, seen: dict[str, Any], logits: torch.Tensor) -> Heads:
-    candidates = [name for name in _two_dimensional(seen) if seen[name][1].shape == logits.shape]
-    outputs = [seen[name][1] for name in candidates]
-    for name, output in reversed(list(zip(candidates, outputs, strict=True))):
-        if same(output, logits):
-            return Heads((name,), last=True)
-    if len(outputs) > 1 and same(torch.stack(outputs).mean(0), logits):
-        return Heads(tuple(candidates), last=False)
-    if len(candidates) > 1:
-        raise ConfigError(
-            f"architecture: {given.title} has several heads ({', '.join(candidates)}), and gives neither one's logits "
-            "nor their mean; name one: architecture.parts.head"
-        )
-    if candidates:
-        raise ConfigError(
-            f"architecture: {given.title} gives something else than what its last linear layer '{candidates[0]}' does "
-            f"(a softmax follows it?); name it to leave out what follows: architecture.parts.head: {candidates[0]}"
-        )
-    acting = [name for name, (_, output) in seen.items() if output.shape[-1] == _CLASSES]
-    found = (
-        f"'{acting[-1]}' acts on more than one vector an image"
-        if acting
-        else "no linear layer gives its logits"
-    )
-    raise ConfigError(
-        f"architecture: the head of {given.title} is not found: {found}; a network must end in one linear layer on "
-        "one vector of features an image"
-    )
-
-
-def _two_dimensional(seen: dict[str, Any]) -> list[str]:
-    """Linear layers that saw one vector an image."""
-    return [name for name, (shape, _) in seen.items() if len(shape) == 2]
 
 
 # What is in the backbone
@@ -316,6 +133,7 @@ class _Pass:
         made_by: the operation that gave the output of each.
         calls: of those with cells.
         norms: (input, output) [N, D] of layer normalisations of one vector an image.
+        rows: lengths of the rows of tokens.
     """
 
     def __init__(self, backbone: nn.Module, images: torch.Tensor, given: NetworkSettings):
@@ -324,6 +142,7 @@ class _Pass:
         self.made_by: dict[str, Any] = {}
         self.calls: dict[str, _Call] = {}
         self.norms: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+        self.rows: set[int] = set()
         self._patches: int | None = None
         known = dict(backbone.named_modules())
         self.passing_on = {name for name, module in known.items() if isinstance(module, _PASSES_ON)}
@@ -339,8 +158,10 @@ class _Pass:
         self.called = [*(other for other in self.called if other != name), name]
         if isinstance(module, nn.LayerNorm) and output[0].numel() == output.shape[1]:
             self.norms[name] = inputs[0].flatten(1).clone(), output.flatten(1).clone()
+        if output.ndim == 3:
+            self.rows.add(output.shape[1])
         prefix = self._prefix(output)
-        if output.ndim < 3 or len(output) != _IMAGES or prefix is None:
+        if output.ndim < 3 or len(output) != heads.IMAGES or prefix is None:
             return
         if cells := grids.cells_of(output.shape, prefix):
             maps = grids.to_maps(output.detach(), prefix)
@@ -358,8 +179,10 @@ class _Pass:
         return grids.prefix_of(output.shape[1], None) if prefix is None else prefix
 
     def pooled(self, vectors: torch.Tensor, among: Sequence[str]) -> tuple[str, bool] | None:
-        """The last of some layers with a map whose means over the cells, or those of its positive part, are these
-        vectors [N, D]; and which of the two."""
+        """The last of some layers with a map of which these vectors [N, D] are the means over the cells.
+
+        And whether they are those of its positive part.
+        """
         for name in reversed(among):
             call = self.calls[name]
             if call.is_map and call.means.shape == vectors.shape:
@@ -391,26 +214,20 @@ class _Pass:
         return None
 
 
-def same(found: torch.Tensor, expected: torch.Tensor) -> bool:
-    """Whether two tensors agree but for rounding, and say something."""
-    if found.shape != expected.shape:
-        return False
-    largest = expected.abs().max()
-    return bool(largest > 0) and bool((found - expected).abs().max() <= 1e-4 * largest)
-
-
 def _look(
-    backbone: nn.Module, head: nn.Linear, heads: Heads, images: torch.Tensor, given: NetworkSettings
+    backbone: nn.Module, head: nn.Linear, found: Heads, images: torch.Tensor, given: NetworkSettings
 ) -> Contract:
     """Find the parts of a backbone in evaluation mode."""
     backbone.eval().requires_grad_(False)
     # Times one, as networks may work in place on what they are given.
     seen = _Pass(backbone, images.requires_grad_(True) * 1, given)
-    if seen.features.shape != (_IMAGES, head.in_features):
+    if seen.features.shape != (heads.IMAGES, head.in_features):
         raise ConfigError(
-            f"architecture: without its head, {given.title} gives features of shape {tuple(seen.features.shape)}, not "
-            f"({_IMAGES}, {head.in_features}); name the layer: architecture.parts.head"
+            f"architecture: without its head, {given.title} gives features of shape "
+            f"{tuple(seen.features.shape)}, not ({heads.IMAGES}, {head.in_features}); name the layer: "
+            "architecture.parts.head"
         )
+    _require_square_of_tokens(seen)
     on_path = main_path.on_main_path(seen.features, seen.made_by)
     parts, reason = _class_maps(backbone, seen, on_path, given)
     if parts.class_map_layer and seen.calls[parts.class_map_layer].output.ndim == 3:
@@ -422,17 +239,29 @@ def _look(
             layers.find(backbone, path, "architecture.parts.blocks")
         blocks = tuple(given.parts.blocks)
     else:
-        blocks = main_path.blocks(backbone, seen.called, on_path, "" if heads.last else TAPPED)
+        blocks = main_path.blocks(backbone, seen.called, on_path, "" if found.last else TAPPED)
     layer = parts.class_map_layer
     return Contract(
-        heads,
+        found,
         head.in_features,
         replace(parts, blocks=blocks),
         seen.calls[layer].cells if layer else None,
+        tuple(seen.calls[layer].output.shape[1:]) if layer else None,
         reason,
         any(isinstance(module, _BatchNorm) for module in backbone.modules()),
         tuple((tensor.numel(), tensor.element_size()) for tensor in backbone.state_dict().values()),
     )
+
+
+def _require_square_of_tokens(seen: _Pass) -> None:
+    """Refuse a given number of tokens before the grid after which no row of tokens is one."""
+    prefix = seen.given.parts.prefix_tokens
+    if prefix is not None and not any(call.output.ndim == 3 for call in seen.calls.values()):
+        rows = ", ".join(map(str, sorted(seen.rows))) or "none"
+        raise ConfigError(
+            f"architecture.parts.prefix_tokens is {prefix}, after which no square of tokens remains in "
+            f"{seen.given.title} (tokens in a row: {rows}); correct the number, or leave it out"
+        )
 
 
 def _class_maps(
@@ -457,15 +286,18 @@ def _class_maps(
     rows = [n for n in among if n in on_path and seen.calls[n].output.ndim == 3]
     layer = named or seen.reaching(among, seen.calls[rows[-1]].output.shape[-1] if rows else None)
     if layer is None:
-        return Parts(None, False), "nothing in it has a height and a width"
+        return Parts(None, False), _why_not(seen, None)
     call = seen.calls[layer]
     return Parts(layer, False, prefix_tokens=call.prefix_tokens), _why_not(seen, call)
 
 
-def _why_not(seen: _Pass, call: _Call) -> str:
+def _why_not(seen: _Pass, call: _Call | None) -> str:
+    """Why class maps do not add up to logits, `call` being what they are made of, if there is anything."""
     single = [c for c in seen.calls.values() if not c.is_map and same(c.means, seen.features.detach())]
     if single:
         return f"its last map has a single cell at {seen.given.resolution} px (larger images have more)"
+    if call is None:
+        return "nothing in it has a height and a width"
     if call.prefix_tokens:
         return "its features are read from a token of their own, not from the mean of the picture's"
     return "its features are no means over the cells of a map (more layers stand between)"
@@ -488,6 +320,6 @@ def _in_image_order(
     if moved.tolist() == [row * width + column for row, column in corners]:
         return parts, reason
     return Parts(None, False), (
-        "a change in a corner of the picture does not change that corner's token most, so that they may lie otherwise "
-        f"(after {parts.prefix_tokens} that stand for no cell: architecture.parts.prefix_tokens)"
+        "a change in a corner of the picture does not change that corner's token most, so that they may lie "
+        f"otherwise (after {parts.prefix_tokens} that stand for no cell: architecture.parts.prefix_tokens)"
     )

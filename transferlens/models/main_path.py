@@ -1,7 +1,7 @@
 """The main path of a network: the outputs that all which is made of an image passes through, in depth order.
 
-An output is on it if it is a cut of the graph of operations between image and features: every path goes through
-it. Paths are counted exactly: those from the features to it times those from it to the image are all there are.
+An output is on it if it is a cut of the graph of operations between image and features: every path goes
+through it. Paths are counted exactly: those from the features to it times those from it to the image are all.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ def on_main_path(features: torch.Tensor, made_by: Mapping[str, Node | None]) -> 
     """The layers whose outputs are cuts between image and features.
 
     Args:
-        features: with the graph of operations that made them, from one leaf that asks for gradients, the image.
+        features: with the graph of what made them, from one leaf that asks for gradients: the image.
         made_by: the node of every layer's output.
     """
     root = features.grad_fn
@@ -75,9 +75,9 @@ def _in_order(root: Node) -> list[Node]:
 def blocks(backbone: nn.Module, called: Iterable[str], on_path: set[str], root: str = "") -> tuple[str, ...]:
     """Paths of the backbone's blocks in depth order.
 
-    A block is the smallest module with parameters through which the main path goes as a whole, and all modules of
-    its class are blocks like it (one without a shortcut, too). A convolution or linear layer with its normalisation
-    is one block; normalisations between blocks are none.
+    A block is the smallest module with parameters through which the main path goes as a whole, and all
+    modules of its class are blocks like it (one without a shortcut, too). A convolution or linear layer with
+    its normalisation is one block; normalisations between blocks are none.
 
     Args:
         called: layers in the order in which they finish; of those called again, the last time.

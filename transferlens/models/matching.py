@@ -14,6 +14,7 @@ import torch
 from transferlens.core.errors import ConfigError, nearest
 from transferlens.core.settings import ArchitectureSettings, NetworkSettings
 from transferlens.models import architectures, contract
+from transferlens.models.heads import Heads
 from transferlens.models.weight_files import Content
 
 # Of two copies of a network that fit alike, the one that their publishers' own evaluation takes.
@@ -33,13 +34,13 @@ class Names:
     Attributes:
         title: what the network is called.
         backbone: shapes by name.
-        heads: paths of the linear layers that give logits; `contract.Heads`.
+        heads: paths of the linear layers that give logits; `Heads`.
         head: shapes by name, of which the first number (of outputs) is free.
     """
 
     title: str
     backbone: dict[str, torch.Size]
-    heads: contract.Heads
+    heads: Heads
     head: dict[str, torch.Size]
 
     @property

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from transferlens.core import files
 from transferlens.core.errors import ConfigError, nearest
 from transferlens.core.settings import ArchitectureSettings
 from transferlens.models import architectures, packages, weight_files
@@ -162,7 +163,7 @@ def _not_allowed(weights: str, named: str, origin: str) -> ConfigError:
 
 
 def _not_downloaded(weights: str, named: str, origin: str, error: Exception) -> ConfigError:
-    reason = architectures.first_line(error)
+    reason = re.sub(r"\s+", " ", files.first_line(error))
     return ConfigError(
         f"{named}: '{weights}' could not be downloaded ({reason}); put the file ({origin}) on this "
         "machine and give its path"

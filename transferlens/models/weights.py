@@ -10,7 +10,8 @@ from torch import nn
 from transferlens.core import job
 from transferlens.core.errors import ConfigError, nearest
 from transferlens.core.settings import ArchitectureSettings
-from transferlens.models import contract, matching, packages, published, weight_files
+from transferlens.models import matching, packages, published, weight_files
+from transferlens.models.heads import TAPPED, one_head
 from transferlens.models.matching import Copy, Names
 from transferlens.models.weight_files import Content
 
@@ -112,7 +113,7 @@ def check(
 
 def _backbone(names: Names) -> str:
     """What stands before the names of a backbone in this house."""
-    return "backbone." if names.heads.last else f"backbone.{contract.TAPPED}."
+    return "backbone." if names.heads.last else f"backbone.{TAPPED}."
 
 
 def _contents(settings: ArchitectureSettings, weights: str, named: str, download: bool) -> list[Content]:
@@ -260,7 +261,7 @@ def _head(copy: Copy, names: Names, weights: str) -> State | None:
         raise ConfigError(
             f"{weights}: the heads {_listed(names.heads.paths)} have different numbers of outputs"
         )
-    merged = contract.one_head([_linear(copy, path) for path in names.heads.paths])
+    merged = one_head([_linear(copy, path) for path in names.heads.paths])
     return {"weight": merged.weight.detach(), "bias": merged.bias.detach()}
 
 

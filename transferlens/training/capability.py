@@ -390,9 +390,12 @@ class Training(Capability):
                 if study in run.studies:
                     yield Transfer(study, target, recipe)
 
-    def check_data(self, run: Run) -> None:
-        """Refuse networks that are not understood, and given weights that do not fit them or the source."""
+    def check_networks(self, run: Run) -> None:
+        """Refuse networks that are not understood."""
         networks.check(run)
+
+    def check_data(self, run: Run) -> None:
+        """Refuse given weights that do not fit the network or the source."""
         if given := run.section(PretrainedStudy):
             _check_weights(run, given)
 

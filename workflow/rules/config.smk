@@ -20,8 +20,12 @@ from snakemake.common.configfile import load_configfile
 from snakemake.utils import update_config
 from transferlens.capabilities import run_of
 from transferlens.core import artefacts, files
-from transferlens.core.configuration import typed
+from transferlens.core.configuration import architecture_of, typed
 from transferlens.core.errors import TransferlensError
+
+
+# What is asked for where no file stands alone; the files of --configfile are laid over it.
+DEFAULTS = f"{workflow.basedir}/config.yaml"
 
 
 def given_settings():
@@ -39,14 +43,24 @@ def given_settings():
             "transferlens: --replace-workflow-config: the files of --configfile name no `source` and `targets`; "
             "add these, or leave the option out to lay the files over config.yaml"
         )
-    given = own if stands_alone else config
-    update_config(given, typed(dict(workflow.config_settings.config)))
-    update_config(own, typed(dict(workflow.config_settings.config)))
-    # Options belong to one network: one that is named anew takes none of the one before.
-    network = own.get("architecture")
-    if isinstance(network, dict) and {"name", "file"} & network.keys():
-        given["architecture"] = network
+    given, below = (own, []) if stands_alone else (config, [load_configfile(DEFAULTS)])
+    written = typed(dict(workflow.config_settings.config))
+    update_config(given, written)
+    if architecture := architecture_of([*below, own, written]):
+        given["architecture"] = architecture
     return given
+
+
+def asks_for_networks_only():
+    """Whether `snakemake network` is all that is asked for: a run that its networks refuse is shown them.
+
+    Snakemake tells a workflow its targets only when all of this is read.
+    """
+    if "network" not in sys.argv:
+        return False
+    from snakemake.cli import parse_args
+
+    return set(parse_args(sys.argv[1:])[1].targets) == {"network"}
 
 
 def checked_run():
@@ -55,7 +69,9 @@ def checked_run():
         run = run_of(given_settings())
         # Each job of a cluster starts Snakemake anew: what was checked at planning is not checked again.
         if workflow.is_main_process:
-            run.check_data()
+            if not asks_for_networks_only():
+                run.check_networks()
+                run.check_data()
             artefacts.refuse_other_versions("results")
             files.refuse_unwritable("results")
         return run

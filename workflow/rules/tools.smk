@@ -1,4 +1,21 @@
-# To be asked for by name: what a study will cost, and whether a results folder is whole. Neither changes anything.
+# To be asked for by name: what is found of the networks, what a study will cost, and whether a results folder is
+# whole. None of them changes anything.
+
+
+rule network:
+    log:
+        "results/logs/network.log",
+    retries: 0
+    localrule: True
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        settings=RUN.as_json(),
+        script=REPOSITORY / "scripts/show_network.py",
+    message:
+        "Look at the networks"
+    shell:
+        "python {params.script:q} --settings {params.settings:q} --log {log}"
 
 
 rule plan:
