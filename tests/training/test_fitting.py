@@ -2,7 +2,6 @@
 
 import copy
 from contextlib import nullcontext
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ import torchvision
 from torch import nn
 from torch.nn import functional
 
-from tests.conftest import ARCHITECTURE, TRAINING, changed
+from tests.conftest import ARCHITECTURE, OWN_NETWORKS, SMALL_VIT, TRAINING, changed
 from transferlens.core.errors import ConfigError
 from transferlens.core.settings import NetworkSettings
 from transferlens.models.network import Network, Parts
@@ -76,16 +75,16 @@ def test_micro_batches_give_the_same_model(textures, training, caplog):
     assert "cut into 4 micro-batches" in caplog.text
 
 
-OWN = Path(__file__).parents[1] / "models" / "own_networks.py"
 RANDOM = {
-    "make_vit": {"image_size": 28, "patch_size": 7, "dropout": 0.2},
+    "make_vit": {"image_size": 28, "patch_size": 7, "dim": 16, "depth": 2, "dropout": 0.2},
     "make_convnext": {"stochastic_depth": 0.5},
     "make_swin": {"dropout": 0.0, "stochastic_depth": 0.5},
 }
 
 
 def own(maker, **options):
-    return source.initial_network(NetworkSettings(file=f"{OWN}:{maker}", resolution=28, **options), 3, 0)
+    file = SMALL_VIT if maker == "make_vit" else OWN_NETWORKS
+    return source.initial_network(NetworkSettings(file=f"{file}:{maker}", resolution=28, **options), 3, 0)
 
 
 @pytest.mark.parametrize("maker", RANDOM)
@@ -125,6 +124,13 @@ class InWindows(nn.Module):
         return self.dropout(windows).unflatten(0, (len(maps), 4))
 
 
+class TokensOutermost(InWindows):
+    """Dropout of rows of tokens that lie in memory token by token, as attention leaves them."""
+
+    def forward(self, maps):
+        return self.dropout(maps.flatten(2).permute(2, 0, 1).contiguous().transpose(0, 1))
+
+
 class SequenceFirst(InWindows):
     """Dropout of rows of tokens whose first dimension is the row."""
 
@@ -142,6 +148,7 @@ class SequenceFirst(InWindows):
         (torchvision.ops.StochasticDepth(0.5, "row"), True),
         (torchvision.ops.StochasticDepth(0.5, "batch"), True),
         (InWindows(), True),
+        (TokensOutermost(), True),
         (SequenceFirst(), False),
         (nn.AlphaDropout(0.5), False),
         (nn.Sequential(nn.Dropout(0.5), nn.RReLU()), False),

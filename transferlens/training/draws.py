@@ -38,22 +38,27 @@ class Draws:
     ):
         self._modules = {m: _own_dimensions(m) for m in network.modules() if m.training and _multiplies(m)}
         before = generators(images.device)
-        one, two = (self._rows(network, images[:count], autocast()) for count in (1, 2))
-        by_image = two == [2 * rows for rows in one]
-        self.as_whole = by_image and all(map(torch.equal, generators(images.device), before))
+        one, two = (self._calls(network, images[:count], autocast()) for count in (1, 2))
+        by_image = [(module, 2 * rows) for module, rows, _ in one] == [call[:2] for call in two]
+        self._orders = {module: order for module, _, order in two}
+        alike = all(self._orders[module] == order for module, _, order in two)
+        self.as_whole = by_image and alike and all(map(torch.equal, generators(images.device), before))
         set_generators(images.device, before)
 
-    def _rows(self, network: nn.Module, images: torch.Tensor, autocast: AbstractContextManager) -> list[int]:
-        """Lengths of what the modules are given, one call after the other, if none of them draws."""
-        lengths: list[int] = []
+    def _calls(
+        self, network: nn.Module, images: torch.Tensor, autocast: AbstractContextManager
+    ) -> list[tuple[nn.Module, int, list[int]]]:
+        """Every call of the modules, which do not draw now: its module, rows, and dimensions as they lie."""
+        calls: list[tuple[nn.Module, int, list[int]]] = []
 
-        def note(features: torch.Tensor) -> torch.Tensor:
-            lengths.append(len(features))
+        def note(module: nn.Module, features: torch.Tensor) -> torch.Tensor:
+            calls.append((module, len(features), _order(features)))
             return features
 
-        with torch.no_grad(), autocast, _replaced(dict.fromkeys(self._modules, note)):
+        noting = {module: partial(note, module) for module in self._modules}
+        with torch.no_grad(), autocast, _replaced(noting):
             network(images)
-        return lengths
+        return calls
 
     @contextmanager
     def share(self, batch: torch.Tensor, start: int, size: int) -> Iterator[None]:
@@ -65,11 +70,25 @@ class Draws:
             self._begun = generators(batch.device)
         set_generators(batch.device, self._begun)
         shares = {
-            module: partial(_multiplied, module.forward, dimensions, len(batch), start, size)
-            for module, dimensions in self._modules.items()
+            module: partial(self._multiplied, module, module.forward, len(batch), start, size)
+            for module in self._modules
         }
         with _replaced(shares):
             yield
+
+    def _multiplied(
+        self, module: nn.Module, forward: Forward, images: int, start: int, size: int, features: torch.Tensor
+    ) -> torch.Tensor:
+        """Features of `size` images times their share of what `forward` makes of ones for all images.
+
+        Args:
+            features: [size * rows, ...]; an image may have several rows (windows of attention).
+        """
+        rows = len(features) // size
+        own = self._modules[module] or features.ndim
+        shape = [images * rows, *features.shape[1:own], *[1] * (features.ndim - own)]
+        factors = forward(_ones(features, shape, self._orders.get(module) or _order(features)))
+        return features * factors[start * rows : (start + size) * rows]
 
 
 def _multiplies(module: nn.Module) -> bool:
@@ -83,25 +102,15 @@ def _own_dimensions(module: nn.Module) -> int | None:
     return _DROPOUTS.get(type(module), 1)
 
 
-def _multiplied(
-    forward: Forward, dimensions: int | None, images: int, start: int, size: int, features: torch.Tensor
-) -> torch.Tensor:
-    """Features of `size` images times their share of what `forward` makes of ones for all images.
-
-    Args:
-        features: [size * rows, ...]; an image may have several rows (windows of attention).
-    """
-    rows = len(features) // size
-    ones = _ones(features, images * rows, features.ndim if dimensions is None else dimensions)
-    return features * forward(ones)[start * rows : (start + size) * rows]
+def _order(features: torch.Tensor) -> list[int]:
+    """Dimensions from the outermost to the innermost in memory, which decides the order of draws."""
+    return sorted(range(features.ndim), key=features.stride, reverse=True)
 
 
-def _ones(features: torch.Tensor, length: int, dimensions: int) -> torch.Tensor:
-    """Ones [length, ...] that lie in memory as the features do, which decides the order of draws."""
-    shape = [length, *features.shape[1:dimensions], *[1] * (features.ndim - dimensions)]
-    order = sorted(range(features.ndim), key=features.stride, reverse=True)
+def _ones(features: torch.Tensor, shape: list[int], order: list[int]) -> torch.Tensor:
+    """Ones of a shape that lie in this order, of the features' type."""
     ones = features.new_ones([shape[dimension] for dimension in order])
-    return ones.permute([order.index(dimension) for dimension in range(features.ndim)])
+    return ones.permute([order.index(dimension) for dimension in range(len(shape))])
 
 
 @contextmanager
