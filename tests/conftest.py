@@ -1,5 +1,7 @@
 """Small real inputs shared by the tests."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,10 @@ from transferlens.core.studies import SUBSET, Rows
 from transferlens.data import ffcv_writing, folder, index_making, pipeline
 
 torch.set_num_threads(1)
+
+# Networks in files of users' own.
+OWN_NETWORKS = Path(__file__).parent / "models" / "own_networks.py"
+SMALL_VIT = Path(__file__).parents[1] / "configs" / "small_vit.py"
 
 ARCHITECTURE = NetworkSettings(name="small_resnet", width=8)
 INPUT = InputSettings(

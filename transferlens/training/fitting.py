@@ -1,17 +1,18 @@
 """Training steps and evaluation that go on with less memory when the device runs out of it.
 
 What is computed stays the same. Where images of a batch see each other, in batch statistics, the batch stays
-whole: stages of the network keep only their inputs, and are computed again in the backward pass. Everywhere
-else the batch is cut into micro-batches whose gradients add up to the batch's.
+whole: blocks of the network keep only their inputs, and are computed again in the backward pass. Everywhere
+else the batch is cut into micro-batches whose gradients add up to the batch's, and blocks are computed again
+where it cannot be cut further.
 """
 
-import functools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
@@ -19,6 +20,7 @@ from transferlens.core import job
 from transferlens.core.errors import ConfigError
 from transferlens.models.network import Network
 from transferlens.training import device as devices
+from transferlens.training.draws import Draws, generators, set_generators
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -51,10 +53,9 @@ class Step:
         self.scaler, self.autocast, self.divisible = scaler, autocast, divisible
         self.zero_grad = zero_grad
         self.parts, self.recompute = 1, False
-        modules = list(network.modules())
-        norms = [m for m in modules if isinstance(m, _BatchNorm) and m.training]
+        self._draws: Draws | None = None
+        norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.training]
         self._running = [buffer for norm in norms for buffer in norm.buffers()]
-        self._dropouts = [m for m in modules if isinstance(m, nn.Dropout) and m.training]
 
     def __call__(self, batch: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Put the gradients of the mean loss into the network; returns the loss and float32 logits [N, C].
@@ -73,76 +74,72 @@ class Step:
                 reason = str(error).splitlines()[0]
             # Here the error is gone, and with it the tensors that its frames held.
             self._use_less(batch, reason)
-            self._restore(*before)
+            self._restore(batch.device, *before)
 
     def _pass(self, batch: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        whole, loss, logits = self.mass(labels), 0.0, []
-        size = -(-len(batch) // self.parts)
-        with _dropout_of(self._dropouts, len(batch)) if self.parts > 1 else nullcontext():
-            for part, part_labels in zip(batch.split(size), labels.split(size), strict=True):
-                with self.autocast(), recomputing(self.network) if self.recompute else nullcontext():
-                    part_logits = self.network(part).float()
-                part_loss = self.loss(part_logits, part_labels)
-                if self.parts > 1:
-                    part_loss = part_loss * (self.mass(part_labels) / whole)
-                self.scaler.scale(part_loss).backward()
-                loss = loss + part_loss.detach()
-                logits.append(part_logits.detach())
-        return loss, torch.cat(logits) if self.parts > 1 else logits[0]
+        if self.parts == 1:
+            return self._backward(batch, labels)
+        whole, size, done = self.mass(labels), -(-len(batch) // self.parts), []
+        for start in range(0, len(batch), size):
+            part, part_labels = batch[start : start + size], labels[start : start + size]
+            with self._draws.share(batch, start, len(part)):
+                done.append(self._backward(part, part_labels, self.mass(part_labels) / whole))
+        losses, logits = zip(*done, strict=True)
+        return sum(losses), torch.cat(logits)
+
+    def _backward(
+        self, batch: torch.Tensor, labels: torch.Tensor, share: torch.Tensor | float | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add the gradients of the loss, times a share."""
+        with self.autocast(), recomputing(self.network) if self.recompute else nullcontext():
+            logits = self.network(batch).float()
+        loss = self.loss(logits, labels)
+        if share is not None:
+            loss = loss * share
+        self.scaler.scale(loss).backward()
+        return loss.detach(), logits.detach()
+
+    def _can_be_cut(self, batch: torch.Tensor) -> bool:
+        return not self._running and self.divisible and self.parts < len(batch)
 
     def _can_use_less(self, batch: torch.Tensor) -> bool:
-        if self._running:
-            return not self.recompute
-        return self.divisible and self.parts < len(batch)
+        return self._can_be_cut(batch) or (not self.recompute and bool(stages_of(self.network)))
 
     def _use_less(self, batch: torch.Tensor, reason: str) -> None:
-        if self._running:
-            self.recompute, cure = True, "activations are computed again in the backward pass"
-        else:
+        if self._can_be_cut(batch):
             self.parts *= 2
+            self._draws = self._draws or Draws(self.network, batch, self.autocast)
             cure = f"batches are cut into {self.parts} micro-batches"
+        else:
+            self.recompute, cure = True, "activations are computed again in the backward pass"
+        same = self._draws is None or self._draws.as_whole
         job.log.warning(
-            "out of memory with %s (%s): from here on %s; results are the same",
+            "out of memory with %s (%s): from here on %s; %s",
             _described(batch),
             reason,
             cure,
+            "results are the same" if same else "results are those of other random draws",
         )
         if batch.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _state(
-        self, device: torch.device
-    ) -> tuple[list[torch.Tensor], torch.Tensor | None, torch.Tensor | None]:
-        """What a forward pass changes: running statistics, and the state of the generators."""
-        running = [buffer.clone() for buffer in self._running]
-        if not self._dropouts:
-            return running, None, None
-        on_gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-        return running, torch.get_rng_state(), on_gpu
+    def _state(self, device: torch.device) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """What a forward pass changes: running statistics, and the states of the generators."""
+        return [buffer.clone() for buffer in self._running], generators(device)
 
-    def _restore(
-        self, running: list[torch.Tensor], generator: torch.Tensor | None, on_gpu: torch.Tensor | None
-    ) -> None:
+    def _restore(self, device: torch.device, running: list[torch.Tensor], states: list[torch.Tensor]) -> None:
         with torch.no_grad():
             for buffer, value in zip(self._running, running, strict=True):
                 buffer.copy_(value)
-        if generator is not None:
-            torch.set_rng_state(generator)
-        if on_gpu is not None:
-            torch.cuda.set_rng_state(on_gpu)
+        set_generators(device, states)
 
 
 @contextmanager
 def recomputing(network: nn.Module) -> Iterator[None]:
-    """A forward pass inside keeps only the inputs of the network's stages for the backward pass."""
-    stages = list(stages_of(network))
+    """A forward pass inside keeps only the inputs of the network's blocks for the backward pass."""
+    stages = stages_of(network)
     for stage in stages:
-        stage.forward = functools.partial(
-            checkpoint,
-            stage.forward,
-            use_reentrant=False,
-            context_fn=lambda stage=stage: (nullcontext(), _statistics_kept(stage)),
-        )
+        stage.forward = partial(_recomputed, stage, stage.forward)
     try:
         yield
     finally:
@@ -150,18 +147,22 @@ def recomputing(network: nn.Module) -> Iterator[None]:
             del stage.forward
 
 
-def stages_of(network: nn.Module) -> Iterator[nn.Module]:
-    """The blocks of the backbone (residual blocks, say) that hold more than a batch norm."""
-    backbone = next(module.backbone for module in network.modules() if isinstance(module, Network))
-    yield from _blocks(backbone)
+def _recomputed(stage: nn.Module, forward: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
+    """What a stage gives; in the backward pass it is computed again, from its inputs as they came."""
+
+    def on_copies(*inputs: Any) -> Any:  # as a stage may begin with an activation in place
+        return forward(*(x.clone() if torch.is_tensor(x) else x for x in inputs), **options)
+
+    def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
+        return nullcontext(), _statistics_kept(stage)
+
+    return checkpoint(on_copies, *inputs, use_reentrant=False, context_fn=contexts)
 
 
-def _blocks(module: nn.Module) -> Iterator[nn.Module]:
-    for child in module.children():
-        if isinstance(child, nn.Sequential) and any(list(part.children()) for part in child):
-            yield from _blocks(child)  # a row of blocks
-        elif not isinstance(child, _BatchNorm) and any(isinstance(m, _BatchNorm) for m in child.modules()):
-            yield child
+def stages_of(network: nn.Module) -> list[nn.Module]:
+    """The blocks of the network's backbone; none where nothing is known of it."""
+    known = next((module for module in network.modules() if isinstance(module, Network)), None)
+    return [known.backbone.get_submodule(path) for path in known.parts.blocks] if known else []
 
 
 @contextmanager
@@ -176,33 +177,6 @@ def _statistics_kept(stage: nn.Module) -> Iterator[None]:
     finally:
         for norm, momentum, counter in zip(norms, momenta, counters, strict=True):
             norm.momentum, norm.num_batches_tracked = momentum, counter
-
-
-@contextmanager
-def _dropout_of(dropouts: list[nn.Dropout], images: int) -> Iterator[None]:
-    """Micro-batches that pass the dropouts in turn get their shares of the whole batch's draws."""
-    for dropout in dropouts:
-        dropout.forward = _Draws(dropout.p, images)
-    try:
-        yield
-    finally:
-        for dropout in dropouts:
-            del dropout.forward
-
-
-class _Draws:
-    """Dropout by factors drawn at once for all images of a batch."""
-
-    def __init__(self, p: float, images: int):
-        self.p, self.images, self.passed, self.factors = p, images, 0, None
-
-    def __call__(self, features: torch.Tensor) -> torch.Tensor:
-        if self.factors is None:
-            ones = torch.ones_like(features[:1]).expand(self.images, *features.shape[1:]).contiguous()
-            self.factors = functional.dropout(ones, self.p)
-        part = self.factors[self.passed : self.passed + len(features)]
-        self.passed += len(features)
-        return features * part
 
 
 def in_parts(
