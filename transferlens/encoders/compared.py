@@ -52,7 +52,7 @@ def compare(summary: xr.Dataset) -> Compared:
         return Compared(len(given), CrossedMeans(value, *[nothing] * 5), reason)
     correct = summary.correct.values[:, report].astype(np.float64)
     own, control = correct[given], correct[scratch]
-    weights = np.broadcast_to(_weights(summary.example_label.values[report], summary.metric), own.shape)
+    weights = np.broadcast_to(_weights(summary.example_class.values[report], summary.metric), own.shape)
     means = crossed_means(np.stack([own, control, own - control]), weights, [np.arange(len(report))])
     reason = "one model cannot tell how models differ" if len(given) == 1 else ""
     return Compared(len(given), means, reason)
