@@ -39,7 +39,7 @@ from transferlens.core.statistics import mean_interval
 from transferlens.data import classnames, composites, ffcv_writing, folder, index_making, pipeline
 from transferlens.heatmaps import own_images
 from transferlens.maps import evidence
-from transferlens.models import states
+from transferlens.models import weights as foreign
 from transferlens.models.network import Network
 from transferlens.training import engine, source, transfer
 from transferlens.training.recipes import remedies
@@ -112,7 +112,7 @@ def main(archives: Path, weights: Path, picture: Path) -> None:
 
 def pretrained() -> Network:
     network = source.initial_network(ARCHITECTURE, 1000, 0).eval()
-    states.load_foreign(network, states.foreign(ARCHITECTURE, "efficientnet-lite0"), "package")
+    foreign.load(network, foreign.read(ARCHITECTURE, "efficientnet-lite0"), "package")
     return network
 
 

@@ -18,7 +18,7 @@ def main(arguments: Namespace) -> None:
         arguments.models,
         rows,
         examples.class_names,
-        settings["weights"],
+        pretrained.Given(settings["weights"], settings.get("prefix"), arguments.download),
         TrainingSettings.read(settings["training"]) if fits_head else None,
         pipeline.open_images(arguments.train, examples.train, images, place) if fits_head else None,
         pipeline.open_images(arguments.val, examples.val, images, place),
@@ -34,6 +34,7 @@ if __name__ == "__main__":
     script.reads("train", "read where a head is fitted")
     script.reads("val")
     script.reads("weights", "the file that the settings name, if they name one", required=False)
+    script.takes("download", action="store_true", help="published weights that are not on this machine")
     script.writes("models")
     script.writes("record", "all of it but the weights")
     script.run(main)

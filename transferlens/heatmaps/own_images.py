@@ -18,7 +18,8 @@ from transferlens.core.errors import ConfigError, DataError, nearest
 from transferlens.core.settings import NetworkSettings
 from transferlens.data import augmentation
 from transferlens.maps.class_maps import ClassMaps, class_maps
-from transferlens.models import contract, states
+from transferlens.models import contract
+from transferlens.models import weights as foreign
 from transferlens.models.network import Network
 from transferlens.pictures import figures, overlays
 
@@ -153,18 +154,15 @@ def load_model(weights: str, named: str, architecture: str, class_names: list[st
     """
     check_architecture(architecture)
     settings = NetworkSettings(name=architecture)
-    state = states.foreign(settings, weights, named)
+    state = foreign.read(settings, weights, named, download=True)
     network = contract.build(settings, len(class_names)).eval()
-    head = state.get("head.weight")
-    if head is not None and head.shape[1:] == network.head.weight.shape[1:] and len(head) != len(class_names):
+    head = state["head.weight"]
+    if len(head) != len(class_names):
         raise ConfigError(
             f"{weights}: its head has {len(head)} classes, but {len(class_names)} are named; correct the "
             "list of classes"
         )
-    try:
-        states.load_foreign(network, state, weights)
-    except ConfigError as error:
-        raise ConfigError(f"{error}; is it a checkpoint of {architecture}?") from error
+    foreign.load(network, state, weights)
     return network
 
 

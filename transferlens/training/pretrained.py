@@ -1,5 +1,7 @@
 """The pretrained study: source models whose weights come from elsewhere, and their controls from scratch."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +10,12 @@ import torch
 from transferlens.core import job
 from transferlens.core.errors import ConfigError
 from transferlens.core.seeding import seed_for
-from transferlens.core.settings import NetworkSettings, TrainingSettings
+from transferlens.core.settings import InputSettings, NetworkSettings, TrainingSettings
 from transferlens.core.studies import PRETRAINED, SCRATCH, Rows
 from transferlens.data import classnames
 from transferlens.data.pipeline import Images
-from transferlens.models import efficientnet, states
+from transferlens.models import packages, published
+from transferlens.models import weights as foreign
 from transferlens.models.network import Network
 from transferlens.training import source, transfer
 from transferlens.training.artefacts import LOG_QUANTITIES
@@ -20,11 +23,30 @@ from transferlens.training.block import Trained
 from transferlens.training.recipes.settings import FixedSettings
 
 
+@dataclass(frozen=True)
+class Given:
+    """Weights from elsewhere; see `models.weights.read`.
+
+    Attributes:
+        weights: the name of published ones, or a file.
+        prefix: where in a file the network is, if copies of it stand under several.
+        download: whether published ones may be downloaded.
+    """
+
+    weights: str
+    prefix: str | None = None
+    download: bool = False
+
+    def state(self, architecture: NetworkSettings, *, head: bool) -> foreign.State:
+        """The weights as a state of this house."""
+        return foreign.read(architecture, self.weights, head=head, prefix=self.prefix, download=self.download)
+
+
 def load_pretrained(
     path: Path,
     rows: Rows,
     class_names: list[str],
-    weights: str,
+    given: Given,
     probe: TrainingSettings | None,
     train: Images | None,
     val: Images,
@@ -38,13 +60,8 @@ def load_pretrained(
         probe: how a linear head is fitted to the frozen features of the source's training images `train`;
             None if the weights hold one.
     """
-    if weights == efficientnet.WEIGHTS and {*val.settings.mean, *val.settings.std} != {0.5}:
-        job.log.warning(
-            "%s expects input.mean and input.std of 0.5 each; other values cost accuracy", weights
-        )
-    network, log = given_network(
-        states.foreign(architecture, weights), class_names, weights, probe, train, architecture
-    )
+    _warn_of_input(given.weights, architecture, val.settings)
+    network, log = given_network(given, class_names, probe, train, architecture)
     network.to(val.device, memory_format=torch.channels_last)
     everything, right = np.ones(len(class_names), bool), source.right(network, val)
     with source.reserve(path, rows, class_names, architecture, len(log)) as out:
@@ -59,45 +76,86 @@ def load_pretrained(
         out.attribute("implementation", "weights from elsewhere")
 
 
+def _warn_of_input(weights: str, architecture: NetworkSettings, given: InputSettings) -> None:
+    """Warn of images that enter published weights otherwise than when they were trained."""
+    expected = published.expected_input(architecture, weights) if packages.is_name(weights) else None
+    if expected is None:
+        return
+    wanted = {
+        "resolution": expected.resolution,
+        "mean": [round(value, 4) for value in expected.mean],
+        "std": [round(value, 4) for value in expected.std],
+    }
+    other = [
+        f"input.{key} {value} (not {getattr(given, key)})"
+        for key, value in wanted.items()
+        if not np.allclose(getattr(given, key), value, atol=1e-3)
+    ]
+    if other:
+        job.log.warning("%s expect %s; other values cost accuracy", weights, ", ".join(other))
+
+
 def given_network(
-    state: dict[str, torch.Tensor],
+    given: Given,
     class_names: list[str],
-    weights: str,
     probe: TrainingSettings | None,
     train: Images | None,
     architecture: NetworkSettings,
 ) -> tuple[Network, np.ndarray]:
-    """The network of a given state; float64[epochs, 3], the log of its head's training if one is fitted."""
+    """The network of given weights; float64[epochs, 3], the log of its head's training if one is fitted."""
+    state = given.state(architecture, head=probe is None)
     network = source.initial_network(architecture, len(class_names), 0)
     if probe is None:
-        states.load_foreign(network, with_head_of(state, class_names, weights), weights)
+        foreign.load(network, with_head_of(state, class_names, given.weights), given.weights)
         return network, np.zeros((0, len(LOG_QUANTITIES)))
-    states.load_foreign(network.backbone, backbone_of(state, architecture), weights)
+    foreign.load(network, state | network.head.state_dict(prefix="head."), given.weights)
     fitted = fit_head(network.to(train.device, memory_format=torch.channels_last), train, probe)
     return fitted.network, fitted.log
 
 
-def with_head_of(
-    state: dict[str, torch.Tensor], class_names: list[str], weights: str
-) -> dict[str, torch.Tensor]:
+def with_head_of(state: foreign.State, class_names: list[str], weights: str) -> foreign.State:
     """A state whose head has the source's classes: of 1,000 outputs, those of these classes in ImageNet.
 
-    A head of other size is taken as it is, and one over a thousand classes of the source's own.
+    A head over a thousand classes of the source's own is taken as it is.
 
     Raises:
-        ConfigError: no head; or a head of 1,000 outputs and a class that is none of ImageNet's.
+        ConfigError: a head of 1,000 outputs and a class that is none of ImageNet's; or one of another number of
+            outputs than there are classes.
     """
-    if "head.weight" not in state:
-        raise ConfigError(
-            f"{weights}: a backbone without a head, so that nothing can be said of source classes (memories, "
-            "heatmaps); set studies.pretrained.head: probe to fit one on the source's training images"
-        )
-    imagenet = classnames.known("imagenet").names
+    imagenet, outputs = classnames.known("imagenet").names, len(state["head.weight"])
     own_thousand = len(class_names) == len(imagenet) and set(class_names) != set(imagenet)
-    if len(state["head.weight"]) != len(imagenet) or own_thousand:
-        return state
-    places = classnames.places_in_imagenet(class_names, weights)
-    return {**state, **{key: state[key][places] for key in ("head.weight", "head.bias")}}
+    if outputs == len(imagenet) and not own_thousand:
+        places = classnames.places_in_imagenet(class_names, weights)
+        return {**state, **{key: state[key][places] for key in ("head.weight", "head.bias")}}
+    if outputs != len(class_names):
+        raise ConfigError(
+            f"{weights}: its head has {outputs} outputs, and the source has {len(class_names)} classes; give weights "
+            "trained on them, or set studies.pretrained.head: probe"
+        )
+    return state
+
+
+def check(
+    given: Given, head: bool, class_names: Callable[[], list[str]], architecture: NetworkSettings
+) -> None:
+    """Refuse weights that will not do: a file is read, a published name is only looked up.
+
+    Args:
+        head: whether they must bring a head.
+        class_names: of the source, looked up only where they matter.
+
+    Raises:
+        ConfigError: as `models.weights.read` and `with_head_of`.
+        SetupError: weights of a package that is not installed.
+    """
+    if not packages.is_name(given.weights):
+        state = given.state(architecture, head=head)
+    else:
+        published.check(architecture, given.weights, "studies.pretrained.weights")
+        outputs = published.outputs(architecture, given.weights)
+        state = {f"head.{kind}": torch.empty(outputs) for kind in ("weight", "bias")}
+    if head:
+        with_head_of(state, class_names(), given.weights)
 
 
 def fit_head(network: Network, train: Images, training: TrainingSettings) -> Trained:
@@ -106,13 +164,3 @@ def fit_head(network: Network, train: Images, training: TrainingSettings) -> Tra
     network.head = transfer.new_head(network.head.in_features, network.head.out_features, seed)
     network.to(train.device)
     return transfer.adapt(network, train, FixedSettings(training=training), seed)
-
-
-def backbone_of(state: dict[str, torch.Tensor], architecture: NetworkSettings) -> dict[str, torch.Tensor]:
-    """A state's backbone, without what stands in the head's place (self-supervision's projections, say)."""
-    place = architectures.head_place(architecture.name)
-    return {
-        key.removeprefix("backbone."): tensor
-        for key, tensor in state.items()
-        if not key.startswith(("head.", f"backbone.{place}."))
-    }
