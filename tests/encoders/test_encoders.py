@@ -125,7 +125,8 @@ def test_resizing_in_pixels_is_refused_for_images_of_another_size():
 @pytest.mark.parametrize(
     ("encoders", "message"),
     [
-        ({"own": OWN}, "encoders.own.weights: there is no file 'mine.pt'"),
+        ({"own": OWN}, "encoders.own.weights: no file 'mine.pt'"),
+        ({"lite1": {**LITE1, "weights": "lite1"}}, "encoders.lite1.weights: 'lite1' is no file"),
         ({"lite1": {**LITE1, "head": "given"}}, "the source class 'digit 0' is none of them"),
         (
             {"vit": {"architecture": {"name": "vit_b_16"}, "weights": "x.pt", "input": {"resolution": 30}}},

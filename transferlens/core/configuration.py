@@ -56,8 +56,8 @@ class EncoderInput(Section):
     crop_ratio: Share | None = Field(
         None,
         description="Side of the centre crop, as a fraction of the shorter image side; null for the run's "
-        "own (`input.crop_ratio`), so that all candidates see the same part of an image. A data set's own goes "
-        "before both.",
+        "own (`input.crop_ratio`), so that all candidates see the same part of an image. A data set's own "
+        "goes before both.",
     )
     mean: list[float] | None = Field(
         None, min_length=3, max_length=3, description=f"Channel means; {_EXPECTED}."
@@ -72,12 +72,13 @@ class EncoderSettings(Section):
 
     architecture: ArchitectureSettings = Field(description="Its network.")
     weights: str = Field(
-        description="Its weights, as `studies.pretrained.weights`: a name that the network's publishers gave "
-        "them, that of a package that ships them, or the path of a file."
+        description="Its weights, as `studies.pretrained.weights`: the path of a file, or the name of "
+        "published ones."
     )
     prefix: str | None = Field(
         None,
-        description="What stands before the network's own names in the file; null for what is recognised.",
+        description="Where in a file the network is, as `studies.pretrained.prefix`; null for the copy that "
+        "fits best.",
     )
     head: Literal["given", "probe"] = Field(
         "probe",
@@ -90,8 +91,8 @@ class EncoderSettings(Section):
         3,
         ge=1,
         description="Models of each of two kinds: transfers of the same weights, which differ in their "
-        "seeds, and the same network from scratch, with the same seeds. With fewer than 3, intervals are very "
-        "wide, or missing.",
+        "seeds, and the same network from scratch, with the same seeds. With fewer than 3, intervals are "
+        "very wide, or missing.",
     )
 
 

@@ -1,7 +1,6 @@
 """Encoders: given networks with given weights, each a study, as candidate sources of every target."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from transferlens.core.artefacts import Artefact
@@ -12,12 +11,10 @@ from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.core.settings import InputSettings, NetworkSettings
 from transferlens.core.studies import Study
-from transferlens.data.capability import described
-from transferlens.data.classnames import places_in_imagenet
 from transferlens.encoders.artefacts import CANDIDATES
 from transferlens.models import known as networks
 from transferlens.training.artefacts import SUMMARY
-from transferlens.training.capability import SHARD_SIZE, PretrainedStudy
+from transferlens.training.capability import LOADED, SHARD_SIZE
 from transferlens.training.recipes.settings import caches_features
 
 _FOLDER = "encoders/"
@@ -28,7 +25,7 @@ _OWN = ("reference", "pretrained")
 def input_of(run: Run, encoder: str) -> InputSettings:
     """How images enter an encoder: as it says, else as its published weights expect, else as in the run."""
     given = run.settings.encoders[encoder]
-    expected = networks.expected_input(given.architecture)
+    expected = networks.expected_input(given.architecture, given.weights)
     known = {"resolution": expected.resolution, **normalisation(expected)} if expected else {}
     return run.settings.input.model_copy(update={**known, **given.input.model_dump(exclude_none=True)})
 
@@ -89,7 +86,7 @@ class Encoders(Capability):
                 masks={"units": "classes"},
                 architecture=given.architecture.model_dump(),
                 input=input_of(run, name).model_dump(),
-                loads=given.model_dump(include={"weights", "head", "prefix"}),
+                loads={**given.model_dump(include=LOADED), "named": f"encoders.{name}"},
                 keeps_weights=True,
                 seen=0.5,  # the whole source and nothing by turns
             )
@@ -122,16 +119,6 @@ class Encoders(Capability):
                         "training.resize to null, or "
                         f"encoders.{name}.input.resolution to {run.settings.input.resolution}"
                     )
-
-    def check_data(self, run: Run) -> None:
-        """Refuse weights that are not there, and source classes that given heads have no output for."""
-        for name, given in run.settings.encoders.items():
-            key = f"encoders.{name}.weights"
-            loads = PretrainedStudy.read(run.studies[_FOLDER + name].loads)
-            if loads.published and given.head == "given":
-                places_in_imagenet(described(run, run.source)[0], f"{key}: {given.weights}")
-            if not loads.published and not Path(given.weights).is_file():
-                raise ConfigError(f"config: {key}: there is no file '{given.weights}'")
 
     def sections(self, run: Run, results: Results) -> Iterator[PageSection]:
         """The candidates of every target, recipe by recipe."""

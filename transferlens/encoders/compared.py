@@ -14,7 +14,8 @@ from transferlens.core.crossed import CrossedMeans, crossed_means
 from transferlens.core.studies import SCRATCH
 from transferlens.encoders.artefacts import CANDIDATES
 
-QUANTITIES = ("accuracy", "scratch", "gain")
+# What is compared, and the least and the most that it can be.
+QUANTITIES = {"accuracy": (0, 1), "scratch": (0, 1), "gain": (-1, 1)}
 # What is told of a candidate beside its accuracies, as the settings say it.
 _TOLD = ("network", "weights", "resolution", "crop_ratio", "mean", "std")
 
@@ -87,20 +88,24 @@ def write_candidates(
         for name in _TOLD:
             out.write(name, [candidate[name] for candidate in candidates])
         out.write("models", [one.models for one in compared])
-        for i, name in enumerate(QUANTITIES):
-            for end, values in (("", "value"), ("_low", "low"), ("_high", "high")):
-                out.write(name + end, [getattr(one.means, values)[i] for one in compared])
+        for i, (name, possible) in enumerate(QUANTITIES.items()):
+            for end, attribute in (("", "value"), ("_low", "low"), ("_high", "high")):
+                values = [getattr(one.means, attribute)[i] for one in compared]
+                out.write(name + end, np.clip(values, *possible))
         out.write("interval_missing", [one.missing for one in compared])
         out.attribute("metric", summaries[0].metric)
         out.attribute("images", int((summaries[0].example_half.values == "report").sum()))
 
 
 def table(candidates: xr.Dataset) -> pd.DataFrame:
-    """One row for every candidate, with a column for each channel's mean and standard deviation."""
-    channels = {
-        f"{name}_{i}": candidates[name].isel(channel=i)
-        for name in ("mean", "std")
-        for i in range(candidates.sizes["channel"])
-    }
-    flat = candidates.drop_vars(["mean", "std"]).assign(channels)
-    return flat.drop_vars("channel", errors="ignore").to_dataframe().reset_index()
+    """One row for every candidate; what a channel has its own of is a column a channel (`mean_0`, ...)."""
+    columns: dict[str, np.ndarray] = {}
+    for field in CANDIDATES.fields:
+        values = candidates[field.name].values
+        columns |= {field.name: values} if values.ndim == 1 else _by_channel(field.name, values)
+    return pd.DataFrame(columns)
+
+
+def _by_channel(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns of values [candidates, channels]."""
+    return {f"{name}_{i}": column for i, column in enumerate(values.T)}

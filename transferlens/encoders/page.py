@@ -94,7 +94,8 @@ def _note(made: xr.Dataset) -> str:
             "adaptations of the same weights, and other images. All candidates are scored on the same "
             "images, so that two can differ where their intervals overlap. Candidates differ in their "
             "networks and sizes of input as well as in what they were trained on. The highest accuracy of "
-            "several is too high, as it was chosen by these images.",
+            "several is too high, as it was chosen by these images. Where nothing varies, there is no "
+            "interval.",
             *left_out,
         ]
     )
@@ -112,7 +113,7 @@ def _few(of: str, made: xr.Dataset) -> Iterator[str]:
 def other_inputs(run: Run) -> Iterator[str]:
     """A warning for each encoder whose images are normalised otherwise than its published weights expect."""
     for name, given in run.settings.encoders.items():
-        expected = expected_input(given.architecture)
+        expected = expected_input(given.architecture, given.weights)
         if expected is None:
             continue
         found, wanted = normalisation(input_of(run, name)), normalisation(expected)

@@ -3,6 +3,7 @@
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.core.settings import SMALL_RESNET, ArchitectureSettings, NetworkSettings
+from transferlens.models import packages
 from transferlens.models.expected import EFFICIENTNETS, ExpectedInput
 
 
@@ -25,8 +26,10 @@ def check(run: Run) -> None:
             raise ConfigError(f"{study}: {error}" if own else str(error)) from error
 
 
-def expected_input(network: ArchitectureSettings) -> ExpectedInput | None:
-    """How images enter the network's published weights; None where there are none.
+def expected_input(network: ArchitectureSettings, weights: str) -> ExpectedInput | None:
+    """How images enter weights: published ones, or those of a file as the network's published ones.
+
+    None where there are no published ones.
 
     Raises:
         SetupError: a network of a package that is not installed.
@@ -35,8 +38,10 @@ def expected_input(network: ArchitectureSettings) -> ExpectedInput | None:
         return None
     if network.name in EFFICIENTNETS:
         return EFFICIENTNETS[network.name]
-    from transferlens.models import architectures
+    from transferlens.models import architectures, published
 
+    if packages.is_name(weights):
+        return published.expected_input(network, weights)
     return architectures.expected_input(network)
 
 
