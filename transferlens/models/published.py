@@ -1,6 +1,7 @@
 """Published weights by name: of torchvision, of timm, and of packages that ship them.
 
-A name is checked when a run is planned; what it names is read, or downloaded where the run allows it, by the job.
+A name is checked when a run is planned; what it names is read, or downloaded where the run allows it, by the
+job.
 """
 
 import re
@@ -156,14 +157,14 @@ def _in_hub_cache(repository: str | None) -> Path | None:
 
 def _not_allowed(weights: str, named: str, origin: str) -> ConfigError:
     return ConfigError(
-        f"{named}: '{weights}' are not on this machine, and `download` is false; set it to true, or put the file "
-        f"({origin}) here and give its path"
+        f"{named}: '{weights}' are not on this machine, and `download` is false; set it to true, or put "
+        f"the file ({origin}) here and give its path"
     )
 
 
 def _not_downloaded(weights: str, named: str, origin: str, error: Exception) -> ConfigError:
     reason = re.sub(r"\s+", " ", architectures.first_line(error))
     return ConfigError(
-        f"{named}: '{weights}' could not be downloaded ({reason}); put the file ({origin}) on this machine and give "
-        "its path"
+        f"{named}: '{weights}' could not be downloaded ({reason}); put the file ({origin}) on this "
+        "machine and give its path"
     )

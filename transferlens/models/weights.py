@@ -15,8 +15,8 @@ from transferlens.models.weight_files import Content
 
 State = dict[str, torch.Tensor]
 
-# Parts of training that encoders are published with, by the first part of their names (MoCo, SimCLR, SwAV, BYOL,
-# DINO, VICReg, MAE, CLIP); and what begins so (MAE's `decoder_blocks`).
+# Parts of training that encoders are published with, by the first part of their names (MoCo, SimCLR, SwAV,
+# BYOL, DINO, VICReg, MAE, CLIP); and what begins so (MAE's `decoder_blocks`).
 _TRAINING_ONLY = {
     *(
         "head",
@@ -53,19 +53,22 @@ def read(
 
     Args:
         weights: the name of published weights, or the path of a .pt, .pth or .safetensors file.
-        named: the setting that named the weights, for messages; the setting `prefix` beside it chooses a copy.
-        head: whether the head is wanted; otherwise only the backbone is read, and parts of training (projections,
-            predictors) may stand beside it.
-        prefix: where in a file the network is, if copies of it stand under several; the last parts are enough.
+        named: the setting that named the weights, for messages; the setting `prefix` beside it chooses a
+            copy.
+        head: whether the head is wanted; otherwise only the backbone is read, and parts of training
+            (projections, predictors) may stand beside it.
+        prefix: where in a file the network is, if copies of it stand under several; the last parts are
+            enough.
         download: whether published weights may be downloaded.
 
     Returns:
-        Float tensors as float32. The head has as many outputs as the weights have; of several heads whose outputs are
-        averaged it is one that gives the mean, and zeros stand for the bias of a network whose head has none.
+        Float tensors as float32. The head has as many outputs as the weights have; of several heads whose
+        outputs are averaged it is one that gives the mean, and zeros stand for the bias of a network whose
+        head has none.
 
     Raises:
-        ConfigError: no such weights; weights of another network, or tensors that are missing, left over or of another
-            shape; no head; several copies.
+        ConfigError: no such weights; weights of another network, or tensors that are missing, left over or
+            of another shape; no head; several copies.
         SetupError: a package that is not installed.
     """
     names = matching.names_of(settings)
@@ -122,8 +125,8 @@ def _check_backbone(copy: Copy, names: Names, weights: str) -> None:
         surplus = [name for name in copy.tensors if name not in names.backbone and name not in names.head]
         instead = f"; it has {_listed(surplus)} instead" if surplus else ""
         raise ConfigError(
-            f"{weights}: of {len(names.of_weight)} tensors of {names.title}'s backbone {len(missing)} are missing"
-            f"{_under(copy)}: {_listed(missing)}{instead}; are they weights of another network?"
+            f"{weights}: of {len(names.of_weight)} tensors of {names.title}'s backbone {len(missing)} are "
+            f"missing{_under(copy)}: {_listed(missing)}{instead}; are they weights of another network?"
         )
     for name in names.of_weight:
         found, needed = copy.tensors[name].shape, names.backbone[name]
@@ -137,8 +140,8 @@ def _check_backbone(copy: Copy, names: Names, weights: str) -> None:
 def _cure_of_shape(name: str) -> str:
     if "pos" in name.rpartition(".")[2] or "position" in name:
         return (
-            "these are positions in a picture of another size: set input.resolution to the one that the weights "
-            "expect, or the network's own size by its option (architecture.img_size, image_size)"
+            "these are positions in a picture of another size: set input.resolution to the one that the "
+            "weights expect, or the network's own size by its option (architecture.img_size, image_size)"
         )
     return "correct the architecture or its options, if they are not weights of another network"
 
@@ -157,8 +160,8 @@ def _check_rest(copy: Copy, names: Names, weights: str, head: State | None) -> N
     unknown = [name for name in rest if name not in training and not _is_known(name)]
     if unknown:
         raise ConfigError(
-            f"{weights}: holds {len(unknown)} tensors{_under(copy)} that {names.title} has not: {_listed(unknown)}; "
-            "are they weights of another network (a deeper one)?"
+            f"{weights}: holds {len(unknown)} tensors{_under(copy)} that {names.title} has not: "
+            f"{_listed(unknown)}; are they weights of another network (a deeper one)?"
         )
     if training and head is not None:
         raise ConfigError(
@@ -187,8 +190,8 @@ def _headless(copy: Copy, names: Names, weights: str) -> ConfigError:
     instead = [name for name in copy.tensors if names.under_head(name)]
     place = f" (in its place stand {_listed(instead)})" if instead else ""
     return ConfigError(
-        f"{weights}: a backbone without a head{place}, so that nothing can be said of source classes (memories, "
-        "heatmaps); set `head: probe` beside the weights to fit one on the source's training images"
+        f"{weights}: a backbone without a head{place}, so that nothing can be said of source classes "
+        "(memories, heatmaps); set `head: probe` beside the weights to fit one on the source's training images"
     )
 
 

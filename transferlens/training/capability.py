@@ -51,16 +51,16 @@ class PretrainedStudy(CapabilitySection):
     default_null: ClassVar[bool] = True
 
     weights: str = Field(
-        description="The path of a .pt, .pth or .safetensors file, or a name: of torchvision's weights of the "
-        "network (`IMAGENET1K_V1`), of timm's (`pretrained`, or a tag: `augreg_in21k_ft_in1k`), or "
+        description="The path of a .pt, .pth or .safetensors file, or a name: of torchvision's weights of "
+        "the network (`IMAGENET1K_V1`), of timm's (`pretrained`, or a tag: `augreg_in21k_ft_in1k`), or "
         "`efficientnet-lite0`, `-lite1`, `-lite2` (from packages, without a download). Where they have 1,000 "
         "outputs, the source classes must be among ImageNet's. A file may have the network's own names under "
         "any wrapper and prefix (docs/networks.md)."
     )
     prefix: str | None = Field(
         None,
-        description="Where in a file the network is, if it holds several copies of it (`teacher.backbone`): the "
-        "last parts are enough. null for the copy that fits best.",
+        description="Where in a file the network is, if it holds several copies of it (`teacher.backbone`): "
+        "the last parts are enough. null for the copy that fits best.",
     )
     head: Literal["given", "probe"] = Field(
         "given",

@@ -124,8 +124,8 @@ def with_head_of(state: foreign.State, class_names: list[str], weights: str) -> 
     A head over a thousand classes of the source's own is taken as it is.
 
     Raises:
-        ConfigError: a head of 1,000 outputs and a class that is none of ImageNet's; or one of another number of
-            outputs than there are classes.
+        ConfigError: a head of 1,000 outputs and a class that is none of ImageNet's; or one of another number
+            of outputs than there are classes.
     """
     imagenet, outputs = classnames.known("imagenet").names, len(state["head.weight"])
     own_thousand = len(class_names) == len(imagenet) and set(class_names) != set(imagenet)
@@ -134,8 +134,8 @@ def with_head_of(state: foreign.State, class_names: list[str], weights: str) -> 
         return {**state, **{key: state[key][places] for key in ("head.weight", "head.bias")}}
     if outputs != len(class_names):
         raise ConfigError(
-            f"{weights}: its head has {outputs} outputs, and the source has {len(class_names)} classes; give weights "
-            "trained on them, or set `head: probe` beside them"
+            f"{weights}: its head has {outputs} outputs, and the source has {len(class_names)} classes; give "
+            "weights trained on them, or set `head: probe` beside them"
         )
     return state
 
