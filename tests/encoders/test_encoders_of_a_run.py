@@ -13,7 +13,7 @@ import torch
 from tests.conftest import INPUT, TRAINING, changed
 from transferlens import open_results
 from transferlens.capabilities import run_of
-from transferlens.core import job
+from transferlens.core import job, provenance
 from transferlens.core.settings import NetworkSettings
 from transferlens.data import index, pipeline
 from transferlens.encoders import page
@@ -48,7 +48,7 @@ def folder(image_folder, tmp_path_factory):
     }
     run = run_of(given)
     run.check_data()
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, provenance.nothing():
         patch.chdir(place)
         patch.setattr(job, "run", lambda main, arguments: main(arguments))
         for step in (
