@@ -23,6 +23,7 @@ FAST = changed(TRAINING, epochs=20, lr=0.5).model_dump()
 ADAPTED = {"target": "patterns", "recipe": "fixed"}
 SHARD = {"shard": "0000"}
 ENCODERS = ("small", "wide")
+STEPS = ("dataset", "beton", "draw_masks", "load_pretrained", "transfer", "summary", "candidates", "report")
 CPU = torch.device("cpu")
 
 
@@ -39,8 +40,6 @@ def folder(image_folder, tmp_path_factory):
         "source_training": FAST,
         "recipes": {"fixed": {"training": FAST}},
         "studies": dict.fromkeys(("reference", "influence", "repeated", "counterfactual")),
-        "heatmaps": None,
-        "memories": None,
         "encoders": {
             "small": encoder(place, 8, repeats=2, input={"resolution": 24, "mean": [0.5] * 3}),
             "wide": encoder(place, 16, repeats=1, input={"resolution": 20, "crop_ratio": 1.0}),
@@ -51,15 +50,7 @@ def folder(image_folder, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, provenance.nothing():
         patch.chdir(place)
         patch.setattr(job, "run", lambda main, arguments: main(arguments))
-        for step in (
-            "dataset",
-            "beton",
-            "draw_masks",
-            "load_pretrained",
-            "transfer",
-            "summary",
-            "candidates",
-        ):
+        for step in STEPS:
             for wildcards in run.jobs_of(step):
                 do(run, step, wildcards, patch)
         for name in ENCODERS:
@@ -143,6 +134,9 @@ def test_the_comparison_is_in_a_file_in_a_table_and_on_the_page(folder, results)
     assert float(made.gain[0]) == pytest.approx((accuracy[::2] - accuracy[1::2]).mean())
     table = pd.read_csv(place / "results/candidates/patterns/fixed.csv")
     assert table.accuracy.tolist() == pytest.approx(made.accuracy.values.tolist())
+    written = (place / "results/report/index.html").read_text(encoding="utf-8")
+    assert "Candidate sources" in written
+    assert 'href="statistics.html#candidate-sources"' in written
     (section,) = page.sections(run, results)
     (shown,) = section.blocks
     assert [row[0] for row in shown.rows] == ["encoders/small", "encoders/wide"]
