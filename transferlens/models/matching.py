@@ -109,7 +109,7 @@ def choose(
     """The copy of a network that a file holds, or what comes closest to one; None where no name is known.
 
     Args:
-        prefix: where the user says it is: the last parts of its place.
+        prefix: where the user says it is: some parts of its place.
         origin: what the weights are called, in messages.
         cure: what chooses among several.
 
@@ -119,11 +119,11 @@ def choose(
     copies = [copy for content in contents for copy in _copies(content, names)]
     if prefix is not None:
         copies = _at(prefix, copies, names, origin)
-    best = max((copy.fits for copy in copies), default=(0, 0, 0))
-    alike = [copy for copy in copies if copy.fits == best]
-    if best[1] < len(names.of_weight):
-        return min(alike, key=_length, default=None)
-    alike = _without_equals(sorted(alike, key=_length), names)
+    best = max((copy.fits[:2] for copy in copies), default=(0, 0))
+    alike = sorted((copy for copy in copies if copy.fits[:2] == best), key=_plainest)
+    if not alike or best[1] < len(names.of_weight):
+        return alike[0] if alike else None
+    alike = _without_equals(alike, names)
     left = [copy for copy in alike if not any(_preferred(other, copy) for other in alike)]
     if len(left) > 1:
         places = " and ".join(f"'{copy.place}'" for copy in left)
@@ -131,8 +131,9 @@ def choose(
     return left[0]
 
 
-def _length(copy: Copy) -> tuple[int, str]:
-    return len(copy.place), copy.place
+def _plainest(copy: Copy) -> tuple[int, int, str]:
+    """The order among copies with the same backbone: those with a head first, then those less deep."""
+    return -copy.fits[2], len(copy.place), copy.place
 
 
 def _copies(content: Content, names: Names) -> Iterator[Copy]:
@@ -165,11 +166,9 @@ def _without_underscores(name: str) -> str:
 
 
 def _at(prefix: str, copies: list[Copy], names: Names, origin: str) -> list[Copy]:
-    """The copies whose place is, or ends in, what the user says."""
+    """The copies whose place has the parts that the user says, one after the other."""
     wanted = prefix.strip(".")
-    found = [
-        copy for copy in copies if f".{copy.place}".endswith(f".{wanted}") and (wanted or not copy.place)
-    ]
+    found = [copy for copy in copies if f".{wanted}." in f".{copy.place}."]
     if not found:
         half = [copy.place for copy in copies if copy.fits[0] > len(names.of_weight) / 2]
         known = nearest(prefix, half) if half else ""
@@ -181,12 +180,15 @@ def _without_equals(copies: list[Copy], names: Names) -> list[Copy]:
     """Copies that differ: of several with the same tensors, the first (one module under two names, say)."""
     kept: list[Copy] = []
     for copy in copies:
-        if not any(
-            all(torch.equal(copy.tensors[name], other.tensors[name]) for name in names.of_weight)
-            for other in kept
-        ):
+        if not any(_equal(copy, other, names) for other in kept):
             kept.append(copy)
     return kept
+
+
+def _equal(copy: Copy, other: Copy, names: Names) -> bool:
+    """Whether two copies have the same backbone, and the same head if both have one."""
+    heads = [name for name in names.head if name in copy.tensors and name in other.tensors]
+    return all(torch.equal(copy.tensors[name], other.tensors[name]) for name in [*names.of_weight, *heads])
 
 
 def _preferred(copy: Copy, other: Copy) -> bool:

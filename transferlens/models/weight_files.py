@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from transferlens.core.errors import ConfigError
+from transferlens.models.architectures import first_line
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def _loaded(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each reader has its own errors, safetensors none but Exception
         raise ConfigError(
-            f"{path}: holds no readable weights ({str(error).splitlines()[0]}); save the network's "
+            f"{path}: holds no readable weights ({first_line(error)}); save the network's "
             "state_dict() with torch.save, or as safetensors"
         ) from error
 

@@ -1,5 +1,6 @@
 """Weights from elsewhere as a state with this house's names, whole or refused in one line."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -33,7 +34,7 @@ _TRAINING_ONLY = {
     *("predictor", "prediction_head", "prototypes", "queue", "queue_ptr", "mask_token", "contrastive_head"),
 }
 _TRAINING_BEGINS = ("decoder",)
-_AUXILIARY = ("aux", "AuxLogits")  # heads on the way (GoogLeNet, Inception), which its options drop
+_AUXILIARY = r"aux\d?|aux_\w+|AuxLogits"  # heads on the way (GoogLeNet, Inception), which its options drop
 # The last parts of names of what is counted or follows from a network's shape, not learned.
 _NOT_LEARNED = ("num_batches_tracked", "attn_mask", "relative_position_index", "total_ops", "total_params")
 
@@ -57,8 +58,8 @@ def read(
             copy.
         head: whether the head is wanted; otherwise only the backbone is read, and parts of training
             (projections, predictors) may stand beside it.
-        prefix: where in a file the network is, if copies of it stand under several; the last parts are
-            enough.
+        prefix: where in a file the network is, if copies of it stand under several (see `Copy.place`); some
+            parts of it are enough.
         download: whether published weights may be downloaded.
 
     Returns:
@@ -83,9 +84,30 @@ def read(
     _check_rest(copy, names, weights, found)
     if head and found is None:
         raise _headless(copy, names, weights)
-    _say(copy, names, weights, found)
+    _say(copy, names, weights, found, contents)
     state = {_backbone(names) + name: _of(copy, name, shape) for name, shape in names.backbone.items()}
     return state | {f"head.{kind}": tensor for kind, tensor in (found or {}).items()}
+
+
+def check(
+    settings: ArchitectureSettings, weights: str, named: str, *, head: bool = True, prefix: str | None = None
+) -> int:
+    """Refuse weights that will not do before anything runs: a file is read, a published name only looked up.
+
+    Args:
+        weights, named, head, prefix: as of `read`.
+
+    Returns:
+        How many outputs their head has; 0 where none is wanted, or published ones have none.
+
+    Raises:
+        ConfigError, SetupError: as `read`.
+    """
+    if packages.is_name(weights):
+        published.check(settings, weights, named)
+        return published.outputs(settings, weights) if head else 0
+    state = read(settings, weights, named, head=head, prefix=prefix)
+    return len(state["head.bias"]) if head else 0
 
 
 def _backbone(names: Names) -> str:
@@ -183,7 +205,8 @@ def _is_of_training(name: str) -> bool:
 
 def _is_known(name: str) -> bool:
     """Whether a tensor is of an auxiliary head, or nothing that is learned."""
-    return name.startswith(_AUXILIARY) or name.rpartition(".")[2] in _NOT_LEARNED
+    first, last = name.partition(".")[0], name.rpartition(".")[2]
+    return bool(re.fullmatch(_AUXILIARY, first)) or last in _NOT_LEARNED
 
 
 def _headless(copy: Copy, names: Names, weights: str) -> ConfigError:
@@ -205,13 +228,14 @@ def _listed(names: Sequence[str] | Mapping[str, torch.Tensor]) -> str:
     return first + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _say(copy: Copy, names: Names, weights: str, head: State | None) -> None:
+def _say(copy: Copy, names: Names, weights: str, head: State | None, contents: Sequence[Content]) -> None:
     """Log where the network was found, and what of the file is not used."""
     if copy.place:
         job.log.info("%s: the tensors of %s stand under '%s'", weights, names.title, copy.place)
     own_head = _own_head_names(copy, names) if head is not None else ()
     elsewhere = [name for name in copy.whole if not name.startswith(copy.prefix) and name not in own_head]
-    if unused := [*_rest(copy, names, head), *elsewhere]:
+    others = [f"{c.wrapper}.{name}" for c in contents if c.wrapper != copy.wrapper for name in c.tensors]
+    if unused := [*_rest(copy, names, head), *elsewhere, *others]:
         job.log.info("%s: not used: %s", weights, _listed(unused))
 
 

@@ -59,8 +59,8 @@ class PretrainedStudy(CapabilitySection):
     )
     prefix: str | None = Field(
         None,
-        description="Where in a file the network is, if it holds several copies of it (`teacher.backbone`): "
-        "the last parts are enough. null for the copy that fits best.",
+        description="Where in a file the network is, if it holds several copies of it (`student.backbone`): "
+        "some parts of the wrapper and prefix are enough. null for the copy that fits best.",
     )
     head: Literal["given", "probe"] = Field(
         "given",
@@ -412,8 +412,7 @@ def _check_weights(run: Run, study: str, given: Mapping[str, str]) -> None:
 
     pretrained.check(
         pretrained.Given(weights, given["prefix"], named=given["named"]),
-        given["head"] == "given",
-        lambda: described(run, run.source)[0],
+        described(run, run.source)[0] if given["head"] == "given" else None,
         NetworkSettings.read(run.architecture_of(study)),
     )
 

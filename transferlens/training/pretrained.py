@@ -1,6 +1,5 @@
 """The pretrained study: source models whose weights come from elsewhere, and their controls from scratch."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,27 +139,21 @@ def with_head_of(state: foreign.State, class_names: list[str], weights: str) -> 
     return state
 
 
-def check(
-    given: Given, head: bool, class_names: Callable[[], list[str]], architecture: NetworkSettings
-) -> None:
-    """Refuse weights that will not do: a file is read, a published name is only looked up.
+def check(given: Given, class_names: list[str] | None, architecture: NetworkSettings) -> None:
+    """Refuse weights that will not do, before anything runs.
 
     Args:
-        head: whether they must bring a head.
-        class_names: of the source, looked up only where they matter.
+        class_names: of the source, over which they must bring a head; None where one is fitted.
 
     Raises:
-        ConfigError: as `models.weights.read` and `with_head_of`.
-        SetupError: weights of a package that is not installed.
+        ConfigError, SetupError: as `models.weights.check` and `with_head_of`.
     """
-    if not packages.is_name(given.weights):
-        state = given.state(architecture, head=head)
-    else:
-        published.check(architecture, given.weights, f"{given.named}.weights")
-        outputs = published.outputs(architecture, given.weights)
+    named = f"{given.named}.weights"
+    wanted = class_names is not None
+    outputs = foreign.check(architecture, given.weights, named, head=wanted, prefix=given.prefix)
+    if wanted:
         state = {f"head.{kind}": torch.empty(outputs) for kind in ("weight", "bias")}
-    if head:
-        with_head_of(state, class_names(), given.weights)
+        with_head_of(state, class_names, f"{named}: {given.weights}")
 
 
 def fit_head(network: Network, train: Images, training: TrainingSettings) -> Trained:
