@@ -1,4 +1,4 @@
-"""Load the models of the pretrained study, whose weights come from elsewhere."""
+"""Load the models of a study whose weights come from elsewhere."""
 
 from argparse import Namespace
 
@@ -18,7 +18,7 @@ def main(arguments: Namespace) -> None:
         arguments.models,
         rows,
         examples.class_names,
-        pretrained.Given(settings["weights"], settings.get("prefix"), arguments.download),
+        pretrained.Given(settings["weights"], settings.get("prefix"), arguments.download, arguments.named),
         TrainingSettings.read(settings["training"]) if fits_head else None,
         pipeline.open_images(arguments.train, examples.train, images, place) if fits_head else None,
         pipeline.open_images(arguments.val, examples.val, images, place),
@@ -35,6 +35,7 @@ if __name__ == "__main__":
     script.reads("val")
     script.reads("weights", "the file that the settings name, if they name one", required=False)
     script.takes("download", action="store_true", help="published weights that are not on this machine")
+    script.takes("named", required=True, help="the section of the configuration that gives the weights")
     script.writes("models")
     script.writes("record", "all of it but the weights")
     script.run(main)

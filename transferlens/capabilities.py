@@ -13,6 +13,7 @@ _ROOMS = (
     "training",
     "influence",
     "counterfactual",
+    "encoders",
     "heatmaps",
     "influence_maps",
     "analyses",

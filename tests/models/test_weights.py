@@ -14,7 +14,7 @@ from tests.conftest import ARCHITECTURE
 from transferlens.core import job
 from transferlens.core.errors import ConfigError, SetupError
 from transferlens.core.settings import NetworkSettings
-from transferlens.models import architectures, contract, efficientnet, packages, published, weights
+from transferlens.models import architectures, contract, packages, published, weights
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SIDE, CLASSES = 16, 3
@@ -471,7 +471,7 @@ def lite(request):
     data = pytest.importorskip("skimage.data")
     from transferlens.heatmaps import own_images
 
-    side = efficientnet.RESOLUTIONS[name]
+    side = architectures.expected_input(NetworkSettings(name=name)).resolution
     settings = NetworkSettings(name=name, resolution=side)
     network = ours(settings, weights.read(settings, name.replace("_", "-")), 1000)
     squares = [own_images.central_square(photo, side, 0.875) for photo in (data.coffee(), data.chelsea())]

@@ -71,8 +71,9 @@ def test_only_what_decides_the_weights_is_a_setting_of_the_job():
     )
     assert others == {**settings, "prefix": "net"}
     assert LOAD_PRETRAINED.settings(planned("w.pt", download=False), SHARD) == settings
-    assert LOAD_PRETRAINED.arguments(plain, SHARD) == ["--download"]
-    assert LOAD_PRETRAINED.arguments(planned("w.pt", download=False), SHARD) == []
+    named = ["--named", "studies.pretrained"]
+    assert LOAD_PRETRAINED.arguments(plain, SHARD) == [*named, "--download"]
+    assert LOAD_PRETRAINED.arguments(planned("w.pt", download=False), SHARD) == named
     assert LOAD_PRETRAINED.inputs(plain, SHARD)["weights"] == "w.pt"
     assert "weights" not in LOAD_PRETRAINED.inputs(planned("IMAGENET1K_V1"), SHARD)
 

@@ -4,7 +4,7 @@ Also what is done to a configuration as it was written, before it is read.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import Field, create_model
@@ -16,6 +16,7 @@ from transferlens.core.settings import (
     InputSettings,
     Name,
     Section,
+    Share,
     TrainingSettings,
 )
 
@@ -40,6 +41,58 @@ class TargetSettings(Section):
         [],
         description="Also transfer the influence and reference models with only so many training images a "
         "class, to see how influences depend on the size of the target.",
+    )
+
+
+_EXPECTED = "null for what the network's published weights expect, else for the run's own"
+
+
+class EncoderInput(Section):
+    """How images enter an encoder."""
+
+    resolution: int | None = Field(
+        None, ge=8, description=f"Side of its square input, in pixels; {_EXPECTED}."
+    )
+    crop_ratio: Share | None = Field(
+        None,
+        description="Side of the centre crop, as a fraction of the shorter image side; null for the run's "
+        "own (`input.crop_ratio`), so that all candidates see the same part of an image. A data set's own "
+        "goes before both.",
+    )
+    mean: list[float] | None = Field(
+        None, min_length=3, max_length=3, description=f"Channel means; {_EXPECTED}."
+    )
+    std: list[Annotated[float, Field(gt=0)]] | None = Field(
+        None, min_length=3, max_length=3, description=f"Channel standard deviations; {_EXPECTED}."
+    )
+
+
+class EncoderSettings(Section):
+    """A given network with given weights, a candidate source of every target."""
+
+    architecture: ArchitectureSettings = Field(description="Its network.")
+    weights: str = Field(
+        description="Its weights, as `studies.pretrained.weights`: the path of a file, or the name of "
+        "published ones."
+    )
+    prefix: str | None = Field(
+        None,
+        description="Where in a file the network is, as `studies.pretrained.prefix`; null for the copy that "
+        "fits best.",
+    )
+    head: Literal["given", "probe"] = Field(
+        "probe",
+        description="The head over the source classes: a linear `probe`, fitted with source_training on the "
+        "frozen features of the source's training images, so that every candidate speaks of the same "
+        "classes; or the `given` one of the weights.",
+    )
+    input: EncoderInput = Field(EncoderInput(), description="How images enter it.")
+    repeats: int = Field(
+        3,
+        ge=1,
+        description="Models of each of two kinds: transfers of the same weights, which differ in their "
+        "seeds, and the same network from scratch, with the same seeds. With fewer than 3, intervals are "
+        "very wide, or missing.",
     )
 
 
@@ -96,6 +149,11 @@ class Configuration(Section):
         "or delete them (`temporary`; models of the whole source always stay). A later target or recipe then "
         "trains them again. `auto` is temporary from 1,000 models on, not counting those of the whole "
         "source.",
+    )
+    encoders: dict[Name, EncoderSettings] = Field(
+        {},
+        description="Given networks with their weights, by name: candidate sources of every target, beside "
+        "the models that the run trains (docs/encoders.md).",
     )
     recipes: dict[Name, dict[str, Any]] = Field(
         {"fixed": {}}, description="How a source model is adapted to a target, by name."

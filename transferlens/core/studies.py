@@ -113,7 +113,8 @@ class Study:
         masks: the settings that draw them; `units` is `classes`, `groups`, or the images of a block.
         evidence: the files, beside the source's index, that the drawing goes by.
         architecture, input: the network, and how images enter it; None for the run's own.
-        loads: the weights that the models are given instead of being trained.
+        loads: the weights that the models are given instead of being trained: `weights`, `prefix`, `head`,
+            and the section that gives them, `named`.
         step_matched: whether all models take as many steps as the full source.
         keeps_weights: whether source models stay whatever `source_weights` says.
         keeps_networks: whether whole adapted networks stay, too.

@@ -29,14 +29,10 @@ from transferlens.core.studies import PRETRAINED
 from transferlens.counterfactual import checks, tables
 from transferlens.counterfactual.settings import CounterfactualStudy, ReuseStudy, removal_study
 from transferlens.estimation.designs import FOLD_OVER
+from transferlens.training.artefacts import METRICS
 
 _FEW_REPEATS = 4
 _REUSE = "Influences were estimated with the run's own architecture and recipe, then reused here."
-_METRICS = {
-    "global": "the share of examples that are classified correctly",
-    "per_class": "the mean over target classes of the share that is classified correctly",
-    "auroc": "the area under the ROC curve of the probability of the second class (.5 is chance)",
-}
 _METHOD = "counterfactuals"
 _CHOICES_HEAD = (
     Column("order of removal"),
@@ -130,7 +126,7 @@ def _headline(
         accuracy = summary.accuracy.sel(half="report").values[summary.role.values == PRETRAINED]
         spread = interval_text(mean_interval(accuracy)) if len(accuracy) > 1 else "one model"
         cards.append(Card("accuracy from the pretrained weights", f"{accuracy.mean():.3f}", spread))
-    metric = _METRICS[results.summary("reference", target, recipe, outputs=[]).metric]
+    metric = METRICS[results.summary("reference", target, recipe, outputs=[]).metric]
     note = (
         f"Accuracy is {metric}. All accuracies are on the report half of the target's evaluation images, "
         "which played no part in any choice. Intervals are over models (the unit that is repeated), for "

@@ -70,8 +70,8 @@ _TABLES = {
 
 def sections(run: Run, results: Results) -> Iterator[Section]:
     """Of every target and recipe with a study of memories: its numbers and pictures."""
-    said = words(run)
     for target, recipe in scope.studied(run):
+        said = words(run)
         folder = results.folder / "memories" / target / recipe
         subject = Subject(
             f"{said.title}: target {target}, recipe {recipe}",

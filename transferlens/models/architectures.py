@@ -6,7 +6,6 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +17,7 @@ from transferlens.core import files
 from transferlens.core.errors import ConfigError, SetupError, nearest
 from transferlens.core.settings import SMALL_RESNET, ArchitectureSettings, NetworkSettings, digest_of
 from transferlens.models import efficientnet
+from transferlens.models.expected import EFFICIENTNETS, ExpectedInput
 from transferlens.models.small_resnet import small_resnet
 
 _TIMM = "timm/"
@@ -26,20 +26,6 @@ _TORCHVISION_OPTIONS: dict[str, dict[str, Any]] = {
     name: {"aux_logits": False, "transform_input": True, "init_weights": True}
     for name in ("googlenet", "inception_v3")
 }
-
-
-@dataclass(frozen=True)
-class ExpectedInput:
-    """How images enter the published weights of a network.
-
-    Attributes:
-        resolution: side in pixels.
-        mean, std: of the channels, after scaling to [0, 1].
-    """
-
-    resolution: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
 
 
 def make(settings: ArchitectureSettings, classes: int) -> nn.Module:
@@ -122,8 +108,8 @@ def timm_package(name: str) -> ModuleType:
 def expected_input(settings: ArchitectureSettings) -> ExpectedInput | None:
     """How images enter the network's published weights; None where there are none."""
     name = settings.name or ""
-    if name in efficientnet.SCALES:
-        return ExpectedInput(efficientnet.RESOLUTIONS[name], (0.5,) * 3, (0.5,) * 3)
+    if name in EFFICIENTNETS:
+        return EFFICIENTNETS[name]
     if name.startswith(_TIMM):
         given = timm_package(name).get_pretrained_cfg(name.removeprefix(_TIMM))
         return given and ExpectedInput(given.input_size[-1], tuple(given.mean), tuple(given.std))

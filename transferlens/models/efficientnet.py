@@ -28,9 +28,6 @@ SCALES = {
     "efficientnet_lite2": (1.1, 1.2),
 }
 
-# Side of the images that the weights were trained for, in pixels.
-RESOLUTIONS = {"efficientnet_lite0": 224, "efficientnet_lite1": 240, "efficientnet_lite2": 260}
-
 
 class EfficientNetLite(nn.Sequential):
     """From images [N, 3, H, W] to logits [N, classes].

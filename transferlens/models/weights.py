@@ -215,7 +215,7 @@ def _headless(copy: Copy, names: Names, weights: str) -> ConfigError:
     place = f" (in its place stand {_listed(instead)})" if instead else ""
     return ConfigError(
         f"{weights}: a backbone without a head{place}, so that nothing can be said of source classes "
-        "(memories, heatmaps); set studies.pretrained.head: probe to fit one on the source's training images"
+        "(memories, heatmaps); set `head: probe` to fit one on the source's training images"
     )
 
 

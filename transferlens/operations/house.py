@@ -18,7 +18,16 @@ FLOORS = (
     ("maps", "pictures"),
     ("training",),
     ("estimation",),
-    ("influence", "counterfactual", "heatmaps", "influence_maps", "analyses", "memories", "variance"),
+    (
+        "influence",
+        "counterfactual",
+        "encoders",
+        "heatmaps",
+        "influence_maps",
+        "analyses",
+        "memories",
+        "variance",
+    ),
     ("report", "capabilities", "results", "operations"),
 )
 CAPABILITIES = FLOORS[5]

@@ -279,7 +279,7 @@ class _Measured:
     def _network(self, study: str, dataset: str) -> "_Network":
         return _Network(
             NetworkSettings.read(self.run.architecture_of(study)),
-            InputSettings.read(self.run.input_of(dataset)),
+            InputSettings.read(self.run.input_of(dataset, study)),
         )
 
     def _evaluation(self, network: "_Network") -> float:

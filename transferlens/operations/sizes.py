@@ -113,7 +113,7 @@ class Sizes:
             known["unit"] = self.units(study.masks.get("units", "classes"))
         if study and "study" in wildcards:
             known["model"] = self._models(wildcards)
-        side = self.run.settings.input.resolution
+        side = self._architecture(wildcards).resolution
         known |= {"y": side, "x": side, **self._cells(wildcards)}
         known["feature"] = self._network(wildcards).features
         return {dimension: size for dimension, size in known.items() if size is not None}
@@ -141,9 +141,13 @@ class Sizes:
         return dict(zip(("map_y", "map_x"), network.cells, strict=True))
 
     def _network(self, wildcards: Wildcards) -> "Network":
+        return Network(self._architecture(wildcards))
+
+    def _architecture(self, wildcards: Wildcards) -> NetworkSettings:
+        """The network of a study's models, or of the run itself."""
         study = wildcards.get("study")
         own = study if study in self.run.studies else None
-        return Network(NetworkSettings.read(self.run.architecture_of(own)))
+        return NetworkSettings.read(self.run.architecture_of(own))
 
     def _artefact(self, made: Artefact, given: Mapping[str, int], wildcards: Wildcards) -> Size:
         total, unknown = overhead(made), set()

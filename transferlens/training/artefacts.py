@@ -53,6 +53,13 @@ OUTPUTS = {
 # A summary stores these; the others follow from them.
 SUMMARISED = {"margin": np.float16, "raw_margin": np.float16, "prediction": np.unsignedinteger}
 
+# What accuracy on a target is, in words, by its metric.
+METRICS = {
+    "global": "the share of examples that are classified correctly",
+    "per_class": "the mean over target classes of the share that is classified correctly",
+    "auroc": "the area under the ROC curve of the probability of the second class (.5 is chance)",
+}
+
 _OF_EVERY_MODEL = (
     *ROW_FIELDS,
     *EXAMPLE_FIELDS,

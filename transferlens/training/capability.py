@@ -28,6 +28,8 @@ from transferlens.training.artefacts import (
 from transferlens.training.recipes.settings import KINDS, log_rows
 
 SHARD_SIZE = 16
+# What a section says of the weights that the models of a study are given (see `Study.loads`).
+LOADED = {"weights", "prefix", "head"}
 SHARD_WORDS = "Models trained in one job, one file; the unit of resumption."
 
 
@@ -169,7 +171,10 @@ LOAD_PRETRAINED = Step(
     inputs=_source_inputs,
     settings=_source_settings,
     # Where weights come from decides nothing: those of a name are the same wherever they lie.
-    arguments=lambda run, wildcards: ["--download"] * run.settings.download,
+    arguments=lambda run, wildcards: [
+        *["--named", run.studies[wildcards["study"]].loads["named"]],
+        *["--download"] * run.settings.download,
+    ],
     made_for=_trained(loaded=True),
     shown=False,
 )
@@ -379,7 +384,7 @@ class Training(Capability):
                 kind="transferlens.core.studies:Pretrained",
                 rows=2 * given.repeats,
                 shard_size=given.shard_size,
-                loads=given.model_dump(include={"weights", "prefix", "head"}),
+                loads={**given.model_dump(include=LOADED), "named": PretrainedStudy.key},
                 **whole,
             )
 
@@ -396,20 +401,22 @@ class Training(Capability):
 
     def check_data(self, run: Run) -> None:
         """Refuse given weights that do not fit the network or the source."""
-        if given := run.section(PretrainedStudy):
-            _check_weights(run, given)
+        for study in run.studies.values():
+            if study.loads:
+                _check_weights(run, study.name, study.loads)
 
 
-def _check_weights(run: Run, given: PretrainedStudy) -> None:
+def _check_weights(run: Run, study: str, given: Mapping[str, str]) -> None:
     """Refuse given weights that will not do, before anything runs."""
-    if not is_name(given.weights) and not Path(given.weights).is_file() and _is_result(given.weights):
+    weights = given["weights"]
+    if not is_name(weights) and not Path(weights).is_file() and _is_result(weights):
         return  # a rule of this run may make it
     from transferlens.training import pretrained  # torch takes seconds to import
 
     pretrained.check(
-        pretrained.Given(given.weights, given.prefix),
-        described(run, run.source)[0] if given.head == "given" else None,
-        NetworkSettings.read(run.architecture_of("pretrained")),
+        pretrained.Given(weights, given["prefix"], named=given["named"]),
+        described(run, run.source)[0] if given["head"] == "given" else None,
+        NetworkSettings.read(run.architecture_of(study)),
     )
 
 

@@ -30,15 +30,20 @@ class Given:
         weights: the name of published ones, or a file.
         prefix: where in a file the network is, if copies of it stand under several.
         download: whether published ones may be downloaded.
+        named: the section of the configuration that gives them, for messages.
     """
 
     weights: str
     prefix: str | None = None
     download: bool = False
+    named: str = "studies.pretrained"
 
     def state(self, architecture: NetworkSettings, *, head: bool) -> foreign.State:
         """The weights as a state of this house."""
-        return foreign.read(architecture, self.weights, head=head, prefix=self.prefix, download=self.download)
+        asked = f"{self.named}.weights"
+        return foreign.read(
+            architecture, self.weights, asked, head=head, prefix=self.prefix, download=self.download
+        )
 
 
 def load_pretrained(
@@ -129,7 +134,7 @@ def with_head_of(state: foreign.State, class_names: list[str], weights: str) -> 
     if outputs != len(class_names):
         raise ConfigError(
             f"{weights}: its head has {outputs} outputs, and the source has {len(class_names)} classes; give "
-            "weights trained on them, or set studies.pretrained.head: probe"
+            "weights trained on them, or set `head: probe` beside them"
         )
     return state
 
@@ -143,7 +148,7 @@ def check(given: Given, class_names: list[str] | None, architecture: NetworkSett
     Raises:
         ConfigError, SetupError: as `models.weights.check` and `with_head_of`.
     """
-    named = "studies.pretrained.weights"
+    named = f"{given.named}.weights"
     wanted = class_names is not None
     outputs = foreign.check(architecture, given.weights, named, head=wanted, prefix=given.prefix)
     if wanted:

@@ -1,0 +1,1 @@
+"""Encoders: given networks with given weights, as candidate sources of every target."""
