@@ -219,8 +219,8 @@ class ArchitectureSettings(Section):
     file: str | None = Field(
         None,
         description="A network of one's own: `my_net.py:make_net`, a Python file and a function in it that "
-        "takes the number of classes (and the options) and returns a module from images to logits. Its content "
-        "is part of what decides results.",
+        "takes the number of classes (and the options) and returns a module from images to logits. Its "
+        "content is part of what decides results.",
     )
     parts: PartSettings = Field(
         PartSettings(),

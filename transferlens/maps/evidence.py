@@ -84,7 +84,7 @@ def _normalised(
 
 
 def offsets(network: Network) -> torch.Tensor:
-    """[C] what the mean of a class's evidence lacks of its logit: the head's bias, and a norm's part of it."""
+    """[C] what the mean of a class's evidence lacks of its logit: the head's bias, and a norm's share."""
     head, norm = network.head, network.norm
     return head.bias if norm is None or norm.bias is None else head.bias + head.weight @ norm.bias
 

@@ -4,6 +4,7 @@ A name is checked when a run is planned; what it names is read, or downloaded wh
 job.
 """
 
+import re
 from pathlib import Path
 
 import torch
