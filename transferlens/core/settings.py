@@ -184,7 +184,7 @@ def digest_of(function: str) -> str | None:
 
 
 class PartSettings(Section):
-    """Where a network keeps its parts, for what is found otherwise than it should be; null for what is found."""
+    """Where a network keeps its parts, if what is found is wrong; null for what is found."""
 
     head: str | list[str] | None = Field(
         None,
@@ -204,8 +204,8 @@ class PartSettings(Section):
 
 
 class ArchitectureSettings(Section):
-    """A network. Every further key is an option of it, passed on to what builds it (`width` of `small_resnet`,
-    `image_size` of `vit_b_16`).
+    """A network. Every further key is an option of it, passed on to what builds it (`width` of
+    `small_resnet`, `image_size` of `vit_b_16`).
     """
 
     model_config = ConfigDict(extra="allow")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from transferlens.core.errors import ConfigError
-from transferlens.models.architectures import first_line
+from transferlens.core.files import first_line
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from transferlens.core import artefacts, files
 from transferlens.core.configuration import architecture_of, typed
 from transferlens.core.errors import TransferlensError
 
-
 # What is asked for where no file stands alone; the files of --configfile are laid over it.
 DEFAULTS = f"{workflow.basedir}/config.yaml"
 
