@@ -87,7 +87,7 @@ def table(given: NetworkSettings, images: InputSettings) -> str:
     return "\n".join([*columns([("", "to say otherwise", "found"), *rows]), "", *_block_lines(network)])
 
 
-_NO_BLOCKS = "none, as there is no one path through modules with parameters: the backbone counts as one"
+_NO_BLOCKS = "none, as there is no one path through modules with parameters"
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -166,9 +166,10 @@ def _evidence(found: Contract) -> str:
 
 def _retreat(found: Contract) -> str:
     """Whether images of a batch see each other, and what is done when memory runs out."""
+    again = "blocks are computed again in the backward pass" if found.parts.blocks else "no more can be done"
     if found.batchnorm:
-        return "yes: when memory runs out, activations are computed again in the backward pass"
-    return "none: when memory runs out, batches are cut into micro-batches"
+        return f"yes: when memory runs out, {again}"
+    return f"none: when memory runs out, batches are cut into micro-batches; in the end, {again}"
 
 
 def _block_lines(network: Network) -> list[str]:
