@@ -26,6 +26,12 @@ def run_with(encoders, **more):
     return run_of(merged({**BASE, "encoders": encoders}, more))
 
 
+def check(run):
+    """As planning does."""
+    run.check_networks()
+    run.check_data()
+
+
 def test_each_encoder_is_a_study_with_its_own_network_and_input():
     run = run_with({"lite1": LITE1, "own": {**OWN, "input": {"resolution": 24, "mean": [0.1, 0.2, 0.3]}}})
     lite1, own = (run.studies[f"encoders/{name}"] for name in ("lite1", "own"))
@@ -137,7 +143,7 @@ def test_resizing_in_pixels_is_refused_for_images_of_another_size():
 def test_weights_heads_and_sizes_are_checked_before_anything_runs(encoders, message, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as error:
-        run_with(encoders).check_data()
+        check(run_with(encoders))
     assert message in str(error.value)
 
 

@@ -85,9 +85,9 @@ def test_what_cannot_be_is_refused_in_one_line(changes, message):
 )
 def test_layers_are_checked_against_the_network(given, message):
     with pytest.raises(ConfigError, match=message):
-        HEATMAPS.check_data(run_of(heatmaps=given))
+        HEATMAPS.check_networks(run_of(heatmaps=given))
 
 
 def test_settings_that_every_network_allows_are_not_checked():
-    HEATMAPS.check_data(run_of(heatmaps=None))
-    HEATMAPS.check_data(run_of(heatmaps={"method": "GradCAM"}))
+    HEATMAPS.check_networks(run_of(heatmaps=None))
+    HEATMAPS.check_networks(run_of(heatmaps={"method": "GradCAM"}))

@@ -46,11 +46,11 @@ def test_none_are_made_by_default_or_without_the_study(changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architecture": {"name": "vgg16"}}, "influence_maps need a network ending in pooling"),
+        ({"architecture": {"name": "vgg11"}}, "influence_maps needs class maps that add up to logits"),
         ({"influence": {"estimator": "lasso"}}, "influence_maps need an estimator that is linear"),
     ],
 )
 def test_what_maps_cannot_add_up_of_is_refused(changes, message):
-    run_of(**changes)
+    MAPS.check_networks(run_of(**changes))
     with pytest.raises(ConfigError, match=message):
-        run_of(influence_maps={}, **changes)
+        MAPS.check_networks(run_of(influence_maps={}, **changes))

@@ -204,7 +204,7 @@ def test_the_finer_layer_of_refinecam_is_the_last_with_more_cells():
         ),
         ("small_resnet", "RefineCAM", "stem", "there is none before 'stem'"),
         ("small_resnet", "LeGrad", None, "vision transformer's block, and 'block3' is none"),
-        ("vgg11", "CAM", None, "CAM needs a network whose features are means"),
+        ("vgg11", "CAM", None, "CAM needs class maps that add up to logits, and those of vgg11 do not"),
         ("small_resnet", "LayerCam", None, "heatmaps.method is 'LayerCam' (did you mean 'LayerCAM'?)"),
     ],
 )

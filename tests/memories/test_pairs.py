@@ -79,7 +79,7 @@ def test_fine_tunings_of_given_weights_are_paired_with_models_from_scratch(datas
     torch.save(given.state_dict(), tmp_path / "w.pt")
     units = Units(list(CLASSES), [""] * 3, np.arange(3))
     rows = Pretrained.draw({"seed": 0}, units, range(4), {}, made)
-    weights = list(CLASSES), str(tmp_path / "w.pt"), None, None, val, ARCHITECTURE
+    weights = list(CLASSES), pretrained.Given(str(tmp_path / "w.pt")), None, None, val, ARCHITECTURE
     pretrained.load_pretrained(tmp_path / "s.h5", rows, *weights)
     adaptation = made, train, val, ARCHITECTURE, FullSettings(training=SHORT), True, "global"
     transfer.transfer_shard(tmp_path / "t.h5", tmp_path / "s.h5", *adaptation)

@@ -60,7 +60,7 @@ def said(text):
 def test_every_line_of_a_small_network():
     """The stem has 8 x 3 x 9 weights and a batch norm of 2 x 8; and so on."""
     text = printed(architecture={"name": "small_resnet", "width": 8})
-    retreat = "yes: when memory runs out, activations are computed again in the backward pass"
+    retreat = "yes: when memory runs out, blocks are computed again in the backward pass"
     assert [line for line in said(text) if any(line)] == [
         ("Network of the run: small", "_resnet, width 8", ""),
         ("", "to say otherwise", "found"),
@@ -96,7 +96,7 @@ def test_tokens_a_norm_and_the_content_of_a_file(patches):
     assert (
         found["they add up to logits"] == "exactly, with the statistics of the layer norm 'norm' held fixed"
     )
-    assert found["batch normalisation"] == "none: when memory runs out, batches are cut into micro-batches"
+    assert found["batch normalisation"].startswith("none: when memory runs out, batches are cut into micro")
     assert found["parameters"].endswith("9 in the head for each class")
 
 
