@@ -173,7 +173,7 @@ def test_words_re_run_nothing(finished, file, old, new):
     [
         ("training/device.py", '"amx_bf16" in flags', '"amx" in flags', "train_source", "dataset"),
         ("data/composites.py", "round(", "int(", "composites", "influence"),
-        ("maps/evidence.py", "head.weight[classes], activations)", "head.weight[classes], +activations)",
+        ("maps/evidence.py", "weight[classes], activations)", "weight[classes], +activations)",
          "heatmaps", "beton"),
         ("pictures/overlays.py", "_IMAGE_WEIGHT = 0.6", "_IMAGE_WEIGHT = 0.5", "heatmaps", "transfer"),
         ("core/seeding.py", ">> 1", ">> 2", "dataset", "nothing"),
