@@ -36,6 +36,6 @@ def test_a_refused_network_is_shown_without_data(tmp_path):
     assert "A run of these settings would be refused:" in text
     refused = run_snakemake(folder, *given)
     assert refused.returncode != 0
-    reason = "nothing in this network has a height and a width"
+    reason = "my_net.py:make_net has no class maps, as nothing in it has a height and a width"
     assert len([line for line in (refused.stdout + refused.stderr).splitlines() if reason in line]) == 1
     assert reason in text

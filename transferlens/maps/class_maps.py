@@ -317,6 +317,8 @@ def check(settings: NetworkSettings, methods: list[str], layer: str | None) -> N
         ConfigError: as `find_layers`, with the reason.
     """
     network, reason = contract.build(settings, 2).eval(), contract.find(settings).no_evidence
+    if network.class_map_layer is None and layer is None:
+        raise ConfigError(f"heatmaps: {settings.title} has no class maps, as {reason}: set heatmaps: null")
     if "CAM" in methods and reason:
         raise ConfigError(
             "heatmaps.method: CAM needs class maps that add up to logits, and those of "

@@ -88,11 +88,10 @@ def blocks(backbone: nn.Module, called: Iterable[str], on_path: set[str], root: 
     order = {name: i for i, name in enumerate(called)}
     tree = _Tree(known, order, on_path)
     undivided = {type(module) for name, module in known.items() if name != root and tree.is_undivided(name)}
-    return (
-        tuple(block for part in tree.parts(root) for block in tree.cut(part, undivided))
-        if tree.divides(root)
-        else ()
-    )
+    parts = tree.parts(root)
+    if not all(tree.flows(part) for part in parts):
+        return ()
+    return tuple(block for part in parts for block in tree.cut(part, undivided))
 
 
 class _Tree:
