@@ -190,16 +190,16 @@ def _draw_row(axes: list["Axes"], file: h5py.File, i: int, scales: dict[str, ove
         file[name].asstr()[i] for name in ("true", "predicted", "rival", "harmful", "example")
     )
     titles = {
-        "true": f"true: {true}",
-        "predicted": f"predicted: {predicted}",
-        "contrast": f"{predicted} rather than {rival}",
-        "harmful": f"harmful source: {harmful}",
+        "true": f"true: {figures.shortened(true)}",
+        "predicted": f"predicted: {figures.shortened(predicted, 22)}",
+        "contrast": f"{figures.shortened(predicted, 12)} rather than {figures.shortened(rival, 12)}",
+        "harmful": f"harmful source: {figures.shortened(harmful, 18)}",
     }
     axes[0].imshow(image)
     influence = "influence not known"
     if not file.attrs["effect_missing"]:
         influence = f"influence {file['effect'][i]:+.2f} ± {file['effect_se'][i]:.2f} (SE)"
-    axes[0].set_title(f"{example}\n{influence}", fontsize=8)
+    axes[0].set_title(f"{figures.shortened(example, 34)}\n{influence}", fontsize=8)
     for r, (axis, (role, (head, _))) in enumerate(zip(axes[1:], ROLES.items(), strict=True)):
         scales[head].draw(axis, image, file["class_map"][r, i])
         highest = file["raw_max"][r, i]

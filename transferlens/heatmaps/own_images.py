@@ -255,7 +255,7 @@ def draw(
     cells = axes.reshape(rows * across, panels)
     for i, (name, image) in enumerate(zip(names, pixels, strict=True)):
         cells[i, 0].imshow(image)
-        cells[i, 0].set_title(f"{_shortened(name)}\n\n", fontsize=7)
+        cells[i, 0].set_title(f"{figures.shortened(name)}\n\n", fontsize=7)
         for axis, column in zip(cells[i, 1:], columns, strict=True):
             own = column.maps.maps[i]
             limit = float(np.abs(column.maps.maps if shared_scale else own).max())
@@ -268,7 +268,7 @@ def draw(
 def _caption(column: Column, i: int) -> str:
     highest = column.maps.maps[i].max()
     strength = f"raw maximum {highest:.2g}" if highest > 0 else "no positive evidence"
-    shown = _shortened(column.classes[i].split(" (")[0])
+    shown = figures.shortened(column.classes[i])
     return f"{column.title}\n{shown}: {column.maps.probabilities[i]:.2f}\n{strength}"
 
 
@@ -278,7 +278,3 @@ def _colours(signed: bool, colormap: str, shared_scale: bool) -> str:
         return overlays.JET_WORDS
     scale = "largest absolute value " + ("of the column" if shared_scale else "of each map")
     return f"blue −, red + the {scale}" if signed else f"dark 0, light the {scale}"
-
-
-def _shortened(name: str, longest: int = 24) -> str:
-    return name if len(name) <= longest else name[: longest - 1] + "…"

@@ -85,3 +85,9 @@ def colours(name: str) -> "Colormap":
     import matplotlib
 
     return matplotlib.colormaps[name]
+
+
+def shortened(name: str, longest: int = 24) -> str:
+    """A name of at most so many letters, without what stands in brackets behind it (WordNet ids)."""
+    plain = name.split(" (")[0]
+    return plain if len(plain) <= longest else plain[: longest - 1] + "…"
