@@ -79,3 +79,14 @@ def test_a_whole_crop_is_the_image_up_to_its_shape():
     constant = torch.full((5, 3, 10, 10), 0.7)
     crops = augmentation.random_resized_crop(constant, 10, (1.0, 1.0), generator())
     torch.testing.assert_close(crops, constant)
+
+
+def test_enlarging_keeps_a_slope_a_slope():
+    """Cubic interpolation is exact for linear functions; the outermost pixels have no neighbours to go by."""
+    row = torch.arange(0, 160, 10, dtype=torch.uint8)
+    images = row[None, None, :, None].expand(1, 16, 16, 3)
+    larger = augmentation.enlarge(images, 64)
+    expected = ((torch.arange(64) + 0.5) / 4 - 0.5) * 10
+    found = larger[0, 20, 8:-8, 1].float()
+    assert (found - expected[8:-8]).abs().max() <= 0.5
+    assert augmentation.enlarge(images, 16) is images

@@ -34,6 +34,36 @@ def test_both_ways_give_the_same_evaluation_images(dataset, storage):
     assert torch.equal(resident, streaming)
 
 
+def test_smaller_images_are_enlarged_smoothly_if_asked_for_in_both_ways(dataset):
+    """At twice the side of the largest image, FFCV's own way repeats its pixels."""
+    made, files = dataset
+    side, seen = 2 * int(made_sides(files["raw"]["val"]).max()), {}
+    for enlarging in ("area", "bicubic"):
+        for loading in ("resident", "streaming"):
+            settings = changed(INPUT, resolution=side, crop_ratio=1.0, loading=loading, enlarging=enlarging)
+            images = pipeline.open_images(files["raw"]["val"], made.val, settings, CPU)
+            seen[enlarging, loading] = images.bytes_of(np.arange(36))
+    assert ffcv_files.largest_crop(files["raw"]["val"], 1.0) == made_sides(files["raw"]["val"]).max()
+    for enlarging in ("area", "bicubic"):
+        np.testing.assert_array_equal(seen[enlarging, "resident"], seen[enlarging, "streaming"])
+    of_largest = int(made_sides(files["raw"]["val"]).argmax())
+    repeated = {
+        enlarging: (np.diff(seen[enlarging, "resident"][of_largest].astype(int), axis=1) == 0).mean()
+        for enlarging in ("area", "bicubic")
+    }
+    assert repeated["area"] > 0.4
+    assert repeated["bicubic"] < 0.2
+
+
+def made_sides(beton):
+    """The shorter side of every image."""
+    with ffcv_files.imported():
+        from ffcv.reader import Reader
+
+    images = Reader(str(beton)).metadata["f0"]
+    return np.minimum(images["height"], images["width"]).astype(int)
+
+
 def test_raw_files_hold_the_very_pixels(dataset, image_folder):
     """A central crop as large as the image's shorter side needs no resizing of square images."""
     _, files = dataset

@@ -59,6 +59,9 @@ class EncoderInput(Section):
         "own (`input.crop_ratio`), so that all candidates see the same part of an image. A data set's own "
         "goes before both.",
     )
+    enlarging: Literal["area", "bicubic"] = Field(
+        "bicubic", description="How smaller images are enlarged, as `input.enlarging`."
+    )
     mean: list[float] | None = Field(
         None, min_length=3, max_length=3, description=f"Channel means; {_EXPECTED}."
     )

@@ -143,6 +143,12 @@ class InputSettings(Section):
         0.875,
         description="Side of the centre crop taken before resizing, as a fraction of the shorter image side.",
     )
+    enlarging: Literal["area", "bicubic"] = Field(
+        "area",
+        description="How images smaller than the input are enlarged: `area`, as FFCV does (at whole factors "
+        "it repeats pixels), or `bicubic`, smoothly, which weights trained on larger images take better. "
+        "Random resized crops of streamed images are enlarged by `area` in any case.",
+    )
     mean: list[float] = Field(
         [0.485, 0.456, 0.406],
         min_length=3,

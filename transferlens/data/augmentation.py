@@ -5,6 +5,7 @@ import math
 import torch
 from torch.nn import functional
 
+_ENLARGED_AT_ONCE = 256
 _RATIO = (3 / 4, 4 / 3)  # aspect ratios of random resized crops, as everywhere
 
 
@@ -17,6 +18,20 @@ def normalise(images: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> to
     rows = images.to(torch.float32, **contiguous).view(n, height, 3 * width)
     rows.div_(255).sub_(mean.repeat(width)).div_(std.repeat(width))
     return rows.view(images.shape).permute(0, 3, 1, 2)
+
+
+def enlarge(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Bytes uint8[N, h, h, 3] at another side, by bicubic interpolation; the same if they have it."""
+    if images.shape[1] == side:
+        return images
+    return torch.cat([_enlarged(part, side) for part in images.split(_ENLARGED_AT_ONCE)])
+
+
+def _enlarged(images: torch.Tensor, side: int) -> torch.Tensor:
+    maps = images.permute(0, 3, 1, 2).float()
+    # With antialiasing torch takes the kernel that is exact for slopes (Keys 1981), as Pillow does.
+    larger = functional.interpolate(maps, (side, side), mode="bicubic", align_corners=False, antialias=True)
+    return larger.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 def flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

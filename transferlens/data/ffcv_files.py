@@ -125,6 +125,15 @@ def batch_within_memory(beton: Path, batch_size: int) -> int:
     return max(1, min(batch_size, _BUFFER_BYTES // (5 * largest)))
 
 
+def largest_crop(beton: Path, crop_ratio: float) -> int:
+    """Side of the largest centre crop of the images, in pixels."""
+    with imported():
+        from ffcv.reader import Reader
+
+        images = Reader(str(beton)).metadata["f0"]
+    return max(1, int(crop_ratio * int(np.minimum(images["height"], images["width"]).max())))
+
+
 def decode_all(beton: Path, resolution: int, crop_ratio: float, workers: int) -> torch.Tensor:
     """All images, centre-cropped to `crop_ratio` of their shorter side: uint8[images, side, side, 3]."""
     with _compiling(_images(beton) >= _IMAGES_WORTH_COMPILING):

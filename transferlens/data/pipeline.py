@@ -89,6 +89,12 @@ class Images(ABC):
         """Bytes uint8[n, side, side, 3] as networks take them: float32[n, 3, side, side] on the device."""
         return augmentation.normalise(images.to(self.device), self._mean, self._std)
 
+    def _decoded_side(self, resolution: int, crop_ratio: float) -> int:
+        """The side that FFCV decodes centre crops to; what is lacking is enlarged afterwards."""
+        if self.settings.enlarging == "area":
+            return resolution
+        return min(resolution, ffcv_files.largest_crop(self.beton, crop_ratio))
+
     @abstractmethod
     def _evaluation_bytes(self, batch_size: int) -> Iterator[torch.Tensor]: ...
 
@@ -110,9 +116,9 @@ class ResidentImages(Images):
     def _bytes(self, resolution: int, crop_ratio: float) -> torch.Tensor:
         key = (resolution, crop_ratio)
         if key not in self._decoded:
-            self._decoded[key] = ffcv_files.decode_all(self.beton, *key, workers=torch.get_num_threads()).to(
-                self.device
-            )
+            side, workers = self._decoded_side(*key), torch.get_num_threads()
+            decoded = ffcv_files.decode_all(self.beton, side, crop_ratio, workers=workers)
+            self._decoded[key] = augmentation.enlarge(decoded, resolution).to(self.device)
         return self._decoded[key]
 
     def _evaluation_bytes(self, batch_size: int) -> Iterator[torch.Tensor]:
@@ -156,10 +162,11 @@ class StreamingImages(Images):
         return self._loaders[key]
 
     def _evaluation_bytes(self, batch_size: int) -> Iterator[torch.Tensor]:
-        crop = (self.settings.resolution, self.settings.crop_ratio)
+        side, crop_ratio = self.settings.resolution, self.settings.crop_ratio
+        crop = (self._decoded_side(side, crop_ratio), crop_ratio)
         batch_size = ffcv_files.batch_within_memory(self.beton, batch_size)
         for (images,) in self._loader(ffcv_files.center_crop_loader, *crop, batch_size):
-            yield images
+            yield augmentation.enlarge(images, side)
 
     def _training_images(self, one: Pass, generator: torch.Generator) -> Iterator[Batch]:
         training = one.training
@@ -169,10 +176,13 @@ class StreamingImages(Images):
             loader = self._loader(ffcv_files.random_crop_loader, *given, view=one.view)
             loader.set_resolution(one.resolution)
         else:
-            given = self.settings.resolution, self.settings.crop_ratio, training.batch_size
+            side = self._decoded_side(self.settings.resolution, self.settings.crop_ratio)
+            given = side, self.settings.crop_ratio, training.batch_size
             loader = self._loader(ffcv_files.shuffled_center_crop_loader, *given, view=one.view)
         loader.restart(one.positions, seed_for(one.seed, "order", one.number), one.batch_size, one.view)
         for images, labels in loader:
+            if training.crop != "random_resized":
+                images = augmentation.enlarge(images, self.settings.resolution)
             if training.crop == "translate":
                 images = augmentation.translate(images, training.padding, generator)
             yield self.normalise(images), labels[:, 0].long().to(self.device)
