@@ -63,7 +63,7 @@ def _row(one: xr.Dataset) -> tuple[str, ...]:
         str(one.candidate.item()),
         str(one.network.item()),
         str(one.weights.item()) or "trained in this run",
-        _input(one),
+        f"{int(one.resolution)} px",
         str(int(one.models)),
         *accuracy,
         *scratch,
@@ -75,12 +75,6 @@ def _range(one: xr.Dataset, name: str, words) -> str:
     """An interval in words; '' where there is none."""
     low, high = float(one[f"{name}_low"]), float(one[f"{name}_high"])
     return "" if np.isnan(low) else words(low, high)
-
-
-def _input(one: xr.Dataset) -> str:
-    """Size and normalisation of the input."""
-    mean, std = (", ".join(f"{value:.3g}" for value in one[name].values) for name in ("mean", "std"))
-    return f"{int(one.resolution)} px, mean {mean}, std {std}"
 
 
 def _note(made: xr.Dataset) -> str:
