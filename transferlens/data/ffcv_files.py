@@ -117,21 +117,23 @@ def batch_within_memory(beton: Path, batch_size: int) -> int:
 
     FFCV reserves, for each of its five batches in flight, room for every image at the size of the largest.
     """
-    with imported():
-        from ffcv.reader import Reader
-
-        images = Reader(str(beton)).metadata["f0"]
+    images = _sizes(beton)
     largest = int(images["height"].max()) * int(images["width"].max()) * 3
     return max(1, min(batch_size, _BUFFER_BYTES // (5 * largest)))
 
 
 def largest_crop(beton: Path, crop_ratio: float) -> int:
     """Side of the largest centre crop of the images, in pixels."""
+    images = _sizes(beton)
+    return max(1, int(crop_ratio * int(np.minimum(images["height"], images["width"]).max())))
+
+
+def _sizes(beton: Path) -> np.ndarray:
+    """`height` and `width` of every image, in pixels."""
     with imported():
         from ffcv.reader import Reader
 
-        images = Reader(str(beton)).metadata["f0"]
-    return max(1, int(crop_ratio * int(np.minimum(images["height"], images["width"]).max())))
+        return Reader(str(beton)).metadata["f0"]
 
 
 def decode_all(beton: Path, resolution: int, crop_ratio: float, workers: int) -> torch.Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from transferlens.core.errors import DataError
+from transferlens.core.files import first_line
 from transferlens.data import archive
 from transferlens.data.catalogue import Facts
 from transferlens.data.splits import ImageSet, Split, array_split, file_split, image_set
@@ -49,7 +50,7 @@ def download(facts: Facts, root: Path) -> None:
                 _class(facts)(temporary, download=True, **arguments)
             except Exception as error:  # torchvision and urllib raise all kinds of errors
                 raise DataError(
-                    f"{facts.title}: the download failed ({_first_line(error)}); get it from {facts.origin}"
+                    f"{facts.title}: the download failed ({first_line(error)}); get it from {facts.origin}"
                 ) from error
 
 
@@ -76,7 +77,7 @@ def _incomplete(facts: Facts, root: Path, error: Exception) -> DataError:
             )
         archive.check(downloaded, f"md5:{expected}")
     return DataError(
-        f"{folder}: not a complete copy of {facts.title} ({_first_line(error)}); delete it and fetch it again"
+        f"{folder}: not a complete copy of {facts.title} ({first_line(error)}); delete it and fetch it again"
     )
 
 
@@ -114,7 +115,3 @@ def _pixels(part: Any, facts: Facts) -> np.ndarray:
 
 def _first_attribute(part: Any, names: Sequence[str]) -> Any:
     return next((getattr(part, name) for name in names if getattr(part, name, None) is not None), None)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -129,8 +129,8 @@ class _Pass:
 
     Attributes:
         features: [N, D].
-        called: layers in the order in which they finished the last time.
-        made_by: the operation that gave the output of each.
+        made_by: the operation that gave the output of each layer, in the order in which they finished the
+            last time.
         calls: of those with cells.
         norms: (input, output) [N, D] of layer normalisations of one vector an image.
         rows: lengths of the rows of tokens.
@@ -138,7 +138,6 @@ class _Pass:
 
     def __init__(self, backbone: nn.Module, images: torch.Tensor, given: NetworkSettings):
         self.given = given
-        self.called: list[str] = []
         self.made_by: dict[str, Any] = {}
         self.calls: dict[str, _Call] = {}
         self.norms: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -155,7 +154,6 @@ class _Pass:
         for known in (self.made_by, self.calls, self.norms):
             known.pop(name, None)
         self.made_by[name] = output.grad_fn
-        self.called = [*(other for other in self.called if other != name), name]
         if isinstance(module, nn.LayerNorm) and output[0].numel() == output.shape[1]:
             self.norms[name] = inputs[0].flatten(1).clone(), output.flatten(1).clone()
         if output.ndim == 3:
@@ -239,7 +237,7 @@ def _look(
             layers.find(backbone, path, "architecture.parts.blocks")
         blocks = tuple(given.parts.blocks)
     else:
-        blocks = main_path.blocks(backbone, seen.called, on_path, "" if found.last else TAPPED)
+        blocks = main_path.blocks(backbone, seen.made_by, on_path, "" if found.last else TAPPED)
     layer = parts.class_map_layer
     return Contract(
         found,
@@ -268,7 +266,7 @@ def _class_maps(
     backbone: nn.Module, seen: _Pass, on_path: set[str], given: NetworkSettings
 ) -> tuple[Parts, str]:
     """Where class maps come from, and why they do not add up to logits ("" if they do)."""
-    among = [name for name in seen.called if name in seen.calls and name not in seen.passing_on]
+    among = [name for name in seen.made_by if name in seen.calls and name not in seen.passing_on]
     if named := given.parts.class_map_layer:
         layers.find(backbone, named, "architecture.parts.class_map_layer")
         if named not in seen.calls:
