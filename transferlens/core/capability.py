@@ -187,6 +187,10 @@ class Capability:
         """More settings of a transfer by one of its recipes."""
         return {}
 
+    def datasets(self, run: "Run") -> Iterable[str]:
+        """Names of data sets that it reads beside the source and the targets."""
+        return ()
+
     def studies(self, run: "Run") -> Iterable[Study]:
         """Source models that no one else trains."""
         return ()

@@ -59,6 +59,8 @@ class Run:
             self.settings = model.model_validate(with_every_dataset(given))
         except ValidationError as error:
             raise ConfigError(explain(error, model)) from None
+        for name in self._further_datasets:
+            self.settings.datasets.setdefault(name, DatasetSettings())
         self._check_recipes()
         self.settings.source_training.check("source_training")
         for capability in self.capabilities:
@@ -136,7 +138,12 @@ class Run:
     @cached_property
     def dataset_names(self) -> list[str]:
         """The data sets that are prepared."""
-        return list(dict.fromkeys([self.source, *self.targets, *self.sizes]))
+        return list(dict.fromkeys([self.source, *self.targets, *self.sizes, *self._further_datasets]))
+
+    @cached_property
+    def _further_datasets(self) -> list[str]:
+        """Data sets that capabilities read, the source and the targets perhaps among them."""
+        return [name for capability in self.capabilities for name in capability.datasets(self)]
 
     def whole(self, dataset: str) -> str:
         """A data set's entry in the configuration: of a part of a target, the target's."""
@@ -382,7 +389,8 @@ class Run:
             "dataset": self.dataset_names,
         }
         patterns = {name: "|".join(map(re.escape, known)) or "none" for name, known in values.items()}
-        return {**patterns, "split": "train|val", "shard": r"\d{4}"}
+        declared = {name for artefact in self.artefacts for name in artefact.wildcards}
+        return {**dict.fromkeys(declared, "[^/]+"), **patterns, "split": "train|val", "shard": r"\d{4}"}
 
 
 # Many jobs share their code, which does not change while they are planned.

@@ -17,7 +17,7 @@ FLOORS = (
     ("data", "models"),
     ("maps", "pictures"),
     ("training",),
-    ("estimation",),
+    ("estimation", "scores"),
     (
         "influence",
         "counterfactual",
@@ -27,6 +27,8 @@ FLOORS = (
         "analyses",
         "memories",
         "variance",
+        "relatedness",
+        "transferability",
     ),
     ("report", "capabilities", "results", "operations"),
 )
