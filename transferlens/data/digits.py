@@ -68,10 +68,8 @@ def open_optdigits(data_root: Path, download: bool) -> ImageSet:
 
     It has no split of its own: 50 images a class are offered for training, the others for evaluation.
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise SetupError("optdigits needs scikit-learn: pip install 'transferlens[digits]'") from error
+    from sklearn.datasets import load_digits  # takes its time to import
+
     small, labels = load_digits(return_X_y=True)
     images = np.stack([_enlarge(image.reshape(8, 8)) for image in small])
     train = _rows_per_class(labels, 0, 50)

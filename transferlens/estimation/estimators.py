@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from transferlens.core.errors import ConfigError, DataError, SetupError
+from transferlens.core.errors import ConfigError, DataError
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import two_sided_p
 from transferlens.training.outputs import Output
@@ -410,10 +410,8 @@ class Lasso:
     folds, groups, path_length = 5, 10, 20
 
     def __init__(self, masks: np.ndarray):
-        try:
-            from sklearn.linear_model import lasso_path
-        except ImportError as error:
-            raise SetupError("estimator 'lasso' needs scikit-learn: pip install scikit-learn") from error
+        from sklearn.linear_model import lasso_path  # takes its time to import
+
         self._path: Callable = lasso_path
         self.masks = masks.astype(np.float64)
         self.fold = fold_of_rows(masks, self.folds)
