@@ -1,7 +1,8 @@
 """Least cross-entropy of a linear head whose rows lie within 1 of each other.
 
 An augmented Lagrangian (Nocedal and Wright, Numerical Optimization, 2006, chapter 17) with L-BFGS inside. Its
-multipliers also prove, by weak duality, how small the loss can be at all: the distance to that tells when it is done.
+multipliers also prove, by weak duality, how small the loss can be at all: the distance to that tells when it
+    is done.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,8 @@ def minimised(function: Callable, start: np.ndarray, gradient: float) -> np.ndar
 
 
 class Problem:
-    """Cross-entropy of rows V and biases c, held as one vector x, with |v_i - v_j| <= 1 for all pairs of rows.
+    """Cross-entropy of rows V and biases c, held as one vector x, with |v_i - v_j| <= 1 for all pairs of
+    rows.
 
     Multipliers are float64[classes, classes], symmetric: every pair stands twice in them.
     """
@@ -32,12 +34,12 @@ class Problem:
         self._own = np.arange(len(labels)), labels
 
     def split(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Centred rows float64[classes, features] and biases float64[classes]; probabilities stay the same."""
+        """Centred rows float64[classes, features] and biases float64[classes]: the same probabilities."""
         rows, bias = x[: -self.classes].reshape(self.classes, -1), x[-self.classes :]
         return rows - rows.mean(0), bias - bias.mean()
 
     def solve(self, tolerance: float) -> tuple[np.ndarray, np.ndarray, float]:
-        """Feasible rows and biases, and how far their loss is from the least, at most; `tolerance` if all goes well."""
+        """Feasible rows and biases, and how far their loss is from the least at most: `tolerance`, if all is well."""
         x, multipliers, excess = np.zeros(self.size), np.zeros((self.classes, self.classes)), np.inf
         firm, precise = 100.0, 0.03
         for _ in range(_ROUNDS):
@@ -107,25 +109,29 @@ class Problem:
     def _gap(self, x: np.ndarray, multipliers: np.ndarray) -> float:
         """The feasible loss at x minus what the multipliers prove to be the least, at most.
 
-        The Lagrangian of the multipliers is nowhere above the loss where rows are feasible. It is convex; what its
-        value at x may still be above its least follows from its gradient there.
+        The Lagrangian of the multipliers is nowhere above the loss where rows are feasible. It is convex;
+        what its value at x may still be above its least follows from its gradient there.
         """
         loss, gradient = self.loss(x)
         by_rows = gradient[: -self.classes] + self._pulled(multipliers, x)
         least = loss + (multipliers * self._excess(x)).sum() / 2
         feasible = self.loss(np.concatenate([part.ravel() for part in self._feasible(x)]))[0]
-        rest = self._rest_of_rows(x, by_rows, multipliers) + self._rest_of_biases(x, gradient[-self.classes :])
-        return feasible - least + rest
+        rest = self._rest_of_rows(x, by_rows, multipliers)
+        return feasible - least + rest + self._rest_of_biases(x, gradient[-self.classes :])
 
     def _rest_of_rows(self, x: np.ndarray, gradient: np.ndarray, multipliers: np.ndarray) -> float:
-        """By strong convexity; or, as feasible centred rows have norm sqrt(classes / 2) at most, by convexity."""
+        """By strong convexity, or by convexity: feasible centred rows have norm sqrt(classes / 2) at most."""
         norm = np.linalg.norm(gradient)
         by_norm = gradient @ self.split(x)[0].ravel() + norm * np.sqrt(self.classes / 2)
         modulus = np.linalg.eigvalsh(_laplacian(multipliers))[1]
         return min(by_norm, norm**2 / (2 * modulus)) if modulus > 0 else by_norm
 
     def _rest_of_biases(self, x: np.ndarray, gradient: np.ndarray) -> float:
-        """By convexity: biases of the optimum differ by the log-ratio of two frequencies and the longest image at most."""
+        """By convexity.
+
+        Biases of the optimum differ by the log-ratio of two frequencies and the norm of the longest image at
+        most.
+        """
         counts = np.bincount(self.labels, minlength=self.classes)
         reach = np.log(counts.max() / counts.min()) + np.linalg.norm(self.features, axis=1).max()
         return np.abs(gradient).sum() * (reach + np.abs(self.split(x)[1]).max())

@@ -1,8 +1,9 @@
 """Linear softmax heads whose loss is Lipschitz with a constant that is known exactly.
 
-The gradient of -log softmax(W z + c)_y in z is W^T (p - e_y), a difference of two distributions over the rows of W:
-its norm is at most max_ij |w_i - w_j|, and comes as close to it as one likes. To hold a head to `tau` is therefore
-to keep all rows within `tau` of each other, which is a convex problem in (W, c): `constrained` solves it.
+The gradient of -log softmax(W z + c)_y in z is W^T (p - e_y), a difference of two distributions over the rows
+of W: its norm is at most max_ij |w_i - w_j|, and comes as close to it as one likes. To hold a head to `tau`
+is therefore to keep all rows within `tau` of each other, which is a convex problem in (W, c): `constrained`
+solves it.
 """
 
 from dataclasses import dataclass
@@ -38,6 +39,10 @@ class Head:
     def log_probabilities(self, features: np.ndarray) -> np.ndarray:
         """float64[images, classes] of features float64[images, features]."""
         return scipy.special.log_softmax(features @ self.weight.T + self.bias, axis=1)
+
+    def losses(self, sample: Sample) -> np.ndarray:
+        """-log p of each image's class, float64[images]."""
+        return -self.log_probabilities(sample.features)[np.arange(len(sample.labels)), sample.labels]
 
 
 def lipschitz(weight: np.ndarray) -> float:
