@@ -243,6 +243,4 @@ def _warnings(terms: dict) -> tuple[str, ...]:
     probe, transformed = terms["probe_loss"], terms["transformed_loss"]
     if probe <= transformed:
         return ()
-    return (
-        f"The probe's loss {probe:.4g} is above the transformed head's {transformed:.4g}: not bounded through it.",
-    )
+    return (f"The probe's loss {probe:.4g} is above that of the transformed head, {transformed:.4g}.",)

@@ -39,7 +39,7 @@ class Problem:
         return rows - rows.mean(0), bias - bias.mean()
 
     def solve(self, tolerance: float) -> tuple[np.ndarray, np.ndarray, float]:
-        """Feasible rows and biases, and how far their loss is from the least at most: `tolerance`, if all is well."""
+        """Feasible rows and biases, and how far above the least their loss is, at most."""
         x, multipliers, excess = np.zeros(self.size), np.zeros((self.classes, self.classes)), np.inf
         firm, precise = 100.0, 0.03
         for _ in range(_ROUNDS):

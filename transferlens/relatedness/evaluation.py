@@ -86,7 +86,7 @@ def evaluate(
 
 
 def _transports(moved: np.ndarray, weights: np.ndarray, target: Sample) -> tuple[np.ndarray, ...]:
-    """Transports of the target classes: distances float64[K_T], potentials float64[K_T, n_R] and float64[n_T]."""
+    """Of each target class: distances float64[K_T] and potentials float64[K_T, n_R] and float64[n_T]."""
     found, of_reference = np.zeros(len(weights)), np.zeros(weights.shape)
     of_target = np.zeros(len(target.labels))
     for label in range(target.classes):

@@ -1,8 +1,7 @@
-"""Feature maps z -> A z + b that bring matched images of the reference closer to their partners of the
-target.
+"""Feature maps z -> A z + b that bring matched images of the reference closer to their partners of the target.
 
-Both lower F(A, b) = lipschitz(A) * sum of mass * |A z + b - t| over the matched pairs (z, t) of a transport plan. A plan
-stays feasible when the map changes, so F is never below the true value: what lowers F lowers the bound.
+All lower F(A, b) = lipschitz(A) * sum of mass * |A z + b - t| over the matched pairs (z, t) of a transport plan. A
+plan stays feasible when the map changes, so F is never below the true value: what lowers F lowers the bound.
 """
 
 from dataclasses import dataclass
@@ -55,7 +54,7 @@ def affine(matched: Matched, weight: np.ndarray, matrix: np.ndarray, shift: np.n
     """Any A and b that lower F, by a few steps of L-BFGS from the map before.
 
     Args:
-        weight: float64[K_R, d] of the reference's head, which lipschitz(A) = max_ij |A^-T (w_i - w_j)| depends on.
+        weight: float64[K_R, d] of the reference's head; lipschitz(A) is that of weight A^-1.
     """
     d = len(shift)
 

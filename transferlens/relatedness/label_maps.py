@@ -41,7 +41,7 @@ def learnable_map(start: str, reference: Sample, target: Sample, rng: np.random.
 
 
 def random_pairs(targets: int, references: int, rng: np.random.Generator) -> np.ndarray:
-    """bool[targets, references]: each of the larger side with a random one of the smaller, leaving none out."""
+    """bool[targets, references]: each of the larger side with one of the smaller at random, all of whom occur."""
     few, many = sorted((targets, references))
     partner = rng.permutation(np.concatenate([rng.permutation(few), rng.integers(0, few, many - few)]))
     pairs = np.zeros((few, many), bool)

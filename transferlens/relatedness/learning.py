@@ -7,8 +7,9 @@ label map and the prior take one along the objective's slope (the envelope theor
 no slope of their own). The best transform of all rounds is kept.
 
 The published constraint that labels of the transformed reference are as frequent as the target's, B D = P_T,
-holds exactly throughout where labels are learned: what is learned is their joint distribution G = B diag(D), whose rows add
-up to P_T. Where they are not, the prior gap of the bound is the same for all feature maps and not in the objective.
+holds exactly throughout where labels are learned: what is learned is their joint distribution G = B diag(D), whose
+rows add up to P_T. Where they are not, the prior gap of the bound is the same for all feature maps, and not in the
+objective.
 """
 
 from dataclasses import dataclass, replace
@@ -68,8 +69,8 @@ def learn(
         labels: whether label map and prior are learned.
 
     Returns:
-        The transform, and each part of the objective at the start and after each step, float64[steps + 1]: the same
-            throughout where nothing is learned.
+        The transform, and each part of the objective at the start and after each step, float64[steps + 1]: the
+            same throughout where nothing is learned.
     """
     at = best = start
     rounds = [look(lesson, at, labels)]
@@ -129,8 +130,7 @@ def _step(lesson: Lesson, at: Transform, seen: Round, feature_map, labels: bool)
 
 
 def _better_labels(lesson: Lesson, at: Transform, seen: Round) -> tuple[np.ndarray, np.ndarray]:
-    """D and B after a step of mirror descent: G goes to G exp(-slope), its rows again to the target's
-    frequencies.
+    """D and B after a step of mirror descent: G exp(-slope), with rows that again add up to P_T.
 
     The slope of the objective in G_ij is L_j - log B_ij + tau U_ij: loss of the reference class, entropy,
     transport. So the step is G_ij B_ij exp(-L_j - tau U_ij): what is already likely is made likelier, and
