@@ -49,12 +49,14 @@ class Lesson:
 
     Attributes:
         reference, target: training images.
+        target_prior: P_T float64[K_T], of all the target's training images.
         head: of the reference.
         class_losses: float64[K_R], of the head on the reference's training images.
     """
 
     reference: Sample
     target: Sample
+    target_prior: np.ndarray
     head: Head
     class_losses: np.ndarray
 
@@ -89,7 +91,7 @@ def look(lesson: Lesson, at: Transform, labels: bool) -> Round:
     reference, target = lesson.reference, lesson.target
     moved, weights = at.moved(reference.features), at.class_weights(reference.labels)
     plans, slopes, distance = [], np.zeros(at.label_map.shape), 0.0
-    for label, share in enumerate(target.frequencies):
+    for label, share in enumerate(lesson.target_prior):
         members = np.flatnonzero(target.labels == label)
         used = np.flatnonzero(weights[label] > _NEGLIGIBLE)
         own = weights[label, used] / weights[label, used].sum()
@@ -139,7 +141,7 @@ def _better_labels(lesson: Lesson, at: Transform, seen: Round) -> tuple[np.ndarr
     with np.errstate(divide="ignore"):
         log = np.log(at.label_map * at.prior) + np.log(at.label_map)
     log -= lesson.class_losses + seen.parts["lipschitz"] * seen.slopes
-    joint = scipy.special.softmax(log, axis=1) * lesson.target.frequencies[:, None]
+    joint = scipy.special.softmax(log, axis=1) * lesson.target_prior[:, None]
     return of_joint(joint)
 
 
