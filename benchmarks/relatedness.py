@@ -1,9 +1,9 @@
 """The arithmetic of task-relatedness, each part against what it cannot do without. One run, one thread.
 
 * transport: exact, between two clouds of 2,500 images, against its matrix of costs;
-* learning: a round of the transform, of 1,000 reference and 600 target images in ten classes of 64 features, against
-  the transports in it: labels fixed, and labels learned from a uniform start (whose plans are wide at first);
-* heads: of 4,000 images, 512 features and 100 classes, against the two products of matrices in each of its looks;
+* learning: a step of a transform, of 1,000 reference and 600 target images in ten classes of 64 features,
+  against the transports in it: labels fixed, and learned (from a uniform start plans are wide at first);
+* heads: of 4,000 images, 512 features and 100 classes, against the products of matrices in all of its looks;
 * a whole relation, with intervals, of each transform.
 
 Seconds are the process's own (CPU), medians of --rounds.

@@ -13,7 +13,7 @@ from transferlens.relatedness.transforms import Transform
 
 
 def test_every_stage_holds_for_200_random_transforms():
-    """With random heads, priors, label maps, feature maps and numbers of classes; also by independent formulas."""
+    """With random heads, priors, label maps, feature maps and numbers of classes."""
     rng = np.random.default_rng(0)
     for _ in range(200):
         k_r, k_t = rng.integers(2, 6, 2)
@@ -125,7 +125,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others():
 def test_a_violated_stage_is_an_error():
     check((Stage("rounding", 1 + 1e-12, 1),))
     for left in (1.1, np.nan):
-        with pytest.raises(NumericalError, match="stage 'label map' does not hold"):
+        with pytest.raises(NumericalError, match="Stage 'label map' of the bound does not hold"):
             check((Stage("label map", left, 1),))
 
 

@@ -64,7 +64,7 @@ def test_one_image_of_a_class_tells_no_error():
 
 
 def test_images_that_are_all_alike_leave_no_doubt():
-    reference, target, heads, transform = setting()
+    reference, _, heads, transform = setting()
     alike = Sample(np.zeros((6, 4)), np.array([0, 0, 1, 1, 2, 2]))
     relation = bound(reference, alike, transform, heads, {})
     interval = relation.intervals["transformed_loss"]

@@ -62,7 +62,7 @@ def soft_transform(lesson: Lesson, rng: np.random.Generator) -> Transform:
 
 
 def test_slopes_of_the_labels_are_those_of_finite_differences():
-    """Of the distance in the joint distribution, along any change that keeps the target's classes as frequent."""
+    """Of the distance in the joint distribution, along any change that keeps the target's frequencies."""
     rng = np.random.default_rng(0)
     lesson = lesson_of(clouds(rng, [9, 12, 8]), clouds(rng, [7, 11]))
     at = soft_transform(lesson, rng)

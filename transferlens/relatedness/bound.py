@@ -148,7 +148,7 @@ def fit_transform(
     learned = options.transform == "LearnedAll"
     priors = reference.prior, target.prior
     start = _start(priors, samples, options.label_start, learned, rng)
-    feature_map = FEATURE_MAPS[options.feature_map] if options.transform != "FixedAll" else None
+    feature_map = None if options.transform == "FixedAll" else FEATURE_MAPS[options.feature_map]
     return learn(Lesson(*samples, target.prior, head, losses), start, feature_map, learned, options.steps)
 
 
@@ -161,7 +161,8 @@ def _start(
 ) -> Transform:
     """Features as they are, labels as the start says, classes as frequent as in the reference.
 
-    Where labels are learned, reference classes are weighted such that the target's are as frequent as they are.
+    Where labels are learned, reference classes are weighted such that they make the target's as frequent as
+    these are.
     """
     of_reference, of_target = priors
     make = learnable_map if learned else paired_map

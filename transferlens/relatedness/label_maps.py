@@ -49,7 +49,7 @@ def learnable_map(
 
 
 def random_pairs(targets: int, references: int, rng: np.random.Generator) -> np.ndarray:
-    """bool[targets, references]: each of the larger side with one of the smaller at random, all of whom occur."""
+    """bool[targets, references]: each of the larger side with a random one of the smaller, all occurring."""
     few, many = sorted((targets, references))
     partner = rng.permutation(np.concatenate([rng.permutation(few), rng.integers(0, few, many - few)]))
     pairs = np.zeros((few, many), bool)
