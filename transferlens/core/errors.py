@@ -19,6 +19,10 @@ class ArtefactError(TransferlensError):
     """A results file that is missing, damaged, of another kind, or cannot be written."""
 
 
+class NumericalError(TransferlensError):
+    """Arithmetic that falls short of what is proved of it: no optimum found, an inequality violated."""
+
+
 class SetupError(TransferlensError):
     """A library this software needs that is not installed."""
 
