@@ -80,3 +80,17 @@ def class_sums(values: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarr
     order = np.argsort(labels, kind="stable")
     starts = np.searchsorted(labels[order], np.arange(classes))
     return np.add.reduceat(values[order], starts, axis=0)
+
+
+def by_class(labels: np.ndarray, classes: int) -> list[np.ndarray]:
+    """Rows int64 of each class, in their order."""
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.searchsorted(labels[order], np.arange(1, classes)))
+
+
+def spread(labels: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` rows, evenly over the rows in the order of classes: each class keeps its share."""
+    order = np.argsort(labels, kind="stable")
+    if len(order) <= most:
+        return np.sort(order)
+    return np.sort(order[np.linspace(0, len(order) - 1, most).round().astype(np.int64)])
