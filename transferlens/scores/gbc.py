@@ -21,24 +21,30 @@ _LEAST_VARIANCE = 1e-4
 
 def spherical(candidate: Candidate) -> float:
     """Minus the overlap of spherical classes."""
-    means, variances = class_gaussians(candidate)
-    spread = np.broadcast_to(variances.mean(1, keepdims=True), variances.shape)
-    return -overlap(means, spread)
+    means, variances = _gaussians(candidate)
+    return -overlap(means, alike(variances))
 
 
 def diagonal(candidate: Candidate) -> float:
     """Minus the overlap of classes with a variance for each principal axis."""
-    return -overlap(*class_gaussians(candidate))
+    return -overlap(*_gaussians(candidate))
 
 
-def class_gaussians(candidate: Candidate) -> tuple[np.ndarray, np.ndarray]:
-    """Means and variances float64[classes, axes] of every class on the principal axes."""
-    principal = candidate.moments.principal(_AXES)
-    counts = candidate.moments.counts[:, None]
-    means = class_sums(principal, candidate.labels, candidate.classes) / counts
-    squares = (principal - means[candidate.labels]) ** 2
-    variances = class_sums(squares, candidate.labels, candidate.classes) / counts
+def _gaussians(candidate: Candidate) -> tuple[np.ndarray, np.ndarray]:
+    return class_gaussians(candidate.moments.principal(_AXES), candidate.labels, candidate.classes)
+
+
+def class_gaussians(features: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means and variances float64[classes, axes] of every class of features float64[images, axes]."""
+    counts = np.bincount(labels, minlength=classes)[:, None]
+    means = class_sums(features, labels, classes) / counts
+    variances = class_sums((features - means[labels]) ** 2, labels, classes) / counts
     return means, np.maximum(variances, _LEAST_VARIANCE)
+
+
+def alike(variances: np.ndarray) -> np.ndarray:
+    """Variances [classes, axes], the same in all axes."""
+    return np.broadcast_to(variances.mean(1, keepdims=True), variances.shape)
 
 
 def overlap(means: np.ndarray, variances: np.ndarray) -> float:

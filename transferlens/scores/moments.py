@@ -22,20 +22,20 @@ class Moments:
         counts: int64[k], images of each class.
         coordinates: float64[n, r], centred features.
         class_means: float64[k, r], of the coordinates.
+        ones: float64[r], the vector of a one for each feature, in these axes.
         scatter: float64[r, r], coordinates^T coordinates.
         values: float64[r], eigenvalues of the scatter, falling, none below 0.
         vectors: float64[r, r], its eigenvectors, one a column.
-        rank: how many eigenvalues are above rounding errors.
     """
 
     dimensions: int
     counts: np.ndarray
     coordinates: np.ndarray
+    ones: np.ndarray
     class_means: np.ndarray
     scatter: np.ndarray
     values: np.ndarray
     vectors: np.ndarray
-    rank: int
 
     @classmethod
     def of(cls, features: np.ndarray, labels: np.ndarray, classes: int) -> "Moments":
@@ -44,14 +44,18 @@ class Moments:
         if len(features) < features.shape[1]:
             values, images = spectrum(centred @ centred.T)
             coordinates, scatter, vectors = images * np.sqrt(values), np.diag(values), np.eye(len(values))
+            ones = _divided(coordinates.T @ centred.sum(1), values)
         else:
-            coordinates, scatter = centred, centred.T @ centred
+            coordinates, scatter, ones = centred, centred.T @ centred, np.ones(features.shape[1])
             values, vectors = spectrum(scatter)
         counts = np.bincount(labels, minlength=classes)
         means = class_sums(coordinates, labels, classes) / counts[:, None]
-        return cls(
-            features.shape[1], counts, coordinates, means, scatter, values, vectors, numerical_rank(values)
-        )
+        return cls(features.shape[1], counts, coordinates, ones, means, scatter, values, vectors)
+
+    @property
+    def rank(self) -> int:
+        """How many eigenvalues are above rounding errors."""
+        return numerical_rank(self.values)
 
     @property
     def between(self) -> np.ndarray:
@@ -68,6 +72,14 @@ def spectrum(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues [..., r], falling, none below 0, and eigenvectors [..., r, r] of Gram matrices."""
     values, vectors = np.linalg.eigh(symmetric)
     return np.maximum(values[..., ::-1], 0.0), vectors[..., ::-1]
+
+
+def _divided(numbers: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """numbers / values, 0 where a value is a rounding error."""
+    quotient = np.zeros_like(numbers)
+    rank = numerical_rank(values)
+    quotient[:rank] = numbers[:rank] / values[:rank]
+    return quotient
 
 
 def numerical_rank(values: np.ndarray) -> int:

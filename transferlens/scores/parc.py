@@ -2,8 +2,10 @@
 
     PARC = 100 Spearman( 1 - corr(features of i, features of j), [labels of i and j differ] ),   i < j
 
-with features on their 32 axes of largest variance, each scaled to variance one, and corr Pearson's between the two
-images' features. 1 - corr of one-hot labels takes two values, so the rank correlation is that with an indicator.
+with features on their 32 axes of largest variance, each scaled to variance one, and corr Pearson's between the
+features of the two images. It depends on the axes' signs, which mean nothing: each axis has the one that makes its
+largest loading positive, as scikit-learn's PCA, which the published code takes. 1 - corr of one-hot labels takes
+two values, so the rank correlation is that with an indicator.
 Source: Bolya, Mittapalli, Hoffman, Scalable diverse model selection for accessible transfer learning, NeurIPS 2021.
 Of more than 5,000 images, that many are taken, evenly from every class: there are half as many pairs as the square.
 """
@@ -20,10 +22,12 @@ _CLOSE = 1e-12  # distances that differ by less are the same up to rounding
 
 def parc(candidate: Candidate) -> float:
     """100 times the rank correlation of feature and label distances."""
-    axes = min(_AXES, candidate.moments.rank)
-    principal = candidate.moments.principal(axes)
+    principal = candidate.moments.principal(min(_AXES, candidate.moments.rank))
+    loadings = candidate.features.T @ principal
+    signs = np.sign(loadings[np.abs(loadings).argmax(0), np.arange(loadings.shape[1])])
     rows = spread(candidate.labels, _MOST)
-    return 100 * indicator_spearman(*pairs(principal[rows] / principal.std(0), candidate.labels[rows]))
+    standardised = signs * principal[rows] / principal.std(0)
+    return 100 * indicator_spearman(*pairs(standardised, candidate.labels[rows]))
 
 
 def pairs(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
