@@ -31,7 +31,7 @@ def diagonal(candidate: Candidate) -> float:
 
 
 def _gaussians(candidate: Candidate) -> tuple[np.ndarray, np.ndarray]:
-    return class_gaussians(candidate.moments.principal(_AXES), candidate.labels, candidate.classes)
+    return class_gaussians(candidate.principal(_AXES), candidate.labels, candidate.classes)
 
 
 def class_gaussians(features: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:

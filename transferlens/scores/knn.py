@@ -14,7 +14,8 @@ import numpy as np
 from transferlens.scores.candidate import Candidate, Unavailable
 
 MOST = 20  # neighbours
-_CELLS = 1 << 22  # distances in memory at a time
+_CELLS = 1 << 20  # distances in memory at a time
+_GROUPS = 128  # of columns
 
 
 def knn(k: int, metric: str) -> Callable[[Candidate], float]:
@@ -42,21 +43,26 @@ def neighbours(features: np.ndarray, k: int, metric: str) -> np.ndarray:
     if metric == "cosine":
         length = np.linalg.norm(features, axis=1, keepdims=True)
         features = features / np.maximum(length, np.finfo(float).tiny)
-    squares = np.einsum("nd,nd->n", features, features)
-    rows = max(_CELLS // len(features), 1)
-    blocks = range(0, len(features), rows)
-    return np.concatenate([_nearest(features, squares, slice(i, i + rows), k) for i in blocks])
+    images = len(features)
+    padded = np.zeros((-images % _GROUPS + images, features.shape[1]))
+    padded[:images] = features
+    squares = np.einsum("nd,nd->n", padded, padded)
+    squares[images:] = np.inf  # nobody's neighbours
+    rows = max(_CELLS // images, 1)
+    blocks = [slice(i, min(i + rows, images)) for i in range(0, images, rows)]
+    return np.concatenate([_nearest(padded, squares, block, k) for block in blocks])
 
 
 def _nearest(features: np.ndarray, squares: np.ndarray, block: slice, k: int) -> np.ndarray:
     """The k nearest other rows of a block of rows, int64[rows, k]."""
-    distance = features[block] @ features.T
-    distance *= -2.0
+    distance = (-2 * features[block]) @ features.T
     distance += squares
     own = np.arange(len(distance))
     distance[own, own + block.start] = np.inf
-    last = np.partition(distance, k - 1, axis=1)[:, k - 1 : k]
-    row, column = np.nonzero(distance <= last)  # k, and those as near as the k-th
+    # The k-th least of the least of each group of columns: at least k columns are as near, and few more.
+    least = distance.reshape(len(own), -1, _GROUPS).min(1)
+    bound = np.partition(least, k - 1, axis=1)[:, k - 1 : k]
+    row, column = np.nonzero(distance <= bound)
     order = np.lexsort((column, distance[row, column], row))
     first = np.searchsorted(row, own)
     return column[order][first[:, None] + np.arange(k)]

@@ -25,9 +25,8 @@ _SIGNS = np.array([1.0, 1.0, -1.0])
 
 def ncti(candidate: Candidate) -> tuple[float, float, float]:
     """(spread a, discriminant b, collapse of each class c)."""
-    labels, moments = candidate.labels, candidate.moments
-    principal = moments.principal(_AXES)
-    variances = moments.values[: _AXES // 2] / (len(labels) - 1)
+    labels, principal = candidate.labels, candidate.principal(_AXES)
+    variances = candidate.axes.values[: _AXES // 2] / (len(labels) - 1)
     fitted = _discriminant(max(float(np.exp(-variances.sum())), _LEAST)).fit(principal, labels)
     projected = fitted.transform(principal)
     probabilities = fitted.predict_proba(principal)

@@ -26,8 +26,8 @@ def nleep(candidate: Candidate) -> float:
 
 def memberships(candidate: Candidate) -> np.ndarray:
     """Posterior probabilities float64[images, components] of the mixture."""
-    values = candidate.moments.values
+    values = candidate.axes.values
     axes = int(np.searchsorted(np.cumsum(values), _KEPT * values.sum()) + 1)
-    principal = candidate.moments.principal(axes)
+    principal = candidate.principal(axes)
     components = min(_COMPONENTS * candidate.classes, len(principal) // 2)
     return GaussianMixture(components, random_state=_SEED).fit(principal).predict_proba(principal)

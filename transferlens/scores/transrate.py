@@ -23,7 +23,7 @@ def transrate(candidate: Candidate) -> float:
 
 def normalised(candidate: Candidate) -> float:
     """The same of features whose squares sum to one."""
-    return _reduction(candidate, 1 / candidate.moments.values.sum())
+    return _reduction(candidate, 1 / candidate.axes.values.sum())
 
 
 def _reduction(candidate: Candidate, scale: float) -> float:
@@ -34,7 +34,7 @@ def _reduction(candidate: Candidate, scale: float) -> float:
 def total_rate(candidate: Candidate, scale: float) -> float:
     """R(Z) of features whose squares are multiplied by `scale`."""
     images = len(candidate.labels)
-    return 0.5 * float(np.log1p(candidate.moments.values * scale / (images * _DISTORTION)).sum())
+    return 0.5 * float(np.log1p(candidate.axes.values * scale / (images * _DISTORTION)).sum())
 
 
 def class_rates(candidate: Candidate, scale: float) -> np.ndarray:
