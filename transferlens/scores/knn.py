@@ -3,7 +3,8 @@
 k is 1, 5 or 20; the distance Euclidean or one minus the cosine. An image is never its own neighbour (its
 distance to itself counts as infinite, so that duplicates are neighbours); of images at the same distance
 the earlier one is nearer; of classes with the same number of votes that of the nearest neighbour among them
-wins. Source: the baseline of Sorkhei et al., arXiv 2503.18528, and, with k = 1, of PARC's published code.
+wins. The weighted form counts each of 20 neighbours as exp(cosine / .07).
+Source: the baseline of Sorkhei et al., arXiv 2503.18528, and, with k = 1, of PARC's published code.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from transferlens.scores.candidate import Candidate, Unavailable
 
 MOST = 20  # neighbours
 _CELLS = 1 << 20  # distances in memory at a time
-_GROUPS = 128  # of columns
+_GROUPS = 128  # of columns, more than MOST
+_TEMPERATURE = 0.07
 
 
 def knn(k: int, metric: str) -> Callable[[Candidate], float]:
@@ -23,13 +25,29 @@ def knn(k: int, metric: str) -> Callable[[Candidate], float]:
     return partial(_accuracy, k=k, metric=metric)
 
 
+def weighted(candidate: Candidate) -> float:
+    """Leave-one-out accuracy of the weighted vote of the 20 nearest by cosine."""
+    near = _neighbours(candidate, MOST, "cosine")
+    unit = _unit(candidate.features)
+    weights = np.exp(np.einsum("nd,nkd->nk", unit, unit[near]) / _TEMPERATURE)
+    labels = candidate.labels[near]
+    votes = np.zeros((len(labels), candidate.classes))
+    np.add.at(votes, (np.arange(len(labels))[:, None], labels), weights)
+    return float((votes.argmax(1) == candidate.labels).mean())
+
+
 def _accuracy(candidate: Candidate, k: int, metric: str) -> float:
-    if len(candidate.labels) <= k:
-        raise Unavailable(f"needs more than {k} images, and there are {len(candidate.labels)}")
-    most = min(MOST, len(candidate.labels) - 1)
-    make = partial(neighbours, candidate.features, most, metric)
-    near = candidate.shared.part(f"neighbours {metric}", make)
-    return float((vote(candidate.labels[near[:, :k]]) == candidate.labels).mean())
+    near = _neighbours(candidate, k, metric)
+    return float((vote(candidate.labels[near]) == candidate.labels).mean())
+
+
+def _neighbours(candidate: Candidate, k: int, metric: str) -> np.ndarray:
+    """The k nearest other images int64[images, k]; those of all k are found at once."""
+    others = len(candidate.labels) - 1
+    if others < k:
+        raise Unavailable(f"needs more than {k} images, and there are {others + 1}")
+    make = partial(neighbours, candidate.features, min(MOST, others), metric)
+    return candidate.shared.part(f"neighbours {metric}", make)[:, :k]
 
 
 def vote(labels: np.ndarray) -> np.ndarray:
@@ -41,8 +59,7 @@ def vote(labels: np.ndarray) -> np.ndarray:
 def neighbours(features: np.ndarray, k: int, metric: str) -> np.ndarray:
     """The k nearest other rows int64[images, k], nearest first, in blocks of rows."""
     if metric == "cosine":
-        length = np.linalg.norm(features, axis=1, keepdims=True)
-        features = features / np.maximum(length, np.finfo(float).tiny)
+        features = _unit(features)
     images = len(features)
     padded = np.zeros((-images % _GROUPS + images, features.shape[1]))
     padded[:images] = features
@@ -51,6 +68,12 @@ def neighbours(features: np.ndarray, k: int, metric: str) -> np.ndarray:
     rows = max(_CELLS // images, 1)
     blocks = [slice(i, min(i + rows, images)) for i in range(0, images, rows)]
     return np.concatenate([_nearest(padded, squares, block, k) for block in blocks])
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    """Rows of length one."""
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    return features / np.maximum(length, np.finfo(float).tiny)
 
 
 def _nearest(features: np.ndarray, squares: np.ndarray, block: slice, k: int) -> np.ndarray:
