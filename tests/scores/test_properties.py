@@ -161,14 +161,14 @@ def test_neighbours_of_another_library(metric):
     candidate = gaussian(images=200)
     fitted = KNeighborsClassifier(metric=metric, algorithm="brute").fit(candidate.features, candidate.labels)
     expected = fitted.kneighbors(n_neighbors=7, return_distance=False)  # without the image itself
-    np.testing.assert_array_equal(knn.neighbours(candidate.features, 7, metric), expected)
+    np.testing.assert_array_equal(knn.neighbours(candidate.features, 7, metric).rows, expected)
 
 
 def test_neighbours_among_duplicates_and_ties():
     features = np.array([[0.0], [0.0], [1.0], [-1.0], [5.0]])
-    np.testing.assert_array_equal(
-        knn.neighbours(features, 3, "euclidean"), [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2], [2, 0, 1]]
-    )
+    near = knn.neighbours(features, 3, "euclidean")
+    np.testing.assert_array_equal(near.rows, [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2], [2, 0, 1]])
+    np.testing.assert_array_equal(near.distances[4], [16, 25, 25])
     votes = np.array([[2, 0, 0, 2, 1], [1, 0, 2, 0, 2]])
     np.testing.assert_array_equal(knn.vote(votes), [2, 0])
 

@@ -52,7 +52,7 @@ def _pushed_apart(candidate: Candidate, reach: float) -> Candidate:
 
 def balls(features: np.ndarray, candidate: Candidate) -> tuple[np.ndarray, np.ndarray]:
     """(centres float64[classes, features], radii float64[classes]) of the classes."""
-    counts = candidate.moments.counts
+    counts = np.bincount(candidate.labels)
     means = class_sums(features, candidate.labels, candidate.classes) / counts[:, None]
     squares = ((features - means[candidate.labels]) ** 2).sum(1)
     return means, np.sqrt(class_sums(squares, candidate.labels, candidate.classes) / counts)
