@@ -195,6 +195,10 @@ _INTERVALS = (
     "Intervals are 95 %: of probe and bound over test images, of scores over training images, each for this "
     "one network."
 )
+_FEW = (
+    "No more training images than features: any classes can be separated, H-score is at its largest whatever "
+    "they are, and SFDA near its own."
+)
 
 
 def text(rows: Sequence[Row], reference: Seen, target: Seen) -> str:
@@ -204,6 +208,8 @@ def text(rows: Sequence[Row], reference: Seen, target: Seen) -> str:
     for part, heading in _HEADINGS.items():
         lines += ["", heading]
         lines += [_line(row, width) for row in rows if row.part == part]
+    if len(target.train) <= target.train.shape[1]:
+        lines += ["", _FEW]
     return "\n".join(lines)
 
 
