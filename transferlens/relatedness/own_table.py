@@ -146,8 +146,8 @@ def score_rows(candidate: Candidate, names: Sequence[str], seed: int) -> Iterato
     """Scores; those that depend on other candidates cannot be had of one."""
     alone = [name for name in names if not find(name).pooled]
     found = measure(candidate, alone)
-    had = [name for name in alone if not found[name].reason]
-    intervals = jackknife.intervals(candidate, had, jackknife.without_each_group(candidate, seed))
+    had = {name: found[name].values[0] for name in alone if not found[name].reason}
+    intervals = jackknife.intervals(had, jackknife.without_each_group(candidate, seed))
     for name in names:
         title = find(name).title
         if name not in found:
@@ -155,11 +155,10 @@ def score_rows(candidate: Candidate, names: Sequence[str], seed: int) -> Iterato
         elif name not in had:
             yield Row("score", name, title, float("nan"), note=found[name].reason)
         else:
-            value, interval = found[name].values[0], intervals[name]
-            ends = float(interval.low), float(interval.high)
+            ends = float(intervals[name].low), float(intervals[name].high)
             none = np.isnan(ends[0])
             note = "not to be had without some of the images" if none else ""
-            yield Row("score", name, title, value, *ends, "" if none else TRAINING_IMAGES, note)
+            yield Row("score", name, title, had[name], *ends, "" if none else TRAINING_IMAGES, note)
 
 
 def reserve(path: Path) -> None:

@@ -5,7 +5,7 @@ is for other training images of the same classes, seen by the same model; it say
 Where a score depends on where a search starts (NLEEP's mixture), that widens the interval.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -37,17 +37,17 @@ def _part(candidate: Candidate, rows: np.ndarray) -> Candidate:
     return replace(candidate, features=candidate.features[rows], labels=candidate.labels[rows], logits=logits)
 
 
-def intervals(candidate: Candidate, names: Sequence[str], parts: Iterable[Candidate]) -> dict[str, Interval]:
+def intervals(values: dict[str, float], parts: Iterable[Candidate]) -> dict[str, Interval]:
     """95 % intervals of scores that are numbers by themselves; NaN where one cannot be had of each part.
 
     Args:
+        values: of the whole candidate, by score.
         parts: the candidate without each group.
     """
-    whole = measure(candidate, names)
-    without = [measure(part, names) for part in parts]
+    without = [measure(part, list(values)) for part in parts]
     return {
-        name: _interval(found.values[0], np.array([each[name].values[0] for each in without]))
-        for name, found in whole.items()
+        name: _interval(value, np.array([each[name].values[0] for each in without]))
+        for name, value in values.items()
     }
 
 

@@ -2,8 +2,8 @@
 
 The log density of a Gaussian is linear in the products x_i x_j, in x and in 1: that of all images in all
 components is one product of matrices, and so are all weighted second moments. The start (k-means), what is
-added to variances (1e-6) and the end (the mean log likelihood gains less than 1e-3, or 100 steps) are those of
-scikit-learn's GaussianMixture, which takes each component on its own.
+added to variances (1e-6) and the end (the mean log likelihood gains less than 1e-3, or 100 steps) are those
+of scikit-learn's GaussianMixture, which takes each component on its own.
 """
 
 from collections.abc import Iterator
