@@ -108,7 +108,8 @@ def probe_rows(target: Task, relation: bound.Relation, tau: float) -> Iterator[R
     yield _over_test("probe", "accuracy", "accuracy, ridge", right(free, target))
     yield _over_test("probe", "loss", "loss, ridge", free.losses(target.test))
     for name, what in (("probe_accuracy", "accuracy"), ("probe_loss", "loss")):
-        yield _of_relation("probe", relation, name, f"{what}, held to tau {tau:g}")
+        note = " ".join(relation.warnings) if name == "probe_loss" else ""
+        yield _of_relation("probe", relation, name, f"{what}, held to tau {tau:g}", note)
     guess = "loss of who guesses"
     yield Row("probe", "log_classes", "log of the number of classes", relation.log_classes, note=guess)
 
@@ -139,6 +140,8 @@ def _of_relation(part: str, relation: bound.Relation, name: str, title: str, not
     value, interval = float(getattr(relation, name)), relation.intervals.get(name)
     if interval is None:
         return Row(part, name, title, value, note=note)
+    if np.isnan(interval.low):
+        return Row(part, name, title, value, note="no interval: a class has one test image")
     return Row(part, name, title, value, float(interval.low), float(interval.high), TEST_IMAGES, note)
 
 
