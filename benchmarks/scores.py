@@ -3,9 +3,9 @@
 Features of Gaussian classes behind a random layer with ReLU, and logits of as many source classes as target
 classes. Every score is measured alone, as if nothing were shared, and its floor right after it: bare NumPy
 and SciPy calls on arrays of the same shapes, as the column says. NLEEP's floor is k-means and the products
-of the steps that its mixture took, PACTran-Gauss's those of the losses that its optimiser asked for, OTCE's is the
-transport itself. Seconds are the process's own (CPU), the least of some repeats (NLEEP: one). Then LogME and
-H-score of many small models, one by one and all at once.
+of the steps that its mixture took, PACTran-Gauss's those of the losses that its optimiser asked for, OTCE's
+is the transport itself. Seconds are the process's own (CPU), the least of some repeats (NLEEP: one). Then
+LogME and H-score of many small models, one by one and all at once.
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/scores.py [--images 5000] [--features 512] [--classes 100]
 """
