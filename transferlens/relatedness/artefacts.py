@@ -45,7 +45,7 @@ _MAP = (*_OF, "target_class", "reference_class")
 _MEAN = ("model_role", "tau", "transform", "quantity")
 _CORRELATION = ("model_role", "tau", "transform", "actual")
 _TRACE = ("model", "trace_transform", "step")
-_IMAGES = "low high"  # over draws of the test images, class by class
+_IMAGES = "low high"  # over draws of the test images within classes
 
 RELATEDNESS = Artefact(
     kind="task relatedness",
@@ -65,9 +65,7 @@ RELATEDNESS = Artefact(
         *estimate("transport", _OF, "the product of the last two", _IMAGES, units="nats"),
         *estimate("prior_gap", _OF, "what unequal class priors add", _IMAGES, units="nats"),
         *estimate("bound", _OF, "sum of the parts: bounds transformed_loss", _IMAGES, units="nats"),
-        *estimate(
-            "bound_tight", _OF, "transformed reference's loss, plus transport", _IMAGES, units="nats"
-        ),
+        *estimate("bound_tight", _OF, "transformed reference's loss, plus transport", _IMAGES, units="nats"),
         *estimate(
             "transformed_loss", _OF, "loss of the transformed head on the target", _IMAGES, units="nats"
         ),
@@ -128,10 +126,11 @@ RELATEDNESS = Artefact(
         "feature_map": "how features are mapped",
         "label_start": "where the label map starts",
         "reference_dataset": "the data set of the reference",
-        "images": "test images of the target that entered, and of the reference",
+        "target_images": "test images of the target that entered",
+        "reference_images": "test images of the reference that entered",
         "assumption_failed": "of how many bounds the probe was worse than the transformed head",
         "bounds": "how many bounds there are",
-        "warnings": "what else did not hold, in words",
+        "warnings": "assumptions that did not hold, in words, and of how many bounds",
     },
 )
 

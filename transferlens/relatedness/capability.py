@@ -1,0 +1,279 @@
+"""Task-relatedness: what a reference task, turned into a target, promises of linear probes on it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from transferlens.core.artefacts import Artefact
+from transferlens.core.blocks import Section
+from transferlens.core.capability import Beside, Capability, Features, Step, Wildcards
+from transferlens.core.errors import ConfigError, nearest
+from transferlens.core.run import Run
+from transferlens.data.artefacts import INDEX
+from transferlens.data.capability import described
+from transferlens.data.index import SPLITS
+from transferlens.data.selection import chosen_classes
+from transferlens.relatedness.artefacts import (
+    ACTUAL,
+    CELLS,
+    COLUMNS,
+    QUANTITIES,
+    READING,
+    RELATEDNESS,
+    SCOPES,
+)
+from transferlens.relatedness.settings import ReferenceSettings, RelatednessSettings
+from transferlens.training.capability import feature_paths
+
+_DECIDES = {
+    "mode",
+    "transforms",
+    "feature_map",
+    "label_start",
+    "taus",
+    "draws",
+    "images_per_class",
+    "steps",
+    "batch_size",
+}
+_ROLES = 2  # kinds of models that a study mostly has
+_FIGURES = {
+    "bounds": "bound and loss",
+    "models": "bound and loss, model by model",
+    "taus": "sweep of tau",
+    "classes": "label map and distances",
+    "trace": "optimisation",
+}
+
+
+def _asked(run: Run) -> RelatednessSettings | None:
+    return run.section(RelatednessSettings)
+
+
+def reference_of(run: Run, name: str) -> ReferenceSettings:
+    """A reference task by name."""
+    return _asked(run).references[name]
+
+
+def dataset_of(run: Run, name: str) -> str:
+    """The data set of a reference task."""
+    return reference_of(run, name).dataset or run.source
+
+
+def _jobs(run: Run) -> list[Wildcards]:
+    given = _asked(run)
+    if given is None:
+        return []
+    return [
+        {"target": target, "reference": reference, "study": study}
+        for target in run.targets
+        for reference in given.references
+        for study in given.models
+    ]
+
+
+def _inputs(run: Run, wildcards: Wildcards) -> dict[str, str | list[str]]:
+    datasets = {"reference": dataset_of(run, wildcards["reference"]), "target": wildcards["target"]}
+    features = {
+        f"{side}_{split}": feature_paths(run, wildcards["study"], dataset, split)
+        for side, dataset in datasets.items()
+        for split in SPLITS
+    }
+    return {**features, **{f"{side}_index": INDEX.at(dataset=name) for side, name in datasets.items()}}
+
+
+def _settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
+    reference = reference_of(run, wildcards["reference"])
+    return {
+        **_asked(run).model_dump(include=_DECIDES),
+        "rows": _asked(run).models[wildcards["study"]],
+        "reference_dataset": dataset_of(run, wildcards["reference"]),
+        "reference_classes": reference.classes and reference.classes.model_dump(),
+        "target_dataset": wildcards["target"],
+        "target_classes": None,
+        "seed": run.seed,
+    }
+
+
+RELATE = Step(
+    name="relatedness",
+    script="relate_tasks.py",
+    title="Relate {reference} to {target} by models of {study}",
+    outputs={
+        "relatedness": RELATEDNESS,
+        "table": Beside("relatedness/{target}/{reference}/{study}.csv"),
+    },
+    inputs=_inputs,
+    settings=_settings,
+    made_for=_jobs,
+)
+
+
+def _read_with_influence(run: Run) -> list[Wildcards]:
+    """Where the classes of a reference are those whose influences are estimated."""
+    influence = run.settings.studies.influence
+    if influence is None or influence.units != "classes":
+        return []
+    return [
+        {**wildcards, "recipe": recipe}
+        for wildcards in _jobs(run)
+        if dataset_of(run, wildcards["reference"]) == run.source
+        for recipe in run.targets[wildcards["target"]].recipes
+    ]
+
+
+def _of_relation(wildcards: Wildcards) -> dict[str, str]:
+    """The wildcards of the bounds that a reading is of."""
+    return {name: wildcards[name] for name in RELATEDNESS.wildcards}
+
+
+READ = Step(
+    name="relatedness_reading",
+    script="read_relatedness.py",
+    title="Compare relatedness of {reference} to {target} with influences ({study}, {recipe})",
+    outputs={
+        "reading": READING,
+        "table": Beside("relatedness_influence/{target}/{recipe}/{reference}/{study}.csv"),
+    },
+    inputs=lambda run, w: {
+        "relatedness": RELATEDNESS.at(**_of_relation(w)),
+        "influence": run.file("influence", target=w["target"], recipe=w["recipe"]),
+    },
+    settings=lambda run, w: {
+        "output": run.settings.report.output,
+        "study": w["study"],
+        "seed": run.seed,
+    },
+    made_for=_read_with_influence,
+)
+
+
+def _figures() -> dict[str, Beside]:
+    folder, labels = (
+        "report/relatedness/{target}/{reference}/{study}",
+        dict.fromkeys(RELATEDNESS.wildcards, ""),
+    )
+    labels = {name: f"{{{name}}}" for name in labels}
+    return {
+        name: Beside(
+            f"{folder}/{name}.svg", "Task-relatedness", "relatedness.rst", {**labels, "figure": figure}
+        )
+        for name, figure in _FIGURES.items()
+    }
+
+
+DRAW = Step(
+    name="relatedness_figures",
+    script="draw_relatedness.py",
+    title="Draw the relatedness of {reference} to {target} ({study})",
+    outputs=_figures(),
+    inputs=lambda run, w: {"relatedness": RELATEDNESS.at(**w)},
+    made_for=_jobs,
+)
+
+
+class Relatedness(Capability):
+    """Bounds of the loss of linear probes."""
+
+    name = "relatedness"
+    settings = (RelatednessSettings,)
+    steps = (RELATE, READ, DRAW)
+
+    def datasets(self, run: Run) -> Iterator[str]:
+        """The data sets of the references."""
+        for name in _asked(run).references if _asked(run) else ():
+            yield dataset_of(run, name)
+
+    def features(self, run: Run) -> Iterator[Features]:
+        """Of every reference and target, both splits."""
+        given = _asked(run)
+        if given is None:
+            return
+        datasets = dict.fromkeys([*self.datasets(run), *run.targets])
+        for study, rows in given.models.items():
+            for dataset in datasets:
+                for split in SPLITS:
+                    yield Features(study, dataset, split, rows)
+
+    def sizes(
+        self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
+    ) -> dict[str, int]:
+        """Sizes of all combinations that are tried."""
+        given = _asked(run)
+        if made is READING:
+            return {"measure": 3, "scope": len(SCOPES), "cells": len(CELLS)}
+        if made is not RELATEDNESS or given is None:
+            return {}
+        return {
+            "model": given.models[wildcards["study"]] or known["model"],
+            "tau": len(given.taus),
+            "transform": len(given.transforms),
+            "draw": given.draws,
+            **_reference_size(run, wildcards["reference"], known),
+            "model_role": _ROLES,
+            "quantity": len(QUANTITIES),
+            "actual": len(ACTUAL),
+            "column": len(COLUMNS),
+        }
+
+    def check(self, run: Run) -> None:
+        """Refuse studies that there are not, more of their models than there are, and single classes."""
+        given = _asked(run)
+        if given is None:
+            return
+        for study, rows in given.models.items():
+            _check_study(run, study, rows)
+        for name, reference in given.references.items():
+            if reference.classes and _chosen(reference) == 1:
+                raise ConfigError(
+                    f"config: relatedness.references.{name}.classes is one class; a task needs two or more"
+                )
+
+    def check_data(self, run: Run) -> None:
+        """Refuse classes that the data sets of the references do not have, and targets of one class."""
+        given = _asked(run)
+        for name, reference in (given.references if given else {}).items():
+            known, _ = described(run, dataset_of(run, name))
+            classes = chosen_classes(f"relatedness.references.{name}.classes", known, reference.classes)
+            if len(classes) < 2:
+                raise ConfigError(
+                    f"config: relatedness.references.{name}: data set {dataset_of(run, name)} has one class; "
+                    "a task needs two or more"
+                )
+
+    def sections(self, run: Run, results: Any) -> Iterator[Section]:
+        """Bounds beside losses, target by target."""
+        from transferlens.relatedness import page
+
+        return page.sections(run, results)
+
+
+def _chosen(reference: ReferenceSettings) -> int:
+    """How many classes a selection asks for."""
+    asked = reference.classes
+    return len(asked.names) if asked.names else asked.first or asked.random
+
+
+def _reference_size(run: Run, name: str, known: Mapping[str, int]) -> dict[str, int]:
+    """The number of classes of a reference, where it is known without its images."""
+    reference = reference_of(run, name)
+    if reference.classes:
+        return {"reference_class": _chosen(reference)}
+    whole = dataset_of(run, name) == run.source and "source_class" in known
+    return {"reference_class": known["source_class"]} if whole else {}
+
+
+def _check_study(run: Run, study: str, rows: int | None) -> None:
+    if study not in run.studies:
+        raise ConfigError(
+            f"config: relatedness.models names '{study}', which is no study of this run"
+            + nearest(study, list(run.studies))
+        )
+    known = run.studies[study].rows
+    if rows is not None and rows > known:
+        raise ConfigError(
+            f"config: relatedness.models.{study} is {rows}, but the study has {known} models; ask for at most "
+            "so many, or null for all"
+        )
+
+
+CAPABILITY = Relatedness()

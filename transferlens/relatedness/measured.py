@@ -1,0 +1,216 @@
+"""All that one model tells of a reference and a target: bounds by every transform, and what stands beside."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from transferlens.core.seeding import rng_for, seed_for
+from transferlens.data.selection import at_most
+from transferlens.relatedness import bound, faithful
+from transferlens.relatedness.bound import Heads, Options, Relation
+from transferlens.relatedness.tasks import Task, standardised
+from transferlens.relatedness.transport import class_distances, wasserstein_floor
+
+REPLICATES = 200  # of the bootstrap over test images
+# Of a relation: numbers that depend on the test images, so that they have an interval; and those that do not.
+_OF_IMAGES = (
+    "reference_loss",
+    "wasserstein",
+    "prior_gap",
+    "bound",
+    "bound_tight",
+    "transformed_loss",
+    "transformed_accuracy",
+)
+_PROBE = ("probe_loss", "probe_accuracy")
+_PLAIN = (
+    "label_mismatch",
+    "lipschitz",
+    "label_map",
+    "prior",
+    "class_wasserstein",
+    "class_reference_loss",
+    "class_transformed_loss",
+    "class_bound",
+)
+_ENDS = ("low", "high")
+# Of a model: values by name.
+Values = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which images of a split of a data set enter, and as what.
+
+    Attributes:
+        positions: int64[images], among the examples of the split.
+        labels: int64[images], positions in the task's classes.
+    """
+
+    positions: np.ndarray
+    labels: np.ndarray
+
+
+def part_of(labels: np.ndarray, classes: np.ndarray, most: int, rng: np.random.Generator) -> Part:
+    """At most so many images of each of some classes.
+
+    Args:
+        labels: int64[examples] of the split.
+        classes: int64[chosen], positions of the task's classes among the data set's.
+    """
+    place = np.full(max(labels.max(), classes.max()) + 1, -1)
+    place[classes] = np.arange(len(classes))
+    of_task = place[labels]
+    inside = np.flatnonzero(of_task >= 0)
+    positions = inside[at_most(of_task[inside], most, rng)]
+    return Part(positions, of_task[positions])
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The images of a task, of either split, and how many classes they are of."""
+
+    train: Part
+    test: Part
+    classes: int
+    name: str
+
+    def task(self, train: np.ndarray, test: np.ndarray, model: str) -> Task:
+        """The task as a model sees it, from its features float[examples, features] of either split."""
+        given = (train[self.train.positions], self.train.labels, test[self.test.positions], self.test.labels)
+        return standardised(*given, self.classes, name=self.name, model=model)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is tried of every model.
+
+    Attributes:
+        taus, transforms, draws: of which every combination is.
+        feature_map, label_start, steps, batch: as of `Options`.
+        published: whether the published algorithm's numbers are made, too.
+        seed: of the run; draws are the same for all models, so that they can be compared.
+    """
+
+    taus: Sequence[float]
+    transforms: Sequence[str]
+    draws: int
+    feature_map: str
+    label_start: str
+    steps: int
+    batch: int
+    published: bool
+    seed: int
+
+    def options(self, transform: str) -> Options:
+        """How one transform is found."""
+        return Options(transform, self.feature_map, self.label_start, self.steps, self.batch)
+
+    def draw_seed(self, draw: int) -> int:
+        """What draws the permutation and the batches of a draw."""
+        return seed_for(self.seed, "relatedness", draw)
+
+
+def measure(reference: Task, target: Task, grid: Grid) -> tuple[Values, list[str]]:
+    """Everything of one model, and the assumptions that do not hold.
+
+    Returns:
+        Arrays float64 by field of the artefact, without its first dimension; sentences.
+    """
+    heads = [bound.fit_heads(reference, target, tau) for tau in grid.taus]
+    related = [
+        [_draws(reference, target, of_tau, grid, name) for name in grid.transforms] for of_tau in heads
+    ]
+    first = [[draws[0] for draws in of_tau] for of_tau in related]
+    values = {
+        **_stacked(related, lambda made: made.values),
+        **_stacked([of_tau[0] for of_tau in first], lambda made: made.probe),
+        "head_lipschitz": np.array([of_tau.reference.lipschitz for of_tau in heads]),
+        "floor": np.float64(wasserstein_floor(target.test, rng_for(grid.seed, "halves of the target"))),
+        "class_distance": class_distances(reference.test, target.train),
+        **_traces(grid.transforms, first[0]),
+    }
+    told = [made.relation.warnings for of_tau in related for draws in of_tau for made in draws]
+    if grid.published:
+        values["published"] = _published(reference, target, grid)
+    return values, [sentence for sentences in told for sentence in sentences]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A relation, and what is stored of it and of the probe beside it."""
+
+    relation: Relation
+    values: Values
+    probe: Values
+
+
+def _draws(reference: Task, target: Task, heads: Heads, grid: Grid, transform: str) -> list[_Made]:
+    made = []
+    for draw in range(grid.draws):
+        seed = grid.draw_seed(draw)
+        relation = bound.relate(reference, target, heads, grid.options(transform), seed)
+        # The same images are drawn again for every bound.
+        rng = rng_for(grid.seed, "images of relatedness")
+        intervals = bound.images_bootstrap(reference, target, heads, relation, REPLICATES, rng)
+        made.append(_Made(relation, _told(relation, intervals), _with_ends(relation, intervals, _PROBE)))
+    return made
+
+
+def _told(relation: Relation, intervals: Mapping[str, Any]) -> Values:
+    """What is stored of a bound."""
+    values = {name: np.float64(getattr(relation, name)) for name in _PLAIN}
+    values |= _with_ends(relation, intervals, _OF_IMAGES)
+    for end in ("", *(f"_{end}" for end in _ENDS)):
+        values[f"transport{end}"] = relation.lipschitz * values[f"wasserstein{end}"]
+    values["slack"] = np.array([stage.slack for stage in relation.stages])
+    values["probe_is_better"] = np.bool_(relation.probe_loss <= relation.transformed_loss)
+    return values
+
+
+def _with_ends(relation: Relation, intervals: Mapping[str, Any], names: Sequence[str]) -> Values:
+    """Numbers with the ends of their intervals."""
+    values = {name: np.float64(getattr(relation, name)) for name in names}
+    return values | {
+        f"{name}_{end}": np.float64(getattr(intervals[name], end)) for name in names for end in _ENDS
+    }
+
+
+def _stacked(nested: Any, pick: Callable[[_Made], Values]) -> Values:
+    """Values of nested lists of what was made, as arrays with the lists' dimensions first."""
+    if isinstance(nested, _Made):
+        return pick(nested)
+    inner = [_stacked(part, pick) for part in nested]
+    return {name: np.array([part[name] for part in inner]) for name in inner[0]}
+
+
+def learned(transforms: Sequence[str]) -> list[str]:
+    """The transforms that are found by optimisation."""
+    return [name for name in transforms if name != "FixedAll"]
+
+
+def _traces(transforms: Sequence[str], first: Sequence[_Made]) -> Values:
+    """The estimate of the bound along the steps of the first tau and draw, of every learned transform."""
+    named = dict(zip(transforms, first, strict=True))
+    traces = [named[name].relation.trace["bound"] for name in learned(transforms)]
+    return {"trace_bound": np.array(traces)} if traces else {}
+
+
+def _published(reference: Task, target: Task, grid: Grid) -> np.ndarray:
+    """The published algorithm's numbers, float64[taus, transforms, draws, columns]."""
+    return np.array(
+        [
+            [
+                [
+                    list(
+                        vars(faithful.published(reference, target, name, recipe, grid.draw_seed(d))).values()
+                    )
+                    for d in range(grid.draws)
+                ]
+                for name in grid.transforms
+            ]
+            for recipe in (faithful.Recipe(grid.steps, grid.batch, tau) for tau in grid.taus)
+        ]
+    )
