@@ -271,8 +271,8 @@ def _check_study(run: Run, study: str, rows: int | None) -> None:
     known = run.studies[study].rows
     if rows is not None and rows > known:
         raise ConfigError(
-            f"config: relatedness.models.{study} is {rows}, but the study has {known} models; ask for at most "
-            "so many, or null for all"
+            f"config: relatedness.models.{study} is {rows}, but the study has {known} models; ask for at "
+            "most so many, or null for all"
         )
 
 

@@ -113,12 +113,23 @@ class Grid:
         return seed_for(self.seed, "relatedness", draw)
 
 
-def measure(reference: Task, target: Task, grid: Grid) -> tuple[Values, list[str]]:
-    """Everything of one model, and the assumptions that do not hold.
+@dataclass(frozen=True)
+class Measured:
+    """Everything of one model.
 
-    Returns:
-        Arrays float64 by field of the artefact, without its first dimension; sentences.
+    Attributes:
+        values: arrays by field of the artefact, without its first dimension.
+        stages: names of the proved inequalities.
+        broken: the assumptions that do not hold, in words, one for each bound.
     """
+
+    values: Values
+    stages: list[str]
+    broken: list[str]
+
+
+def measure(reference: Task, target: Task, grid: Grid) -> Measured:
+    """Relate a reference to a target, as one model sees them, in every way of a grid."""
     heads = [bound.fit_heads(reference, target, tau) for tau in grid.taus]
     related = [
         [_draws(reference, target, of_tau, grid, name) for name in grid.transforms] for of_tau in heads
@@ -132,10 +143,11 @@ def measure(reference: Task, target: Task, grid: Grid) -> tuple[Values, list[str
         "class_distance": class_distances(reference.test, target.train),
         **_traces(grid.transforms, first[0]),
     }
-    told = [made.relation.warnings for of_tau in related for draws in of_tau for made in draws]
     if grid.published:
         values["published"] = _published(reference, target, grid)
-    return values, [sentence for sentences in told for sentence in sentences]
+    relations = [made.relation for of_tau in related for draws in of_tau for made in draws]
+    stages = [stage.name for stage in relations[0].stages]
+    return Measured(values, stages, [text for made in relations for text in made.warnings])
 
 
 @dataclass(frozen=True)
@@ -155,7 +167,8 @@ def _draws(reference: Task, target: Task, heads: Heads, grid: Grid, transform: s
         # The same images are drawn again for every bound.
         rng = rng_for(grid.seed, "images of relatedness")
         intervals = bound.images_bootstrap(reference, target, heads, relation, REPLICATES, rng)
-        made.append(_Made(relation, _told(relation, intervals), _with_ends(relation, intervals, _PROBE)))
+        probe = _with_ends(relation, intervals, _PROBE) | {"class_probe_loss": relation.class_probe_loss}
+        made.append(_Made(relation, _told(relation, intervals), probe))
     return made
 
 

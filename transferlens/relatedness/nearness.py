@@ -2,9 +2,9 @@
 
 Three measures say how near a source class is to a target class, each larger the nearer: minus the distance of
 their images' features in models that saw the source; the same in models that saw nothing (what pixels and a
-random network tell); and the label map that is learned. They are of training images of the target and of other
-models than influences are of, which are estimated on its report half: the two share neither models nor images
-of the target, so that what they have in common is no common noise.
+random network tell); and the label map that is learned. They are of training images of the target, and of
+other models than influences are of, which are estimated on its report half: the two share neither models nor
+images of the target, so that what they have in common is no common noise.
 """
 
 from dataclasses import dataclass
@@ -79,19 +79,20 @@ def agreements(cells: Cells, rng: np.random.Generator) -> list[list[list[Agreeme
 
     Intervals are from a jackknife over source classes, p-values from exchanges of them.
     """
-    resampling = Resampling(0, PERMUTATIONS, rng)
+    again, effect = Resampling(0, PERMUTATIONS, rng), cells.influence["effect"]
     kept = dict(zip(CELLS, (np.ones_like(cells.same_name), ~cells.same_name), strict=True))
     return [
         [
             [
-                rank_correlation(*(_scoped(v, scope, kept[name]) for v in (measure, cells.influence["effect"])),
-                                 resampling)
+                rank_correlation(
+                    _scoped(measure, scope, kept[name]), _scoped(effect, scope, kept[name]), again
+                )
                 for name in CELLS
             ]
             for scope in SCOPES
         ]
         for measure in cells.measures.values()
-    ]  # fmt: skip
+    ]
 
 
 def _scoped(values: np.ndarray, scope: str, kept: np.ndarray) -> np.ndarray:
