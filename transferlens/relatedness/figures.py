@@ -8,7 +8,7 @@ import xarray as xr
 from transferlens.core.studies import SCRATCH
 from transferlens.pictures import figures
 from transferlens.pictures.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILION, YELLOW
-from transferlens.relatedness.words import PARTS, ROLES
+from transferlens.relatedness.words import PARTS, ROLES, SHORT_ROLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,9 @@ def bounds(made: xr.Dataset) -> "Figure":
     for x, (role, transform) in enumerate(bars):
         _bar(axis, x, made.sel(model_role=role, transform=transform))
     axis.axhline(made.log_classes, label="log K: who knows nothing", **_GUESSING)
-    axis.set_xticks(range(len(bars)), [f"{transform}\n{ROLES[role]}" for role, transform in bars], fontsize=8)
+    axis.set_xticks(
+        range(len(bars)), [f"{transform}\n{SHORT_ROLES[role]}" for role, transform in bars], fontsize=8
+    )
     axis.set(ylabel="loss on the target's test images (nats)", ylim=(min(0, axis.get_ylim()[0]), None))
     _legend_outside(axis)
     return figure
@@ -120,11 +122,12 @@ def classes(made: xr.Dataset) -> "Figure":
     """Distances of classes in models that saw the source and in random networks; learned label maps."""
     panels = _panels(made)
     rows, columns = (min(made.sizes[dim], MATRIX_CLASSES) for dim in ("target_class", "reference_class"))
-    figure = figures.figure(2.2 + 0.3 * columns, (1.5 + 0.24 * rows) * len(panels) + 0.8)
+    figure = figures.figure(max(6.5, 2.2 + 0.3 * columns), (1.5 + 0.24 * rows) * len(panels) + 0.8)
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (title, values, what) in zip(axes, panels, strict=True):
         shown = values[:rows, :columns]
-        picture = axis.imshow(shown, cmap="viridis" if what == "probability" else "viridis_r", aspect="auto")
+        scale = {"cmap": "viridis", "vmin": 0, "vmax": 1} if what == "probability" else {"cmap": "viridis_r"}
+        picture = axis.imshow(shown, aspect="auto", **scale)
         axis.set_title(title, fontsize=9)
         axis.set_yticks(
             range(rows), [figures.shortened(n) for n in made.target_class.values[:rows]], fontsize=8

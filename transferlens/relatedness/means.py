@@ -18,7 +18,7 @@ _NORMAL_REACH = 1.959963984540054  # standard errors from the middle to the end 
 
 @dataclass(frozen=True)
 class Means:
-    """Means over models, float64[...], with the ends of their intervals; NaN where one model alone tells."""
+    """Means over models, float64[...], with the ends of their intervals."""
 
     value: np.ndarray
     low: np.ndarray
@@ -26,16 +26,15 @@ class Means:
 
 
 def over_models(values: np.ndarray, reach: np.ndarray) -> Means:
-    """Means of values [models, ...] for claims about other models and other images.
+    """Means of values [models, ...] for claims about other models and other images; of one model, about other
+    images alone.
 
     Args:
         reach: float64[models, ...], half of each one's interval over images; 0 where no image decides it.
     """
     models = len(values)
     value, images = values.mean(0), (reach.mean(0) / _NORMAL_REACH) ** 2
-    if models == 1:
-        return Means(value, *np.full((2, *value.shape), np.nan))
-    own = values.var(0, ddof=1) / models
+    own = values.var(0, ddof=1) / models if models > 1 else np.zeros(value.shape)
     variance = own + images
     # Satterthwaite: of the images' part, of hundreds of images, the degrees of freedom are many.
     df = (models - 1) * np.divide(variance**2, own**2, out=np.full(value.shape, np.inf), where=own > 0)

@@ -160,7 +160,8 @@ def bound_table(made: xr.Dataset) -> Table:
         "seeds of the optimisation). The bound is the sum of the four parts; transport is the transformed "
         "head's Lipschitz constant times the Wasserstein distance. Least: the mean over models of the lowest "
         "of the draws, each of which is a bound on these images. Intervals speak of other models of the kind "
-        "and other test images of the same classes, with the transforms held; label mismatch and Lipschitz "
+        "and other test images of the same classes, with the transforms held (of one model, or of given "
+        "weights, which are the same in every repeat: of other images alone); label mismatch and Lipschitz "
         "constant follow from the transform alone."
     )
     return Table(_BOUND_HEAD, rows, note)

@@ -9,6 +9,14 @@ ROLES = {
     REMOVAL: "without some source classes",
     SCRATCH: "random network (control)",
 }
+# The same where there is little room.
+SHORT_ROLES = {
+    FULL: "whole\nsource",
+    PRETRAINED: "given\nweights",
+    SUBSET: "some\nclasses",
+    REMOVAL: "classes\nremoved",
+    SCRATCH: "random\nnetwork",
+}
 # The parts that the bound is the sum of.
 PARTS = {
     "reference_loss": "re-weighted reference loss",
