@@ -145,8 +145,12 @@ def plant(monkeypatch) -> None:
         measured,
         "class_distances",
         lambda reference, target: np.linalg.norm(
-            np.stack([target.features[target.labels == i].mean(0) for i in range(target.labels.max() + 1)])[:, None]
-            - np.stack([reference.features[reference.labels == j].mean(0) for j in range(reference.labels.max() + 1)]),
+            np.stack([target.features[target.labels == i].mean(0) for i in range(target.labels.max() + 1)])[
+                :, None
+            ]
+            - np.stack(
+                [reference.features[reference.labels == j].mean(0) for j in range(reference.labels.max() + 1)]
+            ),
             axis=2,
         ),
     )

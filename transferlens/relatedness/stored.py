@@ -159,7 +159,8 @@ def _mean(values: Values, quantity: str) -> tuple[np.ndarray, ...]:
     )
     # Draws share their images: the mean of their reaches is at least the reach of their mean.
     made = means.over_models(own.mean(-1), (high - low).mean(-1) / 2)
-    return made.value, made.low, made.high, own.min(-1).mean(0)
+    possible = (0, 1) if quantity.endswith("accuracy") else (-np.inf, np.inf)
+    return made.value, *np.clip((made.low, made.high), *possible), own.min(-1).mean(0)
 
 
 def _by_transform(values: np.ndarray, like: np.ndarray) -> np.ndarray:
