@@ -24,13 +24,17 @@ def main(arguments: Namespace) -> None:
         )
         for name in _SIDES
     )
-    grid = Grid(
-        **{key: settings[key] for key in ("taus", "transforms", "draws", "feature_map", "label_start")},
-        steps=settings["steps"],
-        batch=settings["batch_size"],
-        published=settings["mode"] == "faithful",
-        seed=settings["seed"],
+    of_grid = (
+        "taus",
+        "transforms",
+        "draws",
+        "feature_map",
+        "label_start",
+        "rounds",
+        "published_steps",
+        "seed",
     )
+    grid = Grid(**{key: settings[key] for key in of_grid}, batch=settings["batch_size"])
     told = {"mode": settings["mode"], "reference_dataset": settings["reference_dataset"]}
     stored.write_relatedness(arguments.relatedness, reference, target, settings["rows"], grid, told)
     files.write_csv(arguments.table, stored.table(labelled.read(arguments.relatedness, RELATEDNESS)))

@@ -82,10 +82,10 @@ def test_a_table_has_a_row_for_every_bound(made):
 
 def test_images_are_those_of_the_chosen_classes_and_at_most_so_many():
     labels = np.array([0, 1, 2, 3] * 5)
-    part = measured.part_of(labels, np.array([3, 1]), 4, np.random.default_rng(0))
+    part = measured.images_of(labels, np.array([3, 1]), 4, np.random.default_rng(0))
     assert np.bincount(part.labels).tolist() == [4, 4]
     np.testing.assert_array_equal(labels[part.positions], np.array([3, 1])[part.labels])
-    again = measured.part_of(labels, np.array([3, 1]), 4, np.random.default_rng(0))
+    again = measured.images_of(labels, np.array([3, 1]), 4, np.random.default_rng(0))
     np.testing.assert_array_equal(part.positions, again.positions)
 
 

@@ -44,7 +44,7 @@ _OF = ("model", "tau", "transform", "draw")
 _MAP = (*_OF, "target_class", "reference_class")
 _MEAN = ("model_role", "tau", "transform", "quantity")
 _CORRELATION = ("model_role", "tau", "transform", "actual")
-_TRACE = ("model", "trace_transform", "step")
+_TRACE = ("model", "trace_transform", "round")
 _IMAGES = "low high"  # over draws of the test images within classes
 
 RELATEDNESS = Artefact(
@@ -104,10 +104,17 @@ RELATEDNESS = Artefact(
         Field("stage", ("stage",), str, "proved inequality"),
         Field("slack", (*_OF, "stage"), np.float64, "right-hand side minus left-hand side", "nats"),
         Field("probe_is_better", _OF, bool, "whether the probe's loss is at most the transformed head's"),
-        # How it was found, for the first tau and draw of every model.
+        # How it was learned, for the first tau and draw of every model.
         Field("trace_transform", ("trace_transform",), str, "transform that is learned", optional=True),
-        Field("step", ("step",), np.int64, "optimiser steps taken", optional=True),
-        Field("trace_bound", _TRACE, np.float64, "estimate of the bound on a batch", "nats", optional=True),
+        Field("round", ("round",), np.int64, "rounds of learning so far", optional=True),
+        Field(
+            "trace_bound",
+            _TRACE,
+            np.float64,
+            "bound on the training images learned from",
+            "nats",
+            optional=True,
+        ),
         # Over models of a role and draws.
         Field("model_role", ("model_role",), str, "what the models are"),
         Field("role_models", ("model_role",), np.int64, "models of the role"),

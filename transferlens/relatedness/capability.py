@@ -21,7 +21,7 @@ from transferlens.relatedness.artefacts import (
     RELATEDNESS,
     SCOPES,
 )
-from transferlens.relatedness.settings import ReferenceSettings, RelatednessSettings
+from transferlens.relatedness.settings import ReferenceSettings, RelatednessSettings, learned
 from transferlens.training.capability import feature_paths
 
 _DECIDES = {
@@ -32,16 +32,17 @@ _DECIDES = {
     "taus",
     "draws",
     "images_per_class",
-    "steps",
+    "rounds",
     "batch_size",
 }
 _ROLES = 2  # kinds of models that a study mostly has
+_STAGES = 4  # proved inequalities
 _FIGURES = {
     "bounds": "bound and loss",
     "models": "bound and loss, model by model",
     "taus": "sweep of tau",
     "classes": "label map and distances",
-    "trace": "optimisation",
+    "trace": "rounds of learning",
 }
 
 
@@ -85,6 +86,7 @@ def _settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     reference = reference_of(run, wildcards["reference"])
     return {
         **_asked(run).model_dump(include=_DECIDES),
+        "published_steps": _asked(run).steps if _asked(run).mode == "faithful" else None,
         "rows": _asked(run).models[wildcards["study"]],
         "reference_dataset": dataset_of(run, wildcards["reference"]),
         "reference_classes": reference.classes and reference.classes.model_dump(),
@@ -213,6 +215,9 @@ class Relatedness(Capability):
             "quantity": len(QUANTITIES),
             "actual": len(ACTUAL),
             "column": len(COLUMNS),
+            "round": given.rounds + 1,
+            "trace_transform": len(learned(given.transforms)),
+            "stage": _STAGES,
         }
 
     def check(self, run: Run) -> None:

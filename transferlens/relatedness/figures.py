@@ -156,7 +156,7 @@ def _panels(made: xr.Dataset) -> list[tuple[str, np.ndarray, str]]:
 
 
 def trace(made: xr.Dataset) -> "Figure":
-    """The estimate of the bound along the optimisation, a line a model (dashed: random networks)."""
+    """The bound on training images along the rounds of learning, a line a model (dashed: random networks)."""
     if "trace_bound" not in made:
         return figures.message(NOTHING_LEARNED)
     figure = figures.figure(6.2, 3.2)
@@ -166,8 +166,10 @@ def trace(made: xr.Dataset) -> "Figure":
             line = made.trace_bound.sel(trace_transform=transform).isel(model=i)
             style = "--" if role == SCRATCH else "-"
             label = transform if i == 0 else None
-            axis.plot(made.step, line, style, color=_TRANSFORM_COLOURS[transform], linewidth=0.8, label=label)
-    axis.set(xlabel="optimiser step", ylabel="bound, estimated on a batch (nats)")
+            axis.plot(
+                made["round"], line, style, color=_TRANSFORM_COLOURS[transform], linewidth=0.8, label=label
+            )
+    axis.set(xlabel="round of learning", ylabel="bound on the training images (nats)")
     _legend_outside(axis)
     return figure
 

@@ -1,6 +1,6 @@
 """All that one model tells of a reference and a target: bounds by every transform, and what stands beside."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,10 @@ from transferlens.core.seeding import rng_for, seed_for
 from transferlens.data.selection import at_most
 from transferlens.relatedness import bound, faithful
 from transferlens.relatedness.bound import Heads, Options, Relation
+from transferlens.relatedness.settings import learned
 from transferlens.relatedness.tasks import Task, standardised
 from transferlens.relatedness.transport import class_distances, wasserstein_floor
 
-REPLICATES = 200  # of the bootstrap over test images
 # Of a relation: numbers that depend on the test images, so that they have an interval; and those that do not.
 _OF_IMAGES = (
     "reference_loss",
@@ -41,7 +41,7 @@ Values = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Part:
+class Images:
     """Which images of a split of a data set enter, and as what.
 
     Attributes:
@@ -53,7 +53,7 @@ class Part:
     labels: np.ndarray
 
 
-def part_of(labels: np.ndarray, classes: np.ndarray, most: int, rng: np.random.Generator) -> Part:
+def images_of(labels: np.ndarray, classes: np.ndarray, most: int, rng: np.random.Generator) -> Images:
     """At most so many images of each of some classes.
 
     Args:
@@ -65,15 +65,15 @@ def part_of(labels: np.ndarray, classes: np.ndarray, most: int, rng: np.random.G
     of_task = place[labels]
     inside = np.flatnonzero(of_task >= 0)
     positions = inside[at_most(of_task[inside], most, rng)]
-    return Part(positions, of_task[positions])
+    return Images(positions, of_task[positions])
 
 
 @dataclass(frozen=True)
 class Parts:
     """The images of a task, of either split, and how many classes they are of."""
 
-    train: Part
-    test: Part
+    train: Images
+    test: Images
     classes: int
     name: str
 
@@ -89,8 +89,8 @@ class Grid:
 
     Attributes:
         taus, transforms, draws: of which every combination is.
-        feature_map, label_start, steps, batch: as of `Options`.
-        published: whether the published algorithm's numbers are made, too.
+        feature_map, label_start, rounds, batch: as of `Options`.
+        published_steps: of the published algorithm; None where its numbers are not made.
         seed: of the run; draws are the same for all models, so that they can be compared.
     """
 
@@ -99,17 +99,13 @@ class Grid:
     draws: int
     feature_map: str
     label_start: str
-    steps: int
+    rounds: int
     batch: int
-    published: bool
+    published_steps: int | None
     seed: int
 
-    def options(self, transform: str) -> Options:
-        """How one transform is found."""
-        return Options(transform, self.feature_map, self.label_start, self.steps, self.batch)
-
     def draw_seed(self, draw: int) -> int:
-        """What draws the permutation and the batches of a draw."""
+        """What draws the permutation and the images of a draw."""
         return seed_for(self.seed, "relatedness", draw)
 
 
@@ -136,46 +132,31 @@ def measure(reference: Task, target: Task, grid: Grid) -> Measured:
     ]
     first = [[draws[0] for draws in of_tau] for of_tau in related]
     values = {
-        **_stacked(related, lambda made: made.values),
-        **_stacked([of_tau[0] for of_tau in first], lambda made: made.probe),
+        **_stacked(related, _of_bound),
+        **_stacked([of_tau[0] for of_tau in first], _of_probe),
         "head_lipschitz": np.array([of_tau.reference.lipschitz for of_tau in heads]),
         "floor": np.float64(wasserstein_floor(target.test, rng_for(grid.seed, "halves of the target"))),
         "class_distance": class_distances(reference.test, target.train),
         **_traces(grid.transforms, first[0]),
     }
-    if grid.published:
+    if grid.published_steps:
         values["published"] = _published(reference, target, grid)
-    relations = [made.relation for of_tau in related for draws in of_tau for made in draws]
+    relations = [relation for of_tau in related for draws in of_tau for relation in draws]
     stages = [stage.name for stage in relations[0].stages]
-    return Measured(values, stages, [text for made in relations for text in made.warnings])
+    return Measured(values, stages, [text for relation in relations for text in relation.warnings])
 
 
-@dataclass(frozen=True)
-class _Made:
-    """A relation, and what is stored of it and of the probe beside it."""
-
-    relation: Relation
-    values: Values
-    probe: Values
+def _draws(reference: Task, target: Task, heads: Heads, grid: Grid, transform: str) -> list[Relation]:
+    options = Options(transform, grid.feature_map, grid.label_start, grid.rounds, grid.batch)
+    return [
+        bound.relate(reference, target, heads, options, grid.draw_seed(draw)) for draw in range(grid.draws)
+    ]
 
 
-def _draws(reference: Task, target: Task, heads: Heads, grid: Grid, transform: str) -> list[_Made]:
-    made = []
-    for draw in range(grid.draws):
-        seed = grid.draw_seed(draw)
-        relation = bound.relate(reference, target, heads, grid.options(transform), seed)
-        # The same images are drawn again for every bound.
-        rng = rng_for(grid.seed, "images of relatedness")
-        intervals = bound.images_bootstrap(reference, target, heads, relation, REPLICATES, rng)
-        probe = _with_ends(relation, intervals, _PROBE) | {"class_probe_loss": relation.class_probe_loss}
-        made.append(_Made(relation, _told(relation, intervals), probe))
-    return made
-
-
-def _told(relation: Relation, intervals: Mapping[str, Any]) -> Values:
+def _of_bound(relation: Relation) -> Values:
     """What is stored of a bound."""
     values = {name: np.float64(getattr(relation, name)) for name in _PLAIN}
-    values |= _with_ends(relation, intervals, _OF_IMAGES)
+    values |= _with_ends(relation, _OF_IMAGES)
     for end in ("", *(f"_{end}" for end in _ENDS)):
         values[f"transport{end}"] = relation.lipschitz * values[f"wasserstein{end}"]
     values["slack"] = np.array([stage.slack for stage in relation.stages])
@@ -183,31 +164,31 @@ def _told(relation: Relation, intervals: Mapping[str, Any]) -> Values:
     return values
 
 
-def _with_ends(relation: Relation, intervals: Mapping[str, Any], names: Sequence[str]) -> Values:
+def _of_probe(relation: Relation) -> Values:
+    """What is stored of the probe beside it."""
+    return {**_with_ends(relation, _PROBE), "class_probe_loss": relation.class_probe_loss}
+
+
+def _with_ends(relation: Relation, names: Sequence[str]) -> Values:
     """Numbers with the ends of their intervals."""
     values = {name: np.float64(getattr(relation, name)) for name in names}
-    return values | {
-        f"{name}_{end}": np.float64(getattr(intervals[name], end)) for name in names for end in _ENDS
-    }
+    for name in names:
+        values |= {f"{name}_{end}": np.float64(getattr(relation.intervals[name], end)) for end in _ENDS}
+    return values
 
 
-def _stacked(nested: Any, pick: Callable[[_Made], Values]) -> Values:
+def _stacked(nested: Any, pick: Callable[[Relation], Values]) -> Values:
     """Values of nested lists of what was made, as arrays with the lists' dimensions first."""
-    if isinstance(nested, _Made):
+    if isinstance(nested, Relation):
         return pick(nested)
     inner = [_stacked(part, pick) for part in nested]
     return {name: np.array([part[name] for part in inner]) for name in inner[0]}
 
 
-def learned(transforms: Sequence[str]) -> list[str]:
-    """The transforms that are found by optimisation."""
-    return [name for name in transforms if name != "FixedAll"]
-
-
-def _traces(transforms: Sequence[str], first: Sequence[_Made]) -> Values:
-    """The estimate of the bound along the steps of the first tau and draw, of every learned transform."""
+def _traces(transforms: Sequence[str], first: Sequence[Relation]) -> Values:
+    """The bound on training images, round by round of the first tau and draw, of every learned transform."""
     named = dict(zip(transforms, first, strict=True))
-    traces = [named[name].relation.trace["bound"] for name in learned(transforms)]
+    traces = [named[name].trace["objective"] for name in learned(transforms)]
     return {"trace_bound": np.array(traces)} if traces else {}
 
 
@@ -224,6 +205,6 @@ def _published(reference: Task, target: Task, grid: Grid) -> np.ndarray:
                 ]
                 for name in grid.transforms
             ]
-            for recipe in (faithful.Recipe(grid.steps, grid.batch, tau) for tau in grid.taus)
+            for recipe in (faithful.Recipe(grid.published_steps, grid.batch, tau) for tau in grid.taus)
         ]
     )

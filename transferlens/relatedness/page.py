@@ -137,8 +137,11 @@ def _blocks(made: xr.Dataset, folder: Path) -> Iterator[Block]:
         "Heat maps of class distances and of the learned label map",
     )
     if "trace_bound" in made:
-        text = "How the bound falls as transforms are learned, first tau and draw, a line a model."
-        yield Figure(folder / "trace.svg", text, "The bound along the optimisation")
+        text = (
+            "The bound on the training images that transforms are learned from, round by round, at the first "
+            "tau and draw; a line a model."
+        )
+        yield Figure(folder / "trace.svg", text, "The bound along the rounds of learning")
     if made.correlation.notnull().any():
         yield correlation_table(made)
     else:
@@ -157,7 +160,7 @@ def bound_table(made: xr.Dataset) -> Table:
     )
     note = (
         f"Tau {made.tau.values[0]:g}. Means over models and {made.sizes['draw']} draws (permutations, and "
-        "seeds of the optimisation). The bound is the sum of the four parts; transport is the transformed "
+        "choices of training images). The bound is the sum of the four parts; transport is the transformed "
         "head's Lipschitz constant times the Wasserstein distance. Least: the mean over models of the lowest "
         "of the draws, each of which is a bound on these images. Intervals speak of other models of the kind "
         "and other test images of the same classes, with the transforms held (of one model, or of given "

@@ -17,6 +17,11 @@ def _different(values: list) -> list:
     return values
 
 
+def learned(transforms: list[str]) -> list[str]:
+    """The transforms that are found by optimisation."""
+    return [name for name in transforms if name != "FixedAll"]
+
+
 class ReferenceSettings(Section):
     """A reference task: some classes of a data set."""
 
@@ -42,7 +47,7 @@ class RelatednessSettings(CapabilitySection):
         "rigorous",
         description="`rigorous`: exact transport class by class, the true inverse and Lipschitz constant, so "
         "that the bound is one. `faithful`: the eleven numbers of the published algorithm stand beside it, "
-        "made as that makes them (its own heads, an affine map of features, a batch of `batch_size`).",
+        "made as that makes them (its own heads, an affine map of features, batches of `batch_size` images).",
     )
     transforms: Annotated[list[Transform], AfterValidator(_different)] = Field(
         ["FixedAll", "LearnedA", "LearnedAll"],
@@ -69,7 +74,7 @@ class RelatednessSettings(CapabilitySection):
         "its sweep.",
     )
     draws: int = Field(
-        3, ge=1, description="Permutations of labels, and seeds of the optimisation; all are averaged."
+        3, ge=1, description="Permutations of labels, and choices of `batch_size` images; all are averaged."
     )
     references: dict[Name, ReferenceSettings] = Field(
         {"source": ReferenceSettings()},
@@ -89,5 +94,12 @@ class RelatednessSettings(CapabilitySection):
         description="At most so many images of a class enter, of either task, for training as for testing (a "
         "seeded choice): transport takes the square of them in memory, and more in time.",
     )
-    steps: int = Field(250, ge=1, description="Optimiser steps of a transform.")
-    batch_size: int = Field(400, ge=2, description="Images of either task in a step.")
+    rounds: int = Field(
+        20,
+        ge=1,
+        description="Rounds of learning a transform; each solves the transport of every class exactly.",
+    )
+    batch_size: int = Field(
+        400, ge=2, description="Training images of either task that transforms are learned from, at most."
+    )
+    steps: int = Field(1001, ge=1, description="Optimiser steps of the published algorithm (mode faithful).")

@@ -18,7 +18,8 @@ from transferlens.data.index import SPLITS, Index
 from transferlens.data.selection import chosen_classes
 from transferlens.relatedness import means
 from transferlens.relatedness.artefacts import ACTUAL, COLUMNS, QUANTITIES, RELATEDNESS
-from transferlens.relatedness.measured import Grid, Measured, Parts, Values, learned, measure, part_of
+from transferlens.relatedness.measured import Grid, Measured, Parts, Values, images_of, measure
+from transferlens.relatedness.settings import learned
 from transferlens.training import reading
 
 
@@ -54,7 +55,7 @@ def side(
     selection = None if classes is None else ClassSelection.read(classes)
     chosen = chosen_classes(f"the classes of {name}", index.class_names, selection)
     parts = [
-        part_of(index.split(split).labels, chosen, most, rng_for(seed, "relatedness", name, split))
+        images_of(index.split(split).labels, chosen, most, rng_for(seed, "relatedness", name, split))
         for split in SPLITS
     ]
     names = [index.class_names[c] for c in chosen]
@@ -129,7 +130,7 @@ def _write_coordinates(
         out.write(name, coordinates)
     if "trace_bound" in values:
         out.write("trace_transform", learned(grid.transforms))
-        out.write("step", np.arange(values["trace_bound"].shape[-1]))
+        out.write("round", np.arange(values["trace_bound"].shape[-1]))
     if "published" in values:
         out.write("column", COLUMNS)
 
