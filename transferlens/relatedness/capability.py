@@ -36,7 +36,7 @@ _DECIDES = {
     "batch_size",
 }
 _ROLES = 2  # kinds of models that a study mostly has
-_STAGES = 4  # proved inequalities
+_STAGES = 5  # proved inequalities
 _FIGURES = {
     "bounds": "bound and loss",
     "models": "bound and loss, model by model",

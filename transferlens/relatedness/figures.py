@@ -169,6 +169,7 @@ def trace(made: xr.Dataset) -> "Figure":
             axis.plot(
                 made["round"], line, style, color=_TRANSFORM_COLOURS[transform], linewidth=0.8, label=label
             )
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.set(xlabel="round of learning", ylabel="bound on the training images (nats)")
     _legend_outside(axis)
     return figure

@@ -1,5 +1,6 @@
 """All that one model tells of a reference and a target: bounds by every transform, and what stands beside."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,8 @@ _PLAIN = (
     "class_bound",
 )
 _ENDS = ("low", "high")
+# How a stage names the class in which it has the least slack, which is another one in every bound.
+_OF_CLASS = re.compile(r"of class \d+")
 # Of a model: values by name.
 Values = dict[str, np.ndarray]
 
@@ -142,7 +145,7 @@ def measure(reference: Task, target: Task, grid: Grid) -> Measured:
     if grid.published_steps:
         values["published"] = _published(reference, target, grid)
     relations = [relation for of_tau in related for draws in of_tau for relation in draws]
-    stages = [stage.name for stage in relations[0].stages]
+    stages = [_OF_CLASS.sub("of the worst class", stage.name) for stage in relations[0].stages]
     return Measured(values, stages, [text for relation in relations for text in relation.warnings])
 
 

@@ -139,7 +139,7 @@ def _blocks(made: xr.Dataset, folder: Path) -> Iterator[Block]:
     if "trace_bound" in made:
         text = (
             "The bound on the training images that transforms are learned from, round by round, at the first "
-            "tau and draw; a line a model."
+            "tau and draw; a line a model (dashed: random networks)."
         )
         yield Figure(folder / "trace.svg", text, "The bound along the rounds of learning")
     if made.correlation.notnull().any():
