@@ -9,7 +9,7 @@ from transferlens.core.errors import DataError
 
 @dataclass(frozen=True)
 class Sample:
-    """Some labelled images of a task.
+    """Some labelled images of a task; every class of it occurs.
 
     Attributes:
         features: float64[images, features], standardised.
@@ -18,6 +18,23 @@ class Sample:
 
     features: np.ndarray
     labels: np.ndarray
+
+    @property
+    def classes(self) -> int:
+        return int(self.labels.max()) + 1
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """Share of each class among the images, float64[classes]."""
+        return np.bincount(self.labels) / len(self.labels)
+
+    def of_class(self, label: int) -> np.ndarray:
+        """Features of the images of a class, float64[images, features]."""
+        return self.features[self.labels == label]
+
+    def class_means(self, values: np.ndarray) -> np.ndarray:
+        """Means of values float64[images] over the images of each class, float64[classes]."""
+        return np.bincount(self.labels, values) / np.bincount(self.labels)
 
 
 @dataclass(frozen=True)
@@ -37,16 +54,31 @@ class Task:
     @property
     def prior(self) -> np.ndarray:
         """Frequencies of the classes among the training images, float64[classes]."""
-        return frequencies(self.train.labels, self.classes)
+        return self.train.frequencies
 
     @property
     def dimensions(self) -> int:
         return self.train.features.shape[1]
 
 
-def frequencies(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Share of each class among the images, float64[classes]."""
-    return np.bincount(labels, minlength=classes) / len(labels)
+def part_of(sample: Sample, images: int, rng: np.random.Generator) -> Sample:
+    """About so many random images of a sample at most, classes as frequent as in it, one of each at least."""
+    if len(sample.labels) <= images:
+        return sample
+    counts = np.maximum(largest_remainder(sample.frequencies, images), 1)
+    mixed = rng.permutation(len(sample.labels))
+    rows = [mixed[sample.labels[mixed] == label][:count] for label, count in enumerate(counts)]
+    rows = np.sort(np.concatenate(rows))
+    return Sample(sample.features[rows], sample.labels[rows])
+
+
+def largest_remainder(shares: np.ndarray, total: int) -> np.ndarray:
+    """Whole numbers int64[n] that add up to `total`, each within 1 of its share; `shares` add up to 1."""
+    exact = shares * total
+    counts = np.floor(exact).astype(np.int64)
+    order = np.argsort(counts - exact, kind="stable")
+    counts[order[: total - counts.sum()]] += 1
+    return counts
 
 
 def standardised(
@@ -70,8 +102,8 @@ def standardised(
         model: whose features these are, for messages.
 
     Raises:
-        DataError: one class only; fewer images than classes; a class without an image in a split; features that
-            are not finite, or all the same.
+        DataError: one class only; fewer images than classes; a class without an image in a split; features
+            that are not finite, or all the same.
     """
     if classes < 2:
         raise DataError(f"{name}: {classes} class; a task needs two or more.")
