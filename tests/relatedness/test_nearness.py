@@ -94,6 +94,13 @@ def test_near_classes_that_help_agree_and_random_networks_do_not(found):
     assert near.agreement_n.sel(cells="without same names").values.tolist() == [34, 34]
 
 
+def test_what_a_distance_adds_to_its_control_is_told_with_an_interval(found):
+    _, made = found()
+    near, control = (made.agreement.sel(measure=name) for name in (nearness.DISTANCE, nearness.CONTROL))
+    np.testing.assert_allclose(made.excess, near - control)
+    assert ((made.excess_low > 0) & (made.excess_low < made.excess) & (made.excess < made.excess_high)).all()
+
+
 def test_within_target_classes_what_all_sources_share_does_not_count(influence):
     """A target class near to all source classes and helped by all of them is no agreement within it."""
     report = influence.class_effect.sel(half="report", source_class=SOURCES).values
@@ -117,7 +124,7 @@ def test_the_page_sets_nearness_beside_its_control(found):
     cells, made = found()
     section = reading_page.section(made, NAMES, "p_true")
     table, classes = section.blocks
-    assert [row[0] for row in table.rows] == list(cells.measures)
+    assert [row[0] for row in table.rows] == [*cells.measures, "distance minus its control"]
     assert table.rows[0][1] == "2 full, 2 scratch of study reference"
     assert table.rows[0][2].startswith("+1 (")
     assert "share no noise" in table.note

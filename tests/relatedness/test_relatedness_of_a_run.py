@@ -111,9 +111,9 @@ def test_the_page_says_what_is_proved_what_is_assumed_and_what_is_chance(made, t
 
 
 def test_a_floor_that_is_most_of_the_distance_is_a_warning(made):
-    assert not any("samples of one distribution" in text for text in page.warnings(made))
+    assert not any("one and the same class" in text for text in page.warnings(made))
     made.floor[:] = 3.0  # of 4.0
-    assert any("75 % of the Wasserstein distance" in text for text in page.warnings(made))
+    assert any("lie 75 % as far apart" in text for text in page.warnings(made))
 
 
 def test_correlations_are_told_of_five_models_of_a_kind_or_not_at_all(made, tmp_path, monkeypatch):

@@ -54,7 +54,7 @@ RELATEDNESS = Artefact(
         *ROW_FIELDS,
         Field("tau", ("tau",), np.float64, "Lipschitz constant that heads are held to"),
         Field("transform", ("transform",), str, "what of the reference is turned into the target"),
-        Field("draw", ("draw",), np.int64, "permutation of labels, and seed of the optimisation"),
+        Field("draw", ("draw",), np.int64, "choice of images to learn from, and of random pairs of classes"),
         Field("target_class", ("target_class",), str, "class of the target"),
         Field("reference_class", ("reference_class",), str, "class of the reference"),
         # The bound and its parts; losses in nats, on the test images.
@@ -142,7 +142,8 @@ RELATEDNESS = Artefact(
 )
 
 _CELL = ("target_class", "source_class")
-_AGREEMENT = ("measure", "scope", "cells")
+_EXCESS = ("scope", "cells")
+_AGREEMENT = ("measure", *_EXCESS)
 READING = Artefact(
     kind="relatedness and influence",
     path="relatedness_influence/{target}/{recipe}/{reference}/{study}.h5",
@@ -157,6 +158,7 @@ READING = Artefact(
         Field("cells", ("cells",), str, "pairs of classes that are compared"),
         *estimate("agreement", _AGREEMENT, "rank correlation of nearness and influence", "low high p"),
         Field("agreement_n", _AGREEMENT, np.int64, "pairs of classes compared"),
+        *estimate("excess", _EXCESS, "agreement of the distance minus that of its control", "low high"),
         Field("nearest", ("target_class",), str, "source class at the least distance"),
         Field("class_loss", ("target_class",), np.float64, "mean loss of the probe on the class", "nats"),
         Field("class_bound", ("target_class",), np.float64, "mean bound of the loss on the class", "nats"),

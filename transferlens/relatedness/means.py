@@ -37,7 +37,8 @@ def over_models(values: np.ndarray, reach: np.ndarray) -> Means:
     own = values.var(0, ddof=1) / models if models > 1 else np.zeros(value.shape)
     variance = own + images
     # Satterthwaite: of the images' part, of hundreds of images, the degrees of freedom are many.
-    df = max(models - 1, 1) * np.divide(variance**2, own**2, out=np.full(value.shape, np.inf), where=own > 0)
+    share = np.divide(own, variance, out=np.zeros(value.shape), where=variance > 0)
+    df = max(models - 1, 1) / np.maximum(share, 1e-9) ** 2
     # Values that do not differ at all tell nothing of how others would.
     se = np.where(variance > (1e-9 * value) ** 2, np.sqrt(variance), np.nan)
     interval = t_interval(value, se, df)

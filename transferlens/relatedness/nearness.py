@@ -16,7 +16,7 @@ import xarray as xr
 
 from transferlens.core import artefacts
 from transferlens.core.agreement import Agreement, Resampling, rank_correlation
-from transferlens.core.statistics import centred_ranks
+from transferlens.core.statistics import Interval, centred_ranks, jackknife_interval, rank_correlations
 from transferlens.core.studies import SCRATCH
 from transferlens.relatedness.artefacts import CELLS, READING, SCOPES
 
@@ -107,6 +107,29 @@ def _scoped(values: np.ndarray, scope: str, kept: np.ndarray) -> np.ndarray:
     return ranks.T
 
 
+def excess(cells: Cells) -> list[list[Interval]]:
+    """The agreement of the distance minus that of its control, by scope and cells, with jackknife intervals
+    over source classes; NaN without both.
+    """
+    both = [cells.measures.get(name) for name in (DISTANCE, CONTROL)]
+    if any(measure is None for measure in both):
+        return [[Interval(*[np.nan] * 3) for _ in CELLS] for _ in SCOPES]
+    sources = len(cells.source_classes)
+    kept = [np.ones(sources, bool), *~np.eye(sources, dtype=bool)]
+
+    def difference(scope: str, present: np.ndarray) -> float:
+        near, control, effect = (
+            _scoped(values, scope, present).ravel() for values in (*both, cells.influence["effect"])
+        )
+        known = np.isfinite(effect)
+        pair, twice = np.stack([near, control])[:, known], np.stack([effect, effect])[:, known]
+        return float(np.subtract(*rank_correlations(pair, twice)))
+
+    of_cells = [np.ones_like(cells.same_name), ~cells.same_name]
+    values = [[[difference(scope, of & k) for k in kept] for of in of_cells] for scope in SCOPES]
+    return [[jackknife_interval(v[0], np.array(v[1:])) for v in row] for row in values]
+
+
 def write_reading(
     path: Path, relatedness: xr.Dataset, cells: Cells, study: str, rng: np.random.Generator
 ) -> None:
@@ -136,6 +159,9 @@ def write_reading(
             values = np.array([[[getattr(one, part) for one in row] for row in of] for of in found])
             values = np.full(values.shape, np.nan) if part == "p" and missing else values
             out.write("agreement" + ("" if part == "value" else f"_{part}"), values)
+        of_control = excess(cells)
+        for part, end in (("value", ""), ("low", "_low"), ("high", "_high")):
+            out.write(f"excess{end}", [[getattr(one, part) for one in row] for row in of_control])
         out.attribute("models", _described(relatedness, study))
         out.attribute("p_missing", missing)
         out.attribute("transform", str(relatedness.transform.values[-1]))

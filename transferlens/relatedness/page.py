@@ -26,6 +26,7 @@ from transferlens.relatedness.words import ROLES
 _METHOD = "task-relatedness"
 # Shares: of the loss of guessing, what is near it; of a distance, what is most of it.
 _NEAR_GUESSING, _MOST = 0.9, 0.5
+_PAIRED = {"random": "at random", "hungarian": "by their distances", "uniform": "all with all"}
 _BOUND_HEAD = (
     Column("models"),
     Column("transform"),
@@ -92,8 +93,9 @@ def question(made: xr.Dataset, target: str) -> str:
     tau, classes = made.tau.values[0], made.sizes["target_class"]
     return (
         f"A head of {made.attrs['reference_dataset']} ({made.sizes['reference_class']} classes) is turned "
-        f"into one of {target} ({classes} classes) by exchanging labels (FixedAll), mapping features, too "
-        "(LearnedA), or learning labels, class prior and features together (LearnedAll). Its loss on "
+        f"into one of {target} ({classes} classes) by pairing classes {_PAIRED[made.attrs['label_start']]} "
+        "(FixedAll), by mapping features, too (LearnedA), or by learning labels, class prior and features "
+        "(LearnedAll). Its loss on "
         f"{made.attrs['target_images']} test images of {target} is at most the bound: proved, and checked on "
         "these images by every inequality on the way; it is a bound of the loss on these images, not of that "
         "on others. That the probe (a linear head fitted to the target's own training images) is at least "
@@ -159,13 +161,13 @@ def bound_table(made: xr.Dataset) -> Table:
         for transform in made.transform.values
     )
     note = (
-        f"Tau {made.tau.values[0]:g}. Means over models and {made.sizes['draw']} draws (permutations, and "
-        "choices of training images). The bound is the sum of the four parts; transport is the transformed "
-        "head's Lipschitz constant times the Wasserstein distance. Least: the mean over models of the lowest "
-        "of the draws, each of which is a bound on these images. Intervals speak of other models of the kind "
-        "and other test images of the same classes, with the transforms held (of one model, or of given "
-        "weights, which are the same in every repeat: of other images alone); label mismatch and Lipschitz "
-        "constant follow from the transform alone."
+        f"Tau {made.tau.values[0]:g}. Means over models and {made.sizes['draw']} draws (choices of training "
+        "images, and of pairs of classes where these are random). The bound is the sum of the four parts; "
+        "transport is the transformed head's Lipschitz constant times the Wasserstein distance. Least: the "
+        "mean over models of the lowest of the draws, each of which is a bound on these images. Intervals "
+        "speak of other models of the kind and other test images of the same classes, with the transforms "
+        "held (of one model, or of given weights, which are the same in every repeat: of other images "
+        "alone); label mismatch and Lipschitz constant follow from the transform alone."
     )
     return Table(_BOUND_HEAD, rows, note)
 
@@ -266,8 +268,9 @@ def warnings(made: xr.Dataset) -> Iterator[str]:
     share = _floor_share(made, seen)
     if share > _MOST:
         yield (
-            f"{100 * share:.0f} % of the Wasserstein distance would be there between samples of one "
-            "distribution (its floor): more images of a class lower the bound."
+            f"halves of one and the same class lie {100 * share:.0f} % as far apart as reference and target "
+            "(the floor of the Wasserstein distance): most of transport is sampling; more images of a class "
+            "lower it."
         )
     if failed := made.attrs["assumption_failed"]:
         yield (

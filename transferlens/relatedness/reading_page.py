@@ -31,7 +31,9 @@ _READING_NOTE = (
     "within target classes: of ranks among the source classes of each. Positive: near classes help. The "
     "interval is a jackknife over source classes, p is from {} exchanges of them. Classes of one name are "
     "the trivial part; the last columns (all pairs again) leave them out. Minus the distance, scratch: the "
-    "same in randomly initialised networks, the control."
+    "same in randomly initialised networks, the control; what the distance adds to it is the last row. "
+    "Interval and p answer different questions (other source classes; these ones, exchanged) and may "
+    "disagree where either is close."
 )
 
 
@@ -53,6 +55,7 @@ def reading_table(found: xr.Dataset) -> Table:
         (str(measure), found.attrs["models"], *_agreements(found.sel(measure=measure)))
         for measure in found.measure.values
     )
+    rows += (("distance minus its control", found.attrs["models"], *_excess(found)),)
     missing = found.attrs["p_missing"]
     note = _READING_NOTE.format(PERMUTATIONS) + (
         f" p is left out: {missing}."
@@ -63,12 +66,19 @@ def reading_table(found: xr.Dataset) -> Table:
     return Table(_READING_HEAD, rows, note)
 
 
+_SHOWN = (("overall", "all"), ("within target classes", "all"), ("overall", "without same names"))
+
+
+def _excess(found: xr.Dataset) -> Iterator[str]:
+    for scope, cells in _SHOWN:
+        one = found.sel(scope=scope, cells=cells)
+        known = not np.isnan(one.excess)
+        yield f"{signed(one.excess)} ({signed_range(one.excess_low, one.excess_high)})" if known else ""
+        yield ""
+
+
 def _agreements(of: xr.Dataset) -> Iterator[str]:
-    for scope, cells in (
-        ("overall", "all"),
-        ("within target classes", "all"),
-        ("overall", "without same names"),
-    ):
+    for scope, cells in _SHOWN:
         one = of.sel(scope=scope, cells=cells)
         known = not np.isnan(one.agreement)
         yield (

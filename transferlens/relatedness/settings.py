@@ -52,9 +52,9 @@ class RelatednessSettings(CapabilitySection):
     transforms: Annotated[list[Transform], AfterValidator(_different)] = Field(
         ["FixedAll", "LearnedA", "LearnedAll"],
         min_length=1,
-        description="How much of the reference is turned into the target: nothing but labels, exchanged at "
-        "random (`FixedAll`); features, too (`LearnedA`); or features, labels and class prior "
-        "(`LearnedAll`). The last is the one that is reported.",
+        description="How much of the reference is turned into the target: classes are paired, and nothing "
+        "is learned (`FixedAll`); features are mapped, too (`LearnedA`); or features, labels and class prior "
+        "are learned (`LearnedAll`). The last of the list is the one that is reported.",
     )
     feature_map: Literal["identity", "orthogonal", "affine"] = Field(
         "orthogonal",
@@ -64,8 +64,9 @@ class RelatednessSettings(CapabilitySection):
     )
     label_start: Literal["random", "hungarian", "uniform"] = Field(
         "hungarian",
-        description="Where the learned label map starts: at random, at the assignment of classes of the "
-        "least distance, or with all classes alike.",
+        description="How classes are paired, where labels are not learned, and where learning them starts: "
+        "at `random`, by the assignment of classes of the least distance (`hungarian`), or all alike "
+        "(`uniform`).",
     )
     taus: Annotated[list[_Tau], AfterValidator(_different)] = Field(
         [0.2],
@@ -74,7 +75,10 @@ class RelatednessSettings(CapabilitySection):
         "its sweep.",
     )
     draws: int = Field(
-        3, ge=1, description="Permutations of labels, and choices of `batch_size` images; all are averaged."
+        3,
+        ge=1,
+        description="How often each transform is found anew: choices of `batch_size` images, and pairs of "
+        "classes where these are drawn at random; all are averaged.",
     )
     references: dict[Name, ReferenceSettings] = Field(
         {"source": ReferenceSettings()},
