@@ -110,6 +110,16 @@ def test_the_page_says_what_is_proved_what_is_assumed_and_what_is_chance(made, t
     assert section.tests == 0
 
 
+def test_published_numbers_stand_beside_with_how_often_their_bound_fails(made):
+    table = page.published_table(made)
+    assert table.rows[8][:2] == ("9. bound", "9.000")  # they are the same of all models: no interval
+    assert "In 0 of 20 models and draws" in table.note
+    made.published[:] = made.published[..., ::-1].values + np.arange(10)[:, None, None, None, None] / 10
+    table = page.published_table(made)
+    assert "In 20 of 20 models and draws" in table.note
+    assert table.rows[8][1].startswith("3.400 (")  # 3, plus 0, .2, .4, .6 and .8 of the five models
+
+
 def test_a_floor_that_is_most_of_the_distance_is_a_warning(made):
     assert not any("one and the same class" in text for text in page.warnings(made))
     made.floor[:] = 3.0  # of 4.0

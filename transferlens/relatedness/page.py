@@ -21,11 +21,13 @@ from transferlens.core.blocks import (
 from transferlens.core.run import Run
 from transferlens.core.studies import SCRATCH
 from transferlens.relatedness import reading_page
+from transferlens.relatedness.means import over_models
 from transferlens.relatedness.words import ROLES
 
 _METHOD = "task-relatedness"
 # Shares: of the loss of guessing, what is near it; of a distance, what is most of it.
 _NEAR_GUESSING, _MOST = 0.9, 0.5
+_LOSS, _BOUND = 1, 8  # places of the loss that is bounded and of the bound among the published numbers
 _PAIRED = {"random": "at random", "hungarian": "by their distances", "uniform": "all with all"}
 _BOUND_HEAD = (
     Column("models"),
@@ -144,6 +146,8 @@ def _blocks(made: xr.Dataset, folder: Path) -> Iterator[Block]:
             "tau and draw; a line a model (dashed: random networks)."
         )
         yield Figure(folder / "trace.svg", text, "The bound along the rounds of learning")
+    if "published" in made:
+        yield published_table(made)
     if made.correlation.notnull().any():
         yield correlation_table(made)
     else:
@@ -190,8 +194,11 @@ def _mean(one: xr.Dataset, name: str) -> float:
 
 def _told(one: xr.Dataset, name: str) -> str:
     """A mean with its interval, where it has one."""
-    low, high = (float(one[f"mean_{end}"].sel(quantity=name)) for end in ("low", "high"))
-    return f"{_mean(one, name):.3f}" + ("" if np.isnan(low) else f" ({low:.3f} to {high:.3f})")
+    return _with_range(*(float(one[f"mean{end}"].sel(quantity=name)) for end in ("", "_low", "_high")))
+
+
+def _with_range(value: float, low: float, high: float) -> str:
+    return f"{value:.3f}" + ("" if np.isnan(low) else f" ({low:.3f} to {high:.3f})")
 
 
 def probe_table(made: xr.Dataset) -> Table:
@@ -246,6 +253,36 @@ def _correlation(first: xr.Dataset, role: str, transform: str, actual: str) -> s
     if np.isnan(one.correlation):
         return "fewer than five models"
     return f"{signed(one.correlation)} ({signed_range(one.correlation_low, one.correlation_high)})"
+
+
+def published_table(made: xr.Dataset) -> Table:
+    """The published algorithm's numbers, a column for every kind of models."""
+    of_draws = made.published.isel(tau=0, transform=-1)
+    roles = [str(role) for role in made.model_role.values]
+    found = [
+        over_models(v.mean(1), np.zeros_like(v[:, 0]))
+        for v in (
+            of_draws.isel(model=np.flatnonzero(made.role.values == role))
+            .transpose("model", "draw", "column")
+            .values
+            for role in roles
+        )
+    ]
+    rows = tuple(
+        (f"{i + 1}. {name}", *(_with_range(of.value[i], of.low[i], of.high[i]) for of in found))
+        for i, name in enumerate(made.column.values)
+    )
+    below = int((of_draws.isel(column=_BOUND) < of_draws.isel(column=_LOSS)).sum())
+    note = (
+        f"As the published algorithm defines them (transform {made.transform.values[-1]}, tau "
+        f"{made.tau.values[0]:g}): its inverse is learned beside the map, its Lipschitz constant is measured "
+        "without it, and classes are averaged alike, so that nothing is proved of its bound. In "
+        f"{below} of {made.sizes['model'] * made.sizes['draw']} models and draws it lies below the loss that "
+        "it is to bound. Intervals are over models alone."
+    )
+    return Table(
+        (Column("published number"), *(Column(f"{ROLES[r]} (95 %)", number=True) for r in roles)), rows, note
+    )
 
 
 def warnings(made: xr.Dataset) -> Iterator[str]:
