@@ -8,7 +8,7 @@ import pytest
 from tests.relatedness import planted
 from transferlens.core import labelled
 from transferlens.pictures.figures import save
-from transferlens.relatedness import figures, measured, page, stored
+from transferlens.relatedness import figures, measured, page, stored, tables
 from transferlens.relatedness.artefacts import COLUMNS, RELATEDNESS
 
 NAMES = {"target": "digits", "reference": "source", "study": "reference"}
@@ -111,11 +111,11 @@ def test_the_page_says_what_is_proved_what_is_assumed_and_what_is_chance(made, t
 
 
 def test_published_numbers_stand_beside_with_how_often_their_bound_fails(made):
-    table = page.published_table(made)
+    table = tables.published_table(made)
     assert table.rows[8][:2] == ("9. bound", "9.000")  # they are the same of all models: no interval
     assert "In 0 of 20 models and draws" in table.note
     made.published[:] = made.published[..., ::-1].values + np.arange(10)[:, None, None, None, None] / 10
-    table = page.published_table(made)
+    table = tables.published_table(made)
     assert "In 20 of 20 models and draws" in table.note
     assert table.rows[8][1].startswith("3.400 (")  # 3, plus 0, .2, .4, .6 and .8 of the five models
 
@@ -129,7 +129,7 @@ def test_a_floor_that_is_most_of_the_distance_is_a_warning(made):
 def test_correlations_are_told_of_five_models_of_a_kind_or_not_at_all(made, tmp_path, monkeypatch):
     assert made.correlation.isnull().all()  # the planted probe's loss is the same of all models
     made.correlation[:], made.correlation_low[:], made.correlation_high[:] = 0.8, 0.1, 0.95
-    table = page.correlation_table(made)
+    table = tables.correlation_table(made)
     assert table.rows[0] == ("whole source", "FixedAll", *["+0.8 (+0.1 to +0.95)"] * 2)
     few = make(tmp_path, monkeypatch, rows=4)
     last = page.bound_section(few, tmp_path, NAMES).blocks[-1]
