@@ -56,7 +56,7 @@ def transport(cost: np.ndarray, first: np.ndarray, second: np.ndarray) -> Transp
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what POT warns of, it also logs
-        plan, log = _pot().emd(first, second, cost, numItermax=_ITERATIONS, log=True)
+        plan, log = pot().emd(first, second, cost, numItermax=_ITERATIONS, log=True)
     if log["warning"] is not None:
         size = f"{cost.shape[0]} and {cost.shape[1]} images"
         raise NumericalError(f"Transport between {size} is not optimal: {' '.join(log['warning'].split())}")
@@ -96,7 +96,7 @@ def _even(images: int) -> np.ndarray:
     return np.full(images, 1 / images)
 
 
-def _pot():
+def pot():
     """POT, without the tensors of torch, which would take seconds to load."""
     os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")
     import ot
