@@ -9,7 +9,7 @@ from transferlens.core.statistics import Interval
 from transferlens.core.studies import FULL, SCRATCH, Rows
 from transferlens.data.artefacts import write_example_columns
 from transferlens.data.index import SPLITS, Examples, Index
-from transferlens.relatedness import bound, faithful, measured
+from transferlens.relatedness import bound, columns, faithful, measured
 from transferlens.relatedness.bound import Heads, Options, Relation, Stage
 from transferlens.relatedness.heads import Head
 from transferlens.training.artefacts import FEATURES
@@ -25,7 +25,8 @@ GRID = measured.Grid(
     label_start="hungarian",
     rounds=2,
     batch=20,
-    published_steps=5,
+    scale="small",
+    steps=5,
     seed=0,
 )
 TOLD = {"mode": "faithful", "reference_dataset": "source"}
@@ -134,11 +135,20 @@ def plant(monkeypatch) -> None:
         own = float(np.abs(target.test.features).mean())
         return relation(own, draw, options.transform, heads.tau, (target.classes, reference.classes))
 
-    def published(reference, target, transform, recipe, seed):
-        return faithful.Columns(*np.arange(1.0, 12.0))
+    def published_heads(reference, target, recipe, seed):
+        return fit_heads(reference, target, recipe.tau)
+
+    def published(reference, target, head, transform, recipe, seed):
+        assert recipe.steps == GRID.steps
+        return columns.Columns(*np.arange(1.0, 12.0)), None
 
     monkeypatch.setattr(bound, "fit_heads", fit_heads)
     monkeypatch.setattr(bound, "relate", relate)
+    monkeypatch.setattr(
+        faithful,
+        "published_heads",
+        lambda reference, target, recipe, seed: fit_heads(reference, target, recipe.tau),
+    )
     monkeypatch.setattr(faithful, "published", published)
     monkeypatch.setattr(measured, "wasserstein_floor", lambda target, rng: 0.3)
     monkeypatch.setattr(

@@ -28,6 +28,10 @@ def given(**asked):
         ({"models": {"reference": 0}}, "'relatedness.models.reference' is impossible: 0"),
         ({"references": {"one": {"classes": {"first": 1}}}}, "references.one.classes is one class"),
         ({"references": {"one": {"classes": {"names": ["digit 3"]}}}}, "references.one.classes is one class"),
+        (
+            {"references": {"a": {"targets": ["opdigits"]}}},
+            "names 'opdigits', which is no target of this run (did",
+        ),
         ({"references": {}}, "'relatedness.references' is impossible"),
         ({"references": {"two": {"classes": {"first": 2, "random": 2}}}}, "give one of them"),
         ({"transforms": ["LearnedB"]}, "'LearnedB' (did you mean 'Learned"),
@@ -62,6 +66,12 @@ def test_data_sets_and_classes_that_there_are_not_are_refused(references, messag
     with pytest.raises(TransferlensError) as error:
         run_of(given(references=references)).check_data()
     assert message in str(error.value)
+
+
+def test_the_published_algorithm_takes_as_many_classes_of_both():
+    run_of(given(mode="faithful", references={"ten": {"classes": {"random": 10}}})).check_data()
+    with pytest.raises(ConfigError, match=r"source has 20 classes and optdigits 10; the published"):
+        run_of(given(mode="faithful")).check_data()
 
 
 def test_features_of_a_data_set_are_made_once_for_all_references_of_it():

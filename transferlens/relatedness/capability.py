@@ -6,12 +6,10 @@ from typing import Any
 from transferlens.core.artefacts import Artefact
 from transferlens.core.blocks import Section
 from transferlens.core.capability import Beside, Capability, Features, Step, Wildcards
-from transferlens.core.errors import ConfigError, nearest
 from transferlens.core.run import Run
 from transferlens.data.artefacts import INDEX
-from transferlens.data.capability import described
 from transferlens.data.index import SPLITS
-from transferlens.data.selection import chosen_classes
+from transferlens.relatedness import checks
 from transferlens.relatedness.artefacts import (
     ACTUAL,
     CELLS,
@@ -67,7 +65,8 @@ def _jobs(run: Run) -> list[Wildcards]:
     return [
         {"target": target, "reference": reference, "study": study}
         for target in run.targets
-        for reference in given.references
+        for reference, task in given.references.items()
+        if task.targets is None or target in task.targets
         for study in given.models
     ]
 
@@ -86,7 +85,7 @@ def _settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     reference = reference_of(run, wildcards["reference"])
     return {
         **_asked(run).model_dump(include=_DECIDES),
-        "published_steps": _asked(run).steps if _asked(run).mode == "faithful" else None,
+        **_published(run),
         "rows": _asked(run).models[wildcards["study"]],
         "reference_dataset": dataset_of(run, wildcards["reference"]),
         "reference_classes": reference.classes and reference.classes.model_dump(),
@@ -94,6 +93,12 @@ def _settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
         "target_classes": None,
         "seed": run.seed,
     }
+
+
+def _published(run: Run) -> dict[str, Any]:
+    """Which published program is followed, where one is."""
+    faithful = _asked(run).mode == "faithful"
+    return _asked(run).model_dump(include={"scale", "steps"}) if faithful else {"scale": None, "steps": None}
 
 
 RELATE = Step(
@@ -221,29 +226,14 @@ class Relatedness(Capability):
         }
 
     def check(self, run: Run) -> None:
-        """Refuse studies that there are not, more of their models than there are, and single classes."""
-        given = _asked(run)
-        if given is None:
-            return
-        for study, rows in given.models.items():
-            _check_study(run, study, rows)
-        for name, reference in given.references.items():
-            if reference.classes and _chosen(reference) == 1:
-                raise ConfigError(
-                    f"config: relatedness.references.{name}.classes is one class; a task needs two or more"
-                )
+        """Refuse studies and targets that there are not, more models than there are, and single classes."""
+        if given := _asked(run):
+            checks.check(run, given)
 
     def check_data(self, run: Run) -> None:
-        """Refuse classes that the data sets of the references do not have, and targets of one class."""
-        given = _asked(run)
-        for name, reference in (given.references if given else {}).items():
-            known, _ = described(run, dataset_of(run, name))
-            classes = chosen_classes(f"relatedness.references.{name}.classes", known, reference.classes)
-            if len(classes) < 2:
-                raise ConfigError(
-                    f"config: relatedness.references.{name}: data set {dataset_of(run, name)} has one class; "
-                    "a task needs two or more"
-                )
+        """Refuse classes that data sets do not have, and numbers of them that do not go together."""
+        if given := _asked(run):
+            checks.check_data(run, given)
 
     def sections(self, run: Run, results: Any) -> Iterator[Section]:
         """Bounds beside losses, target by target."""
@@ -252,33 +242,13 @@ class Relatedness(Capability):
         return page.sections(run, results)
 
 
-def _chosen(reference: ReferenceSettings) -> int:
-    """How many classes a selection asks for."""
-    asked = reference.classes
-    return len(asked.names) if asked.names else asked.first or asked.random
-
-
 def _reference_size(run: Run, name: str, known: Mapping[str, int]) -> dict[str, int]:
     """The number of classes of a reference, where it is known without its images."""
     reference = reference_of(run, name)
     if reference.classes:
-        return {"reference_class": _chosen(reference)}
+        return {"reference_class": checks.chosen(reference)}
     whole = dataset_of(run, name) == run.source and "source_class" in known
     return {"reference_class": known["source_class"]} if whole else {}
-
-
-def _check_study(run: Run, study: str, rows: int | None) -> None:
-    if study not in run.studies:
-        raise ConfigError(
-            f"config: relatedness.models names '{study}', which is no study of this run"
-            + nearest(study, list(run.studies))
-        )
-    known = run.studies[study].rows
-    if rows is not None and rows > known:
-        raise ConfigError(
-            f"config: relatedness.models.{study} is {rows}, but the study has {known} models; ask for at "
-            "most so many, or null for all"
-        )
 
 
 CAPABILITY = Relatedness()

@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from transferlens.core.seeding import rng_for, seed_for
 from transferlens.data.selection import at_most
-from transferlens.relatedness import bound, faithful
+from transferlens.relatedness import bound
 from transferlens.relatedness.bound import Heads, Options, Relation
 from transferlens.relatedness.settings import learned
 from transferlens.relatedness.tasks import Task, standardised
@@ -93,7 +93,8 @@ class Grid:
     Attributes:
         taus, transforms, draws: of which every combination is.
         feature_map, label_start, rounds, batch: as of `Options`.
-        published_steps: of the published algorithm; None where its numbers are not made.
+        scale: of the published program whose numbers are made, too; None for none.
+        steps: of it; None for its own number.
         seed: of the run; draws are the same for all models, so that they can be compared.
     """
 
@@ -104,7 +105,8 @@ class Grid:
     label_start: str
     rounds: int
     batch: int
-    published_steps: int | None
+    scale: str | None
+    steps: int | None
     seed: int
 
     def draw_seed(self, draw: int) -> int:
@@ -142,7 +144,7 @@ def measure(reference: Task, target: Task, grid: Grid) -> Measured:
         "class_distance": class_distances(reference.test, target.train),
         **_traces(grid.transforms, first[0]),
     }
-    if grid.published_steps:
+    if grid.scale:
         values["published"] = _published(reference, target, grid)
     relations = [relation for of_tau in related for draws in of_tau for relation in draws]
     stages = [_OF_CLASS.sub("of the worst class", stage.name) for stage in relations[0].stages]
@@ -197,17 +199,17 @@ def _traces(transforms: Sequence[str], first: Sequence[Relation]) -> Values:
 
 def _published(reference: Task, target: Task, grid: Grid) -> np.ndarray:
     """The published algorithm's numbers, float64[taus, transforms, draws, columns]."""
-    return np.array(
-        [
-            [
-                [
-                    list(
-                        vars(faithful.published(reference, target, name, recipe, grid.draw_seed(d))).values()
-                    )
-                    for d in range(grid.draws)
-                ]
-                for name in grid.transforms
-            ]
-            for recipe in (faithful.Recipe(grid.published_steps, grid.batch, tau) for tau in grid.taus)
-        ]
-    )
+    from transferlens.relatedness import faithful  # torch takes seconds to import
+
+    program = {"small": faithful.SMALL, "large": faithful.LARGE}[grid.scale]
+    found = []
+    for tau in grid.taus:
+        recipe = replace(program, tau=tau, steps=grid.steps or program.steps)
+        head = faithful.published_heads(reference, target, recipe, grid.draw_seed(0)).reference
+
+        def line(transform: str, draw: int, recipe=recipe, head=head) -> list[float]:
+            made, _ = faithful.published(reference, target, head, transform, recipe, grid.draw_seed(draw))
+            return list(vars(made).values())
+
+        found.append([[line(name, draw) for draw in range(grid.draws)] for name in grid.transforms])
+    return np.array(found)

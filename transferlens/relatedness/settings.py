@@ -34,6 +34,9 @@ class ReferenceSettings(Section):
         description="The classes in use, as `datasets.<name>.classes`; null for all. They are chosen among "
         "images that are prepared whole.",
     )
+    targets: Annotated[list[str], AfterValidator(_different)] | None = Field(
+        None, min_length=1, description="The targets that it is a reference of; null for all."
+    )
 
 
 class RelatednessSettings(CapabilitySection):
@@ -47,7 +50,7 @@ class RelatednessSettings(CapabilitySection):
         "rigorous",
         description="`rigorous`: exact transport class by class, the true inverse and Lipschitz constant, so "
         "that the bound is one. `faithful`: the eleven numbers of the published algorithm stand beside it, "
-        "made as that makes them (its own heads, an affine map of features, batches of `batch_size` images).",
+        "made as its programs make them, which takes as many reference classes as target classes.",
     )
     transforms: Annotated[list[Transform], AfterValidator(_different)] = Field(
         ["FixedAll", "LearnedA", "LearnedAll"],
@@ -106,4 +109,11 @@ class RelatednessSettings(CapabilitySection):
     batch_size: int = Field(
         400, ge=2, description="Training images of either task that transforms are learned from, at most."
     )
-    steps: int = Field(1001, ge=1, description="Optimiser steps of the published algorithm (mode faithful).")
+    scale: Literal["small", "large"] = Field(
+        "small",
+        description="Which of the two published programs is followed (mode faithful), with its rates, "
+        "weights and batches.",
+    )
+    steps: int | None = Field(
+        None, ge=1, description="Its optimiser steps; null for its own number (1,001 or 2,001)."
+    )
