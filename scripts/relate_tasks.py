@@ -31,7 +31,8 @@ def main(arguments: Namespace) -> None:
         "feature_map",
         "label_start",
         "rounds",
-        "published_steps",
+        "scale",
+        "steps",
         "seed",
     )
     grid = Grid(**{key: settings[key] for key in of_grid}, batch=settings["batch_size"])

@@ -7,9 +7,9 @@ from transferlens.core.studies import ROW_FIELDS
 
 # What the published algorithm prints in its last line, in this order.
 COLUMNS = (
-    "accuracy of the transformed head on the target",
+    "accuracy of the transformed head on the target (%)",
     "loss of the transformed head on the target",
-    "accuracy on the transformed reference",
+    "accuracy on the transformed reference (%)",
     "soft-label loss on the transformed reference",
     "weighted reference loss",
     "Wasserstein distance",
@@ -69,7 +69,7 @@ RELATEDNESS = Artefact(
         *estimate(
             "transformed_loss", _OF, "loss of the transformed head on the target", _IMAGES, units="nats"
         ),
-        *estimate("transformed_accuracy", _OF, "accuracy of the transformed head on the target", _IMAGES),
+        *estimate("transformed_accuracy", _OF, "accuracy of the transformed head on the target (%)", _IMAGES),
         *estimate("probe_loss", ("model", "tau"), "loss of the probe held to tau", _IMAGES, units="nats"),
         *estimate("probe_accuracy", ("model", "tau"), "accuracy of the probe held to tau", _IMAGES),
         Field("head_lipschitz", ("model", "tau"), np.float64, "Lipschitz constant of the reference head"),
