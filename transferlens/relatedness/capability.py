@@ -207,7 +207,9 @@ class Relatedness(Capability):
         """Sizes of all combinations that are tried."""
         given = _asked(run)
         if made is READING:
-            return {"measure": 3, "scope": len(SCOPES), "cells": len(CELLS)}
+            classes = _reference_size(run, wildcards["reference"], known) if given else {}
+            shared = {"source_class": size for size in classes.values()}
+            return {"measure": 3, "scope": len(SCOPES), "cells": len(CELLS), **shared}
         if made is not RELATEDNESS or given is None:
             return {}
         return {

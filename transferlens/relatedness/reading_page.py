@@ -60,8 +60,9 @@ def reading_table(found: xr.Dataset) -> Table:
     note = _READING_NOTE.format(PERMUTATIONS) + (
         f" p is left out: {missing}."
         if missing
-        else " Measures and influences are of different models, and of different images of the target "
-        "(training images, and the report half), so that they share no noise of either."
+        else " Measures and influences are of different models, and influences are measured on other images "
+        "(the report half) than distances (training images), so that they share no noise of either; the "
+        "training images themselves, to which heads were fitted, are common to both."
     )
     return Table(_READING_HEAD, rows, note)
 
