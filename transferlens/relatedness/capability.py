@@ -206,18 +206,22 @@ class Relatedness(Capability):
     ) -> dict[str, int]:
         """Sizes of all combinations that are tried."""
         given = _asked(run)
-        if made is READING:
-            classes = _reference_size(run, wildcards["reference"], known) if given else {}
-            shared = {"source_class": size for size in classes.values()}
-            return {"measure": 3, "scope": len(SCOPES), "cells": len(CELLS), **shared}
-        if made is not RELATEDNESS or given is None:
+        if given is None or made not in (RELATEDNESS, READING):
             return {}
+        classes = _reference_size(run, wildcards["reference"], known)
+        if made is READING:
+            return {
+                "measure": 3,
+                "scope": len(SCOPES),
+                "cells": len(CELLS),
+                **({"source_class": classes} if classes else {}),
+            }
         return {
             "model": given.models[wildcards["study"]] or known["model"],
             "tau": len(given.taus),
             "transform": len(given.transforms),
             "draw": given.draws,
-            **_reference_size(run, wildcards["reference"], known),
+            **({"reference_class": classes} if classes else {}),
             "model_role": _ROLES,
             "quantity": len(QUANTITIES),
             "actual": len(ACTUAL),
@@ -244,13 +248,12 @@ class Relatedness(Capability):
         return page.sections(run, results)
 
 
-def _reference_size(run: Run, name: str, known: Mapping[str, int]) -> dict[str, int]:
+def _reference_size(run: Run, name: str, known: Mapping[str, int]) -> int | None:
     """The number of classes of a reference, where it is known without its images."""
     reference = reference_of(run, name)
     if reference.classes:
-        return {"reference_class": checks.chosen(reference)}
-    whole = dataset_of(run, name) == run.source and "source_class" in known
-    return {"reference_class": known["source_class"]} if whole else {}
+        return checks.chosen(reference)
+    return known.get("source_class") if dataset_of(run, name) == run.source else None
 
 
 CAPABILITY = Relatedness()

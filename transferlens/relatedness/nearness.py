@@ -3,8 +3,8 @@
 Three measures say how near a source class is to a target class, each larger the nearer: minus the distance of
 their images' features in models that saw the source; the same in models that saw nothing (what pixels and a
 random network tell); and the label map that is learned. They are of other models than influences are of, and
-of the target's training images, while influences are measured on its report half: the two share neither models
-nor evaluation images. They do share the training images, to which the heads of transfers were fitted.
+of the target's training images, while influences are measured on its report half: the two share neither
+models nor evaluation images. They do share the training images, to which the heads of transfers were fitted.
 """
 
 from dataclasses import dataclass
