@@ -24,7 +24,6 @@ def given(**asked):
             "names 'referense', which is no study of this run (did you mean 'reference'?)",
         ),
         ({"models": {"encoders/mine": None}}, "names 'encoders/mine', which is no study of this run"),
-        ({"models": {"reference": 40}}, "is 40, but the study has 16 models"),
         ({"models": {"reference": 0}}, "'relatedness.models.reference' is impossible: 0"),
         ({"references": {"one": {"classes": {"first": 1}}}}, "references.one.classes is one class"),
         ({"references": {"one": {"classes": {"names": ["digit 3"]}}}}, "references.one.classes is one class"),
@@ -90,6 +89,13 @@ def test_features_of_a_data_set_are_made_once_for_all_references_of_it():
         for name in ("five", "all")
     )
     assert five == every
+
+
+def test_of_a_small_study_all_models_are_read():
+    run = run_of(
+        given(models={"reference": 40}) | {"studies": {"reference": {"repeats": 4}, "counterfactual": None}}
+    )
+    assert {asked.rows for asked in CAPABILITY.features(run)} == {8}
 
 
 def test_only_references_of_the_source_are_read_with_influences():

@@ -62,10 +62,9 @@ class Rows:
     def __len__(self) -> int:
         return len(self.masks)
 
-    def first(self, count: int | None) -> "Rows":
-        """So many of the first rows; None for all."""
-        end = len(self) if count is None else count
-        own = {name: value[:end] for name, value in vars(self).items() if not name.startswith("unit_")}
+    def first(self, count: int) -> "Rows":
+        """So many of the first rows."""
+        own = {name: value[:count] for name, value in vars(self).items() if not name.startswith("unit_")}
         return Rows(**own, unit_names=self.unit_names, unit_groups=self.unit_groups)
 
     def of_role(self, role: str) -> np.ndarray:

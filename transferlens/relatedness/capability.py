@@ -58,6 +58,12 @@ def dataset_of(run: Run, name: str) -> str:
     return reference_of(run, name).dataset or run.source
 
 
+def _rows(run: Run, study: str) -> int:
+    """How many of the first models of a study are read."""
+    most, there = _asked(run).models[study], run.studies[study].rows
+    return there if most is None else min(most, there)
+
+
 def _jobs(run: Run) -> list[Wildcards]:
     given = _asked(run)
     if given is None:
@@ -86,7 +92,7 @@ def _settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     return {
         **_asked(run).model_dump(include=_DECIDES),
         **_published(run),
-        "rows": _asked(run).models[wildcards["study"]],
+        "rows": _rows(run, wildcards["study"]),
         "reference_dataset": dataset_of(run, wildcards["reference"]),
         "reference_classes": reference.classes and reference.classes.model_dump(),
         "target_dataset": wildcards["target"],
@@ -196,10 +202,10 @@ class Relatedness(Capability):
         if given is None:
             return
         datasets = dict.fromkeys([*self.datasets(run), *run.targets])
-        for study, rows in given.models.items():
+        for study in given.models:
             for dataset in datasets:
                 for split in SPLITS:
-                    yield Features(study, dataset, split, rows)
+                    yield Features(study, dataset, split, _rows(run, study))
 
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
@@ -217,7 +223,7 @@ class Relatedness(Capability):
                 **({"source_class": classes} if classes else {}),
             }
         return {
-            "model": given.models[wildcards["study"]] or known["model"],
+            "model": _rows(run, wildcards["study"]),
             "tau": len(given.taus),
             "transform": len(given.transforms),
             "draw": given.draws,
@@ -232,7 +238,7 @@ class Relatedness(Capability):
         }
 
     def check(self, run: Run) -> None:
-        """Refuse studies and targets that there are not, more models than there are, and single classes."""
+        """Refuse studies and targets that there are not, and single classes."""
         if given := _asked(run):
             checks.check(run, given)
 

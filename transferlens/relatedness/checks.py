@@ -17,11 +17,14 @@ def check(run: Run, given: RelatednessSettings) -> None:
     """Refuse what the configuration alone shows to be wrong.
 
     Raises:
-        ConfigError: a study or target that there is not (with the nearest one), more models than a study has,
-            or a reference of one class.
+        ConfigError: a study or target that there is not (with the nearest one), or a reference of one class.
     """
-    for study, rows in given.models.items():
-        _check_study(run, study, rows)
+    for study in given.models:
+        if study not in run.studies:
+            raise ConfigError(
+                f"config: relatedness.models names '{study}', which is no study of this run"
+                + nearest(study, list(run.studies))
+            )
     for name, reference in given.references.items():
         if reference.classes and chosen(reference) == 1:
             raise ConfigError(
@@ -33,20 +36,6 @@ def check(run: Run, given: RelatednessSettings) -> None:
                     f"config: relatedness.references.{name}.targets names '{target}', which is no target of "
                     "this run" + nearest(target, list(run.targets))
                 )
-
-
-def _check_study(run: Run, study: str, rows: int | None) -> None:
-    if study not in run.studies:
-        raise ConfigError(
-            f"config: relatedness.models names '{study}', which is no study of this run"
-            + nearest(study, list(run.studies))
-        )
-    known = run.studies[study].rows
-    if rows is not None and rows > known:
-        raise ConfigError(
-            f"config: relatedness.models.{study} is {rows}, but the study has {known} models; ask for at "
-            "most so many, or null for all"
-        )
 
 
 def check_data(run: Run, given: RelatednessSettings) -> None:

@@ -63,12 +63,12 @@ def side(
 
 
 def write_relatedness(
-    path: Path, reference: Side, target: Side, rows: int | None, grid: Grid, told: Mapping[str, Any]
+    path: Path, reference: Side, target: Side, rows: int, grid: Grid, told: Mapping[str, Any]
 ) -> None:
     """Relate a reference to a target by every model, and store what comes of it.
 
     Args:
-        rows: how many of the study's first models; None for all.
+        rows: how many of the study's first models.
         told: attributes that the settings know.
     """
     study = reading.feature_rows(target.features["train"]).first(rows)
