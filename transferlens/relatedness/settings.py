@@ -91,9 +91,9 @@ class RelatednessSettings(CapabilitySection):
     models: dict[str, Annotated[int, Field(ge=1)] | None] = Field(
         {"reference": 8},
         min_length=1,
-        description="The models whose features are used: at most so many of a study's first models, by study; "
-        "null for all. Those of study `reference`, and of encoders (`encoders/<name>`), are by turns of the whole "
-        "source, or of given weights, and randomly initialised ones: the control.",
+        description="The models whose features are used: at most so many of a study's first models, by "
+        "study; null for all. Those of study `reference`, and of encoders (`encoders/<name>`), are by turns of "
+        "the whole source, or of given weights, and randomly initialised ones: the control.",
     )
     images_per_class: int = Field(
         100,

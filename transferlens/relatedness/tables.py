@@ -63,7 +63,8 @@ def _role(made: xr.Dataset, role: str) -> str:
 
 def _bound_cells(one: xr.Dataset) -> tuple[str, ...]:
     parts = (
-        f"{mean_of(one, name):.3f}" for name in ("reference_loss", "label_mismatch", "transport", "prior_gap")
+        three_digits(mean_of(one, name))
+        for name in ("reference_loss", "label_mismatch", "transport", "prior_gap")
     )
     least = float(one.least.sel(quantity="bound"))
     return (*parts, _told(one, "bound"), f"{least:.3f}", _told(one, "transformed_loss"))
@@ -80,7 +81,12 @@ def _told(one: xr.Dataset, name: str) -> str:
 
 
 def _with_range(value: float, low: float, high: float) -> str:
-    return f"{value:.3f}" + ("" if np.isnan(low) else f" ({low:.3f} to {high:.3f})")
+    return three_digits(value) + ("" if np.isnan(low) else f" ({three_digits(low)} to {three_digits(high)})")
+
+
+def three_digits(value: float) -> str:
+    """Three digits behind the point, and no sign before zero."""
+    return f"{round(float(value), 3) + 0.0:.3f}"
 
 
 def probe_table(made: xr.Dataset) -> Table:
