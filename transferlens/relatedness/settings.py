@@ -92,8 +92,8 @@ class RelatednessSettings(CapabilitySection):
         {"reference": 8},
         min_length=1,
         description="The models whose features are used: at most so many of a study's first models, by "
-        "study; null for all. Those of study `reference`, and of encoders (`encoders/<name>`), are by turns of "
-        "the whole source, or of given weights, and randomly initialised ones: the control.",
+        "study; null for all. Those of study `reference`, and of encoders (`encoders/<name>`), are by turns "
+        "of the whole source, or of given weights, and randomly initialised ones: the control.",
     )
     images_per_class: int = Field(
         100,
