@@ -137,7 +137,6 @@ RELATEDNESS = Artefact(
         "reference_images": "test images of the reference that entered",
         "assumption_failed": "of how many bounds the probe was worse than the transformed head",
         "bounds": "how many bounds there are",
-        "warnings": "assumptions that did not hold, in words, and of how many bounds",
     },
 )
 
