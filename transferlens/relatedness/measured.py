@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -190,10 +191,9 @@ def _published(reference: Task, target: Task, grid: Grid) -> np.ndarray:
     for tau in grid.taus:
         recipe = replace(program, tau=tau, steps=grid.steps or program.steps)
         head = faithful.published_heads(reference, target, recipe, grid.draw_seed(0)).reference
-
-        def line(transform: str, draw: int, recipe=recipe, head=head) -> list[float]:
-            made, _ = faithful.published(reference, target, head, transform, recipe, grid.draw_seed(draw))
-            return list(vars(made).values())
-
-        found.append([[line(name, draw) for draw in range(grid.draws)] for name in grid.transforms])
-    return np.array(found)
+        lines = [
+            faithful.published(reference, target, head, transform, recipe, grid.draw_seed(draw))[0]
+            for transform, draw in product(grid.transforms, range(grid.draws))
+        ]
+        found.append([list(vars(line).values()) for line in lines])
+    return np.array(found).reshape(len(grid.taus), len(grid.transforms), grid.draws, -1)

@@ -73,28 +73,28 @@ def write_relatedness(
     study = reading.feature_rows(target.features["train"]).first(rows)
     made, stages = _of_models(reference, target, study, grid)
     values = {name: np.stack([of[name] for of in made]) for name in made[0]}
-    prior = np.bincount(target.parts.train.labels, minlength=target.parts.classes)
-    log_classes = np.log(target.parts.classes)
     with artefacts.create(path, RELATEDNESS) as out:
         studies.write_rows(out, study)
         _write_coordinates(out, reference, target, grid, values)
-        for name, of_models in {"stage": stages, **values}.items():
+        for name, of_models in {"stage": stages, **values, **_summaries(values, study)}.items():
             out.write(name, of_models)
-        out.write("class_prior", prior / prior.sum())
-        for name, of_roles in _summaries(values, study).items():
-            out.write(name, of_roles)
-        better = values["probe_is_better"]
-        for name, value in {
-            **told,
-            "feature_map": grid.feature_map,
-            "label_start": grid.label_start,
-            "log_classes": log_classes,
-            "target_images": len(target.parts.test.labels),
-            "reference_images": len(reference.parts.test.labels),
-            "bounds": better.size,
-            "assumption_failed": int((~better).sum()),
-        }.items():
+        labels = target.parts.test.labels
+        out.write("class_prior", np.bincount(labels, minlength=target.parts.classes) / len(labels))
+        for name, value in {**told, **_attributes(reference, target, grid, values)}.items():
             out.attribute(name, value)
+
+
+def _attributes(reference: Side, target: Side, grid: Grid, values: Values) -> dict[str, Any]:
+    better = values["probe_is_better"]
+    return {
+        "feature_map": grid.feature_map,
+        "label_start": grid.label_start,
+        "log_classes": np.log(target.parts.classes),
+        "target_images": len(target.parts.test.labels),
+        "reference_images": len(reference.parts.test.labels),
+        "bounds": better.size,
+        "assumption_failed": int((~better).sum()),
+    }
 
 
 def _of_models(reference: Side, target: Side, study: Rows, grid: Grid) -> tuple[list[Values], list[str]]:
