@@ -95,7 +95,8 @@ def test_orthogonal_steps_end_where_no_turn_and_no_shift_is_better():
     """Of the mean distance of given pairs, some of which are far off: least squares end elsewhere."""
     rng = np.random.default_rng(0)
     images, noise = rng.normal(size=(60, 3)), rng.standard_t(1.5, (60, 3))
-    matched = Matched(images, images[:, [1, 2, 0]] + noise, rng.dirichlet(np.ones(60)))
+    order = np.arange(60)
+    matched = Matched(images, images[:, [1, 2, 0]] + noise, order, order, rng.dirichlet(np.ones(60)))
 
     def distance(matrix, shift):
         return matched.mass @ np.linalg.norm(images @ matrix.T + shift - matched.target, axis=1)
