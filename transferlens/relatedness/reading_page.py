@@ -6,17 +6,13 @@ import numpy as np
 import xarray as xr
 
 from transferlens.core.blocks import Column, Section, Table, adaptation, signed, signed_range
-from transferlens.relatedness.nearness import PERMUTATIONS
 
 _READING_HEAD = (
     Column("nearness"),
     Column("models"),
     Column("all pairs (95 %)", number=True),
-    Column("p", number=True),
     Column("within target classes (95 %)", number=True),
-    Column("p", number=True),
     Column("without pairs of one name (95 %)", number=True),
-    Column("p", number=True),
 )
 _CLASS_HEAD = (
     Column("target class"),
@@ -29,11 +25,9 @@ _CLASS_HEAD = (
 _READING_NOTE = (
     "Spearman's correlation of nearness and class influence over pairs of a target and a source class; "
     "within target classes: of ranks among the source classes of each. Positive: near classes help. The "
-    "interval is a jackknife over source classes, p is from {} exchanges of them. Classes of one name are "
-    "the trivial part; the last columns (all pairs again) leave them out. Minus the distance, scratch: the "
-    "same in randomly initialised networks, the control; what the distance adds to it is the last row. "
-    "Interval and p answer different questions (other source classes; these ones, exchanged) and may "
-    "disagree where either is close."
+    "interval is a jackknife over source classes. Classes of one name are the trivial part; the last column "
+    "(all pairs again) leaves them out. Minus the distance, scratch: the same in randomly initialised "
+    "networks, the control; what the distance adds to it is the last row."
 )
 
 
@@ -45,7 +39,7 @@ def section(found: xr.Dataset, names: dict[str, str], output: str) -> Section:
         (reading_table(found, names["reference"]), class_table(found, output)),
         adaptation(names["target"], names["recipe"]),
         method="near-classes",
-        tests=int(np.isfinite(found.agreement_p).sum()) + found.sizes["target_class"],
+        tests=found.sizes["target_class"],
     )
 
 
@@ -56,10 +50,10 @@ def reading_table(found: xr.Dataset, reference: str) -> Table:
         (str(measure), models, *_agreements(found.sel(measure=measure))) for measure in found.measure.values
     )
     rows += (("distance minus its control", models, *_excess(found)),)
-    missing = found.attrs["p_missing"]
-    note = _READING_NOTE.format(PERMUTATIONS) + (
-        f" p is left out: {missing}."
-        if missing
+    shared = found.attrs["p_missing"]
+    note = _READING_NOTE + (
+        f" These {shared}, so that a part of the agreement may be their chance."
+        if shared
         else " Measures and influences are of different models, and influences are measured on other images "
         "(the report half) than distances (training images), so that they share no noise of either; the "
         "training images themselves, to which heads were fitted, are common to both."
@@ -75,7 +69,6 @@ def _excess(found: xr.Dataset) -> Iterator[str]:
         one = found.sel(scope=scope, cells=cells)
         known = not np.isnan(one.excess)
         yield f"{signed(one.excess)} ({signed_range(one.excess_low, one.excess_high)})" if known else ""
-        yield ""
 
 
 def _agreements(of: xr.Dataset) -> Iterator[str]:
@@ -87,7 +80,6 @@ def _agreements(of: xr.Dataset) -> Iterator[str]:
             if known
             else ""
         )
-        yield "" if np.isnan(one.agreement_p) else f"{float(one.agreement_p):.2g}"
 
 
 def class_table(found: xr.Dataset, output: str) -> Table:
