@@ -19,6 +19,7 @@ _ROOMS = (
     "analyses",
     "memories",
     "variance",
+    "transferability",
     "report",
 )
 CAPABILITIES: list[Capability] = [

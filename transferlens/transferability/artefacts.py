@@ -31,9 +31,13 @@ _RANKER_FIELDS = (
           "seconds"),
 )  # fmt: skip
 _POOL_FIELDS = (
-    Field("pool", ("pool",), str, "the candidates of a kind of study; all; within networks: means over these"),
+    Field(
+        "pool", ("pool",), str, "the candidates of a kind of study; all; within networks: means over these"
+    ),
     Field("candidates", ("pool",), np.int64, "how many there are"),
-    Field("draws", ("pool",), np.int64, "independent draws among them: complementary pairs, repeats, weights"),
+    Field(
+        "draws", ("pool",), np.int64, "independent draws among them: complementary pairs, repeats, weights"
+    ),
     Field("interval_missing", ("pool",), str, "why there are no intervals over models; '' where there are"),
     *estimate("chance", ("pool",), "weighted tau of random scores", "low high"),
     Field("measure", ("measure",), str, "how well a ranker orders candidates"),

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy
@@ -291,8 +290,3 @@ def _bounds(path: Path) -> tuple[np.ndarray, np.ndarray]:
         known = names(file["transform"])
         transform = known.index(_TRANSFORM) if _TRANSFORM in known else len(known) - 1
         return file["model"][:], np.nanmean(file["bound"][:, 0, transform], axis=-1)
-
-
-def read_studies(settings: Mapping[str, Any]) -> list[Study]:
-    """The studies of a ranking's settings."""
-    return [Study(**study) for study in settings["studies"]]

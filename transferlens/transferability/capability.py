@@ -82,7 +82,8 @@ def _ranking_inputs(run: Run, wildcards: Wildcards) -> dict[str, list[str] | str
         "scores": [path for study in known for path in _scores_of(run, target, study)],
         "summaries": [SUMMARY.at(study=study, **wildcards) for study in known],
         "elsewhere": [
-            SUMMARY.at(study=study, target=other, recipe=by) for study, other, by in _elsewhere(run, wildcards)
+            SUMMARY.at(study=study, target=other, recipe=by)
+            for study, other, by in _elsewhere(run, wildcards)
         ],
         "bounds": [bound.path for bound in asked.bounds(run, target, recipe)],
     }

@@ -26,8 +26,7 @@ _MAIN = list(MEASURES).index(MAIN)
 
 def write_ranking(
     path: Path,
-    candidates: Candidates,
-    rankers: Sequence[Ranker],
+    ordered: tuple[Candidates, Sequence[Ranker]],
     ceilings: Sequence[Ceiling],
     other_targets: Sequence[str],
     summary: Path,
@@ -36,8 +35,11 @@ def write_ranking(
     """Rank and store.
 
     Args:
+        ordered: candidates, and what orders them.
+        other_targets: that candidates are transferred to.
         summary: of one of the studies, which says what accuracy is.
     """
+    candidates, rankers = ordered
     made = pools(candidates)
     with artefacts.create(path, RANKING) as out:
         out.write("candidate", candidates.name)
@@ -214,4 +216,6 @@ def candidate_table(made: xr.Dataset) -> pd.DataFrame:
     """A row for every candidate: its accuracy and what every ranker says of it."""
     told = {name: made[name].values for name in ("candidate_study", "candidate_model", "candidate_network")}
     values = {str(name): made.value.sel(ranker=name).values for name in made.ranker.values}
-    return pd.DataFrame({"candidate": made.candidate.values, **told, "accuracy": made.accuracy.values, **values})
+    return pd.DataFrame(
+        {"candidate": made.candidate.values, **told, "accuracy": made.accuracy.values, **values}
+    )

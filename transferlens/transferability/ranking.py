@@ -35,7 +35,8 @@ from transferlens.transferability.measures import (
     measured,
     weighted_tau,
     why_not,
-)from transferlens.transferability.settings import family
+)
+from transferlens.transferability.settings import family
 
 # At most so many groups of draws are left out in turn.
 _GROUPS = 32
@@ -134,9 +135,7 @@ def agreement(bench: Bench, ranker: Ranker) -> dict[str, np.ndarray]:
         lambda strata: _mean_over(strata, lambda s: measured(values[s], accuracy[s])), np.isfinite(values)
     )
     intervals = [interval(told[:, i], name) for i, name in enumerate(_NAMES)]
-    made = {
-        f"agreement{end}": np.array([getattr(i, part) for i in intervals]) for part, end in _ENDS.items()
-    }
+    made = {f"agreement{end}": np.array([getattr(i, part) for i in intervals]) for part, end in _ENDS.items()}
     return {**made, "p": _p(_fisher(told[:, _MAIN])), **_without_one(bench, values)}
 
 
