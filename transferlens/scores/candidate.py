@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from transferlens.core.errors import DataError, TransferlensError
-from transferlens.scores.moments import Moments
+from transferlens.scores.moments import Axes, Moments
 from transferlens.scores.shared import Shared
 
 
@@ -48,9 +48,18 @@ class Candidate:
 
     @property
     def moments(self) -> Moments:
-        """Means and spectrum of the features."""
+        """Means and scatter of the features."""
         make = partial(Moments.of, self.features, self.labels, self.classes)
         return self.shared.part("moments", make)
+
+    @property
+    def axes(self) -> Axes:
+        """Principal axes of the features."""
+        return self.shared.part("axes", lambda: self.moments.axes())
+
+    def principal(self, components: int) -> np.ndarray:
+        """Coordinates float64[images, components] along the axes of largest variance; all, if there are fewer."""
+        return self.moments.coordinates @ self.axes.vectors[:, :components]
 
 
 def _check_rows(what: str, values: np.ndarray, labels: np.ndarray) -> None:

@@ -16,19 +16,19 @@ from typing import NamedTuple
 import numpy as np
 
 from transferlens.scores.candidate import Candidate
-from transferlens.scores.moments import class_sums, numerical_rank, spectrum
+from transferlens.scores.moments import above_rounding, spectrum
 
 _ROUNDS = 11
 _CHANGE = 1e-3  # relative, of a / b, below which the fixed point has been reached
 
 
 class Projection(NamedTuple):
-    """Labels against the singular directions of the features.
+    """Labels against the singular directions of the features of one or several models [...].
 
     Attributes:
-        spectrum: float64[r], squared singular values of the features that are not zero.
-        within: float64[classes, r], squared products of each class's indicator with their left vectors.
-        outside: float64[classes], squared norm of what of the indicators no feature reaches.
+        spectrum: float64[..., 1, r], squared singular values of the features; rounding errors are 0.
+        within: float64[..., classes, r], squared products of each class's indicator with their left vectors.
+        outside: float64[..., classes], squared norm of what of the indicators no feature reaches.
         images, dimensions: sides of the features.
     """
 
@@ -41,50 +41,57 @@ class Projection(NamedTuple):
 
 def logme(candidate: Candidate) -> float:
     """Mean evidence of the classes for each image."""
-    return evidence(project(candidate.features, candidate.labels, candidate.classes))
+    return float(batched(candidate.features, candidate.labels, candidate.classes))
+
+
+def batched(features: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """LogME [...] of features float64[..., images, features] of one or several models with the same labels."""
+    return evidence(project(features, labels, classes))
 
 
 def project(features: np.ndarray, labels: np.ndarray, classes: int) -> Projection:
     """The labels against the features' singular directions, by the smaller of the two Gram matrices."""
-    images, dimensions = features.shape
+    images, dimensions = features.shape[-2:]
+    member = np.eye(classes)[labels]
+    turned = np.swapaxes(features, -1, -2)
     if images < dimensions:
-        values, left = spectrum(features @ features.T)
-        rank = numerical_rank(values)
-        within = class_sums(left[:, :rank], labels, classes) ** 2
+        values, left = spectrum(features @ turned)
+        known = above_rounding(values)[..., None, :]
+        within = np.where(known, member.T @ left, 0.0) ** 2
     else:
-        values, right = spectrum(features.T @ features)
-        rank = numerical_rank(values)
-        along = class_sums(features, labels, classes) @ right[:, :rank]
-        within = along**2 / values[:rank]
-    outside = np.maximum(np.bincount(labels, minlength=classes) - within.sum(1), 0.0)
-    return Projection(values[:rank], within, outside, images, dimensions)
+        values, right = spectrum(turned @ features)
+        known = above_rounding(values)[..., None, :]
+        products = member.T @ features @ right
+        within = np.divide(products**2, values[..., None, :], out=np.zeros_like(products), where=known)
+    outside = np.maximum(member.sum(0) - within.sum(-1), 0.0)
+    return Projection(np.where(known, values[..., None, :], 0.0), within, outside, images, dimensions)
 
 
-def evidence(projection: Projection) -> float:
-    """Evidence an image at the fixed point, mean over classes."""
-    a, b = np.ones((2, len(projection.outside)))
+def evidence(projection: Projection) -> np.ndarray:
+    """Evidence an image [...] at the fixed point, mean over classes."""
+    a, b = np.ones((2, *projection.outside.shape))
     for _ in range(_ROUNDS):
         effective, weight, residual = _posterior(projection, a, b)
         before = a / b
         a, b = effective / weight, (projection.images - effective) / residual
         if (np.abs(a / b - before) <= _CHANGE * before).all():
             break
-    return float(_log_evidence(projection, a, b).mean() / projection.images)
+    return _log_evidence(projection, a, b).mean(-1) / projection.images
 
 
 def _posterior(projection: Projection, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, ...]:
-    """(effective parameters g, |m|^2, |F m - y|^2), each float64[classes]."""
-    s, ratio = projection.spectrum, (a / b)[:, None]
-    effective = (s / (s + ratio)).sum(1)
-    weight = (projection.within * s / (s + ratio) ** 2).sum(1)
-    residual = (projection.within * (ratio / (s + ratio)) ** 2).sum(1) + projection.outside
+    """(effective parameters g, |m|^2, |F m - y|^2), each float64[..., classes]."""
+    s, ratio = projection.spectrum, (a / b)[..., None]
+    effective = (s / (s + ratio)).sum(-1)
+    weight = (projection.within * s / (s + ratio) ** 2).sum(-1)
+    residual = (projection.within * (ratio / (s + ratio)) ** 2).sum(-1) + projection.outside
     return effective, weight, residual
 
 
 def _log_evidence(projection: Projection, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """float64[classes], log evidence at given precisions."""
+    """float64[..., classes], log evidence at given precisions."""
     n, d = projection.images, projection.dimensions
     _, weight, residual = _posterior(projection, a, b)
-    unused = d - len(projection.spectrum)  # directions without variance: a + b s is a
-    volume = np.log(a[:, None] + b[:, None] * projection.spectrum).sum(1) + unused * np.log(a)
+    unused = d - projection.spectrum.shape[-1]  # directions without variance: a + b s is a
+    volume = np.log(a[..., None] + b[..., None] * projection.spectrum).sum(-1) + unused * np.log(a)
     return 0.5 * (d * np.log(a) + n * np.log(b) - volume - b * residual - a * weight - n * np.log(2 * np.pi))

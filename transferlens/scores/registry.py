@@ -5,11 +5,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from transferlens.scores import (
+    energy,
+    etran,
+    gbc,
+    hscore,
+    knn,
+    leep,
+    logme,
+    nce,
+    ncti,
+    nleep,
+    otce,
+    pactran,
+    parc,
+    ped,
+    sfda,
+    transrate,
+)
 from transferlens.scores.candidate import Candidate
-from transferlens.scores.hscore import hscore, regularised
-from transferlens.scores.leep import leep
-from transferlens.scores.logme import logme
-from transferlens.scores.nce import nce
 
 
 @dataclass(frozen=True)
@@ -40,13 +54,40 @@ class Score:
 
 
 _LOGITS = frozenset({"logits"})
+_SOURCE = frozenset({"source"})
 
 _ALL = (
-    Score("nce", "NCE", nce, _LOGITS),
-    Score("leep", "LEEP", leep, _LOGITS),
-    Score("hscore", "H-score", hscore),
-    Score("hscore_regularised", "regularised H-score", regularised),
-    Score("logme", "LogME", logme),
+    Score("nce", "NCE", nce.nce, _LOGITS),
+    Score("leep", "LEEP", leep.leep, _LOGITS),
+    Score("nleep", "NLEEP", nleep.nleep),
+    Score("hscore", "H-score", hscore.hscore),
+    Score("hscore_regularised", "H-score, regularised", hscore.regularised),
+    Score("logme", "LogME", logme.logme),
+    Score("transrate", "TransRate", transrate.transrate),
+    Score("transrate_normalised", "TransRate, normalised", transrate.normalised),
+    Score("gbc", "GBC", gbc.spherical),
+    Score("gbc_diagonal", "GBC, diagonal", gbc.diagonal),
+    Score("sfda", "SFDA", sfda.sfda),
+    Score("energy", "energy", energy.energy, _LOGITS),
+    Score("knn_1", "1-NN", knn.knn(1, "euclidean")),
+    Score("knn_5", "5-NN", knn.knn(5, "euclidean")),
+    Score("knn_20", "20-NN", knn.knn(20, "euclidean")),
+    Score("knn_1_cosine", "1-NN, cosine", knn.knn(1, "cosine")),
+    Score("knn_5_cosine", "5-NN, cosine", knn.knn(5, "cosine")),
+    Score("knn_20_cosine", "20-NN, cosine", knn.knn(20, "cosine")),
+    Score("parc", "PARC", parc.parc),
+    Score("pactran_gauss", "PACTran-Gauss", pactran.gauss),
+    Score("pactran_dirichlet", "PACTran-Dirichlet", pactran.dirichlet, _LOGITS),
+    Score("pactran_gamma", "PACTran-Gamma", pactran.gamma, _LOGITS),
+    Score("ncti", "NCTI", ncti.ncti, parts=("spread", "discriminant", "collapse"), pooled=ncti.pooled),
+    Score("ped_logme", "PED, LogME", ped.of_logme, _SOURCE),
+    Score("ped_sfda", "PED, SFDA", ped.of_sfda, _SOURCE),
+    Score("etran", "ETran", etran.etran, parts=("discriminant", "energy"), pooled=etran.pooled),
+    Score(
+        "etran_released", "ETran, released", etran.released, parts=("nearest", "energy"), pooled=etran.pooled
+    ),
+    Score("f_otce", "F-OTCE", otce.f_otce, _SOURCE),
+    Score("otce_domain", "OTCE, domain part", otce.domain, _SOURCE),
 )
 
 SCORES: dict[str, Score] = {score.name: score for score in _ALL}
