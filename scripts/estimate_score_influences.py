@@ -4,6 +4,7 @@ from argparse import Namespace
 from dataclasses import replace
 
 from transferlens.core import job, labelled
+from transferlens.pictures import figures as pictures
 from transferlens.transferability import candidates, class_effects, figures, files
 from transferlens.transferability.artefacts import CLASS_EFFECTS
 
@@ -20,8 +21,7 @@ def main(arguments: Namespace) -> None:
     )
     made = labelled.read(arguments.influences, CLASS_EFFECTS)
     class_effects.table(made).to_csv(arguments.table, index=False)
-    figures.effects(made, arguments.score_influences)
-    figures.effects(made, arguments.score_influences_png)
+    pictures.save(figures.effects(made), arguments.score_influences)
 
 
 if __name__ == "__main__":
@@ -31,5 +31,4 @@ if __name__ == "__main__":
     script.writes("influences")
     script.writes("table")
     script.writes("score_influences")
-    script.writes("score_influences_png")
     script.run(main)

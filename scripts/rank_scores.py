@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from transferlens.core import job, labelled
+from transferlens.pictures import figures as pictures
 from transferlens.transferability import candidates, ceiling, figures, files
 from transferlens.transferability.artefacts import RANKING
 from transferlens.transferability.candidates import Candidates, Ranker, Study, Transferred
@@ -62,9 +63,10 @@ def _show(arguments: Namespace) -> None:
     made = labelled.read(arguments.ranking, RANKING)
     files.table(made).to_csv(arguments.table, index=False)
     files.candidate_table(made).to_csv(arguments.candidates, index=False)
-    for draw, name in ((figures.ranking, "transferability"), (figures.scatter, "score_scatter")):
-        for end in ("", "_png"):
-            draw(made, getattr(arguments, name + end))
+    drawn = figures.ranking(made)
+    pictures.save(drawn, arguments.transferability)
+    pictures.save(drawn, arguments.transferability_png)
+    pictures.save(figures.scatter(made), arguments.score_scatter)
 
 
 if __name__ == "__main__":
@@ -77,7 +79,7 @@ if __name__ == "__main__":
     script.writes("ranking")
     script.writes("table")
     script.writes("candidates")
-    for name in ("transferability", "score_scatter"):
-        script.writes(name)
-        script.writes(f"{name}_png")
+    script.writes("transferability")
+    script.writes("transferability_png")
+    script.writes("score_scatter")
     script.run(main)

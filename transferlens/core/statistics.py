@@ -54,7 +54,7 @@ def q_values(p: np.ndarray) -> np.ndarray:
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """Holm's (1979) adjusted p-values [n]: below .05 with a chance of .05 if none is false; NaN where p is."""
+    """Holm's (1979) adjusted p-values [n]: any is below .05 by chance in one of 20 tables; NaN where p is."""
     adjusted, tested = np.full(p.shape, np.nan), np.flatnonzero(~np.isnan(p))
     order = tested[np.argsort(p[tested])]
     steps = p[order] * np.arange(len(order), 0, -1)

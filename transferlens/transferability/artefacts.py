@@ -1,4 +1,4 @@
-"""What scores of source models, their ranking against accuracy, and what they see of classes are stored as."""
+"""What scores of source models, their ranking, and what they see of source classes are stored as."""
 
 import numpy as np
 
@@ -11,15 +11,20 @@ SCORED = Artefact(
     fields=(
         *ROW_FIELDS,
         Field("score", ("score",), str, "transferability score"),
-        Field("part", ("part",), str, "what is stored of a score: itself, or `score:part` of one that is made "
-              "of the parts of all candidates"),
+        Field(
+            "part",
+            ("part",),
+            str,
+            "what is stored of a score: itself, or `score:part` of one that is made "
+            "of the parts of all candidates",
+        ),
         Field("part_score", ("part",), np.int64, "position in score of the score that it belongs to"),
         Field("part_value", ("model", "part"), np.float64, "NaN where it cannot be had"),
         Field("seconds", ("model", "score"), np.float64, "that the score takes, features given", "seconds"),
         Field("reason", ("model", "score"), str, "why it cannot be had; '' where it is there"),
         Field("parameters", ("model",), np.int64, "numbers in the state of the source network"),
     ),
-)  # fmt: skip
+)
 
 _RANKED = ("pool", "ranker")
 _MEASURED = (*_RANKED, "measure")
@@ -27,9 +32,14 @@ _RANKER_FIELDS = (
     Field("ranker", ("ranker",), str, "what orders the candidates"),
     Field("title", ("ranker",), str, "its name in words"),
     Field("sort", ("ranker",), str, "score; bound: minus a bound; static: knows nothing of the target"),
-    Field("seconds", ("ranker",), np.float64, "mean a candidate, features given; NaN: nothing is computed",
-          "seconds"),
-)  # fmt: skip
+    Field(
+        "seconds",
+        ("ranker",),
+        np.float64,
+        "mean a candidate, features given; NaN: nothing is computed",
+        "seconds",
+    ),
+)
 _POOL_FIELDS = (
     Field(
         "pool", ("pool",), str, "the candidates of a kind of study; all; within networks: means over these"
@@ -51,12 +61,18 @@ _TABLE_FIELDS = (
     Field("p_holm", _RANKED, np.float64, "Holm's p over the scores of the pool"),
     Field("least_without_one", _RANKED, np.float64, "least weighted tau with one candidate left out"),
     Field("most_without_one", _RANKED, np.float64, "largest weighted tau with one candidate left out"),
-    *estimate("gain", _RANKED, "weighted tau minus that of the best static ranker, whichever it is; over draws "
-              "of models", "low high"),
+    *estimate(
+        "gain",
+        _RANKED,
+        "weighted tau minus that of the best static ranker, whichever it is; over draws of models",
+        "low high",
+    ),
     Field("gain_p", _RANKED, np.float64, "p-value of no gain over at least one static ranker"),
     Field("gain_p_holm", _RANKED, np.float64, "Holm's gain_p over the scores of the pool"),
-    Field("best_static", _RANKED, str, "the static ranker with the highest weighted tau on the same candidates"),
-)  # fmt: skip
+    Field(
+        "best_static", _RANKED, str, "the static ranker with the highest weighted tau on the same candidates"
+    ),
+)
 
 RANKING = Artefact(
     kind="transferability",
@@ -73,15 +89,20 @@ RANKING = Artefact(
         *_RANKER_FIELDS,
         *_TABLE_FIELDS,
         Field("ceiling_from", ("ceiling_from",), str, "the models that tell how noisy accuracy is"),
-        *estimate("ceiling", ("ceiling_from",), "most that what knows the source classes alone can correlate "
-                  "with the accuracies of study influence", "low high"),
+        *estimate(
+            "ceiling",
+            ("ceiling_from",),
+            "most that what knows the source classes alone can correlate "
+            "with the accuracies of study influence",
+            "low high",
+        ),
     ),
     attributes={
         "metric": "what accuracy is, as in summaries",
         "images": "evaluation images behind an accuracy",
         "other_targets": "targets whose accuracies make the ranker `other targets`",
     },
-)  # fmt: skip
+)
 
 OVER_TARGETS = Artefact(
     kind="transferability over targets",
@@ -92,12 +113,20 @@ OVER_TARGETS = Artefact(
         *_TABLE_FIELDS,
         Field("by_target", ("target", *_RANKED), np.float64, "weighted tau on the target"),
         *estimate("over_targets", _RANKED, "mean weighted tau; over targets", "low high"),
-        *estimate("targets_gain", _RANKED, "mean weighted tau minus that of the best static ranker; over "
-                  "targets", "low high"),
-        Field("targets_gain_p", _RANKED, np.float64, "p-value of no gain over some static ranker; over targets"),
-        Field("targets_gain_p_holm", _RANKED, np.float64, "Holm's targets_gain_p over the scores of the pool"),
+        *estimate(
+            "targets_gain",
+            _RANKED,
+            "mean weighted tau minus that of the best static ranker; over targets",
+            "low high",
+        ),
+        Field(
+            "targets_gain_p", _RANKED, np.float64, "p-value of no gain over some static ranker; over targets"
+        ),
+        Field(
+            "targets_gain_p_holm", _RANKED, np.float64, "Holm's targets_gain_p over the scores of the pool"
+        ),
     ),
-)  # fmt: skip
+)
 
 _OF_UNIT = ("ranker", "unit")
 CLASS_EFFECTS = Artefact(
@@ -106,15 +135,30 @@ CLASS_EFFECTS = Artefact(
     fields=(
         Field("unit", ("unit",), str, "source class, or group of classes"),
         *_RANKER_FIELDS,
-        *estimate("effect", _OF_UNIT, "what the unit adds to the score, in standard deviations of the score "
-                  "over models", "se low high p q"),
+        *estimate(
+            "effect",
+            _OF_UNIT,
+            "what the unit adds to the score, in standard deviations of the score over models",
+            "se low high p q",
+        ),
         *estimate("accuracy_effect", ("unit",), "what the unit adds to the accuracy", "se low high p q"),
-        *estimate("correlation", ("ranker",), "rank correlation over units of effects on the score (one fold of "
-                  "the models) and on the accuracy (the other)", "low high p"),
+        *estimate(
+            "correlation",
+            ("ranker",),
+            "rank correlation over units of effects on the score (one fold of "
+            "the models) and on the accuracy (the other)",
+            "low high p",
+        ),
         Field("p_holm", ("ranker",), np.float64, "Holm's p over the scores"),
-        *estimate("of_reachable", ("ranker",), "correlation as a share of that of the true effects on accuracy",
-                  "low high"),
-        *estimate("reliability", ("ranker",), "rank correlation of both folds' effects on the score", "low high"),
+        *estimate(
+            "of_reachable",
+            ("ranker",),
+            "correlation as a share of that of the true effects on accuracy",
+            "low high",
+        ),
+        *estimate(
+            "reliability", ("ranker",), "rank correlation of both folds' effects on the score", "low high"
+        ),
         *estimate("ceiling", (), "rank correlation of both folds' effects on the accuracy", "low high"),
         Field("missing", ("ranker",), str, "why the ranker has no effects; '' where it has"),
     ),
@@ -124,4 +168,4 @@ CLASS_EFFECTS = Artefact(
         "fold_estimator": "of the effects of a fold",
         "folds_missing": "why effects are not compared; '' where they are",
     },
-)  # fmt: skip
+)

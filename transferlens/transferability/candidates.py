@@ -1,4 +1,4 @@
-"""Candidate sources of a target with their accuracies, and what orders them: scores, bounds, static rankers."""
+"""Candidate sources of a target with their accuracies, and what orders them: scores, bounds, statics."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

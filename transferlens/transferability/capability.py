@@ -122,11 +122,12 @@ def _ranking_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     }
 
 
-def _report(name: str, caption: str) -> dict[str, Beside]:
-    """A figure of a target and recipe as SVG and PNG."""
-    path, labels = f"report/{{target}}/{{recipe}}/{name}", {"target": "{target}", "recipe": "{recipe}"}
-    shown = Beside(f"{path}.svg", "Transferability", f"{caption}.rst", {**labels, "figure": name})
-    return {name: shown, f"{name}_png": Beside(f"{path}.png")}
+def _picture(name: str, suffix: str) -> Beside:
+    """A figure of a target and recipe that Snakemake's report shows."""
+    labels = {"target": "{target}", "recipe": "{recipe}", "figure": name.replace("_", " ")}
+    return Beside(
+        f"report/{{target}}/{{recipe}}/{name}{suffix}", "Transferability", "transferability.rst", labels
+    )
 
 
 RANK = Step(
@@ -137,8 +138,9 @@ RANK = Step(
         "ranking": RANKING,
         "table": Beside("transferability/{target}/{recipe}/ranking.csv"),
         "candidates": Beside("transferability/{target}/{recipe}/candidates.csv"),
-        **_report("transferability", "transferability"),
-        **_report("score_scatter", "transferability"),
+        "transferability": _picture("transferability", ".svg"),
+        "transferability_png": Beside("report/{target}/{recipe}/transferability.png"),
+        "score_scatter": _picture("score_scatter", ".png"),
     },
     inputs=_ranking_inputs,
     settings=_ranking_settings,
@@ -158,7 +160,7 @@ CLASSES = Step(
     outputs={
         "influences": CLASS_EFFECTS,
         "table": Beside("transferability/{target}/{recipe}/influences.csv"),
-        **_report("score_influences", "transferability"),
+        "score_influences": _picture("score_influences", ".png"),
     },
     inputs=lambda run, w: {"ranking": RANKING.at(**w), "summary": SUMMARY.at(study="influence", **w)},
     settings=lambda run, w: {

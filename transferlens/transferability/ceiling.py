@@ -1,7 +1,8 @@
 """The most that a ranker which knows the source classes alone can correlate with accuracies, which are noisy.
 
-Models of the same source classes differ in accuracy by their seeds and the images at hand. A score looks at the
-very model that is then transferred, and may see some of that: for scores the ceiling is a landmark, no bound.
+Models of the same source classes differ in accuracy by their seeds and the images at hand. A score looks at
+the very model that is then transferred, and may see some of that: for scores the ceiling is a landmark, no
+bound.
 """
 
 from dataclasses import dataclass

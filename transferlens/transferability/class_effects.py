@@ -1,9 +1,9 @@
 """Influences of source classes on a score: does it see which class is missing?
 
 The regression that tells what a source class adds to a model's outputs tells as well what it adds to a score.
-Effects on the score and on the accuracy of the same models share the models' chance, and would agree if neither
-knew anything of classes: so one fold of the draws tells of the score, the other of the accuracy, and both ways
-are averaged. What two folds of the accuracy itself agree on stands beside it.
+Effects on the score and on the accuracy of the same models share the models' chance, and would agree if
+neither knew anything of classes: so one fold of the draws tells of the score, the other of the accuracy, and
+both ways are averaged. What two folds of the accuracy itself agree on stands beside it.
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,7 @@ from transferlens.core.errors import ConfigError
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import (
     Interval,
+    centred_ranks,
     holm,
     jackknife_interval,
     permutation_p,
@@ -109,7 +110,7 @@ def standardised(values: np.ndarray) -> np.ndarray:
 
 
 def all_effects(outputs: Outputs) -> tuple[str, Effects]:
-    """The estimator, and effects of all models: as asked, or differences of means where models are too few."""
+    """The estimator, and effects of all models: as asked; differences of means where models are few."""
     for name in (outputs.estimator, "difference_of_means"):
         try:
             made = estimators.make(name, outputs.masks, outputs.values)
@@ -172,8 +173,7 @@ def agree(folds: np.ndarray, output: int, permutations: int, rng: np.random.Gene
     )
     root = np.sqrt(np.maximum(ceiling, 0))
     share = np.divide(crossed, root, out=np.full(len(root), np.nan), where=root > 0)
-    orders = np.array([rng.permutation(score.shape[1]) for _ in range(permutations)])
-    null = np.array([correlation(score[:, order], accuracy) for order in orders])
+    null = exchanged(score, accuracy, permutations, rng)
     tails = permutation_p(crossed[0], null), permutation_p(-crossed[0], -null)
     return Agreement(
         _within(_interval(crossed)),
@@ -188,6 +188,18 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
     different folds; the mean of both ways.
     """
     return float(rank_correlations(one, other[::-1]).mean())
+
+
+def exchanged(one: np.ndarray, other: np.ndarray, permutations: int, rng: np.random.Generator) -> np.ndarray:
+    """`correlation` if units of the one are exchanged at random, the same way in both folds:
+    float64[permutations].
+    """
+    units = one.shape[1]
+    a, b = (
+        ranks / np.linalg.norm(ranks, axis=1, keepdims=True) for ranks in map(centred_ranks, (one, other))
+    )
+    orders = np.array([rng.permutation(units) for _ in range(permutations)])
+    return sum(of[orders] @ against for of, against in zip(a, b[::-1], strict=True)) / len(a)
 
 
 def _interval(values: np.ndarray) -> Interval:

@@ -1,6 +1,5 @@
-"""Pictures of scores: how well they order candidates, against accuracy, and what they see of source classes."""
+"""Pictures of scores: how well they order candidates, and what they see of source classes."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,7 @@ from transferlens.transferability.settings import family
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _STYLES = {SCORE: (figures.BLUE, "o"), STATIC: (figures.ORANGE, "s"), "bound": (figures.GREEN, "D")}
 _FAMILIES = {
@@ -26,8 +26,8 @@ _COLUMNS = 4
 _SHOWN_UNITS = 60  # columns of a matrix that can be told apart
 
 
-def ranking(made: xr.Dataset, path: Path) -> None:
-    """The weighted tau of every ranker with its interval, pool by pool; the band is what random scores give."""
+def ranking(made: xr.Dataset) -> "Figure":
+    """The weighted tau of every ranker with its interval, pool by pool, on the band of random scores."""
     names, main = made.title.values, made.sel(measure=MAIN)
     pools = made.pool.values
     figure = figures.figure(2.2 + 2.6 * len(pools), 1.3 + 0.24 * len(names))
@@ -36,7 +36,7 @@ def ranking(made: xr.Dataset, path: Path) -> None:
         _taus(axis, main.sel(pool=pool))
     axes[0].set_yticks(range(len(names)), names, fontsize=8)
     axes[0].set_ylim(len(names) - 0.5, -0.5)
-    figures.save(figure, path)
+    return figure
 
 
 def _taus(axis: "Axes", of: xr.Dataset) -> None:
@@ -57,7 +57,7 @@ def _taus(axis: "Axes", of: xr.Dataset) -> None:
     axis.tick_params(labelsize=7)
 
 
-def scatter(made: xr.Dataset, path: Path) -> None:
+def scatter(made: xr.Dataset) -> "Figure":
     """Accuracy of every candidate against what each ranker says of it."""
     shown = [i for i in range(made.sizes["ranker"]) if np.isfinite(made.value.values[i]).sum() > 1]
     rows = -(-len(shown) // _COLUMNS)
@@ -72,7 +72,7 @@ def scatter(made: xr.Dataset, path: Path) -> None:
     for axis in axes[::_COLUMNS]:
         axis.set_ylabel("accuracy", fontsize=8)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)
-    figures.save(figure, path)
+    return figure
 
 
 def _cloud(axis: "Axes", values: np.ndarray, accuracy: np.ndarray, families: np.ndarray) -> None:
@@ -84,12 +84,11 @@ def _cloud(axis: "Axes", values: np.ndarray, accuracy: np.ndarray, families: np.
     axis.locator_params(nbins=4)
 
 
-def effects(made: xr.Dataset, path: Path) -> None:
+def effects(made: xr.Dataset) -> "Figure":
     """Effects of source classes on scores over their errors, and their agreement with those on accuracy."""
     known = np.flatnonzero(made.missing.values == "")
     if not len(known):
-        figures.save(figures.message("No score is known for all models of study influence."), path)
-        return
+        return figures.message("No score is known for all models of study influence.")
     units = np.argsort(-made.accuracy_effect.values)
     units = (
         units
@@ -103,7 +102,7 @@ def effects(made: xr.Dataset, path: Path) -> None:
     _matrix(right, made, known, units)
     left.set_yticks(range(len(names)), names, fontsize=8)
     left.set_ylim(len(names) - 0.5, -0.5)
-    figures.save(figure, path)
+    return figure
 
 
 def _agreement(axis: "Axes", made: xr.Dataset, known: np.ndarray) -> None:

@@ -107,7 +107,7 @@ def _rankers(file: h5py.File) -> Any:
 
 
 def write_over_targets(path: Path, of_targets: Sequence[Ranked], seed: int) -> None:
-    """Mean agreement over targets, with intervals over draws of models (the same for all) and over targets."""
+    """Mean agreement over targets, with intervals over draws of models, and over targets."""
     shared = [name for name in of_targets[0].pools if all(name in of.pools for of in of_targets)]
     known = [r.name for r in of_targets[0].rankers if all(r.name in _named(of.rankers) for of in of_targets)]
     joined, rankers = _joined(of_targets, known)
@@ -158,8 +158,8 @@ def _strata(of_targets: Sequence[Ranked], name: str) -> tuple[np.ndarray, ...]:
 
 
 def over_targets(tau: np.ndarray, rankers: Sequence[Ranker]) -> dict[str, np.ndarray]:
-    """Means of weighted taus [targets, pools, rankers] and gains over static rankers, with Student's intervals
-    over targets.
+    """Means of weighted taus [targets, pools, rankers] and gains over static rankers, with Student's
+    intervals over targets.
     """
     of_mean = mean_interval(np.moveaxis(tau, 0, -1))
     static = [i for i, r in enumerate(rankers) if r.sort == STATIC]

@@ -15,8 +15,8 @@ LEAST_CANDIDATES = 3
 
 
 def weighted_tau(scores: np.ndarray, accuracy: np.ndarray) -> float:
-    """Kendall's tau in which exchanges among the best weigh most (Vigna 2015): hyperbolic weights, the mean over
-    ranking by the one and by the other.
+    """Kendall's tau in which exchanges among the best weigh most (Vigna 2015): hyperbolic weights, the mean
+    over ranking by the one and by the other.
     """
     return float(scipy.stats.weightedtau(scores, accuracy).statistic)
 

@@ -1,4 +1,5 @@
-"""Rankers against accuracy: agreement with intervals over draws of models, and the gain over the best static one.
+"""Rankers against accuracy: agreement with intervals over draws of models, and the gain over the best static
+one.
 
 A pool is a list of strata (all its candidates; those of each network; those of each target), and a measure of
 it their mean. What is independent are draws of models (`candidates.draws`), and intervals are jackknives that
@@ -11,7 +12,7 @@ theirs, each at its full level, and its upper end the least of upper ends that h
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy
@@ -42,7 +43,7 @@ from transferlens.transferability.settings import family
 _GROUPS = 32
 # With fewer draws there are no intervals.
 LEAST_DRAWS = 6
-_RANDOM = 1000
+_RANDOM = 300
 _NAMES = list(MEASURES)
 _MAIN = _NAMES.index(MAIN)
 ALL, WITHIN = "all", "within networks"
@@ -91,6 +92,7 @@ class Bench:
     pool: Pool
     candidates: Candidates
     group: np.ndarray
+    _known: dict[tuple[str, bytes], np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of(cls, pool: Pool, candidates: Candidates) -> "Bench":
@@ -103,6 +105,13 @@ class Bench:
     def accuracy(self) -> np.ndarray:
         """float64[candidates]."""
         return self.candidates.accuracy
+
+    def measured(self, ranker: Ranker, members: np.ndarray) -> np.ndarray:
+        """All measures of a ranker over some candidates, float64[measures]; each is taken once."""
+        key = ranker.name, members.tobytes()
+        if key not in self._known:
+            self._known[key] = measured(ranker.values[members], self.accuracy[members])
+        return self._known[key]
 
     @property
     def intervals(self) -> bool:
@@ -130,9 +139,9 @@ def _mean_over(strata: Strata, of: Callable[[np.ndarray], np.ndarray]) -> np.nda
 
 def agreement(bench: Bench, ranker: Ranker) -> dict[str, np.ndarray]:
     """All measures of a ranker with their intervals, and p-values of a weighted tau of zero."""
-    values, accuracy = ranker.values, bench.accuracy
+    values = ranker.values
     told = bench.all_and_without(
-        lambda strata: _mean_over(strata, lambda s: measured(values[s], accuracy[s])), np.isfinite(values)
+        lambda strata: _mean_over(strata, lambda s: bench.measured(ranker, s)), np.isfinite(values)
     )
     intervals = [interval(told[:, i], name) for i, name in enumerate(_NAMES)]
     made = {f"agreement{end}": np.array([getattr(i, part) for i in intervals]) for part, end in _ENDS.items()}
@@ -216,7 +225,7 @@ NO_GAIN = Gain(*[np.nan] * 4, "")
 
 def gain(bench: Bench, score: Ranker, static: Sequence[Ranker]) -> Gain:
     """What a score gains over the best static ranker, over draws of models."""
-    told = [_differences(bench, score.values, other.values) for other in static]
+    told = [_differences(bench, score, other) for other in static]
     if not told or not np.isfinite([of[0] for of in told]).all():
         return NO_GAIN
     value = np.array([of[0] for of in told])
@@ -236,13 +245,13 @@ def least_gain(value: np.ndarray, se: np.ndarray, df: float, names: Sequence[str
     return Gain(float(value.min()), float(low.min()), float(high.min()), float(p.max()), best)
 
 
-def _differences(bench: Bench, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _differences(bench: Bench, one: Ranker, other: Ranker) -> np.ndarray:
     """Weighted tau of one minus the other, where both are known: [1 + groups]."""
-    both = np.isfinite(one) & np.isfinite(other)
 
     def of(stratum: np.ndarray) -> float:
-        return _tau(one, bench, stratum) - _tau(other, bench, stratum)
+        return (bench.measured(one, stratum) - bench.measured(other, stratum))[_MAIN]
 
+    both = np.isfinite(one.values) & np.isfinite(other.values)
     return bench.all_and_without(lambda strata: _mean_over(strata, of), both)
 
 
@@ -299,8 +308,9 @@ def _of_pool(candidates: Candidates, rankers: Sequence[Ranker], pool: Pool, seed
 def of_chance(bench: Bench, seed: int) -> Interval:
     """The weighted tau of random scores: zero, and within what it lies in 95 of 100 cases."""
     rng = rng_for(seed, "random scores", bench.pool.name)
-    drawn = [
-        float(_mean_over(bench.pool.strata, lambda s: _tau(values, bench, s)))
-        for values in rng.normal(size=(_RANDOM, len(bench.accuracy)))
-    ]
-    return percentile_interval(np.float64(0), np.array(drawn))
+
+    def drawn(values: np.ndarray) -> float:
+        return float(_mean_over(bench.pool.strata, lambda s: _tau(values, bench, s)))
+
+    taus = [drawn(values) for values in rng.normal(size=(_RANDOM, len(bench.accuracy)))]
+    return percentile_interval(np.float64(0), np.array(taus))

@@ -27,7 +27,7 @@ class TransferabilitySettings(CapabilitySection):
     scores: list[str] = Field(
         list(FAST),
         min_length=1,
-        description="Scores of every source model on the target's training images (docs/scores.md lists them).",
+        description="Scores of every source model on the target's training images (docs/scores.md has all).",
     )
     studies: list[str] | None = Field(
         None,
@@ -38,12 +38,12 @@ class TransferabilitySettings(CapabilitySection):
     models: int | None = Field(
         None,
         ge=4,
-        description="How many of a study's first models are candidates; null for all. Complementary pairs stay "
-        "whole if it is even.",
+        description="How many of a study's first models are candidates; null for all. Complementary pairs "
+        "stay whole if it is even.",
     )
     permutations: int = Field(
         2000,
         ge=100,
-        description="How often source classes are exchanged at random, for the p-value of what a score sees of "
-        "them.",
+        description="How often source classes are exchanged at random, for the p-value of what a score sees "
+        "of them.",
     )
