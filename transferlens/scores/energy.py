@@ -2,8 +2,8 @@
 
     E = mean_n log sum_z exp(L_nz)
 
-Higher is a lower free energy, so nearer to the source task. Source: the energy part of ETran (Gholami et al.,
-ICCV 2023), here of all images and on logits; ETran's own takes features (`etran`).
+Higher is a lower free energy, so nearer to the source task. Source: the energy part of ETran (Gholami et
+al., ICCV 2023), here of all images and on logits; ETran's own takes features (`etran`).
 """
 
 from scipy.special import logsumexp

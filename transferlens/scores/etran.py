@@ -4,9 +4,9 @@
     D = mean probability of the true class under Fisher's discriminant (the first of SFDA)
     E = mean over the half percent of images with the lowest energy of log sum_d exp(x_nd), of features
 
-Source: Gholami, Akbari, Wang, Kamranian, Zhang, ETran: energy-based transferability estimation, ICCV 2023. In the
-released code the discriminant reduces to the softmax of distances to the class means, without any covariance:
-that is `released`. NaN where a part is the same for all candidates.
+Source: Gholami, Akbari, Wang, Kamranian, Zhang, ETran: energy-based transferability estimation, ICCV 2023.
+In the released code the discriminant reduces to the softmax of distances to the class means, without any
+covariance: that is `released`. NaN where a part is the same for all candidates.
 """
 
 import numpy as np

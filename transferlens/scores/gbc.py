@@ -3,11 +3,11 @@
     GBC = - sum over ordered pairs i != j of exp(-DB_ij),
     DB_ij = 1/8 (mu_i - mu_j)^T S^-1 (mu_i - mu_j) + 1/2 log( |S| / sqrt(|S_i| |S_j|) ),   S = (S_i + S_j) / 2
 
-on the 64 axes of largest variance, with S_i spherical (the mean variance) or diagonal, variances of the images
-(divided by n_c) and none below 1e-4. - classes * (classes - 1) for classes that coincide, 0 for distant ones.
-Source: Pandy, Agostinelli, Uijlings, Ferrari, Mensink, Transferability estimation using Bhattacharyya class
-separability, CVPR 2022. A published spherical form counts the logarithm of the variance once instead of once for
-each of the axes; here it is counted as often as the determinant does.
+on the 64 axes of largest variance, with S_i spherical (the mean variance) or diagonal, variances of the
+images (divided by n_c) and none below 1e-4. - classes * (classes - 1) for classes that coincide, 0 for
+distant ones. Source: Pandy, Agostinelli, Uijlings, Ferrari, Mensink, Transferability estimation using
+Bhattacharyya class separability, CVPR 2022. A published spherical form counts the logarithm of the variance
+once instead of once for each of the axes; here it is counted as often as the determinant does.
 """
 
 import numpy as np

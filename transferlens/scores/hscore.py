@@ -3,10 +3,10 @@
     H(F) = tr( pinv(cov F) cov G ),   G_n = mean of the features of n's class;   0 to classes - 1
     regularised: tr( pinv(cov_a) (1 - a) cov G ),   cov_a = Ledoit-Wolf covariance with shrinkage a
 
-Sources: Bao et al., An information-theoretic approach to transferability in task transfer learning, ICIP 2019;
-Ibrahim, Ponomareva, Mazumder, Newer is not always better, 2021. As in the published code of the latter, cov G
-is divided by images - 1 in the regularised form, where Ledoit-Wolf's covariance is divided by images.
-Directions without variance are left out of the inverse.
+Sources: Bao et al., An information-theoretic approach to transferability in task transfer learning, ICIP
+2019; Ibrahim, Ponomareva, Mazumder, Newer is not always better, 2021. As in the published code of the
+latter, cov G is divided by images - 1 in the regularised form, where Ledoit-Wolf's covariance is divided by
+images. Directions without variance are left out of the inverse.
 """
 
 import numpy as np
@@ -50,7 +50,7 @@ def _between(candidate: Candidate) -> np.ndarray:
 
 
 def ledoit_wolf(candidate: Candidate) -> float:
-    """Ledoit and Wolf's shrinkage (2004, A well-conditioned estimator ...), from norms and eigenvalues alone."""
+    """Ledoit and Wolf's shrinkage (2004), from the images' norms and the eigenvalues alone."""
     coordinates, d = candidate.moments.coordinates, candidate.moments.dimensions
     images, values = len(coordinates), candidate.axes.values / len(coordinates)
     distance = (values**2).sum() - values.sum() ** 2 / d  # of the covariance to a multiple of the identity

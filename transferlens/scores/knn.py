@@ -1,9 +1,9 @@
 """k-NN: share of images whose k nearest other images (by vote) have their class: leave-one-out accuracy.
 
-k is 1, 5 or 20; the distance Euclidean or one minus the cosine. An image is never its own neighbour (its distance
-to itself counts as infinite, so that duplicates are neighbours); of images at the same distance the earlier one is
-nearer; of classes with the same number of votes that of the nearest neighbour among them wins.
-Source: the baseline of Sorkhei et al., arXiv 2503.18528, and, with k = 1, of PARC's published code.
+k is 1, 5 or 20; the distance Euclidean or one minus the cosine. An image is never its own neighbour (its
+distance to itself counts as infinite, so that duplicates are neighbours); of images at the same distance
+the earlier one is nearer; of classes with the same number of votes that of the nearest neighbour among them
+wins. Source: the baseline of Sorkhei et al., arXiv 2503.18528, and, with k = 1, of PARC's published code.
 """
 
 from collections.abc import Callable

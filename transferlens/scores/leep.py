@@ -5,7 +5,8 @@
 
 Source: Nguyen, Hassner, Seeger, Archambeau, LEEP: a new measure to evaluate transferability of learned
 representations, ICML 2020. At most 0. Natural logarithm of the sum, as in the paper (one published
-implementation averages the probability instead). A source class without any mass says nothing and is left out.
+implementation averages the probability instead). A source class without any mass says nothing and is left
+out.
 """
 
 import numpy as np
@@ -21,7 +22,7 @@ def leep(candidate: Candidate) -> float:
 
 
 def expected_prediction(theta: np.ndarray, labels: np.ndarray, classes: int) -> float:
-    """Mean log-likelihood of the labels given soft memberships theta float64[images, groups] (LEEP, NLEEP)."""
+    """Mean log-likelihood of the labels given soft memberships theta float64[images, groups]."""
     joint = class_sums(theta, labels, classes)
     mass = joint.sum(0)
     conditional = np.divide(joint, mass, out=np.zeros_like(joint), where=mass > 0)

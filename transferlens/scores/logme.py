@@ -3,10 +3,10 @@
     evidence / N of y ~ N(F m, 1/b), m ~ N(0, 1/a), at the a, b that maximise it, mean over classes:
     [ d/2 log a + N/2 log b - 1/2 sum log(a + b s_i) - b/2 |F m - y|^2 - a/2 |m|^2 - N/2 log 2 pi ] / N
 
-with s the eigenvalues of F^T F (features not centred) and the fixed point a = g / |m|^2, b = (N - g) / |F m - y|^2,
-g = sum b s / (a + b s), in at most 11 rounds, as in the authors' code.
-Sources: You, Liu, Wang, Long, LogME: practical assessment of pre-trained models for transfer learning, ICML 2021;
-the fixed point: You et al., Ranking and tuning pre-trained models, JMLR 2022.
+with s the eigenvalues of F^T F (features not centred) and the fixed point a = g / |m|^2, b = (N - g) / |F m
+- y|^2, g = sum b s / (a + b s), in at most 11 rounds, as in the authors' code. Sources: You, Liu, Wang,
+Long, LogME: practical assessment of pre-trained models for transfer learning, ICML 2021; the fixed point:
+You et al., Ranking and tuning pre-trained models, JMLR 2022.
 
 Only the smaller of F^T F and F F^T is decomposed.
 """
@@ -45,7 +45,7 @@ def logme(candidate: Candidate) -> float:
 
 
 def batched(features: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """LogME [...] of features float64[..., images, features] of one or several models with the same labels."""
+    """LogME [...] of features float64[..., images, features] of models with the same labels int64[images]."""
     return evidence(project(features, labels, classes))
 
 

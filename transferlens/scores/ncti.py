@@ -1,14 +1,14 @@
-"""NCTI: how far the features are from neural collapse on the target: spread, class means, collapse of each class.
+"""NCTI: how near the features are to neural collapse on the target: spread, class means, single classes.
 
     NCTI = minmax(a) + minmax(b) - minmax(c) over the pool of candidates, from
     a = nuclear norm of the centred images in the discriminant's space
     b = mean probability of the true class under the discriminant
     c = log sum over classes of the nuclear norm of the class's probabilities [images, classes]
 
-The discriminant is a linear one on the 64 axes of largest variance (all, where there are fewer), with shrinkage
-exp(-sum of the 32 largest variances), but at least 1e-10, where it is fitted without any (by SVD).
-Source: Wang et al., How far pre-trained models are from neural collapse on the target dataset informs their
-transferability, ICCV 2023. NaN where a part is the same for all candidates.
+The discriminant is a linear one on the 64 axes of largest variance (all, where there are fewer), with
+shrinkage exp(-sum of the 32 largest variances), but at least 1e-10, where it is fitted without any (by
+SVD). Source: Wang et al., How far pre-trained models are from neural collapse on the target dataset informs
+their transferability, ICCV 2023. NaN where a part is the same for all candidates.
 """
 
 import numpy as np

@@ -1,11 +1,11 @@
 """NLEEP: LEEP with the components of a Gaussian mixture of the features in place of source classes.
 
-    PCA that keeps 80 % of the variance; a mixture of 5 Gaussians (of full covariance) a class, fitted to all images;
+    PCA that keeps 80 % of the variance; a mixture of 5 Gaussians a class, of full covariance, on all images;
     LEEP with theta = the components' posterior probabilities
 
-Source: Li et al., Ranking neural checkpoints, CVPR 2021. At most 0; natural logarithm, as in LEEP (one published
-implementation averages the probability). With few images the mixture has one component for two of them. The fit
-has many optima: it starts from k-means with a fixed seed.
+Source: Li et al., Ranking neural checkpoints, CVPR 2021. At most 0; natural logarithm, as in LEEP (one
+published implementation averages the probability). With few images the mixture has one component for two of
+them. The fit has many optima: it starts from k-means with a fixed seed.
 """
 
 import numpy as np

@@ -1,13 +1,14 @@
-"""OTCE's two parts: how far apart source and target images are, and how little source labels say of target labels.
+"""OTCE's two parts: how far target images are from source images, and how little source labels say of theirs.
 
     P = optimal transport plan between features of source and target images (squared Euclidean cost C)
     domain difference W = <P, C>
     task difference   H = conditional entropy of the target label given the source label under P, in nats
 
-`domain` is -W, `f_otce` -H. Sources: Tan, Li, Huang, OTCE: a transferability metric for cross-domain cross-task
-representations, CVPR 2021; F-OTCE: Tan, Li, Huang, Zhang, Transferability-guided cross-domain cross-task transfer
-learning. OTCE itself is a linear fit of W and H to accuracies of auxiliary tasks: it needs trained models, and is no
-score here. The plan is exact; of more than 2,500 images of a task, that many are taken, evenly from every class.
+`domain` is -W, `f_otce` -H. Sources: Tan, Li, Huang, OTCE: a transferability metric for cross-domain
+cross-task representations, CVPR 2021; F-OTCE: Tan, Li, Huang, Zhang, Transferability-guided cross-domain
+cross-task transfer learning. OTCE itself is a linear fit of W and H to accuracies of auxiliary tasks: it needs
+trained models, and is no score here. The plan is exact; of more than 2,500 images of a task, that many are
+taken, evenly from every class.
 """
 
 import warnings

@@ -6,13 +6,15 @@ Gauss, on centred features x of d dimensions, N images, K classes (natural logar
     + K d s2 / (2 l N) * log( l N h / (K d) ),
     h = sum over images of (1 + |x|^2) sum_k p_k (1 - p_k) + K d / (l N)
 
-Dirichlet and Gamma, on the source head's probabilities theta: bounds of the target's mean log-likelihood where each
-source class z has its own Dirichlet distribution over target classes (or Gamma rates of them), after ten rounds of
-variational inference from q = theta; prior strength 1, spread as the target's classes are.
-Source: Ding, Chen, Levinboim, Changpinyo, Soricut, PACTran: PAC-Bayesian metrics for estimating the transferability
-of pretrained models to classification tasks, ECCV 2022. The bounds are lower for better sources: signs are turned.
-The minimum is by L-BFGS from W = 0 in at most 100 iterations (the published code starts at random). Published
-h sums the curvature over images, and so does this.
+Dirichlet and Gamma, on the source head's probabilities theta: bounds of the target's mean log-likelihood
+where each source class z has its own Dirichlet distribution over target classes (or Gamma rates of them),
+after ten rounds of variational inference from q = theta; prior strength 1, spread as the target's classes
+are.
+Source: Ding, Chen, Levinboim, Changpinyo, Soricut, PACTran: PAC-Bayesian metrics for estimating the
+transferability of pretrained models to classification tasks, ECCV 2022. The bounds are lower for better
+sources: signs are turned.
+The minimum is by L-BFGS from W = 0 in at most 100 iterations (the published code
+starts at random). Published h sums the curvature over images, and so does this.
 """
 
 import numpy as np
@@ -86,7 +88,8 @@ def dirichlet(candidate: Candidate) -> float:
     for _ in range(_ROUNDS):
         counts = prior + class_sums(belief, labels, classes)  # [classes, source classes]
         scores = logs + digamma(counts)[labels] - digamma(counts.sum(0))
-        belief, log_belief = softmax(scores, axis=1), log_softmax(scores, axis=1)
+        log_belief = log_softmax(scores, axis=1)
+        belief = np.exp(log_belief)
     before = gammaln(prior.sum()) - gammaln(prior).sum()
     after = gammaln(counts.sum(0)) - gammaln(counts).sum(0)
     gained = (before - after).sum() - (belief * (log_belief - logs)).sum()
@@ -101,7 +104,8 @@ def gamma(candidate: Candidate) -> float:
         counts = prior + class_sums(belief, labels, classes)
         rate = theta @ counts.sum(0)
         scores = logs + digamma(counts)[labels]
-        belief, log_belief = softmax(scores, axis=1), log_softmax(scores, axis=1)
+        log_belief = log_softmax(scores, axis=1)
+        belief = np.exp(log_belief)
     lost = (gammaln(prior) - gammaln(counts)).sum()
     lost += (belief * (log_belief - logs)).sum() + (np.log(rate) - 1).sum()
     return -float(lost / (len(labels) * classes) + 1)

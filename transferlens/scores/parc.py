@@ -2,12 +2,13 @@
 
     PARC = 100 Spearman( 1 - corr(features of i, features of j), [labels of i and j differ] ),   i < j
 
-with features on their 32 axes of largest variance, each scaled to variance one, and corr Pearson's between the
-features of the two images. It depends on the axes' signs, which mean nothing: each axis has the one that makes its
-largest loading positive, as scikit-learn's PCA, which the published code takes. 1 - corr of one-hot labels takes
-two values, so the rank correlation is that with an indicator.
-Source: Bolya, Mittapalli, Hoffman, Scalable diverse model selection for accessible transfer learning, NeurIPS 2021.
-Distances are rounded to 2e-6, so that ranks are counted and pairs need not be held. Of more than 5,000 images, that many are taken, evenly from every class: there are half as many pairs as the square.
+with features on their 32 axes of largest variance, each scaled to variance one, and corr Pearson's between
+the features of the two images. It depends on the axes' signs, which mean nothing: each axis has the one
+that makes its largest loading positive, as scikit-learn's PCA, which the published code takes. 1 - corr of
+one-hot labels takes two values, so the rank correlation is that with an indicator. Source: Bolya,
+Mittapalli, Hoffman, Scalable diverse model selection for accessible transfer learning, NeurIPS 2021.
+Distances are rounded to 2e-6, so that ranks are counted and pairs need not be held. Of more than 5,000
+images, that many are taken, evenly from every class: there are half as many pairs as the square.
 """
 
 import numpy as np
@@ -35,22 +36,33 @@ def spearman(features: np.ndarray, labels: np.ndarray) -> float:
     """Spearman's correlation, over all pairs of rows, of 1 - corr with having different labels."""
     centred = features - features.mean(1, keepdims=True)
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
-    pairs = all_pairs(centred)
-    alike = sum(all_pairs(centred[rows]) for rows in by_class(labels, labels.max() + 1))
+    pairs, alike = all_pairs(centred), alike_pairs(centred, labels)
     ranks = np.cumsum(pairs) - (pairs - 1) / 2  # mean rank of a bin
-    total, share = pairs.sum(), alike.sum() / pairs.sum()
+    total, share = pairs.sum(), len(alike) / pairs.sum()
     variance = ((total**3 - total) - (pairs**3 - pairs).sum()) / (12 * total)
-    covariance = share * ((total + 1) / 2 - alike @ ranks / alike.sum())
+    covariance = share * ((total + 1) / 2 - ranks[alike].mean())
     return float(covariance / np.sqrt(variance * share * (1 - share)))
 
 
 def all_pairs(rows: np.ndarray) -> np.ndarray:
-    """How many pairs of unit vectors float64[n, d] are at each distance 1 - x y, float64[bins]."""
+    """How many pairs of unit vectors float64[n, d] are in each bin of distances, float64[bins]."""
     counts = np.zeros(_BINS + 1)
     for start in range(0, len(rows), _ROWS):
-        block = rows[start : start + _ROWS] @ rows[start:].T
-        bins = np.clip((1 - block) * (_BINS / 2), 0, _BINS - 1).astype(np.int64)
-        own = bins[:, : len(bins)]
-        own[np.tril_indices(len(own))] = _BINS  # each pair once
+        bins = _bins(rows[start : start + _ROWS], rows[start:])
+        bins[:, : len(bins)][np.tril_indices(len(bins))] = _BINS  # each pair once
         counts += np.bincount(bins.ravel(), minlength=_BINS + 1)
     return counts[:_BINS]
+
+
+def alike_pairs(rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The bins int64[pairs] of all pairs with the same label."""
+    classes = [rows[own] for own in by_class(labels, labels.max() + 1)]
+    return np.concatenate([_bins(own, own)[np.triu_indices(len(own), 1)] for own in classes])
+
+
+def _bins(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The bin int64[rows, others] of the distance 1 - x y of every pair."""
+    distance = rows @ others.T
+    distance *= -_BINS / 2
+    distance += _BINS / 2
+    return np.clip(distance, 0, _BINS - 1, out=distance).astype(np.int64)

@@ -6,10 +6,10 @@ images. Class c is a ball of radius R_c = sqrt(its total variance); where balls 
     F_ab = max(nu (R_a + R_b) - |m_a - m_b|, 0),
     a moves by the sum over b of (m_a - m_b) / |m_a - m_b| * min(t^2 F_ab / 2, F_ab),   t = .1, nu = .6
 
-for at most 6 steps, ending before a step that moves the classes at most half as far as the first did. Images move
-with their class. Then the scaling is undone and the base score taken.
-Source: Li, Hu, Ge, Shan, Duan, Exploring model transferability through the lens of potential energy, ICCV 2023.
-Where no balls overlap (the published code divides 0 by 0) nothing moves and the base score is returned.
+for at most 6 steps, ending before a step that moves the classes at most half as far as the first did.
+Images move with their class. Then the scaling is undone and the base score taken. Source: Li, Hu, Ge, Shan,
+Duan, Exploring model transferability through the lens of potential energy, ICCV 2023. Where no balls
+overlap (the published code divides 0 by 0) nothing moves and the base score is returned.
 """
 
 from dataclasses import replace

@@ -3,8 +3,8 @@
     TransRate = R(Z) - sum_c (n_c / n) R(Z_c),   R(Z) = 1/2 log det(I + Z^T Z / (n eps)),   eps = 1e-4
 
 with features centred once, not in every class. Weighted by class size, as in the paper; one published
-implementation takes the plain mean over classes. The value depends on the features' scale, so that sources of
-different scale are hardly comparable; `normalised` first divides the features by their Frobenius norm.
+implementation takes the plain mean over classes. The value depends on the features' scale, so that sources
+of different scale are hardly comparable; `normalised` first divides the features by their Frobenius norm.
 Source: Huang, Huang, Rong, Yang, Wei, Frustratingly easy transferability estimation, ICML 2022.
 """
 
