@@ -14,6 +14,23 @@ from transferlens.transferability.settings import FAMILIES, TransferabilitySetti
 _BOUND = "task relatedness"
 
 
+def scores(run: Run) -> list[str]:
+    """The scores that are asked for; none where nothing is."""
+    from transferlens.scores.registry import SCORES
+
+    given = run.section(TransferabilitySettings)
+    if given is None:
+        return []
+    return list(SCORES) if given.scores == "all" else given.scores
+
+
+def needs_source(run: Run) -> bool:
+    """Whether any score looks at source images."""
+    from transferlens.scores.measuring import find
+
+    return any("source" in find(name).needs for name in scores(run))
+
+
 def studies(run: Run, target: str, recipe: str) -> list[str]:
     """The studies whose models are candidates, in the order of the run; none where nothing is asked."""
     given = run.section(TransferabilitySettings)

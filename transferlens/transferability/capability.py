@@ -18,14 +18,6 @@ from transferlens.transferability.settings import TransferabilitySettings
 LEAST_TARGETS = 3
 
 
-def _needs_source(run: Run) -> bool:
-    """Whether any score looks at source images."""
-    from transferlens.scores.measuring import find
-
-    given = run.section(TransferabilitySettings)
-    return given is not None and any("source" in find(name).needs for name in given.scores)
-
-
 def _scored(run: Run) -> Iterator[dict[str, str]]:
     for target in run.targets:
         for study in asked.studies_of_target(run, target):
@@ -45,7 +37,7 @@ def _score_inputs(run: Run, wildcards: Wildcards) -> dict[str, str]:
         "target_index": INDEX.at(dataset=wildcards["target"]),
         "source_index": INDEX.at(dataset=run.source),
     }
-    if _needs_source(run):
+    if asked.needs_source(run):
         files["source_features"] = _features(study, run.source, "val", shard)
     return files
 
@@ -56,7 +48,7 @@ SCORE = Step(
     title="Score source models of {study}, shard {shard}, for {target}",
     outputs={"scores": SCORED},
     inputs=_score_inputs,
-    settings=lambda run, w: {"scores": run.section(TransferabilitySettings).scores},
+    settings=lambda run, w: {"scores": asked.scores(run)},
     made_for=lambda run: list(_scored(run)),
     shown=False,
 )
@@ -203,7 +195,7 @@ class Transferability(Capability):
         for target in run.targets:
             for study in asked.studies_of_target(run, target):
                 yield Features(study, target, "train", asked.models(run, study))
-                if _needs_source(run):
+                if asked.needs_source(run):
                     yield Features(study, run.source, "val", asked.models(run, study))
 
     def transfers(self, run: Run) -> Iterator[Transfer]:
@@ -217,7 +209,7 @@ class Transferability(Capability):
         given = run.section(TransferabilitySettings)
         if given is None:
             return
-        _check_scores(given.scores)
+        _check_scores(asked.scores(run))
         if given.studies:
             asked.check_studies(run, given.studies)
         elif not any(asked.studies(run, *pair) for pair in run.adaptations):

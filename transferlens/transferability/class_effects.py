@@ -191,15 +191,16 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def exchanged(one: np.ndarray, other: np.ndarray, permutations: int, rng: np.random.Generator) -> np.ndarray:
-    """`correlation` if units of the one are exchanged at random, the same way in both folds:
-    float64[permutations].
+    """`correlation` if the units of the first fold are exchanged at random: float64[permutations].
+
+    Those of its effects on both outputs alike: where the two share the chance of their models, both ways of
+    crossing folds are nearly one, and so must their permutations be.
     """
-    units = one.shape[1]
     a, b = (
         ranks / np.linalg.norm(ranks, axis=1, keepdims=True) for ranks in map(centred_ranks, (one, other))
     )
-    orders = np.array([rng.permutation(units) for _ in range(permutations)])
-    return sum(of[orders] @ against for of, against in zip(a, b[::-1], strict=True)) / len(a)
+    orders = np.array([rng.permutation(one.shape[1]) for _ in range(permutations)])
+    return (a[0][orders] @ b[1] + b[0][orders] @ a[1]) / 2
 
 
 def _interval(values: np.ndarray) -> Interval:

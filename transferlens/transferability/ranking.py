@@ -242,7 +242,8 @@ def least_gain(value: np.ndarray, se: np.ndarray, df: float, names: Sequence[str
     low = value - scipy.stats.t.ppf(0.975, df) * se
     high = value + scipy.stats.t.ppf(1 - 0.025 / len(value), df) * se
     p = np.where(value > 0, two_sided_p(value, se, df), 1.0)
-    return Gain(float(value.min()), float(low.min()), float(high.min()), float(p.max()), best)
+    ends = np.clip([low.min(), high.min()], -2, 2)
+    return Gain(float(value.min()), float(ends[0]), float(ends[1]), float(p.max()), best)
 
 
 def _differences(bench: Bench, one: Ranker, other: Ranker) -> np.ndarray:

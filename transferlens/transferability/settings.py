@@ -1,13 +1,13 @@
 """The settings of the test bed of transferability scores."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from transferlens.core.configuration import CapabilitySection
 
 # The scores that cost little more than a decomposition of one model's features.
-FAST = ("nce", "leep", "hscore", "hscore_regularised", "logme")
+FAST = ("nce", "leep", "hscore", "hscore_regularised", "logme", "transrate", "gbc", "sfda", "energy", "knn_5")
 # The studies whose models are candidate sources; `encoders` and `counterfactual` stand for all of theirs.
 FAMILIES = ("reference", "influence", "counterfactual", "pretrained", "encoders")
 
@@ -24,10 +24,10 @@ class TransferabilitySettings(CapabilitySection):
     nullable: ClassVar[bool] = True
     default_null: ClassVar[bool] = True
 
-    scores: list[str] = Field(
+    scores: Literal["all"] | Annotated[list[str], Field(min_length=1)] = Field(
         list(FAST),
-        min_length=1,
-        description="Scores of every source model on the target's training images (docs/scores.md has all).",
+        description="Scores of every source model on the target's training images (docs/scores.md has them), or "
+        "`all`.",
     )
     studies: list[str] | None = Field(
         None,

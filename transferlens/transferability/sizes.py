@@ -10,7 +10,7 @@ from transferlens.transferability.artefacts import SCORED
 from transferlens.transferability.measures import MEASURES
 from transferlens.transferability.ranking import ALL, WITHIN
 from transferlens.transferability.scoring import part_names
-from transferlens.transferability.settings import TransferabilitySettings, family
+from transferlens.transferability.settings import family
 
 _STATIC = 5
 # Bytes of a picture for each candidate or class, and of each row of a table.
@@ -19,10 +19,9 @@ _BYTES = {"picture": 60_000, "table": 20_000}
 
 def of(run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str, int]:
     """Sizes of the dimensions of a file."""
-    given = run.section(TransferabilitySettings)
-    scores = len(given.scores)
+    scores = asked.scores(run)
     if made is SCORED:
-        return {"score": scores, "part": len(part_names(given.scores))}
+        return {"score": len(scores), "part": len(part_names(scores))}
     if isinstance(made, Beside):
         return {"bytes": _BYTES["table" if made.path.endswith(".csv") else "picture"]}
     recipe = wildcards["recipe"]
@@ -30,7 +29,7 @@ def of(run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[s
     studies = asked.studies(run, targets[0], recipe)
     kinds = {family(study) for study in studies}
     return {
-        "ranker": scores + _STATIC,
+        "ranker": len(scores) + _STATIC,
         "candidate": sum(asked.models(run, study) for study in studies),
         "pool": len(kinds) + len({ALL, WITHIN}),
         "measure": len(MEASURES),
