@@ -67,10 +67,10 @@ def study(seed: int, pairs: int, repeats: int, strengths: list[Strength]) -> tup
     rng = np.random.default_rng([seed, pairs])
     masks, draw, chance = drawn(rng, pairs, repeats)
     accuracy = masks @ _EFFECTS + chance
+    seen = [s.classes * (masks @ _EFFECTS) + s.model * chance for s in strengths]
     scores = [
-        Ranker(f"score {i}", "", SCORE, s.classes * (masks @ _EFFECTS) + s.model * chance + rng.normal(0, 2, len(draw)))
-        for i, s in enumerate(strengths)
-    ]  # fmt: skip
+        Ranker(f"score {i}", "", SCORE, what + rng.normal(0, 2, len(draw))) for i, what in enumerate(seen)
+    ]
     static = [
         Ranker("classes", "", STATIC, masks.sum(1).astype(float)),
         Ranker("looks", "", STATIC, 0.5 * (masks @ _EFFECTS) + rng.normal(0, 2, len(draw))),

@@ -52,6 +52,7 @@ def _taus(axis: "Axes", of: xr.Dataset) -> None:
             value, i, marker, color=colour, markersize=5, markerfacecolor=colour if certain else "white"
         )
     axis.set_xlim(-1, 1)
+    axis.set_xticks([-1, -0.5, 0, 0.5, 1])
     axis.set_title(f"{of.pool.item()} ({int(of.candidates)})", fontsize=8)
     axis.set_xlabel("weighted tau", fontsize=8)
     axis.tick_params(labelsize=7)
@@ -59,7 +60,7 @@ def _taus(axis: "Axes", of: xr.Dataset) -> None:
 
 def scatter(made: xr.Dataset) -> "Figure":
     """Accuracy of every candidate against what each ranker says of it."""
-    shown = [i for i in range(made.sizes["ranker"]) if np.isfinite(made.value.values[i]).sum() > 1]
+    shown = [i for i, values in enumerate(made.value.values) if _differ(values)]
     rows = -(-len(shown) // _COLUMNS)
     figure = figures.figure(2.6 * _COLUMNS, 2.1 * rows + 0.4)
     axes = figure.subplots(rows, _COLUMNS, sharey=True, squeeze=False).ravel()
@@ -73,6 +74,12 @@ def scatter(made: xr.Dataset) -> "Figure":
         axis.set_ylabel("accuracy", fontsize=8)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)
     return figure
+
+
+def _differ(values: np.ndarray) -> bool:
+    """Whether there are different values."""
+    known = values[np.isfinite(values)]
+    return len(known) > 1 and np.ptp(known) > 0
 
 
 def _cloud(axis: "Axes", values: np.ndarray, accuracy: np.ndarray, families: np.ndarray) -> None:

@@ -26,8 +26,8 @@ class TransferabilitySettings(CapabilitySection):
 
     scores: Literal["all"] | Annotated[list[str], Field(min_length=1)] = Field(
         list(FAST),
-        description="Scores of every source model on the target's training images (docs/scores.md has them), or "
-        "`all`.",
+        description="Scores of every source model on the target's training images (docs/scores.md has them); "
+        "`all` for all of them.",
     )
     studies: list[str] | None = Field(
         None,
