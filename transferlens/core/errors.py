@@ -19,6 +19,10 @@ class ArtefactError(TransferlensError):
     """A results file that is missing, damaged, of another kind, or cannot be written."""
 
 
+class NumericalError(TransferlensError):
+    """Arithmetic short of what is proved of it: a solver without its optimum, an inequality that does not hold."""
+
+
 class SetupError(TransferlensError):
     """A library this software needs that is not installed."""
 

@@ -1,1 +1,1 @@
-"""Task-relatedness: a bound of the loss after linear probing, from turning a reference task into the target."""
+"""Task-relatedness: a bound of the loss after linear probing, from turning a reference into the target."""

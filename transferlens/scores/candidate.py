@@ -58,7 +58,7 @@ class Candidate:
         return self.shared.part("axes", lambda: self.moments.axes())
 
     def principal(self, components: int) -> np.ndarray:
-        """Coordinates float64[images, components] along the axes of largest variance, as many as there are."""
+        """Coordinates float64[images, components] along the first principal axes, all if there are fewer."""
         return self.moments.coordinates @ self.axes.vectors[:, :components]
 
 

@@ -10,10 +10,11 @@ covariance: that is `released`. NaN where a part is the same for all candidates.
 """
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 
 from transferlens.scores.candidate import Candidate
-from transferlens.scores.fisher import discriminant, posterior
+from transferlens.scores.fisher import discriminant
+from transferlens.scores.moments import class_sums
 from transferlens.scores.pooling import minmax
 
 _LOWEST = 0.005  # of the images
@@ -27,10 +28,11 @@ def etran(candidate: Candidate) -> tuple[float, float]:
 
 def released(candidate: Candidate) -> tuple[float, float]:
     """(nearest class mean, energy)."""
-    moments = candidate.moments
-    share = moments.counts / len(candidate.labels)
-    alike = posterior(moments.coordinates, moments.class_means, share, np.eye(len(moments.scatter)))
-    return _true_class(candidate, alike), energy(candidate.features)
+    counts = np.bincount(candidate.labels)
+    means = class_sums(candidate.features, candidate.labels, candidate.classes) / counts[:, None]
+    offset = np.log(counts / counts.sum()) - (means**2).sum(1) / 2
+    nearest = softmax(candidate.features @ means.T + offset, axis=1)
+    return _true_class(candidate, nearest), energy(candidate.features)
 
 
 def energy(features: np.ndarray) -> float:

@@ -66,8 +66,8 @@ def _measured(candidate: Candidate, score: Score) -> Measured:
             if np.isfinite(values).all():
                 return Measured(values, seconds, "")
             reason = "its value is not finite"
-        except (Unavailable, np.linalg.LinAlgError) as error:
-            reason = str(error)
+        except (Unavailable, np.linalg.LinAlgError, ValueError) as error:  # or what a library refuses
+            reason = str(error).splitlines()[0]
     return Measured((float("nan"),) * len(score.parts), 0.0, reason)
 
 

@@ -6,9 +6,9 @@
 
 `domain` is -W, `f_otce` -H. Sources: Tan, Li, Huang, OTCE: a transferability metric for cross-domain
 cross-task representations, CVPR 2021; F-OTCE: Tan, Li, Huang, Zhang, Transferability-guided cross-domain
-cross-task transfer learning. OTCE itself is a linear fit of W and H to accuracies of auxiliary tasks: it needs
-trained models, and is no score here. The plan is exact; of more than 2,500 images of a task, that many are
-taken, evenly from every class.
+cross-task transfer learning. OTCE itself is a linear fit of W and H to accuracies of auxiliary tasks: it
+needs trained models, and is no score here. The plan is exact; of more than 2,500 images of a task, that many
+are taken, evenly from every class.
 """
 
 import warnings

@@ -8,12 +8,10 @@ Gauss, on centred features x of d dimensions, N images, K classes (natural logar
 
 Dirichlet and Gamma, on the source head's probabilities theta: bounds of the target's mean log-likelihood
 where each source class z has its own Dirichlet distribution over target classes (or Gamma rates of them),
-after ten rounds of variational inference from q = theta; prior strength 1, spread as the target's classes
-are.
+after ten rounds of variational inference from q = theta; prior strength 1, spread as the target classes are.
 Source: Ding, Chen, Levinboim, Changpinyo, Soricut, PACTran: PAC-Bayesian metrics for estimating the
 transferability of pretrained models to classification tasks, ECCV 2022. The bounds are lower for better
-sources: signs are turned.
-The minimum is by L-BFGS from W = 0 in at most 100 iterations (the published code
+sources: signs are turned. The minimum is by L-BFGS from W = 0 in at most 100 iterations (the published code
 starts at random). Published h sums the curvature over images, and so does this.
 """
 

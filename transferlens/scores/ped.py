@@ -6,7 +6,7 @@ images. Class c is a ball of radius R_c = sqrt(its total variance); where balls 
     F_ab = max(nu (R_a + R_b) - |m_a - m_b|, 0),
     a moves by the sum over b of (m_a - m_b) / |m_a - m_b| * min(t^2 F_ab / 2, F_ab),   t = .1, nu = .6
 
-for at most 6 steps, ending before a step that moves the classes at most half as far as the first did.
+for at most 6 steps, ending before a step whose absolute shifts sum to at most half of the first's.
 Images move with their class. Then the scaling is undone and the base score taken. Source: Li, Hu, Ge, Shan,
 Duan, Exploring model transferability through the lens of potential energy, ICCV 2023. Where no balls
 overlap (the published code divides 0 by 0) nothing moves and the base score is returned.
@@ -45,14 +45,14 @@ def pushed_apart(candidate: Candidate, reach: float = _REACH) -> Candidate:
 def _pushed_apart(candidate: Candidate, reach: float) -> Candidate:
     source = candidate.source[0]
     scale = np.maximum(source.std(0), _LEAST_SD)
-    means, radii = _balls((candidate.features - source.mean(0)) / scale, candidate)
+    means, radii = balls((candidate.features - source.mean(0)) / scale, candidate)
     shift = shifts(means, radii, reach) * scale
     return replace(candidate, features=candidate.features + shift[candidate.labels])
 
 
-def _balls(features: np.ndarray, candidate: Candidate) -> tuple[np.ndarray, np.ndarray]:
+def balls(features: np.ndarray, candidate: Candidate) -> tuple[np.ndarray, np.ndarray]:
     """(centres float64[classes, features], radii float64[classes]) of the classes."""
-    counts = candidate.moments.counts
+    counts = np.bincount(candidate.labels)
     means = class_sums(features, candidate.labels, candidate.classes) / counts[:, None]
     squares = ((features - means[candidate.labels]) ** 2).sum(1)
     return means, np.sqrt(class_sums(squares, candidate.labels, candidate.classes) / counts)
@@ -63,7 +63,7 @@ def shifts(means: np.ndarray, radii: np.ndarray, reach: float) -> np.ndarray:
     moved, first = means.copy(), 0.0
     for _ in range(_STEPS):
         step = push(moved, radii, reach)
-        length = np.linalg.norm(step, axis=1).sum()
+        length = np.abs(step).sum()
         if length <= 0.5 * first or length == 0:
             break
         moved += step

@@ -75,6 +75,7 @@ _ALL = (
     Score("knn_1_cosine", "1-NN, cosine", knn.knn(1, "cosine")),
     Score("knn_5_cosine", "5-NN, cosine", knn.knn(5, "cosine")),
     Score("knn_20_cosine", "20-NN, cosine", knn.knn(20, "cosine")),
+    Score("knn_20_weighted", "20-NN, cosine, weighted", knn.weighted),
     Score("parc", "PARC", parc.parc),
     Score("pactran_gauss", "PACTran-Gauss", pactran.gauss),
     Score("pactran_dirichlet", "PACTran-Dirichlet", pactran.dirichlet, _LOGITS),

@@ -1,0 +1,87 @@
+"""Feature maps z -> A z + b that bring matched images of the reference closer to their partners of the target.
+
+All lower F(A, b) = lipschitz(A) * sum of mass * |A z + b - t| over the matched pairs (z, t) of a transport plan. A
+plan stays feasible when the map changes, so F is never below the true value: what lowers F lowers the bound.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+
+# Of the mean distance: closer pairs weigh as much as if they were that far apart.
+_CLOSEST = 1e-9
+_DESCENT = 15  # iterations of L-BFGS for one plan
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What a transport plan moves where.
+
+    Attributes:
+        reference, target: float64[pairs, d], features before the map and where they go.
+        mass: float64[pairs], adding up to 1.
+    """
+
+    reference: np.ndarray
+    target: np.ndarray
+    mass: np.ndarray
+
+
+def unchanged(matched: Matched, weight: np.ndarray, matrix: np.ndarray, shift: np.ndarray):
+    """The identity: what the other maps start from."""
+    return matrix, shift
+
+
+def orthogonal(matched: Matched, weight: np.ndarray, matrix: np.ndarray, shift: np.ndarray):
+    """An orthogonal A and b that lower F, in closed form: lipschitz(A) is that of the head for all of them.
+
+    Weiszfeld's majorisation |r| <= |r|^2 / (2 |r_0|) + |r_0| / 2, with r_0 the rest under the map before,
+    makes it the weighted problem of Procrustes, which a singular value decomposition solves (Schönemann
+    1966).
+    """
+    rest = np.linalg.norm(matched.reference @ matrix.T + shift - matched.target, axis=1)
+    pull = matched.mass / np.maximum(rest, _CLOSEST * max(rest.mean(), 1e-300))
+    pull /= pull.sum()
+    from_mean, to_mean = pull @ matched.reference, pull @ matched.target
+    products = (matched.target - to_mean).T @ (pull[:, None] * (matched.reference - from_mean))
+    left, _, right = np.linalg.svd(products)
+    turn = left @ right
+    return turn, to_mean - turn @ from_mean
+
+
+def affine(matched: Matched, weight: np.ndarray, matrix: np.ndarray, shift: np.ndarray):
+    """Any A and b that lower F, by a few steps of L-BFGS from the map before.
+
+    Args:
+        weight: float64[K_R, d] of the reference's head; lipschitz(A) is that of weight A^-1.
+    """
+    d = len(shift)
+
+    def product(x: np.ndarray) -> tuple[float, np.ndarray]:
+        matrix, shift = x[:-d].reshape(d, d), x[-d:]
+        constant, slope = lipschitz_and_slope(weight, matrix)
+        rest = matched.reference @ matrix.T + shift - matched.target
+        lengths = np.linalg.norm(rest, axis=1)
+        pull = (matched.mass / np.maximum(lengths, 1e-300))[:, None] * rest
+        distance = matched.mass @ lengths
+        by_matrix = distance * slope + constant * pull.T @ matched.reference
+        return constant * distance, np.concatenate([by_matrix.ravel(), constant * pull.sum(0)])
+
+    start = np.concatenate([matrix.ravel(), shift])
+    options = {"maxiter": _DESCENT, "gtol": 1e-9}
+    x = scipy.optimize.minimize(product, start, jac=True, method="L-BFGS-B", options=options).x
+    return x[:-d].reshape(d, d), x[-d:]
+
+
+def lipschitz_and_slope(weight: np.ndarray, matrix: np.ndarray) -> tuple[float, np.ndarray]:
+    """max_ij |A^-T (w_i - w_j)| and its derivative in A float64[d, d], by the pair that makes it."""
+    moved = np.linalg.solve(matrix.T, weight.T).T
+    i, j = np.triu_indices(len(weight), 1)
+    worst = scipy.spatial.distance.pdist(moved).argmax()
+    v = moved[i[worst]] - moved[j[worst]]
+    constant = np.linalg.norm(v)
+    return constant, -np.outer(v, np.linalg.solve(matrix, v)) / constant
+
+
+FEATURE_MAPS = {"identity": unchanged, "orthogonal": orthogonal, "affine": affine}
