@@ -274,7 +274,7 @@ def missing(pool: Pool, ranker: Ranker, accuracy: np.ndarray) -> str:
     if "" in reasons:
         return ""
     unknown = not known[pool.members].any()
-    return ranker.reason.partition(": ")[2] or ranker.reason if unknown else reasons[0]
+    return (ranker.reason.partition(": ")[2] or ranker.reason or reasons[0]) if unknown else reasons[0]
 
 
 def ranked(candidates: Candidates, rankers: Sequence[Ranker], made: Sequence[Pool], seed: int):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from transferlens.core import artefacts, job, studies
@@ -101,6 +102,11 @@ def _numbered(labels: np.ndarray) -> np.ndarray:
 
 
 def _parameters(models: Path) -> int:
-    """Numbers in the state of one network of a shard: weights and running statistics."""
+    """Numbers in the state of one network of a shard of source models."""
     with artefacts.open(models, SOURCE_MODELS) as file:
-        return int(sum(np.prod(stack.shape[1:]) for stack in file["weights"].values()))
+        return state_size(file)
+
+
+def state_size(file: h5py.File) -> int:
+    """Weights and running statistics of one network of an open shard."""
+    return int(sum(np.prod(stack.shape[1:]) for stack in file["weights"].values()))
