@@ -1,4 +1,4 @@
-"""What a configuration asks of transferability, what is refused, means over targets, and what the page says."""
+"""What a configuration asks of transferability, what is refused, means over targets, the page's words."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from transferlens.core import labelled
 from transferlens.core.configuration import merged
 from transferlens.core.errors import ConfigError
 from transferlens.data.capability import described
-from transferlens.transferability import asked, files, page, ranking
+from transferlens.transferability import asked, files, page, ranking, tables
 from transferlens.transferability.artefacts import OVER_TARGETS, RANKING
 from transferlens.transferability.measures import weighted_tau
 
@@ -138,7 +138,7 @@ def test_a_ranking_is_told_in_words_and_tables(three_targets):
     made = labelled.read(three_targets[0], RANKING)
     said = page.verdict(made.sel(pool="influence"))
     assert said == "Models of influence: Right beats every static ranker; Wrong is behind the best of them."
-    table = page.ranking_table(made, made.sel(pool="influence"))
+    table = tables.ranking_table(made, made.sel(pool="influence"))
     assert [row[0] for row in table.rows] == ["Right", "Wrong", "other targets", "random scores"]
     assert table.rows[1][1].startswith("-1.00")
     frame = files.table(made)

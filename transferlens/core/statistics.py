@@ -38,6 +38,11 @@ def jackknife_se(without: np.ndarray) -> np.ndarray:
     return np.sqrt((n - 1) / n * np.sum((without - without.mean(0)) ** 2, axis=0))
 
 
+def fisher(correlation: np.ndarray) -> np.ndarray:
+    """Fisher's transform of correlations, finite for perfect ones, too."""
+    return np.arctanh(np.clip(correlation, -1 + 1e-9, 1 - 1e-9))
+
+
 def two_sided_p(effect: np.ndarray, se: np.ndarray, df: np.ndarray | float) -> np.ndarray:
     """Student's p-values of a zero effect; 1 for an effect of exactly zero, 0 for any other without error."""
     certain = np.where(effect == 0, 0.0, np.inf)

@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 
 from transferlens.core import artefacts, studies
-from transferlens.core.artefacts import names
+from transferlens.core.artefacts import Writer, names
 from transferlens.core.studies import PRETRAINED, SCRATCH, SUBSET, Rows
 from transferlens.estimation.estimators import is_fold_over
 from transferlens.scores.measuring import find, pool
@@ -155,6 +155,13 @@ class Ranker:
     values: np.ndarray
     seconds: float = np.nan
     reason: str = ""
+
+
+def write_rankers(out: Writer, rankers: Sequence[Ranker]) -> None:
+    """What orders candidates, by name."""
+    out.write("ranker", [ranker.name for ranker in rankers])
+    for name in ("title", "sort", "seconds"):
+        out.write(name, [getattr(ranker, name) for ranker in rankers])
 
 
 def read_scores(known: Sequence[Study], paths: Sequence[Path], transferred: Sequence[Transferred]):

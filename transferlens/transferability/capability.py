@@ -6,9 +6,11 @@ from typing import Any
 from transferlens.core.artefacts import Artefact
 from transferlens.core.blocks import Section
 from transferlens.core.capability import Beside, Capability, Features, Step, Transfer, Wildcards
-from transferlens.core.errors import ConfigError
+from transferlens.core.errors import ConfigError, DataError
 from transferlens.core.run import Run
 from transferlens.data.artefacts import INDEX
+from transferlens.estimation import designs, estimators
+from transferlens.estimation.asked import unit_names
 from transferlens.training.artefacts import FEATURES, SOURCE_MODELS, SUMMARY
 from transferlens.transferability import asked
 from transferlens.transferability.artefacts import CLASS_EFFECTS, OVER_TARGETS, RANKING, SCORED
@@ -217,6 +219,18 @@ class Transferability(Capability):
                 "config: transferability asks for scores of source models, but the run has none; set "
                 "studies.reference, studies.influence or encoders, or transferability: null"
             )
+
+    def check_data(self, run: Run) -> None:
+        """Refuse so few models of study influence that some class's influence on scores is not known."""
+        if not _with_classes(run):
+            return
+        names, masks = unit_names(run), run.studies["influence"].masks
+        count = asked.models(run, "influence")
+        drawn = designs.draw_masks(masks["design"], len(names), masks["keep"], run.seed, range(count))
+        try:
+            estimators.check_masks(drawn, names)
+        except DataError as error:
+            raise ConfigError(f"config: transferability.models: {error}") from None
 
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
-from transferlens.core.statistics import Interval, jackknife_se, t_interval
+from transferlens.core.statistics import Interval, fisher, jackknife_interval
 from transferlens.core.studies import FULL
 from transferlens.transferability.candidates import Transferred, draws
 from transferlens.transferability.measures import pearson
@@ -46,8 +46,8 @@ def from_repeated(influence: Transferred, repeated: Transferred) -> Interval:
     first, again = influence.accuracy[:count], repeated.accuracy[:count]
     draw = np.unique(draws("influence", influence)[:count], return_inverse=True)[1]
     kept = [np.ones(count, bool), *(draw != one for one in range(draw.max() + 1))]
-    z = np.arctanh(np.clip([pearson(first[k], again[k]) for k in kept], -1 + 1e-9, 1 - 1e-9))
-    of = t_interval(z[0], jackknife_se(z[1:]), len(z) - 2)
+    z = fisher(np.array([pearson(first[k], again[k]) for k in kept]))
+    of = jackknife_interval(z[0], z[1:])
     return Interval(*(np.sqrt(max(float(np.tanh(end)), 0.0)) for end in (of.value, of.low, of.high)))
 
 

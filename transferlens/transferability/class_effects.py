@@ -31,7 +31,7 @@ from transferlens.core.statistics import (
 from transferlens.estimation import crossfit, estimators
 from transferlens.estimation.estimators import Effects
 from transferlens.transferability.artefacts import CLASS_EFFECTS
-from transferlens.transferability.candidates import STATIC, Ranker, Transferred
+from transferlens.transferability.candidates import STATIC, Ranker, Transferred, write_rankers
 
 # Of source classes; with fewer no order of them is told.
 _LEAST_UNITS = 5
@@ -73,17 +73,15 @@ def write_effects(
     outputs = Outputs(influence.rows.masks, values, settings["estimator"])
     estimator, effects = all_effects(outputs)
     folds, fold_estimator, folds_missing = effects_by_fold(outputs)
+    agreement = [NOTHING] * (1 + len(known))
+    if folds is not None:
+        rng = rng_for(settings["seed"], "influences on scores")
+        agreement = [agree(folds, i, settings["permutations"], rng) for i in range(folds.shape[1])]
     with artefacts.create(path, CLASS_EFFECTS) as out:
         out.write("unit", units)
-        out.write("ranker", [ranker.name for ranker in rankers])
-        for name in ("title", "sort", "seconds"):
-            out.write(name, [getattr(ranker, name) for ranker in rankers])
+        write_rankers(out, rankers)
         out.write("missing", missing)
         _write_effects(out, effects, known, len(rankers))
-        agreement = [NOTHING] * (1 + len(known))
-        if folds is not None:
-            rng = rng_for(settings["seed"], "influences on scores")
-            agreement = [agree(folds, i, settings["permutations"], rng) for i in range(folds.shape[1])]
         _write_agreement(out, agreement, known, rankers)
         for name, value in (
             ("models", len(influence.rows)),
@@ -111,16 +109,13 @@ def standardised(values: np.ndarray) -> np.ndarray:
 
 def all_effects(outputs: Outputs) -> tuple[str, Effects]:
     """The estimator, and effects of all models: as asked; differences of means where models are few."""
-    for name in (outputs.estimator, "difference_of_means"):
-        try:
-            made = estimators.make(name, outputs.masks, outputs.values)
-            return name, made.effects(outputs.values.astype(np.float64))
-        except ConfigError:
-            continue
-    raise ConfigError(
-        f"config: transferability: {len(outputs.masks)} models of study influence are too few for influences "
-        "on scores; raise transferability.models or leave influence out of transferability.studies"
-    )
+    name = outputs.estimator
+    try:
+        made = estimators.make(name, outputs.masks, outputs.values)
+    except ConfigError:
+        name = "difference_of_means"
+        made = estimators.make(name, outputs.masks, outputs.values)
+    return name, made.effects(outputs.values.astype(np.float64))
 
 
 def effects_by_fold(outputs: Outputs) -> tuple[np.ndarray | None, str, str]:

@@ -16,7 +16,7 @@ from transferlens.core.artefacts import Writer, names
 from transferlens.core.statistics import holm, mean_interval
 from transferlens.training.artefacts import SUMMARY
 from transferlens.transferability.artefacts import OVER_TARGETS, RANKING
-from transferlens.transferability.candidates import STATIC, Candidates, Ranker
+from transferlens.transferability.candidates import STATIC, Candidates, Ranker, write_rankers
 from transferlens.transferability.ceiling import Ceiling
 from transferlens.transferability.measures import MAIN, MEASURES
 from transferlens.transferability.ranking import NO_GAIN, Pool, least_gain, pools, ranked
@@ -48,7 +48,7 @@ def write_ranking(
         out.write("accuracy", candidates.accuracy)
         out.write("value", [ranker.values for ranker in rankers])
         out.write("reason", [ranker.reason for ranker in rankers])
-        _write_rankers(out, rankers)
+        write_rankers(out, rankers)
         _write_table(out, made, ranked(candidates, rankers, made, seed))
         out.write("ceiling_from", [one.source for one in ceilings])
         for part, end in (("value", ""), ("low", "_low"), ("high", "_high")):
@@ -57,12 +57,6 @@ def write_ranking(
             out.attribute("metric", file.attrs["metric"])
             out.attribute("images", len(file["example"]))
         out.attribute("other_targets", list(other_targets))
-
-
-def _write_rankers(out: Writer, rankers: Sequence[Ranker]) -> None:
-    out.write("ranker", [ranker.name for ranker in rankers])
-    for name in ("title", "sort", "seconds"):
-        out.write(name, [getattr(ranker, name) for ranker in rankers])
 
 
 def _write_table(out: Writer, made: Sequence[Pool], table: dict[str, np.ndarray]) -> None:
@@ -117,7 +111,7 @@ def write_over_targets(path: Path, of_targets: Sequence[Ranked], seed: int) -> N
     )
     with artefacts.create(path, OVER_TARGETS) as out:
         out.write("target", [of.target for of in of_targets])
-        _write_rankers(out, rankers)
+        write_rankers(out, rankers)
         _write_table(out, made, ranked(joined, rankers, made, seed))
         out.write("by_target", tau)
         for name, values in over_targets(tau, rankers).items():

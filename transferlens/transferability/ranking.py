@@ -20,6 +20,7 @@ import scipy
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import (
     Interval,
+    fisher,
     holm,
     jackknife_se,
     percentile_interval,
@@ -145,7 +146,7 @@ def agreement(bench: Bench, ranker: Ranker) -> dict[str, np.ndarray]:
     )
     intervals = [interval(told[:, i], name) for i, name in enumerate(_NAMES)]
     made = {f"agreement{end}": np.array([getattr(i, part) for i in intervals]) for part, end in _ENDS.items()}
-    return {**made, "p": _p(_fisher(told[:, _MAIN])), **_without_one(bench, values)}
+    return {**made, "p": _p(fisher(told[:, _MAIN])), **_without_one(bench, values)}
 
 
 _ENDS = {"value": "", "low": "_low", "high": "_high"}
@@ -160,13 +161,8 @@ def interval(told: np.ndarray, name: str) -> Interval:
     if name not in CORRELATIONS:
         made = _jackknife(told)
         return Interval(made.value, max(made.low, 0.0), made.high)
-    made = _jackknife(_fisher(told))
+    made = _jackknife(fisher(told))
     return Interval(told[0], np.tanh(made.low), np.tanh(made.high))
-
-
-def _fisher(correlation: np.ndarray) -> np.ndarray:
-    """Fisher's transform, finite for perfect correlations, too."""
-    return np.arctanh(np.clip(correlation, -1 + 1e-9, 1 - 1e-9))
 
 
 def _jackknife(told: np.ndarray) -> Interval:

@@ -37,7 +37,7 @@ class TransferabilitySettings(CapabilitySection):
     )
     models: int | None = Field(
         None,
-        ge=4,
+        ge=8,
         description="How many of a study's first models are candidates; null for all. Complementary pairs "
         "stay whole if it is even.",
     )
