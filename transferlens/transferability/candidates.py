@@ -271,7 +271,8 @@ def accuracies_elsewhere(
 
 
 def bounds(candidates: Candidates, files: Sequence[tuple[str, str, Path]]) -> list[Ranker]:
-    """Minus the bound of each reference task, of the candidates that have one.
+    """Minus the bound of each reference task, of the candidates that have one. Unlike scores, bounds are of
+    the target's evaluation images.
 
     Args:
         files: (reference, study, file of its bounds).
@@ -285,10 +286,15 @@ def bounds(candidates: Candidates, files: Sequence[tuple[str, str, Path]]) -> li
             if (model := int(candidates.model[i])) in place:
                 of[i] = -bound[place[model]]
     return [
-        Ranker(f"relatedness:{name}", f"minus the bound from {name}", BOUND, of,
-               reason=_partly(of, "others have no bound"))
+        Ranker(
+            f"relatedness:{name}",
+            f"minus the bound from {name}, on evaluation images",
+            BOUND,
+            of,
+            reason=_partly(of, "others have no bound"),
+        )
         for name, of in values.items()
-    ]  # fmt: skip
+    ]
 
 
 def _bounds(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -196,6 +196,7 @@ def _signed_span(one: xr.Dataset, name: str) -> str:
 def _targets_note(of: xr.Dataset) -> str:
     start = f"{pool_words(str(of.pool.item()))}, on {', '.join(map(str, of.target.values))}."
     return (
-        f"{start} Intervals over models are for other models on these targets; intervals over targets for these "
-        "models on other targets, as far as these are drawn from them. Neither covers both: believe the wider."
+        f"{start} Intervals over models are for other models on these targets; intervals over targets for "
+        "these models on other targets, as far as these are drawn from them. Neither covers both: believe "
+        "the wider."
     )
