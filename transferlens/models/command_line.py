@@ -1,0 +1,136 @@
+"""A network and its weights as they are named on a command line."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from transferlens.core.configuration import typed
+from transferlens.core.errors import ConfigError
+from transferlens.core.settings import InputSettings, NetworkSettings
+from transferlens.models import architectures, contract
+from transferlens.models import weights as foreign
+from transferlens.models.network import Network
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that name a network and how images enter it."""
+    parser.add_argument(
+        "--architecture", required=True, help="resnet18, vit_b_16, timm/<name>, ..., or my_net.py:make_net"
+    )
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of it (image_size=64); once for each",
+    )
+    parser.add_argument(
+        "--part",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="where it keeps its head, class_map_layer, prefix_tokens or blocks, if what is found is wrong",
+    )
+    for name in ("mean", "std"):
+        parser.add_argument(
+            f"--{name}",
+            type=float,
+            nargs=3,
+            metavar=("R", "G", "B"),
+            help="default: as published, else ImageNet's",
+        )
+    parser.add_argument(
+        "--resolution", type=positive, help="side of the input in pixels (default: as published, else 224)"
+    )
+    parser.add_argument(
+        "--crop-ratio", type=share, default=0.875, help="share of the shorter side that is seen"
+    )
+
+
+def share(text: str) -> float:
+    """A number above 0 and at most 1."""
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
+    return value
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no positive whole number")
+    return int(text)
+
+
+def network_settings(
+    architecture: str, options: Sequence[str], parts: Sequence[str], resolution: int | None
+) -> NetworkSettings:
+    """A network by name or from a user's file, as it is named on a command line.
+
+    Args:
+        architecture: `resnet18`, `timm/<name>`, or `my_net.py:make_net`.
+        options: `key=value` each, passed on to what builds it.
+        parts: `key=value` each, where it keeps its parts.
+        resolution: of the images, in pixels; None for the size that it is built for by an option, else for
+            what its published weights expect, else for 224.
+
+    Raises:
+        ConfigError, SetupError: no such network, option or part, or one that is not understood.
+    """
+    own = _pairs(options, "--option")
+    for key in own.keys() & NetworkSettings.model_fields.keys():
+        raise ConfigError(f"--option: '{key}' is no option of a network; write --{_ARGUMENTS.get(key, key)}")
+    kind = "file" if ".py:" in architecture else "name"
+    given = {kind: architecture, "parts": _pairs(parts, "--part"), **own}
+    settings = NetworkSettings.read(given, "architecture")
+    if resolution is None:
+        expected = architectures.expected_input(settings)
+        usual = expected.resolution if expected else NetworkSettings.model_fields["resolution"].default
+        resolution = own.get(architectures.size_option(settings), usual)
+    settings = NetworkSettings.read({**given, "resolution": resolution}, "architecture")
+    contract.find(settings)
+    return settings
+
+
+# How settings of a network that are no options of it are given.
+_ARGUMENTS = {"name": "architecture", "file": "architecture", "parts": "part"}
+_PATHS = ("head", "class_map_layer")  # parts whose value is text, however much it looks like a number
+
+
+def _pairs(given: Sequence[str], argument: str) -> dict[str, Any]:
+    """Values by key from texts `key=value`, with the types that their spelling has in YAML."""
+    for text in given:
+        if not re.match(r"\w+=.", text):
+            raise ConfigError(f"{argument}: '{text}' is not understood; write KEY=VALUE")
+    pairs = dict(text.split("=", 1) for text in given)
+    return {k: v if k in _PATHS and not v.startswith("[") else typed(v) for k, v in pairs.items()}
+
+
+def scaling(
+    settings: NetworkSettings, mean: Sequence[float] | None, std: Sequence[float] | None
+) -> tuple[Sequence[float], Sequence[float]]:
+    """(mean, std) of the channels as given, else as published weights expect, else ImageNet's."""
+    expected = architectures.expected_input(settings) or InputSettings()
+    return mean or expected.mean, std or expected.std
+
+
+def load_model(weights: str, named: str, settings: NetworkSettings, class_names: list[str]) -> Network:
+    """A model from a checkpoint file or published weights, in evaluation mode.
+
+    Args:
+        named: the setting that named the weights, for messages.
+
+    Raises:
+        ConfigError: no such weights; those of another network or number of classes.
+    """
+    state = foreign.read(settings, weights, named, download=True)
+    network = contract.build(settings, len(class_names)).eval()
+    head = state["head.weight"]
+    if len(head) != len(class_names):
+        raise ConfigError(
+            f"{weights}: its head has {len(head)} classes, but {len(class_names)} are named; correct the "
+            "list of classes"
+        )
+    foreign.load(network, state, weights)
+    return network
