@@ -68,7 +68,8 @@ def test_nothing_is_asked_for_where_it_is_null():
         ({"studies": ["influenc"]}, "'influenc', whose models are no candidates (did you mean 'influence'?)"),
         ({"studies": ["encoders"]}, "names 'encoders', which this run does not have; set encoders"),
         ({"studies": ["pretrained"]}, "which this run does not have; set studies.pretrained"),
-        ({"models": 3}, "transferability.models"),
+        ({"models": 4}, "transferability.models"),
+        ({"models": 33}, "transferability.models"),
     ],
 )
 def test_bad_settings_are_refused_in_one_line(given, says):

@@ -1,5 +1,4 @@
-"""Rankers against accuracy: agreement with intervals over draws of models, and the gain over the best static
-one.
+"""Rankers against accuracy: agreement with intervals over draws of models, and gains over static ones.
 
 A pool is a list of strata (all its candidates; those of each network; those of each target), and a measure of
 it their mean. What is independent are draws of models (`candidates.draws`), and intervals are jackknives that

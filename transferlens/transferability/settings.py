@@ -38,8 +38,9 @@ class TransferabilitySettings(CapabilitySection):
     models: int | None = Field(
         None,
         ge=8,
-        description="How many of a study's first models are candidates; null for all. Complementary pairs "
-        "stay whole if it is even.",
+        multiple_of=2,
+        description="How many of a study's first models are candidates, complementary pairs whole; null for "
+        "all.",
     )
     permutations: int = Field(
         2000,
