@@ -19,6 +19,7 @@ _ROOMS = (
     "analyses",
     "memories",
     "variance",
+    "relatedness",
     "transferability",
     "report",
 )

@@ -20,7 +20,7 @@ class ArtefactError(TransferlensError):
 
 
 class NumericalError(TransferlensError):
-    """Arithmetic short of what is proved of it: a solver without its optimum, an inequality that does not hold."""
+    """Arithmetic that falls short of what is proved of it: no optimum found, an inequality violated."""
 
 
 class SetupError(TransferlensError):

@@ -439,10 +439,10 @@ class ClassSelection(Section):
         given = [way for way in ("names", "first", "random") if getattr(self, way) is not None]
         if len(given) != 1:
             refuse(
-                f"datasets.<name>.classes gives {given or 'none of names, first, random'}; give one of them"
+                f"a selection of classes gives {given or 'none of names, first, random'}; give one of them"
             )
         if self.names and len(set(self.names)) < len(self.names):
-            refuse("datasets.<name>.classes.names holds a class twice; name each once")
+            refuse("a selection of classes holds a class twice; name each once")
         return self
 
 

@@ -62,6 +62,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.masks)
 
+    def first(self, count: int) -> "Rows":
+        """So many of the first rows."""
+        own = {name: value[:count] for name, value in vars(self).items() if not name.startswith("unit_")}
+        return Rows(**own, unit_names=self.unit_names, unit_groups=self.unit_groups)
+
     def of_role(self, role: str) -> np.ndarray:
         """Positions int64[n] of the rows of a role, in the order of their repeats."""
         positions = np.flatnonzero(np.array(self.roles) == role)

@@ -45,7 +45,7 @@ def described(run: Run, dataset: str) -> tuple[list[str], list[str]]:
     names, groups = sources.describe(
         images_of(run, dataset), settings.path, settings.groups, Path(run.settings.data_root)
     )
-    chosen = chosen_classes(run.whole(dataset), names, settings.classes)
+    chosen = chosen_classes(f"datasets.{run.whole(dataset)}.classes", names, settings.classes)
     names, groups = [names[c] for c in chosen], [groups[c] for c in chosen]
     if settings.labels == "groups":
         require_groups(f"data set {dataset}", names, groups)

@@ -14,6 +14,7 @@ from transferlens.core.settings import DatasetSettings
 from transferlens.data.artefacts import HALVES, INDEX
 from transferlens.data.groups import require_groups
 from transferlens.data.index import SPLITS, Examples, Index
+from transferlens.data.selection import at_most
 from transferlens.data.splits import ImageSet, Split
 
 _IMAGES_QUEUED = 4096  # at a time, as every image in the queue of a thread pool takes memory
@@ -39,7 +40,7 @@ def make_index(name: str, images: ImageSet, settings: DatasetSettings, seed: int
     limits = {"train": settings.train_per_class, "val": settings.val_per_class}
     for split_name in SPLITS:
         split = getattr(images, split_name)
-        positions = _choose(split.labels, limits[split_name], rng_for(seed, name, split_name))
+        positions = at_most(split.labels, limits[split_name], rng_for(seed, name, split_name))
         chosen[split_name] = (split, positions, np.zeros((len(positions), 2), np.int64))
     _require_every_class(name, _labelled(name, images, settings, chosen, seed))  # before hours of decoding
     for split_name in SPLITS:
@@ -78,14 +79,6 @@ def _group_labels(name: str, images: ImageSet) -> tuple[list[str], np.ndarray]:
     require_groups(f"data set {name}", images.class_names, images.class_groups)
     names = sorted(set(images.class_groups))
     return names, np.array([names.index(group) for group in images.class_groups])
-
-
-def _choose(labels: np.ndarray, per_class: int | None, rng: np.random.Generator) -> np.ndarray:
-    """Positions of at most `per_class` random images of every class, ascending."""
-    if per_class is None:
-        return np.arange(len(labels))
-    rows = [rng.permutation(np.flatnonzero(labels == c))[:per_class] for c in np.unique(labels)]
-    return np.sort(np.concatenate([np.zeros(0, np.int64), *rows]))
 
 
 def _decode_all(

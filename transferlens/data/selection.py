@@ -1,4 +1,4 @@
-"""A part of a data set's classes: named ones, the first ones, or some drawn at random."""
+"""A part of a data set: some of its classes, and some images of each."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,11 +12,19 @@ from transferlens.data.classnames import readable
 from transferlens.data.splits import ImageSet, Split
 
 
-def chosen_classes(name: str, class_names: Sequence[str], selection: ClassSelection | None) -> np.ndarray:
+def at_most(labels: np.ndarray, per_class: int | None, rng: np.random.Generator) -> np.ndarray:
+    """Positions of at most `per_class` random images of every class, ascending."""
+    if per_class is None:
+        return np.arange(len(labels))
+    rows = [rng.permutation(np.flatnonzero(labels == c))[:per_class] for c in np.unique(labels)]
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *rows]))
+
+
+def chosen_classes(where: str, class_names: Sequence[str], selection: ClassSelection | None) -> np.ndarray:
     """Positions int64[chosen] among a data set's classes, ascending (of named ones, in the order given).
 
     Args:
-        name: of the data set, for messages.
+        where: the selection's key in the configuration, for messages.
         selection: None for all.
 
     Raises:
@@ -27,24 +35,21 @@ def chosen_classes(name: str, class_names: Sequence[str], selection: ClassSelect
         return np.arange(count)
     if selection.names is not None:
         known = list(class_names)
-        return np.array([_place(name, readable(wanted), known) for wanted in selection.names])
+        return np.array([_place(where, readable(wanted), known) for wanted in selection.names])
     wanted = selection.first or selection.random
     if wanted > count:
         raise ConfigError(
-            f"config: datasets.{name}.classes asks for {wanted} classes, but the set has {count}; use at "
-            f"most "
-            f"{count}"
+            f"config: {where} asks for {wanted} classes, but the set has {count}; use at most {count}"
         )
     if selection.first:
         return np.arange(wanted)
     return np.sort(rng_for(selection.seed, "classes", count).permutation(count)[:wanted])
 
 
-def _place(name: str, wanted: str, known: list[str]) -> int:
+def _place(where: str, wanted: str, known: list[str]) -> int:
     if wanted not in known:
         raise ConfigError(
-            f"config: datasets.{name}.classes names '{wanted}', which the set does not have"
-            + nearest(wanted, known)
+            f"config: {where} names '{wanted}', which the set does not have" + nearest(wanted, known)
         )
     return known.index(wanted)
 
@@ -53,7 +58,7 @@ def restricted(name: str, images: ImageSet, selection: ClassSelection | None) ->
     """An image set with the images of the chosen classes alone, which are numbered anew."""
     if selection is None:
         return images
-    chosen = chosen_classes(name, images.class_names, selection)
+    chosen = chosen_classes(f"datasets.{name}.classes", images.class_names, selection)
     label_of = np.full(len(images.class_names), -1)
     label_of[chosen] = np.arange(len(chosen))
     return replace(

@@ -146,27 +146,32 @@ def fit_transform(
     samples = [part_of(task.train, options.batch, rng) for task in (reference, target)]
     losses = reference.train.class_means(head.losses(reference.train))
     learned = options.transform == "LearnedAll"
-    start = _start(reference.prior, samples, options.label_start, learned, rng)
-    feature_map = FEATURE_MAPS[options.feature_map] if options.transform != "FixedAll" else None
-    return learn(Lesson(*samples, head, losses), start, feature_map, learned, options.steps)
+    priors = reference.prior, target.prior
+    start = _start(priors, samples, options.label_start, learned, rng)
+    feature_map = None if options.transform == "FixedAll" else FEATURE_MAPS[options.feature_map]
+    return learn(Lesson(*samples, target.prior, head, losses), start, feature_map, learned, options.steps)
 
 
 def _start(
-    prior: np.ndarray, samples: list[Sample], label_start: str, learned: bool, rng: np.random.Generator
+    priors: tuple[np.ndarray, np.ndarray],
+    samples: list[Sample],
+    label_start: str,
+    learned: bool,
+    rng: np.random.Generator,
 ) -> Transform:
     """Features as they are, labels as the start says, classes as frequent as in the reference.
 
-    Where labels are learned, reference classes are weighted such that the target's are as frequent as they
-    should be.
+    Where labels are learned, reference classes are weighted such that they make the target's as frequent as
+    these are.
     """
+    of_reference, of_target = priors
     make = learnable_map if learned else paired_map
-    label_map = make(label_start, *samples, rng)
+    label_map = make(label_start, *samples, of_target, rng)
     if learned:
-        joint = label_map * prior
-        joint *= (samples[1].frequencies / joint.sum(1))[:, None]
-        prior, label_map = of_joint(joint)
+        joint = label_map * of_reference
+        of_reference, label_map = of_joint(joint * (of_target / joint.sum(1))[:, None])
     d = samples[0].features.shape[1]
-    return Transform(prior, label_map, np.eye(d), np.zeros(d))
+    return Transform(of_reference, label_map, np.eye(d), np.zeros(d))
 
 
 def bound(

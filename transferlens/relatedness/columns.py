@@ -1,8 +1,8 @@
 """The final line of the published programs, column by column, as they define it: for comparison with `bound`.
 
-It is no bound. The distance takes the likeliest label where the label mismatch takes all of them, and weighs classes
-evenly; the inverse of the feature map is a learned stand-in; and the Lipschitz constant is the largest gradient met on
-a sample, without the feature map (and, at small scale, of two losses at once).
+It is no bound. The distance takes the likeliest label where the label mismatch takes all of them, and weighs
+classes evenly; the inverse of the feature map is a learned stand-in; and the Lipschitz constant is the
+largest gradient met on a sample, without the feature map (and, at small scale, of two losses at once).
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
 """The published algorithm of task-relatedness, as its programs do it: for comparison, not for guarantees.
 
-Mehra, Zhang and Hamm (NeurIPS 2024), by the description of their programs: squared distances with a large cost of labels,
-transported between minibatches; the inverse of the feature map learned beside it; priors drawn together by a penalty;
-numbers of images truncated. In float64, as these costs of labels need. What the programs do for single data sets only (other
-rates for USPS and CIFAR-10) is a matter of the recipe.
+Mehra, Zhang and Hamm (NeurIPS 2024), by a description of their programs: squared distances with a large cost
+of labels, transported between minibatches; the inverse of the feature map learned beside it; priors drawn
+together by a penalty; numbers of images truncated. In float64, as such costs of labels need. What the
+programs do for single data sets only (other rates for USPS and CIFAR-10) is a matter of the recipe.
 """
 
 import warnings
@@ -27,7 +27,8 @@ class Recipe:
     """Constants of a published program.
 
     Attributes:
-        large: whether of the large-scale program, which takes P_R from the data and the loss of all training images.
+        large: whether of the large-scale program, which takes P_R from the data, and the reference's loss
+            from all training images.
         tau: what gradients of heads are drawn below.
         steps: of learning a transform.
         batch: nominal images of either task in a step.
@@ -95,8 +96,8 @@ def published(
     check_same_dimensions(reference, target)
     if reference.classes != target.classes:
         raise DataError(
-            f"The published algorithm needs as many reference classes as target classes: {reference.classes} and "
-            f"{target.classes} were given. Draw as many, or take mode: rigorous."
+            "The published algorithm needs as many reference classes as target classes: "
+            f"{reference.classes} and {target.classes} were given. Draw as many, or take mode: rigorous."
         )
     rng = np.random.default_rng(seed)
     prior = reference.prior if recipe.large else np.full(reference.classes, 1 / reference.classes)

@@ -65,8 +65,8 @@ def fit_head(sample: Sample, classes: int, tau: float | None) -> Head:
     rows, bias, gap = problem.solve(TOLERANCE)
     if gap > TOLERANCE:
         raise NumericalError(
-            f"A head of {classes} classes held to tau {tau:g} is {gap:.1e} nats from its optimum, not {TOLERANCE:g}: "
-            "take a smaller tau."
+            f"A head of {classes} classes held to tau {tau:g} is {gap:.1e} nats from its optimum, "
+            f"not {TOLERANCE:g}: take a smaller tau."
         )
     return Head(rows * tau, bias)
 

@@ -18,30 +18,38 @@ from transferlens.relatedness.transport import class_distances
 _KEPT = 0.7
 
 
-def paired_map(start: str, reference: Sample, target: Sample, rng: np.random.Generator) -> np.ndarray:
+def paired_map(
+    start: str, reference: Sample, target: Sample, prior: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """The label map of a `start` ("random", "hungarian" or "uniform") that stays as it is.
 
     A uniform map gives every reference class the target's frequencies: labels tell nothing.
+
+    Args:
+        prior: P_T float64[K_T].
     """
-    prior = target.frequencies
     if start == "uniform":
         return np.repeat(prior[:, None], reference.classes, axis=1)
     if start == "hungarian":
-        return _shared(hungarian_pairs(class_distances(reference, target)), prior)
-    return _shared(random_pairs(len(prior), reference.classes, rng), prior)
+        pairs = hungarian_pairs(class_distances(reference, target))
+    else:
+        pairs = random_pairs(target.classes, reference.classes, rng)
+    shares = pairs * prior[:, None]
+    return shares / shares.sum(0)
 
 
-def learnable_map(start: str, reference: Sample, target: Sample, rng: np.random.Generator) -> np.ndarray:
+def learnable_map(
+    start: str, reference: Sample, target: Sample, prior: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """The label map of a `start` that learning leaves; random ones have logits U(0, 1), as published."""
     if start == "random":
-        logits = rng.random((target.classes, reference.classes))
-        return scipy.special.softmax(logits, axis=0)
-    uniform = paired_map("uniform", reference, target, rng)
-    return _KEPT * paired_map(start, reference, target, rng) + (1 - _KEPT) * uniform
+        return scipy.special.softmax(rng.random((target.classes, reference.classes)), axis=0)
+    pairs = paired_map(start, reference, target, prior, rng)
+    return _KEPT * pairs + (1 - _KEPT) * prior[:, None]
 
 
 def random_pairs(targets: int, references: int, rng: np.random.Generator) -> np.ndarray:
-    """bool[targets, references]: each of the larger side with one of the smaller at random, all of whom occur."""
+    """bool[targets, references]: each of the larger side with a random one of the smaller, all occurring."""
     few, many = sorted((targets, references))
     partner = rng.permutation(np.concatenate([rng.permutation(few), rng.integers(0, few, many - few)]))
     pairs = np.zeros((few, many), bool)
@@ -63,8 +71,3 @@ def hungarian_pairs(cost: np.ndarray) -> np.ndarray:
 def entropy(label_map: np.ndarray, prior: np.ndarray) -> float:
     """H(Y_R'' | Y_R') in nats, of reference classes of frequencies `prior`."""
     return float(scipy.special.entr(label_map).sum(0) @ prior)
-
-
-def _shared(pairs: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    shares = pairs * prior[:, None]
-    return shares / shares.sum(0)

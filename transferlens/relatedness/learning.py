@@ -7,9 +7,9 @@ label map and the prior take one along the objective's slope (the envelope theor
 no slope of their own). The best transform of all rounds is kept.
 
 The published constraint that labels of the transformed reference are as frequent as the target's, B D = P_T,
-holds exactly throughout where labels are learned: what is learned is their joint distribution G = B diag(D), whose
-rows add up to P_T. Where they are not, the prior gap of the bound is the same for all feature maps, and not in the
-objective.
+holds exactly throughout where labels are learned: what is learned is their joint distribution G = B diag(D),
+whose rows add up to P_T. Where they are not, the prior gap of the bound is the same for all feature maps, and
+not in the objective.
 """
 
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from transferlens.relatedness.tasks import Sample
 from transferlens.relatedness.transforms import Transform
 from transferlens.relatedness.transport import distances, transport
 
-# Shares of a target class below which an image of the reference is left out, while learning.
+# The share of a target class below which a reference class has no longer any part in it.
 _NEGLIGIBLE = 1e-6
 
 
@@ -49,12 +49,14 @@ class Lesson:
 
     Attributes:
         reference, target: training images.
+        target_prior: P_T float64[K_T], of all the target's training images.
         head: of the reference.
         class_losses: float64[K_R], of the head on the reference's training images.
     """
 
     reference: Sample
     target: Sample
+    target_prior: np.ndarray
     head: Head
     class_losses: np.ndarray
 
@@ -65,12 +67,12 @@ def learn(
     """The best transform of `steps` rounds from a start, and the trace of the objective.
 
     Args:
-        feature_map: takes the feature map's step, one of `FEATURE_MAPS`; None leaves it.
+        feature_map: takes the feature map's step, of `FEATURE_MAPS`; None leaves it as it is.
         labels: whether label map and prior are learned.
 
     Returns:
-        The transform, and each part of the objective at the start and after each step, float64[steps + 1]: the
-            same throughout where nothing is learned.
+        The transform, and each part of the objective at the start and after each step, float64[steps + 1]:
+            the same throughout where nothing is learned.
     """
     at = best = start
     rounds = [look(lesson, at, labels)]
@@ -89,12 +91,13 @@ def look(lesson: Lesson, at: Transform, labels: bool) -> Round:
     reference, target = lesson.reference, lesson.target
     moved, weights = at.moved(reference.features), at.class_weights(reference.labels)
     plans, slopes, distance = [], np.zeros(at.label_map.shape), 0.0
-    for label, share in enumerate(target.frequencies):
+    for label, share in enumerate(lesson.target_prior):
         members = np.flatnonzero(target.labels == label)
-        used = np.flatnonzero(weights[label] > _NEGLIGIBLE)
-        own = weights[label, used] / weights[label, used].sum()
+        used = np.flatnonzero(weights[label])
         cost = distances(moved if labels else moved[used], target.features[members])
-        solved = transport(cost[used] if labels else cost, own, np.full(len(members), 1 / len(members)))
+        solved = transport(
+            cost[used] if labels else cost, weights[label, used], np.full(len(members), 1 / len(members))
+        )
         row, column = np.nonzero(solved.plan)
         plans.append((used[row], members[column], share * solved.plan[row, column]))
         distance += share * solved.distance
@@ -139,8 +142,9 @@ def _better_labels(lesson: Lesson, at: Transform, seen: Round) -> tuple[np.ndarr
     with np.errstate(divide="ignore"):
         log = np.log(at.label_map * at.prior) + np.log(at.label_map)
     log -= lesson.class_losses + seen.parts["lipschitz"] * seen.slopes
-    joint = scipy.special.softmax(log, axis=1) * lesson.target.frequencies[:, None]
-    return of_joint(joint)
+    shares = scipy.special.softmax(log, axis=1)
+    shares[shares < _NEGLIGIBLE] = 0
+    return of_joint(shares / shares.sum(1, keepdims=True) * lesson.target_prior[:, None])
 
 
 def of_joint(joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

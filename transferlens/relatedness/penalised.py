@@ -15,8 +15,8 @@ class HeadRecipe:
     """Constants of a published head.
 
     Attributes:
-        large: whether of the large-scale program: SGD on batches drawn with replacement, a penalty for each of two
-            losses; else Adam on batches in the images' order, a penalty for both losses together.
+        large: whether of the large-scale program: SGD on batches drawn with replacement, a penalty for each
+            of two losses; else Adam on batches in the images' order, a penalty for both losses together.
         rounds: epochs at small scale, steps at large scale.
         batch: images.
         rate: of learning.

@@ -29,6 +29,6 @@ def check(stages: tuple[Stage, ...]) -> None:
     for stage in stages:
         if not stage.slack >= -_ROUNDING * max(1, abs(stage.right)):
             raise NumericalError(
-                f"The bound's stage '{stage.name}' does not hold: {stage.left:.9g} is above {stage.right:.9g}. "
+                f"Stage '{stage.name}' of the bound does not hold: {stage.left:.9g} > {stage.right:.9g}. "
                 "It is proved to, so this is an error of arithmetic: please report it."
             )

@@ -44,8 +44,11 @@ class Transform:
 
     def head(self, head: Head) -> "TransformedHead":
         """The reference's head after the transform: B softmax(W A^-1 (z - b) + c)."""
-        # Solved once; the residual tells whether A is invertible in this arithmetic.
-        weight = np.linalg.solve(self.matrix.T, head.weight.T).T
+        try:
+            weight = np.linalg.solve(self.matrix.T, head.weight.T).T
+        except np.linalg.LinAlgError:
+            raise NumericalError("The feature map is not invertible: it is singular.") from None
+        # What is left shows whether A is invertible in this arithmetic.
         residual = np.abs(weight @ self.matrix - head.weight).max()
         if not residual <= _INVERSE * np.abs(head.weight).max():
             raise NumericalError(

@@ -21,6 +21,7 @@ from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import (
     Interval,
     centred_ranks,
+    fisher,
     holm,
     jackknife_interval,
     permutation_p,
@@ -158,7 +159,7 @@ def agree(folds: np.ndarray, output: int, permutations: int, rng: np.random.Gene
     Args:
         folds: float64[2, outputs, units], the accuracy first.
 
-    Intervals are jackknives over units; ends are cut at what a correlation can be.
+    Intervals are jackknives over units, of correlations on Fisher's scale.
     """
     score, accuracy = folds[:, output], folds[:, 0]
     kept = [np.ones(score.shape[1], bool), *~np.eye(score.shape[1], dtype=bool)]
@@ -171,10 +172,10 @@ def agree(folds: np.ndarray, output: int, permutations: int, rng: np.random.Gene
     null = exchanged(score, accuracy, permutations, rng)
     tails = permutation_p(crossed[0], null), permutation_p(-crossed[0], -null)
     return Agreement(
-        _within(_interval(crossed)),
+        _correlation_interval(crossed),
         min(1.0, 2 * float(min(tails))),
         _interval(share),
-        _within(_interval(own)),
+        _correlation_interval(own),
     )
 
 
@@ -202,8 +203,10 @@ def _interval(values: np.ndarray) -> Interval:
     return jackknife_interval(values[0], values[1:])
 
 
-def _within(interval: Interval) -> Interval:
-    return Interval(interval.value, np.maximum(interval.low, -1.0), np.minimum(interval.high, 1.0))
+def _correlation_interval(values: np.ndarray) -> Interval:
+    """On Fisher's scale."""
+    made = _interval(fisher(values))
+    return Interval(values[0], np.tanh(made.low), np.tanh(made.high))
 
 
 def _write_effects(out: Writer, effects: Effects, places: list[int], rankers: int) -> None:

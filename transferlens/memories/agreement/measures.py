@@ -20,15 +20,8 @@ import pandas as pd
 import scipy
 
 from transferlens.core import artefacts
-from transferlens.core.statistics import (
-    Interval,
-    bootstrap_counts,
-    centred_ranks,
-    fisher,
-    jackknife_interval,
-    mean_interval,
-    permutation_p,
-)
+from transferlens.core.agreement import NOTHING, Agreement, Resampling, exchanged, rank_correlation, tested
+from transferlens.core.statistics import Interval, bootstrap_counts, mean_interval
 from transferlens.data.artefacts import HALVES, positions
 from transferlens.memories.agreement.artefacts import QUADRANTS, SAME_MODELS
 from transferlens.memories.kept.binding import pull
@@ -105,78 +98,6 @@ def read_memories(
         )
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """A statistic with its 95 % interval, and what it is if source classes are exchanged at random.
-
-    Attributes:
-        p: two-sided, from the permutations.
-        n: cells or examples compared.
-    """
-
-    value: float
-    low: float
-    high: float
-    null_mean: float
-    p: float
-    n: int
-
-
-NOTHING = Agreement(*[np.nan] * 5, 0)
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """How often intervals are bootstrapped and classes exchanged, and by which random numbers."""
-
-    bootstrap: int
-    permutations: int
-    rng: np.random.Generator
-
-
-def rank_correlation(a: np.ndarray, b: np.ndarray, resampling: Resampling) -> Agreement:
-    """Spearman's correlation of two measures [source classes, target classes] over the cells known in both.
-
-    The interval is a jackknife over source classes on Fisher's scale (percentiles of a bootstrap over twenty
-    classes cover too rarely), the p-value from permutations of them: all cells of a class move together.
-    Ranks are those of the observed cells throughout.
-    """
-    known = np.isfinite(a) & np.isfinite(b)
-    rows = known.any(1)
-    x, y, v = _ranks(a, known)[rows], _ranks(b, known)[rows], known[rows].astype(np.float64)
-    if len(x) < 3:
-        return NOTHING
-    # Sums over the cells that row i of x and row j of y have in common: [i, j, 6].
-    pairings = np.stack([v @ v.T, x @ v.T, v @ y.T, x**2 @ v.T, v @ (y**2).T, x @ y.T], axis=2)
-    own = np.diagonal(pairings).T  # [rows, 6]
-    value, without = _correlation(own.sum(0)), _correlation(own.sum(0) - own)
-    interval = jackknife_interval(fisher(value), fisher(without))
-    null = _correlation(_exchanged(pairings, resampling))
-    low, high = np.tanh([interval.low, interval.high])
-    return _tested(float(value), low, high, null, int(known.sum()))
-
-
-def _ranks(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Ranks of the known cells about their mean; 0 elsewhere."""
-    ranks = np.zeros(values.shape)
-    ranks[known] = centred_ranks(values[known])
-    return ranks
-
-
-def _correlation(sums: np.ndarray) -> np.ndarray:
-    """Pearson's correlation from n, x, y, xx, yy, xy on the last axis."""
-    n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
-
-
-def _exchanged(pairings: np.ndarray, resampling: Resampling) -> np.ndarray:
-    """Sums over rows of [rows, rows, ...], each paired with another at random: [permutations, ...]."""
-    rows = np.arange(len(pairings))
-    orders = (resampling.rng.permutation(len(rows)) for _ in range(resampling.permutations))
-    return np.array([pairings[rows, order].sum(0) for order in orders])
-
-
 def _replicates(own: np.ndarray, resampling: Resampling) -> np.ndarray:
     """Sums [bootstrap, ...] over rows drawn with replacement from those of [rows, ...]."""
     return bootstrap_counts(len(own), resampling.bootstrap, resampling.rng) @ own
@@ -185,15 +106,6 @@ def _replicates(own: np.ndarray, resampling: Resampling) -> np.ndarray:
 def _percentiles(draws: np.ndarray) -> tuple[float, float]:
     draws = draws[np.isfinite(draws)]
     return tuple(np.quantile(draws, [0.025, 0.975])) if len(draws) else (np.nan, np.nan)
-
-
-def _tested(value: float, low: float, high: float, null: np.ndarray, n: int) -> Agreement:
-    """With the mean of the null values, and the two-sided p-value: twice the smaller tail."""
-    null = null[np.isfinite(null)]
-    if not np.isfinite(value) or not len(null):
-        return NOTHING
-    tail = min(permutation_p(value, null), permutation_p(-value, -null))
-    return Agreement(value, low, high, null.mean(), min(1.0, 2 * float(tail)), n)
 
 
 def precision_at(k: int, a: np.ndarray, b: np.ndarray, resampling: Resampling) -> Agreement:
@@ -211,7 +123,7 @@ def precision_at(k: int, a: np.ndarray, b: np.ndarray, resampling: Resampling) -
     pairings = first @ second.T / k / len(shares)
     interval = mean_interval(shares) if len(shares) > 1 else Interval(shares[0], np.nan, np.nan)
     low, high = (float(np.clip(end, 0, 1)) for end in (interval.low, interval.high))
-    return _tested(float(interval.value), low, high, _exchanged(pairings, resampling), int(known.sum()))
+    return tested(float(interval.value), low, high, exchanged(pairings, resampling), int(known.sum()))
 
 
 def _worst(k: int, values: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -242,8 +154,8 @@ def chosen_scores(chosen: np.ndarray, scores: np.ndarray, resampling: Resampling
     own = np.stack([np.diagonal(table), counts], axis=1)[seen]
     draws = _replicates(own, resampling)
     low, high = _percentiles(draws[:, 0] / draws[:, 1])
-    null = _exchanged(table, resampling) / len(chosen)
-    return _tested(float(own[:, 0].sum() / len(chosen)), low, high, null, len(chosen))
+    null = exchanged(table, resampling) / len(chosen)
+    return tested(float(own[:, 0].sum() / len(chosen)), low, high, null, len(chosen))
 
 
 def harmful_classes(effect: np.ndarray, se: np.ndarray, overlapping: np.ndarray) -> np.ndarray:
