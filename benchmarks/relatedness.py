@@ -20,12 +20,13 @@ from unittest import mock
 import numpy as np
 from tables import print_table
 
+from transferlens.core.imports import pot
 from transferlens.relatedness import learning
 from transferlens.relatedness.bound import Options, fit_heads, relate
 from transferlens.relatedness.constrained import Problem
 from transferlens.relatedness.heads import fit_head
 from transferlens.relatedness.tasks import Sample, Task
-from transferlens.relatedness.transport import distances, pot, transport
+from transferlens.relatedness.transport import distances, transport
 
 TRANSFORMS = (
     ("FixedAll", "random"),

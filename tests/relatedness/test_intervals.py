@@ -1,10 +1,11 @@
 import numpy as np
+import scipy
 
 from tests.relatedness.examples import task_of
 from transferlens.relatedness.bound import Heads, bound
 from transferlens.relatedness.evaluation import evaluate
 from transferlens.relatedness.heads import Head
-from transferlens.relatedness.intervals import _of_reference, _of_target
+from transferlens.relatedness.intervals import _class_means, _interval, _of_reference, _of_target
 from transferlens.relatedness.tasks import Sample
 from transferlens.relatedness.transforms import Transform
 
@@ -53,6 +54,15 @@ def test_the_error_is_that_of_a_bootstrap_within_classes_with_potentials_held():
     quantile = (interval.high - interval.value) / replicates.std()
     assert 2.0 < quantile < 2.6
     assert np.isclose(interval.high + interval.low, 2 * relation.bound)
+
+
+def test_two_classes_make_welchs_interval():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(1, 1, 4), rng.normal(0, 3, 9)
+    sample = Sample(np.zeros((13, 1)), np.repeat([0, 1], [4, 9]))
+    found = _interval(first.mean() - second.mean(), *_class_means(sample, np.append(first, -second)))
+    welch = scipy.stats.ttest_ind(first, second, equal_var=False).confidence_interval()
+    assert np.allclose([found.low, found.high], [welch.low, welch.high])
 
 
 def test_one_image_of_a_class_tells_no_error():

@@ -23,7 +23,7 @@ def digits() -> Candidate:
 def gaussian(images=120, dimensions=12, classes=4, apart=1.0, seed=0) -> Candidate:
     """Gaussian classes of unequal size; with logits and source images."""
     rng = np.random.default_rng(seed)
-    labels = np.concatenate([np.arange(classes), rng.integers(0, classes, images - classes) ** 2 // classes])
+    labels = np.concatenate([np.arange(classes), rng.integers(0, classes, (2, images - classes)).min(0)])
     features = apart * rng.normal(size=(classes, dimensions))[labels] + rng.normal(size=(images, dimensions))
     logits = features @ rng.normal(size=(dimensions, 7))
     source = rng.normal(size=(60, dimensions)), np.arange(60) % 3

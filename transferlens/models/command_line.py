@@ -134,3 +134,19 @@ def load_model(weights: str, named: str, settings: NetworkSettings, class_names:
         )
     foreign.load(network, state, weights)
     return network
+
+
+def load_encoder(weights: str, named: str, settings: NetworkSettings) -> tuple[Network, bool]:
+    """(a model from a file or published weights, in evaluation mode; whether it has a head of its own).
+
+    Raises:
+        ConfigError: no such weights, or those of another network.
+    """
+    try:
+        state = foreign.read(settings, weights, named, download=True)
+        classes = len(state["head.bias"])
+    except ConfigError:
+        state, classes = foreign.read(settings, weights, named, head=False, download=True), 0
+    network = contract.build(settings, classes or 1).eval()
+    foreign.load(network, state if classes else state | network.head.state_dict(prefix="head."), weights)
+    return network, classes > 0

@@ -14,12 +14,12 @@ import torch
 from torch.nn.functional import one_hot
 
 from transferlens.core.errors import DataError
+from transferlens.core.imports import pot
 from transferlens.relatedness.bound import Heads
 from transferlens.relatedness.columns import Columns, Maps, columns, large_tau, small_tau
 from transferlens.relatedness.heads import Head
 from transferlens.relatedness.penalised import HeadRecipe, fit_penalised
 from transferlens.relatedness.tasks import Sample, Task, check_same_dimensions
-from transferlens.relatedness.transport import pot
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ matches. A plan stays feasible when the map changes, so F is never below the tru
 the bound.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,12 @@ class Matched:
     mass: np.ndarray
 
 
-def orthogonal(matched: Matched, weight: np.ndarray, matrix: np.ndarray, shift: np.ndarray):
+# A and b; and what makes better ones of plans, the head's weight, and A and b before.
+Map = tuple[np.ndarray, np.ndarray]
+FeatureMap = Callable[[Matched, np.ndarray, np.ndarray, np.ndarray], Map]
+
+
+def orthogonal(matched: Matched, weight: np.ndarray, matrix: np.ndarray, shift: np.ndarray) -> Map:
     """An orthogonal A and b that lower F, in closed form: lipschitz(A) is that of the head for all of them.
 
     Weiszfeld's majorisation |r| <= |r|^2 / (2 |r_0|) + |r_0| / 2, with r_0 the rest under the map before,
@@ -46,7 +52,7 @@ def orthogonal(matched: Matched, weight: np.ndarray, matrix: np.ndarray, shift: 
     return turn, to_mean - turn @ from_mean
 
 
-def affine(matched: Matched, weight: np.ndarray, matrix: np.ndarray, shift: np.ndarray):
+def affine(matched: Matched, weight: np.ndarray, matrix: np.ndarray, shift: np.ndarray) -> Map:
     """Any A and b that lower F, by a few steps of L-BFGS from the map before.
 
     Args:
@@ -81,4 +87,4 @@ def lipschitz_and_slope(weight: np.ndarray, matrix: np.ndarray) -> tuple[float, 
 
 
 # Nothing is learned of the identity.
-FEATURE_MAPS = {"identity": None, "orthogonal": orthogonal, "affine": affine}
+FEATURE_MAPS: dict[str, FeatureMap | None] = {"identity": None, "orthogonal": orthogonal, "affine": affine}

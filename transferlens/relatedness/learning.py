@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy
 
-from transferlens.relatedness.feature_maps import Matched
+from transferlens.relatedness.feature_maps import FeatureMap, Matched
 from transferlens.relatedness.heads import Head
 from transferlens.relatedness.label_maps import entropy
 from transferlens.relatedness.tasks import Sample
@@ -62,7 +62,7 @@ class Lesson:
 
 
 def learn(
-    lesson: Lesson, start: Transform, feature_map, labels: bool, steps: int
+    lesson: Lesson, start: Transform, feature_map: FeatureMap | None, labels: bool, steps: int
 ) -> tuple[Transform, dict[str, np.ndarray]]:
     """The best transform of `steps` rounds from a start, and the trace of the objective.
 
@@ -121,7 +121,10 @@ def _parts(lesson: Lesson, at: Transform, distance: float) -> dict[str, float]:
     }
 
 
-def _step(lesson: Lesson, at: Transform, seen: Round, feature_map, labels: bool) -> Transform:
+def _step(
+    lesson: Lesson, at: Transform, seen: Round, feature_map: FeatureMap | None, labels: bool
+) -> Transform:
+    """Both maps after a step, each from the transform as it was seen."""
     after = at
     if feature_map is not None:
         matrix, shift = feature_map(seen.matched, lesson.head.weight, at.matrix, at.shift)

@@ -1,6 +1,5 @@
 """Exact optimal transport between clouds of images, by Euclidean distance of their features."""
 
-import os
 import warnings
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 import scipy
 
 from transferlens.core.errors import NumericalError
+from transferlens.core.imports import pot
 from transferlens.relatedness.tasks import Sample
 
 _ITERATIONS = 10**7  # of the network simplex; POT's own 1e5 are too few for 2,500 images
@@ -94,11 +94,3 @@ def wasserstein_floor(target: Sample, rng: np.random.Generator) -> float:
 
 def _even(images: int) -> np.ndarray:
     return np.full(images, 1 / images)
-
-
-def pot():
-    """POT, without the tensors of torch, which would take seconds to load."""
-    os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")
-    import ot
-
-    return ot

@@ -12,7 +12,6 @@ their transferability, ICCV 2023. NaN where a part is the same for all candidate
 """
 
 import numpy as np
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from transferlens.scores.candidate import Candidate
 from transferlens.scores.moments import by_class
@@ -40,7 +39,9 @@ def pooled(parts: np.ndarray) -> np.ndarray:
     return minmax(parts) @ _SIGNS
 
 
-def _discriminant(shrinkage: float) -> LinearDiscriminantAnalysis:
+def _discriminant(shrinkage: float):
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # takes long to load
+
     if shrinkage > _LEAST:
         return LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage)
     return LinearDiscriminantAnalysis(solver="svd")

@@ -9,8 +9,8 @@ them. The fit has many optima: it starts from k-means with a fixed seed.
 """
 
 import numpy as np
-from sklearn.mixture import GaussianMixture
 
+from transferlens.scores import mixture
 from transferlens.scores.candidate import Candidate
 from transferlens.scores.leep import expected_prediction
 
@@ -30,4 +30,4 @@ def memberships(candidate: Candidate) -> np.ndarray:
     axes = int(np.searchsorted(np.cumsum(values), _KEPT * values.sum()) + 1)
     principal = candidate.principal(axes)
     components = min(_COMPONENTS * candidate.classes, len(principal) // 2)
-    return GaussianMixture(components, random_state=_SEED).fit(principal).predict_proba(principal)
+    return mixture.fit(principal, components, _SEED).memberships

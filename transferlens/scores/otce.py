@@ -16,8 +16,8 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-import ot
 
+from transferlens.core.imports import pot
 from transferlens.scores.candidate import Candidate, Unavailable
 from transferlens.scores.moments import spread
 from transferlens.scores.nce import conditional_entropy
@@ -61,7 +61,7 @@ def differences(
     Raises:
         Unavailable: the transport did not converge.
     """
-    cost = ot.dist(source, target, metric="sqeuclidean")
+    cost = pot().dist(source, target, metric="sqeuclidean")
     plan, log = _plan(cost)
     joint = np.zeros((source_labels.max() + 1, target_labels.max() + 1))
     row, column = np.nonzero(plan)
@@ -72,7 +72,7 @@ def differences(
 def _plan(cost: np.ndarray) -> tuple[np.ndarray, dict]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they are in the log
-        plan, log = ot.emd([], [], cost, numItermax=_ITERATIONS, log=True)
+        plan, log = pot().emd([], [], cost, numItermax=_ITERATIONS, log=True)
     if log["warning"]:
         raise Unavailable(f"the transport did not converge: {log['warning']}")
     return plan, log
