@@ -82,6 +82,18 @@ def test_unknown_values_are_left_out_and_the_others_go_on(pool):
     assert both.value == pytest.approx(1 - weighted_tau(dull.values[first], of.accuracy[first]))
 
 
+def test_draws_of_which_a_score_knows_nothing_make_its_interval_no_narrower(pool):
+    of, _, dull = pool
+    seven, five = (np.where(np.arange(32) < 2 * n, dull.values, np.nan) for n in (7, 5))
+    alone = candidates(of.accuracy[:14], draw=of.draw[:14])
+    among, by_itself = (
+        ranking.agreement(bench(on), score(values)) for on, values in ((of, seven), (alone, seven[:14]))
+    )
+    np.testing.assert_allclose(among["agreement_low"], by_itself["agreement_low"])
+    assert among["p"] == pytest.approx(by_itself["p"])
+    assert np.isnan(ranking.agreement(bench(of), score(five))["p"])
+
+
 def test_few_draws_have_no_intervals_but_numbers():
     of = candidates(np.arange(12.0), draw=[f"seed {i % 4}" for i in range(12)])
     table = ranking.ranked(of, [score(np.arange(12.0)), static(-np.arange(12.0))], ranking.pools(of), 0)

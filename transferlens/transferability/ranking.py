@@ -119,11 +119,11 @@ class Bench:
         return int(self.group.max()) + 1 >= LEAST_DRAWS
 
     def all_and_without(self, function: Callable[[Strata], np.ndarray], known: np.ndarray) -> np.ndarray:
-        """A function of strata for all known candidates, and without each group of draws: [1 + groups, ...].
-
-        Without the latter where draws are too few.
+        """A function of strata for all known candidates, and without each group of their draws:
+        [1 + groups, ...]. Without the latter where draws are too few.
         """
-        left_out = range(int(self.group.max()) + 1) if self.intervals else ()
+        told = np.unique(self.group[known & (self.group >= 0)])
+        left_out = told if len(told) >= LEAST_DRAWS else ()
         kept = [known, *(known & (self.group != g) for g in left_out)]
         return np.array([function([s[keep[s]] for s in self.pool.strata]) for keep in kept])
 
@@ -224,12 +224,12 @@ def gain(bench: Bench, score: Ranker, static: Sequence[Ranker]) -> Gain:
     if not told or not np.isfinite([of[0] for of in told]).all():
         return NO_GAIN
     value = np.array([of[0] for of in told])
-    without = np.array([of[1:] for of in told]).T
-    se = jackknife_se(without) if len(without) else np.full(len(told), np.nan)
-    return least_gain(value, se, len(without) - 1, [other.name for other in static])
+    se = np.array([jackknife_se(of[1:]) if len(of) > 1 else np.nan for of in told])
+    df = np.array([len(of) - 2 for of in told])
+    return least_gain(value, se, df, [other.name for other in static])
 
 
-def least_gain(value: np.ndarray, se: np.ndarray, df: float, names: Sequence[str]) -> Gain:
+def least_gain(value: np.ndarray, se: np.ndarray, df: np.ndarray | float, names: Sequence[str]) -> Gain:
     """The gain over the best of some rankers from those over each: estimates and errors float64[rankers]."""
     best = names[int(value.argmin())]
     if not np.isfinite(se).all():
