@@ -75,7 +75,7 @@ MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "regret": regret,
     f"regret of {CHOICE}": regret_of_few,
 }
-# Those whose intervals are made on Fisher's scale; regrets have their own.
+# Those whose intervals are made on Fisher's scale.
 CORRELATIONS = ("weighted tau", "tau", "spearman", "pearson")
 # That by which rankers are compared.
 MAIN = "weighted tau"

@@ -153,13 +153,13 @@ _ENDS = {"value": "", "low": "_low", "high": "_high"}
 
 def interval(told: np.ndarray, name: str) -> Interval:
     """Of a measure for all and without each group of draws [1 + groups]: a jackknife, of correlations on
-    Fisher's scale.
+    Fisher's scale, of regrets on that of their roots (they are skewed, and never below zero).
     """
     if name in WITHOUT_INTERVAL:
         return Interval(told[0], np.nan, np.nan)
     if name not in CORRELATIONS:
-        made = _jackknife(told)
-        return Interval(made.value, max(made.low, 0.0), made.high)
+        made = _jackknife(np.sqrt(np.maximum(told, 0)))
+        return Interval(told[0], np.maximum(made.low, 0.0) ** 2, made.high**2)
     made = _jackknife(fisher(told))
     return Interval(told[0], np.tanh(made.low), np.tanh(made.high))
 

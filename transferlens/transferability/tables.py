@@ -19,9 +19,7 @@ _HEAD = (
     Column("p (Holm)", number=True),
     Column("over the best static (95 %)", number=True),
     Column("p (Holm)", number=True),
-    Column("tau-b", number=True),
-    Column("Spearman", number=True),
-    Column("Pearson", number=True),
+    Column("tau-b, Spearman, Pearson", number=True),
     Column("regret@1", number=True),
     Column(f"regret of {CHOICE} (95 %)", number=True),
     Column("ms a model", number=True),
@@ -84,7 +82,7 @@ def ranking_table(made: xr.Dataset, of: xr.Dataset) -> Table:
     """A row for each ranker of a pool."""
     rows = [_row(of.sel(ranker=name)) for name in of.ranker.values]
     chance = f"{float(of.chance_low):+.2f} to {float(of.chance_high):+.2f}"
-    rows.append(("random scores", f"0 ({chance})", *[""] * 10))
+    rows.append(("random scores", f"0 ({chance})", *[""] * 8))
     note = _NOTE.format(
         candidates=int(of.candidates),
         draws=int(of.draws),
@@ -109,7 +107,7 @@ def _each(of: xr.Dataset) -> Iterator[xr.Dataset]:
 
 def _row(one: xr.Dataset) -> tuple[str, ...]:
     measures = {str(name): one.sel(measure=name) for name in one.measure.values}
-    plain = (number(measures[name].agreement) for name in ("tau", "spearman", "pearson"))
+    plain = [number(measures[name].agreement) for name in ("tau", "spearman", "pearson")]
     left_out = span(one.least_without_one, one.most_without_one)
     seconds = float(one.seconds)
     return (
@@ -119,7 +117,7 @@ def _row(one: xr.Dataset) -> tuple[str, ...]:
         _p(one.p if one.sort == STATIC else one.p_holm),
         estimate(one, "gain"),
         _p(one.gain_p_holm),
-        *plain,
+        ", ".join(plain) if np.isfinite(measures["tau"].agreement) else "–",
         number(measures["regret"].agreement, 3),
         estimate(measures[f"regret of {CHOICE}"], "agreement", 3),
         f"{1000 * seconds:.3g}" if np.isfinite(seconds) else "",
