@@ -51,7 +51,7 @@ def _few_targets(run: Run, wildcards) -> str:
     if len(targets) >= LEAST_TARGETS:
         return ""
     return (
-        f"{len(targets)} of this run's targets are adapted to by {wildcards['recipe']}, and an interval "
+        f"Targets of this run that models are adapted to by {wildcards['recipe']}: {len(targets)}. An interval "
         f"over targets needs {LEAST_TARGETS}: what is said here of scores is of this target alone."
     )
 
