@@ -51,8 +51,8 @@ def _few_targets(run: Run, wildcards) -> str:
     if len(targets) >= LEAST_TARGETS:
         return ""
     return (
-        f"Targets of this run that models are adapted to by {wildcards['recipe']}: {len(targets)}. An interval "
-        f"over targets needs {LEAST_TARGETS}: what is said here of scores is of this target alone."
+        f"Targets of this run that models are adapted to by {wildcards['recipe']}: {len(targets)}. An "
+        f"interval over targets needs {LEAST_TARGETS}: what is said here of scores is of this target alone."
     )
 
 
