@@ -82,6 +82,8 @@ def test_what_is_learned_is_bounded():
         for names in product(("FixedAll", "LearnedA", "LearnedAll"), ("identity", "orthogonal", "affine")):
             relation = relate(reference, target, heads, Options(*names, "random", 12, 400), seed)
             assert relation.transformed_loss <= relation.bound_tight <= relation.bound
+            assert np.allclose(relation.label_map.sum(0), 1, atol=1e-12)
+            assert np.isclose(relation.prior.sum(), 1, atol=1e-12)
             found[seed, *names] = relation.bound
     mean = {
         name: np.mean([found[seed, name, "orthogonal"] for seed in range(5)])

@@ -49,13 +49,13 @@ def test_the_slope_of_the_lipschitz_constant_is_that_of_finite_differences():
     assert np.isclose((ahead - behind) / 2e-6, (slope * step).sum(), rtol=1e-5)
 
 
-@pytest.mark.parametrize("tau", [0.02, 0.2, 2])
-def test_a_head_is_held_to_tau_and_no_other_solver_does_better(tau):
+@pytest.mark.parametrize(("tau", "held"), [(0.02, True), (0.2, True), (20, False)])
+def test_a_head_is_held_to_tau_and_no_other_solver_does_better(tau, held):
     """Sequential quadratic programming finds the same optimum of the same convex problem."""
-    sample = clouds(np.random.default_rng(3), [12, 20, 8], 3)
+    sample = clouds(np.random.default_rng(3), [12, 20, 8], 3, spread=0.7)
     head = fit_head(sample, 3, tau)
     assert head.lipschitz <= tau * (1 + 1e-12)
-    assert np.isclose(head.lipschitz, tau, rtol=1e-3)
+    assert np.isclose(head.lipschitz, tau, rtol=1e-3) == held
 
     def loss(x):
         return Head(x[:9].reshape(3, 3), x[9:]).losses(sample).mean()

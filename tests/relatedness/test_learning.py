@@ -4,7 +4,7 @@ import scipy
 
 from tests.relatedness.examples import clouds, digits, task_of
 from transferlens.relatedness.bound import Options, fit_heads, fit_transform, relate
-from transferlens.relatedness.feature_maps import FEATURE_MAPS
+from transferlens.relatedness.feature_maps import FEATURE_MAPS, Matched, orthogonal
 from transferlens.relatedness.heads import fit_head
 from transferlens.relatedness.label_maps import hungarian_pairs, learnable_map, paired_map, random_pairs
 from transferlens.relatedness.learning import Lesson, learn, look, of_joint
@@ -91,6 +91,27 @@ def test_no_step_of_a_feature_map_raises_the_objective(name):
         assert np.isclose(trace["lipschitz"], lesson.head.lipschitz, rtol=1e-10).all()
 
 
+def test_orthogonal_steps_end_where_no_turn_and_no_shift_is_better():
+    """Of the mean distance of given pairs, some of which are far off: least squares end elsewhere."""
+    rng = np.random.default_rng(0)
+    images, noise = rng.normal(size=(60, 3)), rng.standard_t(1.5, (60, 3))
+    order = np.arange(60)
+    matched = Matched(images, images[:, [1, 2, 0]] + noise, order, order, rng.dirichlet(np.ones(60)))
+
+    def distance(matrix, shift):
+        return matched.mass @ np.linalg.norm(images @ matrix.T + shift - matched.target, axis=1)
+
+    matrix, shift = np.eye(3), np.zeros(3)
+    for _ in range(2000):
+        matrix, shift = orthogonal(matched, None, matrix, shift)
+    for _ in range(20):
+        skew, step = rng.normal(size=(3, 3)), rng.normal(size=3)
+        ends = [
+            distance(scipy.linalg.expm(h * (skew - skew.T)) @ matrix, shift + h * step) for h in (-1e-4, 1e-4)
+        ]
+        assert min(ends) > distance(matrix, shift)
+
+
 def test_labels_that_are_learned_keep_the_frequencies_and_lose_entropy():
     reference, target = digits(0)
     heads = fit_heads(reference, target, 0.2)
@@ -128,6 +149,7 @@ def test_starts_leave_no_class_out(targets, references):
             label_map = make(start, reference, target, target.frequencies, rng)
             assert np.allclose(label_map.sum(0), 1)
             assert (label_map.sum(1) > 0).all()
+            assert (label_map > 0).all() or make is paired_map, "learning never mixes in what has no part"
     hard = paired_map("random", reference, target, target.frequencies, rng)
     assert (hard.max(0) == 1).all() == (references >= targets)
 

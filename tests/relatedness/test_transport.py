@@ -86,7 +86,7 @@ def test_distances_of_classes_and_their_floor():
     reference, target = clouds(np.random.default_rng(0), [9, 4]), clouds(np.random.default_rng(1), [5, 6, 1])
     found = class_distances(reference, target)
     assert found.shape == (3, 2)
-    assert found[1, 0] == wasserstein(reference.of_class(0), target.of_class(1))
+    assert np.isclose(found[1, 0], wasserstein(reference.of_class(0), target.of_class(1)), rtol=1e-12)
     wide = Sample(np.array([[0.0], [10], [1], [11], [3]]), np.array([0, 0, 1, 1, 2]))
     assert wasserstein_floor(wide, np.random.default_rng(0)) == 10, "the class of one image has no halves"
     assert np.isnan(wasserstein_floor(Sample(np.zeros((2, 1)), np.arange(2)), np.random.default_rng(0)))

@@ -235,7 +235,7 @@ def _stages(seen: Evaluation, terms: dict, mismatch: float) -> tuple[Stage, ...]
         Stage("feature map there and back", abs(seen.returned_loss - mixed), 0),
         Stage("distribution shift", terms["transformed_loss"], terms["bound_tight"]),
         Stage(
-            f"distribution shift of class {worst}",
+            "distribution shift of the worst class",
             float(terms["class_transformed_loss"][worst]),
             float(terms["class_bound"][worst]),
         ),

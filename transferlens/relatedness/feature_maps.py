@@ -14,6 +14,7 @@ import scipy
 # Of the mean distance: closer pairs weigh as much as if they were that far apart.
 _CLOSEST = 1e-9
 _DESCENT = 15  # iterations of L-BFGS for one plan
+_PIECE = 1 << 12  # pairs whose features are looked at together
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,28 @@ class Matched:
     """What a transport plan moves where.
 
     Attributes:
-        reference, target: float64[pairs, d], features before the map and where they go.
+        reference: float64[n_R, d], features before the map.
+        target: float64[n_T, d].
+        rows, columns: int64[pairs], which image of the reference goes to which of the target.
         mass: float64[pairs], adding up to 1.
     """
 
     reference: np.ndarray
     target: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
     mass: np.ndarray
+
+    def lengths(self, moved: np.ndarray) -> np.ndarray:
+        """Distances float64[pairs] of the partners, images of the reference moved to float64[n_R, d]."""
+        pieces = [slice(start, start + _PIECE) for start in range(0, len(self.mass), _PIECE)]
+        rests = (moved[self.rows[p]] - self.target[self.columns[p]] for p in pieces)
+        return np.concatenate([np.linalg.norm(rest, axis=1) for rest in rests])
+
+    def pulls(self, weights: np.ndarray) -> scipy.sparse.csr_array:
+        """Weights float64[pairs] as a matrix [n_R, n_T]."""
+        shape = len(self.reference), len(self.target)
+        return scipy.sparse.csr_array((weights, (self.rows, self.columns)), shape=shape)
 
 
 # A and b; and what makes better ones of plans, the head's weight, and A and b before.
@@ -42,11 +58,11 @@ def orthogonal(matched: Matched, weight: np.ndarray, matrix: np.ndarray, shift: 
     makes it the weighted problem of Procrustes, which a singular value decomposition solves (Schönemann
     1966).
     """
-    rest = np.linalg.norm(matched.reference @ matrix.T + shift - matched.target, axis=1)
-    pull = matched.mass / np.maximum(rest, _CLOSEST * max(rest.mean(), 1e-300))
-    pull /= pull.sum()
-    from_mean, to_mean = pull @ matched.reference, pull @ matched.target
-    products = (matched.target - to_mean).T @ (pull[:, None] * (matched.reference - from_mean))
+    lengths = matched.lengths(matched.reference @ matrix.T + shift)
+    weights = matched.mass / np.maximum(lengths, _CLOSEST * max(lengths.mean(), 1e-300))
+    pulls = matched.pulls(weights / weights.sum())
+    from_mean, to_mean = pulls.sum(1) @ matched.reference, pulls.sum(0) @ matched.target
+    products = matched.target.T @ (pulls.T @ matched.reference) - np.outer(to_mean, from_mean)
     left, _, right = np.linalg.svd(products)
     turn = left @ right
     return turn, to_mean - turn @ from_mean
@@ -63,12 +79,13 @@ def affine(matched: Matched, weight: np.ndarray, matrix: np.ndarray, shift: np.n
     def product(x: np.ndarray) -> tuple[float, np.ndarray]:
         matrix, shift = x[:-d].reshape(d, d), x[-d:]
         constant, slope = lipschitz_and_slope(weight, matrix)
-        rest = matched.reference @ matrix.T + shift - matched.target
-        lengths = np.linalg.norm(rest, axis=1)
-        pull = (matched.mass / np.maximum(lengths, 1e-300))[:, None] * rest
+        moved = matched.reference @ matrix.T + shift
+        lengths = matched.lengths(moved)
         distance = matched.mass @ lengths
-        by_matrix = distance * slope + constant * pull.T @ matched.reference
-        return constant * distance, np.concatenate([by_matrix.ravel(), constant * pull.sum(0)])
+        pulls = matched.pulls(matched.mass / np.maximum(lengths, 1e-300))
+        slope_of_moved = pulls.sum(1)[:, None] * moved - pulls @ matched.target
+        by_matrix = distance * slope + constant * slope_of_moved.T @ matched.reference
+        return constant * distance, np.append(by_matrix, constant * slope_of_moved.sum(0))
 
     start = np.concatenate([matrix.ravel(), shift])
     options = {"maxiter": _DESCENT, "gtol": 1e-9}

@@ -91,21 +91,19 @@ def look(lesson: Lesson, at: Transform, labels: bool) -> Round:
     reference, target = lesson.reference, lesson.target
     moved, weights = at.moved(reference.features), at.class_weights(reference.labels)
     plans, slopes, distance = [], np.zeros(at.label_map.shape), 0.0
+    apart = distances(moved, target.features) if labels else None
     for label, share in enumerate(lesson.target_prior):
-        members = np.flatnonzero(target.labels == label)
-        used = np.flatnonzero(weights[label])
-        cost = distances(moved if labels else moved[used], target.features[members])
-        solved = transport(
-            cost[used] if labels else cost, weights[label, used], np.full(len(members), 1 / len(members))
-        )
+        members, used = np.flatnonzero(target.labels == label), np.flatnonzero(weights[label])
+        cost = apart[np.ix_(used, members)] if labels else distances(moved[used], target.features[members])
+        solved = transport(cost, weights[label, used], np.full(len(members), 1 / len(members)))
         row, column = np.nonzero(solved.plan)
         plans.append((used[row], members[column], share * solved.plan[row, column]))
         distance += share * solved.distance
         if labels:
             # Potentials also of images that have no weight as yet: as high as their costs allow.
-            slopes[label] = reference.class_means((cost - solved.second).min(1))
+            slopes[label] = reference.class_means((apart[:, members] - solved.second).min(1))
     rows, columns, mass = (np.concatenate(parts) for parts in zip(*plans, strict=True))
-    matched = Matched(reference.features[rows], target.features[columns], mass)
+    matched = Matched(reference.features, target.features, rows, columns, mass)
     return Round(_parts(lesson, at, distance), matched, slopes)
 
 

@@ -70,9 +70,13 @@ def wasserstein(first: np.ndarray, second: np.ndarray) -> float:
 
 def class_distances(reference: Sample, target: Sample) -> np.ndarray:
     """W1 between the clouds of every two classes, float64[K_T, K_R]."""
-    clouds = [reference.of_class(label) for label in range(reference.classes)]
-    others = [target.of_class(label) for label in range(target.classes)]
-    return np.array([[wasserstein(cloud, other) for cloud in clouds] for other in others])
+    found = np.zeros((target.classes, reference.classes))
+    members = [np.flatnonzero(reference.labels == label) for label in range(reference.classes)]
+    for label in range(target.classes):
+        apart = distances(reference.features, target.of_class(label))
+        even = _even(apart.shape[1])
+        found[label] = [transport(apart[of], _even(len(of)), even).distance for of in members]
+    return found
 
 
 def wasserstein_floor(target: Sample, rng: np.random.Generator) -> float:
