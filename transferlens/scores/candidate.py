@@ -25,6 +25,7 @@ class Candidate:
         logits: float64[images, source classes] of the source head; None where there is none.
         source: (float64[images, features], int64[images]) of source images by the same model, for scores
             that compare the two tasks; None where there are none.
+        shared: what several scores read, made when first asked for.
 
     Raises:
         DataError: arrays that do not belong together, a class without an image, fewer images than classes.

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
 
 _ROWS = 256  # of images at a time
 _ADDED = 1e-6
@@ -41,8 +40,8 @@ def fit(features: np.ndarray, components: int, seed: int) -> Fitted:
         likelihood, moments = _step(features, density)
         gained, before, steps = abs(likelihood - before), likelihood, steps + 1
         density = _density(moments, axes)
-    logs = np.concatenate([terms @ density for _, terms in _terms(features)])
-    return Fitted(np.exp(logs - logsumexp(logs, axis=1, keepdims=True)), steps)
+    members = [_members(terms @ density)[0] for _, terms in _terms(features)]
+    return Fitted(np.concatenate(members), steps)
 
 
 def _clusters(features: np.ndarray, components: int, seed: int) -> np.ndarray:
@@ -55,11 +54,23 @@ def _step(features: np.ndarray, density: np.ndarray) -> tuple[float, np.ndarray]
     """(mean log likelihood, moments float64[components, terms] weighted by posterior probabilities)."""
     total, moments = 0.0, np.zeros(density.T.shape)
     for _, terms in _terms(features):
-        logs = terms @ density
-        likelihoods = logsumexp(logs, axis=1, keepdims=True)
-        moments += np.exp(logs - likelihoods).T @ terms
+        members, likelihoods = _members(terms @ density)
+        moments += members.T @ terms
         total += likelihoods.sum()
     return total / len(features), moments
+
+
+def _members(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(posterior probabilities float64[rows, components], log likelihoods float64[rows]); overwrites `logs`.
+
+    Args:
+        logs: float64[rows, components], weighted log densities.
+    """
+    most = logs.max(1, keepdims=True)
+    members = np.exp(np.subtract(logs, most, out=logs), out=logs)
+    sums = members.sum(1, keepdims=True)
+    members /= sums
+    return members, (most + np.log(sums))[:, 0]
 
 
 def _terms(features: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:

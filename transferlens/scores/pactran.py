@@ -86,8 +86,8 @@ def dirichlet(candidate: Candidate) -> float:
     for _ in range(_ROUNDS):
         counts = prior + class_sums(belief, labels, classes)  # [classes, source classes]
         scores = logs + digamma(counts)[labels] - digamma(counts.sum(0))
-        log_belief = log_softmax(scores, axis=1)
-        belief = np.exp(log_belief)
+        belief = softmax(scores, axis=1)
+    log_belief = log_softmax(scores, axis=1)
     before = gammaln(prior.sum()) - gammaln(prior).sum()
     after = gammaln(counts.sum(0)) - gammaln(counts).sum(0)
     gained = (before - after).sum() - (belief * (log_belief - logs)).sum()
@@ -102,8 +102,8 @@ def gamma(candidate: Candidate) -> float:
         counts = prior + class_sums(belief, labels, classes)
         rate = theta @ counts.sum(0)
         scores = logs + digamma(counts)[labels]
-        log_belief = log_softmax(scores, axis=1)
-        belief = np.exp(log_belief)
+        belief = softmax(scores, axis=1)
+    log_belief = log_softmax(scores, axis=1)
     lost = (gammaln(prior) - gammaln(counts)).sum()
     lost += (belief * (log_belief - logs)).sum() + (np.log(rate) - 1).sum()
     return -float(lost / (len(labels) * classes) + 1)
