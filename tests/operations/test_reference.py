@@ -35,7 +35,7 @@ def test_every_key_of_every_section_is_told():
         for section in capability.settings:
             part = page.partition(f"\n## `{section.key}`\n")[2].partition("\n## `")[0]
             for key, field in section.model_fields.items():
-                told = f"| `{key}` |" in part or f"\n## `{section.key}.{key}`\n" in page
+                told = f"| `{key}` |" in part or f"\n## `{section.key}.{key}" in page
                 assert told, f"{section.key}.{key}"
                 assert field.description or field.annotation
 

@@ -125,7 +125,7 @@ def test_the_page_sets_nearness_beside_its_control(found):
     section = reading_page.section(made, NAMES, "p_true")
     table, classes = section.blocks
     assert [row[0] for row in table.rows] == [*cells.measures, "distance minus its control"]
-    assert table.rows[0][1] == "2 full, 2 scratch of study reference"
+    assert table.rows[0][1] == "2 full, 2 scratch of study reference (reference task source)"
     assert table.rows[0][2].startswith("+1 (")
     assert "share no noise of either; the training images themselves" in table.note
     assert section.tests == 3 * 4 + len(TARGETS)

@@ -6,8 +6,9 @@ import pytest
 import torch
 import yaml
 
-from tests.workflow.conftest import copy_project, planned_jobs
+from tests.workflow.conftest import REPOSITORY, copy_project, planned_jobs
 from transferlens import open_results
+from transferlens.capabilities import run_of
 
 pytestmark = pytest.mark.workflow
 
@@ -75,21 +76,25 @@ def test_the_published_small_scale_is_planned(tmp_path):
     assert "relatedness_reading" not in counts
 
 
-def test_the_published_large_scale_is_planned(tmp_path):
+def test_the_published_large_scale_can_be_asked_for(tmp_path, monkeypatch):
+    """As a dry run does, without Snakemake: networks, weights and classes are checked, jobs are listed."""
     pytest.importorskip("timm")
     torchvision = pytest.importorskip("torchvision")
-    folder = copy_project(tmp_path)
-    given = yaml.safe_load((folder / "configs/relatedness-large.yaml").read_text(encoding="utf-8"))
+    monkeypatch.chdir(tmp_path)
+    given = yaml.safe_load((REPOSITORY / "configs/relatedness-large.yaml").read_text(encoding="utf-8"))
     for name in ("swav", "simclr"):  # ResNet-50 from a file, as by MoCo
         del given["encoders"][name], given["relatedness"]["models"][f"encoders/{name}"]
     for name in ("resnet18", "resnet50"):  # random weights in place of those that have to be fetched
-        torch.save(getattr(torchvision.models, name)().state_dict(), folder / f"{name}.pth")
+        with torch.device("meta"):
+            network = getattr(torchvision.models, name)()
+        torch.save(network.to_empty(device="cpu").state_dict(), f"{name}.pth")
     for encoder in given["encoders"].values():
         if encoder["weights"].startswith("weights/"):
             encoder["weights"] = f"{encoder['architecture']['name']}.pth"
             encoder.pop("prefix", None)
-    (folder / "large.yaml").write_text(yaml.safe_dump(given))
-    counts = planned_jobs(folder, "--configfile", "large.yaml")
+    run = run_of(given)
+    run.check_networks()
+    run.check_data()
     # seven targets with a reference each, five encoders; features of eight data sets, both splits
-    assert counts["relatedness"] == counts["relatedness_figures"] == 7 * 5
-    assert counts["features"] == 8 * 2 * 5
+    assert len(run.jobs_of("relatedness")) == len(run.jobs_of("relatedness_figures")) == 7 * 5
+    assert len(run.jobs_of("features")) == 8 * 2 * 5

@@ -77,7 +77,7 @@ RELATEDNESS = Artefact(
         # What is learned, and what it costs class by class.
         Field("label_map", _MAP, np.float64, "probability of the target class given the reference class"),
         Field("prior", (*_OF, "reference_class"), np.float64, "learned share of the reference class"),
-        Field("class_prior", ("target_class",), np.float64, "share of the class among training images"),
+        Field("class_prior", ("target_class",), np.float64, "share of the class among the test images"),
         *(
             Field(f"class_{name}", (*_OF, "target_class"), np.float64, meaning, units)
             for name, meaning, units in (
@@ -137,7 +137,6 @@ RELATEDNESS = Artefact(
         "reference_images": "test images of the reference that entered",
         "assumption_failed": "of how many bounds the probe was worse than the transformed head",
         "bounds": "how many bounds there are",
-        "warnings": "assumptions that did not hold, in words, and of how many bounds",
     },
 )
 

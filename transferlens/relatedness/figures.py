@@ -73,7 +73,7 @@ def _point(axis: "Axes", x: float, one: xr.Dataset, name: str, drawn: dict) -> N
 
 
 def models(made: xr.Dataset) -> "Figure":
-    """The bound against the probe's loss, model by model; above the diagonal is where a bound must be."""
+    """The bound against the probe's loss, model by model; above the diagonal it holds for the probe, too."""
     figure = figures.figure(6.2, 4.4)
     axis = figure.subplots()
     first = made.isel(tau=0)

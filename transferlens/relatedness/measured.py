@@ -1,8 +1,8 @@
 """All that one model tells of a reference and a target: bounds by every transform, and what stands beside."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -37,8 +37,6 @@ _PLAIN = (
     "class_bound",
 )
 _ENDS = ("low", "high")
-# How a stage names the class in which it has the least slack, which is another one in every bound.
-_OF_CLASS = re.compile(r"of class \d+")
 # Of a model: values by name.
 Values = dict[str, np.ndarray]
 
@@ -114,23 +112,12 @@ class Grid:
         return seed_for(self.seed, "relatedness", draw)
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Everything of one model.
+def measure(reference: Task, target: Task, grid: Grid) -> tuple[Values, list[str]]:
+    """Relate a reference to a target, as one model sees them, in every way of a grid.
 
-    Attributes:
-        values: arrays by field of the artefact, without its first dimension.
-        stages: names of the proved inequalities.
-        broken: the assumptions that do not hold, in words, one for each bound.
+    Returns:
+        Arrays by field of the artefact, without its first dimension; names of the proved inequalities.
     """
-
-    values: Values
-    stages: list[str]
-    broken: list[str]
-
-
-def measure(reference: Task, target: Task, grid: Grid) -> Measured:
-    """Relate a reference to a target, as one model sees them, in every way of a grid."""
     heads = [bound.fit_heads(reference, target, tau) for tau in grid.taus]
     related = [
         [_draws(reference, target, of_tau, grid, name) for name in grid.transforms] for of_tau in heads
@@ -146,9 +133,7 @@ def measure(reference: Task, target: Task, grid: Grid) -> Measured:
     }
     if grid.scale:
         values["published"] = _published(reference, target, grid)
-    relations = [relation for of_tau in related for draws in of_tau for relation in draws]
-    stages = [_OF_CLASS.sub("of the worst class", stage.name) for stage in relations[0].stages]
-    return Measured(values, stages, [text for relation in relations for text in relation.warnings])
+    return values, [stage.name for stage in first[0][0].stages]
 
 
 def _draws(reference: Task, target: Task, heads: Heads, grid: Grid, transform: str) -> list[Relation]:
@@ -206,10 +191,9 @@ def _published(reference: Task, target: Task, grid: Grid) -> np.ndarray:
     for tau in grid.taus:
         recipe = replace(program, tau=tau, steps=grid.steps or program.steps)
         head = faithful.published_heads(reference, target, recipe, grid.draw_seed(0)).reference
-
-        def line(transform: str, draw: int, recipe=recipe, head=head) -> list[float]:
-            made, _ = faithful.published(reference, target, head, transform, recipe, grid.draw_seed(draw))
-            return list(vars(made).values())
-
-        found.append([[line(name, draw) for draw in range(grid.draws)] for name in grid.transforms])
-    return np.array(found)
+        lines = [
+            faithful.published(reference, target, head, transform, recipe, grid.draw_seed(draw))[0]
+            for transform, draw in product(grid.transforms, range(grid.draws))
+        ]
+        found.append([list(vars(line).values()) for line in lines])
+    return np.array(found).reshape(len(grid.taus), len(grid.transforms), grid.draws, -1)

@@ -17,7 +17,7 @@ from transferlens.core.blocks import (
 from transferlens.core.run import Run
 from transferlens.core.studies import SCRATCH
 from transferlens.relatedness import reading_page, tables
-from transferlens.relatedness.tables import mean_of
+from transferlens.relatedness.tables import draws_of, mean_of
 
 _METHOD = "task-relatedness"
 # Shares: of the loss of guessing, what is near it; of a distance, what is most of it.
@@ -44,7 +44,7 @@ def bound_section(made: xr.Dataset, folder: Path, names: dict[str, str]) -> Sect
     """One reference, target and study."""
     target, reference, study = (names[key] for key in ("target", "reference", "study"))
     return Section(
-        f"Reference {reference}, models of {study}",
+        f"Reference task {reference}, models of study {study}",
         f"{reference}-{study.replace('/', '-')}",
         (Prose(question(made, target)), *_blocks(made, folder)),
         Subject(
@@ -77,7 +77,6 @@ def question(made: xr.Dataset, target: str) -> str:
 
 def _blocks(made: xr.Dataset, folder: Path) -> Iterator[Block]:
     """Tables and figures."""
-    draws = made.sizes["draw"]
     yield Figure(
         folder / "bounds.svg",
         "Means over models and draws. A bar is the bound, made of its parts; marks are the losses that it is "
@@ -88,8 +87,7 @@ def _blocks(made: xr.Dataset, folder: Path) -> Iterator[Block]:
     yield tables.probe_table(made)
     yield Figure(
         folder / "models.svg",
-        f"Every model at tau {made.tau.values[0]:g}: the bound (mean over {draws} draws) against the probe's "
-        "loss.",
+        f"Every model at tau {made.tau.values[0]:g}: the bound ({draws_of(made)}) against the probe's loss.",
         "Scatter of bounds and losses with the diagonal",
     )
     if made.sizes["tau"] > 1:

@@ -42,20 +42,20 @@ def section(found: xr.Dataset, names: dict[str, str], output: str) -> Section:
     return Section(
         "Does a source class near a target class help it?",
         "near-classes",
-        (reading_table(found), class_table(found, output)),
+        (reading_table(found, names["reference"]), class_table(found, output)),
         adaptation(names["target"], names["recipe"]),
         method="near-classes",
         tests=int(np.isfinite(found.agreement_p).sum()) + found.sizes["target_class"],
     )
 
 
-def reading_table(found: xr.Dataset) -> Table:
+def reading_table(found: xr.Dataset, reference: str) -> Table:
     """Rank agreement of every measure with the influences."""
+    models = f"{found.attrs['models']} (reference task {reference})"
     rows = tuple(
-        (str(measure), found.attrs["models"], *_agreements(found.sel(measure=measure)))
-        for measure in found.measure.values
+        (str(measure), models, *_agreements(found.sel(measure=measure))) for measure in found.measure.values
     )
-    rows += (("distance minus its control", found.attrs["models"], *_excess(found)),)
+    rows += (("distance minus its control", models, *_excess(found)),)
     missing = found.attrs["p_missing"]
     note = _READING_NOTE.format(PERMUTATIONS) + (
         f" p is left out: {missing}."

@@ -23,7 +23,7 @@ def learned(transforms: list[str]) -> list[str]:
 
 
 class ReferenceSettings(Section):
-    """A reference task: some classes of a data set."""
+    """A reference task: some classes of a data set. By default there is one, `source`: the source's own."""
 
     dataset: str | None = Field(
         None,

@@ -1,6 +1,5 @@
 """Bounds of all models of a study, their means by role, and their artefact and table."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from transferlens.data.index import SPLITS, Index
 from transferlens.data.selection import chosen_classes
 from transferlens.relatedness import means
 from transferlens.relatedness.artefacts import ACTUAL, COLUMNS, QUANTITIES, RELATEDNESS
-from transferlens.relatedness.measured import Grid, Measured, Parts, Values, images_of, measure
+from transferlens.relatedness.measured import Grid, Parts, Values, images_of, measure
 from transferlens.relatedness.settings import learned
 from transferlens.training import reading
 
@@ -72,35 +71,34 @@ def write_relatedness(
         told: attributes that the settings know.
     """
     study = reading.feature_rows(target.features["train"]).first(rows)
-    made = _of_models(reference, target, study, grid)
-    values = {name: np.stack([of.values[name] for of in made]) for name in made[0].values}
-    prior = np.bincount(target.parts.train.labels, minlength=target.parts.classes)
-    log_classes = np.log(target.parts.classes)
+    made, stages = _of_models(reference, target, study, grid)
+    values = {name: np.stack([of[name] for of in made]) for name in made[0]}
     with artefacts.create(path, RELATEDNESS) as out:
         studies.write_rows(out, study)
         _write_coordinates(out, reference, target, grid, values)
-        for name, of_models in {"stage": made[0].stages, **values}.items():
+        for name, of_models in {"stage": stages, **values, **_summaries(values, study)}.items():
             out.write(name, of_models)
-        out.write("class_prior", prior / prior.sum())
-        for name, of_roles in _summaries(values, study).items():
-            out.write(name, of_roles)
-        better = values["probe_is_better"]
-        for name, value in {
-            **told,
-            "feature_map": grid.feature_map,
-            "label_start": grid.label_start,
-            "log_classes": log_classes,
-            "target_images": len(target.parts.test.labels),
-            "reference_images": len(reference.parts.test.labels),
-            "bounds": better.size,
-            "assumption_failed": int((~better).sum()),
-            "warnings": dict(Counter(text for of in made for text in of.broken)),
-        }.items():
+        labels = target.parts.test.labels
+        out.write("class_prior", np.bincount(labels, minlength=target.parts.classes) / len(labels))
+        for name, value in {**told, **_attributes(reference, target, grid, values)}.items():
             out.attribute(name, value)
 
 
-def _of_models(reference: Side, target: Side, study: Rows, grid: Grid) -> list[Measured]:
-    """What every model tells, one after the other."""
+def _attributes(reference: Side, target: Side, grid: Grid, values: Values) -> dict[str, Any]:
+    better = values["probe_is_better"]
+    return {
+        "feature_map": grid.feature_map,
+        "label_start": grid.label_start,
+        "log_classes": np.log(target.parts.classes),
+        "target_images": len(target.parts.test.labels),
+        "reference_images": len(reference.parts.test.labels),
+        "bounds": better.size,
+        "assumption_failed": int((~better).sum()),
+    }
+
+
+def _of_models(reference: Side, target: Side, study: Rows, grid: Grid) -> tuple[list[Values], list[str]]:
+    """What every model tells, one after the other, and the names of the proved inequalities."""
     files = [side.features[split] for side in (reference, target) for split in SPLITS]
     models = zip(*(reading.model_features(paths, study.numbers) for paths in files), strict=True)
     made = []
@@ -111,8 +109,9 @@ def _of_models(reference: Side, target: Side, study: Rows, grid: Grid) -> list[M
             reference.parts.task(reference_train, reference_test, str(number)),
             target.parts.task(target_train, target_test, str(number)),
         )
-        made.append(measure(*tasks, grid))
-    return made
+        values, stages = measure(*tasks, grid)
+        made.append(values)
+    return made, stages
 
 
 def _write_coordinates(

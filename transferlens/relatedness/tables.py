@@ -46,8 +46,8 @@ def bound_table(made: xr.Dataset) -> Table:
         for transform in made.transform.values
     )
     note = (
-        f"Tau {made.tau.values[0]:g}. Means over models and {made.sizes['draw']} draws (choices of training "
-        "images, and of pairs of classes where these are random). The bound is the sum of the four parts; "
+        f"Tau {made.tau.values[0]:g}. Means over models; {draws_of(made)} (choices of training images, and "
+        "of pairs of classes where these are random). The bound is the sum of the four parts; "
         "transport is the transformed head's Lipschitz constant times the Wasserstein distance. Least: the "
         "mean over models of the lowest of the draws, each of which is a bound on these images. Intervals "
         "speak of other models of the kind and other test images of the same classes, with the transforms "
@@ -87,6 +87,12 @@ def _with_range(value: float, low: float, high: float) -> str:
 def three_digits(value: float) -> str:
     """Three digits behind the point, and no sign before zero."""
     return f"{round(float(value), 3) + 0.0:.3f}"
+
+
+def draws_of(made: xr.Dataset) -> str:
+    """How many draws a number rests on, in words."""
+    draws = made.sizes["draw"]
+    return "one draw" if draws == 1 else f"mean over {draws} draws"
 
 
 def probe_table(made: xr.Dataset) -> Table:
