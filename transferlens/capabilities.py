@@ -20,6 +20,7 @@ _ROOMS = (
     "memories",
     "variance",
     "relatedness",
+    "transferability",
     "report",
 )
 CAPABILITIES: list[Capability] = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transferlens.core.statistics import centred_ranks, jackknife_interval, permutation_p
+from transferlens.core.statistics import centred_ranks, fisher, jackknife_interval, permutation_p
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray, resampling: Resampling) -> Ag
     pairings = np.stack([v @ v.T, x @ v.T, v @ y.T, x**2 @ v.T, v @ (y**2).T, x @ y.T], axis=2)
     own = np.diagonal(pairings).T  # [rows, 6]
     value, without = _correlation(own.sum(0)), _correlation(own.sum(0) - own)
-    interval = jackknife_interval(_fisher(value), _fisher(without))
+    interval = jackknife_interval(fisher(value), fisher(without))
     null = _correlation(exchanged(pairings, resampling))
     low, high = np.tanh([interval.low, interval.high])
     return tested(float(value), low, high, null, int(known.sum()))
@@ -74,11 +74,6 @@ def _correlation(sums: np.ndarray) -> np.ndarray:
     n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
-
-
-def _fisher(correlation: np.ndarray) -> np.ndarray:
-    """Fisher's transform, finite for perfect correlations, too."""
-    return np.arctanh(np.clip(correlation, -1 + 1e-9, 1 - 1e-9))
 
 
 def exchanged(pairings: np.ndarray, resampling: Resampling) -> np.ndarray:

@@ -29,9 +29,18 @@ def mean_interval(values: np.ndarray) -> Interval:
 
 def jackknife_interval(value: float, without: np.ndarray) -> Interval:
     """From the leave-one-out values float64[units]."""
+    return t_interval(np.float64(value), jackknife_se(without), len(without) - 1)
+
+
+def jackknife_se(without: np.ndarray) -> np.ndarray:
+    """Standard errors [...] of estimates from their leave-one-out values [units, ...]."""
     n = len(without)
-    se = np.sqrt((n - 1) / n * np.sum((without - without.mean()) ** 2))
-    return t_interval(np.float64(value), se, n - 1)
+    return np.sqrt((n - 1) / n * np.sum((without - without.mean(0)) ** 2, axis=0))
+
+
+def fisher(correlation: np.ndarray) -> np.ndarray:
+    """Fisher's transform of correlations, finite for perfect ones, too."""
+    return np.arctanh(np.clip(correlation, -1 + 1e-9, 1 - 1e-9))
 
 
 def two_sided_p(effect: np.ndarray, se: np.ndarray, df: np.ndarray | float) -> np.ndarray:
@@ -47,6 +56,15 @@ def q_values(p: np.ndarray) -> np.ndarray:
     if tested.any():
         q[tested] = scipy.stats.false_discovery_control(p[tested])
     return q
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Holm's (1979) adjusted p-values [n]: any is below .05 by chance in one of 20 tables; NaN where p is."""
+    adjusted, tested = np.full(p.shape, np.nan), np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested])]
+    steps = p[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return adjusted
 
 
 def permutation_p(observed: np.ndarray, permuted: np.ndarray) -> np.ndarray:
