@@ -145,22 +145,33 @@ def _effects(subject: Subject, made: xr.Dataset, figures: Path) -> Section:
         "accuracy, a dot marks q < .05."
     )
     figure = Figure(figures / "score_influences.png", caption, "Influences of source classes on scores")
-    blocks = (Prose(sees(made)), effects_table(made), figure)
+    compared = not made.attrs["folds_missing"]
+    blocks = (Prose(sees(made)), *((effects_table(made), figure) if compared else ()))
     title = "Does a score see which class is missing?"
     tests = int(np.isfinite(made.correlation_p).sum() + np.isfinite(made.effect_q).sum() + made.sizes["unit"])
-    return Section(title, "score-influences", blocks, subject, method="influences-on-scores", tests=tests)
+    return Section(
+        title,
+        "score-influences",
+        blocks,
+        subject,
+        method="influences-on-scores",
+        tests=tests if compared else 0,
+    )
 
 
 def sees(made: xr.Dataset) -> str:
     """Which scores see it, in words."""
     if missing := made.attrs["folds_missing"]:
-        return f"Influences on scores and on accuracy are not compared: {missing}."
+        return (
+            f"Influences on scores and on accuracy are not compared: {missing}. Those on each score, from all "
+            "models, are in the table `influences.csv`."
+        )
     scores = made.sel(ranker=made.sort != STATIC)
     found = scores.title.values[(scores.p_holm < SIGNIFICANT) & (scores.correlation > 0)].tolist()
     if not found:
         return (
-            "No score is shown to see which source classes help: its influences agree with those on "
-            "accuracy no more than chance does (p < .05, Holm)."
+            "No score is shown to see which source classes help: of none are the influences shown to agree "
+            "with those on accuracy more than chance does (p < .05, Holm)."
         )
     return (
         f"{', '.join(found)}: source classes that raise the accuracy raise the score, too, more than chance "
