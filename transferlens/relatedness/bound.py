@@ -1,11 +1,9 @@
 """A bound on the loss that a target task has by a head of a reference task, and what it is made of.
 
 After Mehra, Zhang and Hamm, "Understanding the Transferability of Representations via Task-Relatedness"
-(NeurIPS 2024),
-with what a bound needs to hold: the true inverse of the feature map, the Lipschitz constant in closed form,
-    soft labels as
-weights, and a term for classes that are not as frequent as the target's. `faithful` holds the published
-algorithm.
+(NeurIPS 2024), with what a bound needs to hold: the true inverse of the feature map, the Lipschitz constant
+in closed form, soft labels as weights, and a term for classes that are not as frequent as the target's.
+`faithful` holds the published algorithm.
 """
 
 from dataclasses import dataclass
@@ -80,8 +78,7 @@ class Relation:
         feature_map: (A float64[d, d], b float64[d]).
         class_wasserstein, class_reference_loss, class_transformed_loss, class_probe_loss, class_prior,
             class_bound: float64[K_T] each. class_reference_loss is the loss of the transformed reference
-                given the
-            target class; class_bound = class_reference_loss + lipschitz * class_wasserstein.
+            given the target class; class_bound = class_reference_loss + lipschitz * class_wasserstein.
         intervals: over test images drawn anew within classes, by the names of the terms above
             (but label_mismatch and lipschitz, which no test image decides).
         trace: of the objective on training images at the start and after each step, by part, float64[steps +

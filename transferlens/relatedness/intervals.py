@@ -1,17 +1,14 @@
 """Intervals of the bound and its terms for other test images of the same classes.
 
 Given the heads and the transform, which come from training images, every term is a sum over classes of means
-over their
-images: losses and accuracies are, and the Wasserstein distance is to first order, by the potentials of its
-    transport
-(del Barrio and Loubes 2019). So its variance over images drawn anew within each class is that of these means.
-A bootstrap within classes has no other; one that solves each replicate's transport would add the bias of
-images drawn twice.
+over their images: losses and accuracies are, and the Wasserstein distance is to first order, by the
+potentials of its transport (del Barrio and Loubes 2019). So its variance over images drawn anew within each
+class is that of these means. A bootstrap within classes has no other; one that solves each replicate's
+transport would add the bias of images drawn twice.
 
 The intervals are for the mean over samples of these sizes. The distance of samples lies above that of the
-distributions
-they come from, in high dimensions far above, and no interval around the former covers the latter: see the
-    floor.
+distributions they come from, in high dimensions far above, and no interval around the former covers the
+latter: see the floor.
 """
 
 import numpy as np

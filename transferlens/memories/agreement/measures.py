@@ -6,9 +6,8 @@ source class c for a target class y are compared, each larger the worse c is for
 interference, and the pull away from y of the binding and of the coupling of weights.
 
 Interference is that of the report half, binding and coupling are those of the select half, and influences
-are of
-other models: so what two of them have in common is not the chance of the same models. Only binding and
-coupling share theirs; their agreement has no p-value.
+are of other models: so what two of them have in common is not the chance of the same models. Only binding
+and coupling share theirs; their agreement has no p-value.
 """
 
 from dataclasses import dataclass, replace
