@@ -163,8 +163,8 @@ def sees(made: xr.Dataset) -> str:
     """Which scores see it, in words."""
     if missing := made.attrs["folds_missing"]:
         return (
-            f"Influences on scores and on accuracy are not compared: {missing}. Those on each score, from all "
-            "models, are in the table `influences.csv`."
+            f"Influences on scores and on accuracy are not compared: {missing}. Those on each score, from "
+            "all models, are in the table `influences.csv`."
         )
     scores = made.sel(ranker=made.sort != STATIC)
     found = scores.title.values[(scores.p_holm < SIGNIFICANT) & (scores.correlation > 0)].tolist()
