@@ -124,7 +124,8 @@ def test_the_page_sets_nearness_beside_its_control(found):
     section = reading_page.section(made, NAMES, "p_true")
     table, classes = section.blocks
     assert [row[0] for row in table.rows] == [*cells.measures, "distance minus its control"]
-    assert table.rows[0][1] == "2 full, 2 scratch of study reference (reference task source)"
+    assert table.rows[0][1] == "source, reference"
+    assert "Of the 2 full, 2 scratch of study reference, the control is" in table.note
     assert table.rows[0][2].startswith("+1 (")
     assert "share no noise of either; the training images themselves" in table.note
     assert section.tests == len(TARGETS)

@@ -52,7 +52,9 @@ def bound_section(made: xr.Dataset, folder: Path, names: dict[str, str]) -> Sect
             f"relatedness-{target}",
             f"{target}: bounds",
         ),
-        warnings=tuple(f"{target}, reference {reference}, {study}: {text}" for text in warnings(made)),
+        warnings=tuple(
+            f"{target}, reference task {reference}, study {study}: {text}" for text in warnings(made)
+        ),
         method=_METHOD,
     )
 

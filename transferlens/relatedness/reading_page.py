@@ -9,7 +9,7 @@ from transferlens.core.blocks import Column, Section, Table, adaptation, signed,
 
 _READING_HEAD = (
     Column("nearness"),
-    Column("models"),
+    Column("reference task, study"),
     Column("all pairs (95 %)", number=True),
     Column("within target classes (95 %)", number=True),
     Column("without pairs of one name (95 %)", number=True),
@@ -36,29 +36,34 @@ def section(found: xr.Dataset, names: dict[str, str], output: str) -> Section:
     return Section(
         "Does a source class near a target class help it?",
         "near-classes",
-        (reading_table(found, names["reference"]), class_table(found, output)),
+        (reading_table(found, names), class_table(found, output)),
         adaptation(names["target"], names["recipe"]),
         method="near-classes",
         tests=found.sizes["target_class"],
     )
 
 
-def reading_table(found: xr.Dataset, reference: str) -> Table:
+def reading_table(found: xr.Dataset, names: dict[str, str]) -> Table:
     """Rank agreement of every measure with the influences."""
-    models = f"{found.attrs['models']} (reference task {reference})"
+    of = f"{names['reference']}, {names['study']}"
     rows = tuple(
-        (str(measure), models, *_agreements(found.sel(measure=measure))) for measure in found.measure.values
+        (str(measure), of, *_agreements(found.sel(measure=measure))) for measure in found.measure.values
     )
-    rows += (("distance minus its control", models, *_excess(found)),)
-    shared = found.attrs["p_missing"]
-    note = _READING_NOTE + (
-        f" These {shared}, so that a part of the agreement may be their chance."
-        if shared
-        else " Measures and influences are of different models, and influences are measured on other images "
-        "(the report half) than distances (training images), so that they share no noise of either; the "
-        "training images themselves, to which heads were fitted, are common to both."
-    )
-    return Table(_READING_HEAD, rows, note)
+    rows += (("distance minus its control", of, *_excess(found)),)
+    return Table(_READING_HEAD, rows, " ".join((_READING_NOTE, *_whose(found))))
+
+
+def _whose(found: xr.Dataset) -> Iterator[str]:
+    """Which models measures are of, and what they share with the influences."""
+    yield f"Of the {found.attrs['models']}, the control is of the scratch ones alone, all else of the others."
+    if shared := found.attrs["p_missing"]:
+        yield f"These {shared}, so that a part of the agreement may be their chance."
+    else:
+        yield (
+            "Measures and influences are of different models, and influences are measured on other images "
+            "(the report half) than distances (training images), so that they share no noise of either; the "
+            "training images themselves, to which heads were fitted, are common to both."
+        )
 
 
 _SHOWN = (("overall", "all"), ("within target classes", "all"), ("overall", "without same names"))
@@ -100,7 +105,7 @@ def class_table(found: xr.Dataset, output: str) -> Table:
             )
         )
     note = (
-        f"The nearest class is chosen by distance in {found.attrs['models']}; its influence on the mean "
+        f"The nearest class is chosen by '{found.measure.values[0]}' (see above); its influence on the mean "
         f"{output} of the target class is that of other models, report half, and q is that of the table "
         f"of influences. Loss and bound (of the transformed head by {found.attrs['transform']}) are means "
         "over models on the class's test images."
