@@ -93,7 +93,7 @@ def test_what_is_learned_is_bounded():
 
 
 def test_orthogonal_maps_reach_the_prototype_on_digits():
-    """Of the specification: accuracy .67, bound 2.42; of these features, means of three seeds are better."""
+    """A prototype had accuracy .67 and bound 2.42; of these features, means of three seeds are better."""
     relations = []
     for seed in range(3):
         reference, target = digits(seed)
