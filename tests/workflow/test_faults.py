@@ -93,7 +93,8 @@ def test_a_damaged_shard_is_named_and_made_again_the_same(finished):
     assert f"{SHARD}: damaged" in done.stdout + done.stderr
     assert f"rm {SHARD}" in done.stdout + done.stderr
     (finished / SHARD).unlink()
-    assert planned(finished) == {"transfer": 1, "summary": 1, "score": 1, "influence_figures": 1, "report": 1}
+    read_anew = {"score": 1, "transferability": 1, "score_influences": 1, "influence_figures": 1, "report": 1}
+    assert planned(finished) == {"transfer": 1, "summary": 1, **read_anew}
     done = snakemake(finished, "--cores", "1", "--", SUMMARY)
     assert done.returncode == 0, done.stdout + done.stderr
     for path, before in expected.items():
@@ -126,7 +127,13 @@ def test_a_second_snakemake_is_refused_and_a_killed_one_is_survived(finished):
     assert snakemake(finished, "--unlock").returncode == 0
     done = snakemake(finished, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert planned(finished).keys() <= {"score", "influence_figures", "report"}
+    assert planned(finished).keys() <= {
+        "score",
+        "transferability",
+        "score_influences",
+        "influence_figures",
+        "report",
+    }
 
 
 def test_wrong_clocks_neither_re_run_nor_lose_anything(finished):

@@ -303,9 +303,9 @@ def test_page_is_self_contained_and_says_what_the_tables_say(smoke):
     gallery = (smoke / "results/report" / links[0]).read_text()
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", gallery)
     assert not re.search(r"url\((?!['\"]?(?:#|data:))", page)
-    assert page.count("<svg") == 5
-    # Heatmaps, how faithful they are, influence maps, two analyses; five of memories.
-    assert page.count('<img src="data:image/png;base64,') == 5 + 5
+    assert page.count("<svg") == 5 + 4 + 1  # four of bounds, one of scores
+    # Heatmaps, how faithful they are, influence maps, two analyses; five of memories; two of scores.
+    assert page.count('<img src="data:image/png;base64,') == 5 + 5 + 2
     folder = smoke / "results/report/optdigits/fixed"
     checks = pd.concat(pd.read_csv(folder / f"{name}_checks.csv") for name in ("counterfactual", "influence"))
     assert len(checks) == 3

@@ -232,19 +232,19 @@ def _other_making(run: Run, file: Checked, place: Place | None) -> Iterator[str]
     settings = json.loads(run.settings_of(place.step.name, place.wildcards))
     for key, (was, is_) in differences(file.settings, settings).items():
         yield f"made with {key} {was}, the configuration has {is_}"
-    if file.rows is not None and file.rows != (rows := rows_at(run, place)):
+    if file.rows is not None and file.rows != (rows := rows_at(run, place)) and rows is not None:
         yield f"holds rows {_span(file.rows)} of its study, where {_span(rows)} belong"
 
 
-def rows_at(run: Run, place: Place) -> tuple[int, ...]:
-    """The numbers of the rows of its study that a file of the run holds."""
+def rows_at(run: Run, place: Place) -> tuple[int, ...] | None:
+    """The numbers of the rows of its study that a file of the run holds; None where its settings say so."""
     study = run.studies[place.wildcards["study"]]
     if "shard" in place.wildcards:
         shards = [place.wildcards["shard"]]
-    elif "target" in place.wildcards:
+    elif "recipe" in place.wildcards:
         shards = run.transfer_shards(*(place.wildcards[name] for name in ("study", "target", "recipe")))
     else:
-        shards = study.shards
+        return None
     return tuple(row for shard in shards for row in study.rows_of(shard))
 
 

@@ -1,6 +1,6 @@
 """What of relatedness a run cannot ask for."""
 
-from transferlens.core.errors import ConfigError, nearest
+from transferlens.core.errors import ConfigError, DataError, nearest
 from transferlens.core.run import Run
 from transferlens.data.capability import described
 from transferlens.data.selection import chosen_classes
@@ -39,21 +39,23 @@ def check(run: Run, given: RelatednessSettings) -> None:
 
 
 def check_data(run: Run, given: RelatednessSettings) -> None:
-    """Refuse what the classes of the data sets show to be wrong.
+    """Refuse what the classes of the data sets show to be wrong, as far as they are known without images.
 
     Raises:
         ConfigError: a class that a data set does not have, a task of one class, or, in mode faithful, another
             number of reference classes than of target classes.
     """
     for target in run.targets:
-        _require_several(f"targets.{target}", len(_labels(run, target)))
+        if known := _labels(run, target):
+            _require_several(f"targets.{target}", len(known))
     for name, reference in given.references.items():
-        known = _labels(run, reference.dataset or run.source)
-        where = f"relatedness.references.{name}"
+        known, where = _labels(run, reference.dataset or run.source), f"relatedness.references.{name}"
+        if not known:
+            continue
         classes = len(chosen_classes(f"{where}.classes", known, reference.classes))
         _require_several(where, classes)
         for target in reference.targets or run.targets:
-            wanted = len(_labels(run, target))
+            wanted = len(_labels(run, target)) or classes
             if given.mode == "faithful" and classes != wanted:
                 raise ConfigError(
                     f"config: {where} has {classes} classes and {target} {wanted}; the published algorithm "
@@ -63,8 +65,13 @@ def check_data(run: Run, given: RelatednessSettings) -> None:
 
 
 def _labels(run: Run, dataset: str) -> list[str]:
-    """What the labels of a data set stand for: its classes, or the groups of them."""
-    names, groups = described(run, dataset)
+    """What the labels of a data set stand for: its classes, or the groups of them; none where these are not
+    known before its images are there.
+    """
+    try:
+        names, groups = described(run, dataset)
+    except DataError:
+        return []
     return sorted(set(groups)) if run.dataset(dataset).labels == "groups" else names
 
 
