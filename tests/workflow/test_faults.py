@@ -7,6 +7,7 @@ import sys
 import time
 
 import h5py
+import psutil
 import pytest
 
 from tests.workflow.conftest import SMOKE, arrays, assert_same_arrays, planned, run_snakemake, snakemake
@@ -113,6 +114,9 @@ def test_a_second_snakemake_is_refused_and_a_killed_one_is_survived(finished):
     )
     while first.poll() is None and not list((finished / SHARD).parent.glob(".*.tmp")):
         time.sleep(0.1)
+    job = psutil.Process(first.pid).children(recursive=True)
+    for process in job:
+        process.suspend()  # however fast it is, it does not end before the others were refused
     second = snakemake(finished, *arguments)
     assert first.poll() is None
     assert second.returncode != 0
@@ -121,6 +125,8 @@ def test_a_second_snakemake_is_refused_and_a_killed_one_is_survived(finished):
     first.wait()
     third = snakemake(finished, *arguments)
     assert "--unlock" in third.stdout + third.stderr
+    for process in job:
+        process.resume()
     # The job goes on by itself and ends; Snakemake does not know whether its file is complete.
     while list((finished / SHARD).parent.glob(".*.tmp")):
         time.sleep(0.1)
