@@ -4,6 +4,7 @@ from argparse import Namespace
 from dataclasses import replace
 
 from transferlens.core import job, labelled
+from transferlens.core.files import write_csv
 from transferlens.pictures import figures as pictures
 from transferlens.transferability import candidates, class_effects, figures, files
 from transferlens.transferability.artefacts import CLASS_EFFECTS
@@ -20,7 +21,7 @@ def main(arguments: Namespace) -> None:
         arguments.influences, rankers, influence, arguments.settings, influence.rows.unit_names
     )
     made = labelled.read(arguments.influences, CLASS_EFFECTS)
-    class_effects.table(made).to_csv(arguments.table, index=False)
+    write_csv(arguments.table, class_effects.table(made))
     pictures.save(figures.effects(made), arguments.score_influences)
 
 

@@ -3,6 +3,7 @@
 from argparse import Namespace
 
 from transferlens.core import job, labelled
+from transferlens.core.files import write_csv
 from transferlens.transferability import files
 from transferlens.transferability.artefacts import OVER_TARGETS
 
@@ -13,7 +14,7 @@ def main(arguments: Namespace) -> None:
         files.read_ranking(path, name) for path, name in zip(arguments.rankings, targets, strict=True)
     ]
     files.write_over_targets(arguments.ranking, rankings, arguments.settings["seed"])
-    files.table(labelled.read(arguments.ranking, OVER_TARGETS)).to_csv(arguments.table, index=False)
+    write_csv(arguments.table, files.table(labelled.read(arguments.ranking, OVER_TARGETS)))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from transferlens.core import job, labelled
+from transferlens.core.files import write_csv
 from transferlens.pictures import figures as pictures
 from transferlens.transferability import candidates, ceiling, figures, files
 from transferlens.transferability.artefacts import RANKING
@@ -61,8 +62,8 @@ def _ceilings(
 def _show(arguments: Namespace) -> None:
     """Tables and pictures."""
     made = labelled.read(arguments.ranking, RANKING)
-    files.table(made).to_csv(arguments.table, index=False)
-    files.candidate_table(made).to_csv(arguments.candidates, index=False)
+    write_csv(arguments.table, files.table(made))
+    write_csv(arguments.candidates, files.candidate_table(made))
     drawn = figures.ranking(made)
     pictures.save(drawn, arguments.transferability)
     pictures.save(drawn, arguments.transferability_png)

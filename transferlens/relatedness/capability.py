@@ -161,11 +161,8 @@ READ = Step(
 
 
 def _figures() -> dict[str, Beside]:
-    folder, labels = (
-        "report/relatedness/{target}/{reference}/{study}",
-        dict.fromkeys(RELATEDNESS.wildcards, ""),
-    )
-    labels = {name: f"{{{name}}}" for name in labels}
+    folder = "report/relatedness/{target}/{reference}/{study}"
+    labels = {name: f"{{{name}}}" for name in RELATEDNESS.wildcards}
     return {
         name: Beside(
             f"{folder}/{name}.svg", "Task-relatedness", "relatedness.rst", {**labels, "figure": figure}

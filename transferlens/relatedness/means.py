@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transferlens.core.statistics import jackknife_interval, t_interval
+from transferlens.core.statistics import fisher, jackknife_interval, t_interval
 
 # With fewer models a correlation says nothing.
 LEAST_MODELS = 5
@@ -55,10 +55,9 @@ def correlation(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
         return np.nan, np.nan, np.nan
     kept = ~np.eye(len(x), dtype=bool)
     value, *without = (_pearson(x[k], y[k]) for k in (np.ones(len(x), bool), *kept))
-    interval = jackknife_interval(np.arctanh(value), np.arctanh(without))
+    interval = jackknife_interval(fisher(value), fisher(without))
     return value, float(np.tanh(interval.low)), float(np.tanh(interval.high))
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> float:
-    """Within reach of Fisher's transform."""
-    return float(np.clip(np.corrcoef(x, y)[0, 1], -1 + 1e-9, 1 - 1e-9))
+    return float(np.corrcoef(x, y)[0, 1])

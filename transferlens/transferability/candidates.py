@@ -66,17 +66,11 @@ class Transferred:
 def read_summary(path: Path, models: int) -> Transferred:
     """The candidates among the first models of a study."""
     with artefacts.open(path, SUMMARY) as file:
-        rows = first(studies.read_rows(file), models)
+        rows = studies.read_rows(file).first(models)
         kept = np.flatnonzero(np.array(rows.roles) != SCRATCH)
         accuracy = file["accuracy"][:][kept].mean(1)
         beside = (file[name][:][kept].astype(np.float64) for name in ("source_accuracy", "train_images"))
         return Transferred(rows, kept, accuracy, *beside)
-
-
-def first(rows: Rows, models: int) -> Rows:
-    """The first rows."""
-    short = {key: value[:models] for key, value in vars(rows).items() if not key.startswith("unit_")}
-    return Rows(**short, unit_names=rows.unit_names, unit_groups=rows.unit_groups)
 
 
 def draws(study: str, of: Transferred) -> list[str]:
