@@ -154,7 +154,7 @@ def _recomputed(stage: nn.Module, forward: Callable[..., Any], *inputs: Any, **o
         return forward(*(x.clone() if torch.is_tensor(x) else x for x in inputs), **options)
 
     def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
-        return nullcontext(), _statistics_kept(stage)
+        return nullcontext(), statistics_kept(stage)
 
     return checkpoint(on_copies, *inputs, use_reentrant=False, context_fn=contexts)
 
@@ -166,7 +166,7 @@ def stages_of(network: nn.Module) -> list[nn.Module]:
 
 
 @contextmanager
-def _statistics_kept(stage: nn.Module) -> Iterator[None]:
+def statistics_kept(stage: nn.Module) -> Iterator[None]:
     """Batch norms inside normalise as ever, and leave their running statistics as they are."""
     norms = [m for m in stage.modules() if isinstance(m, _BatchNorm)]
     momenta, counters = [m.momentum for m in norms], [m.num_batches_tracked for m in norms]

@@ -1,0 +1,157 @@
+"""What recipes cost beside plain fine-tuning: CPU seconds a step and peak memory, all from one run.
+
+ResNet-18 with random weights, 20 classes, batches of 48 random images of 64 px, one thread. Each recipe runs
+in a process of its own, by the one training loop; data loading and augmentation are not in it. The steps of
+all recipes are taken by turns (a few of each, again and again), so that what else the machine does weighs on
+all alike; the median over steps counts. Memory is the peak of the process beyond what it held before the
+first step.
+
+    python benchmarks/recipes.py [--only NAME ...] [--rounds 3] [--steps 3] [--counts]
+
+`--counts` prints multiplications and additions of a step of Concept-Tuning at its published sizes
+(ResNet-50, 224 px, batch 48, 200 classes), counted on the meta device.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from tables import print_table
+
+from transferlens.core.settings import InputSettings, NetworkSettings
+from transferlens.training import engine, recipes, source
+from transferlens.training.block import frozen
+from transferlens.training.recipes import kinds
+from transferlens.training.recipes.base import Data
+
+CLASSES, BATCH, SIDE = 20, 48, 64
+PLAIN = "full"
+# Settings of the recipes that are measured, beside their kind and the training below.
+SETTINGS: dict[str, dict[str, Any]] = {
+    PLAIN: {"kind": "full"},
+    "bi_tuning": {"kind": "bi_tuning"},
+    "concept_tuning": {"kind": "concept_tuning", "sinkhorn_iterations": 50, "sinkhorn_tolerance": 0},
+    "concept_tuning (features)": {
+        "kind": "concept_tuning",
+        "patch_source": "feature",
+        "sinkhorn_iterations": 50,
+        "sinkhorn_tolerance": 0,
+    },
+}
+TRAINING = {"batch_size": BATCH, "epochs": 1, "lr": 0.01, "schedule": "step", "precision": "float32"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", default=list(SETTINGS), help="recipes, beside the plain one")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=3, help="of a recipe in a round")
+    parser.add_argument("--counts", action="store_true")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.measure:
+        serve(given.measure, given.rounds * given.steps + 1)
+    elif given.counts:
+        print_counts()
+    else:
+        print_ratios([PLAIN, *(name for name in given.only if name != PLAIN)], given.rounds, given.steps)
+
+
+def print_ratios(names: list[str], rounds: int, steps: int) -> None:
+    """Measure recipes, and print what they cost beside the first."""
+    measured = measure(names, rounds, steps)
+    (plain, least), rows = measured[names[0]], []
+    for name, (seconds, megabytes) in measured.items():
+        rows.append(
+            (name, f"{seconds:.3f}", f"{seconds / plain:.2f}", f"{megabytes:.0f}", f"{megabytes / least:.2f}")
+        )
+    title = f"ResNet-18, {SIDE} px, {CLASSES} classes, batch {BATCH}, median of {rounds * steps} steps"
+    print_table(title, ["recipe", "CPU s a step", "times plain", "peak MB", "times plain"], rows)
+
+
+def measure(names: list[str], rounds: int, steps: int) -> dict[str, tuple[float, float]]:
+    """(median CPU seconds of a step, peak MB) of recipes, whose processes take turns."""
+    command = [sys.executable, __file__, "--rounds", str(rounds), "--steps", str(steps), "--measure"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = {name: subprocess.Popen([*command, name], **pipes) for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(rounds * steps + 1):
+        for name in names:
+            taken = _told(processes[name], turn)
+            if turn:  # the first step warms up
+                seconds[name].append(taken)
+    return {name: (float(np.median(seconds[name])), _told(processes[name], "end")) for name in names}
+
+
+def _told(process: subprocess.Popen, what: Any) -> float:
+    """What a process answers."""
+    print(what, file=process.stdin, flush=True)
+    return json.loads(process.stdout.readline())
+
+
+def serve(name: str, steps: int) -> None:
+    """Train by a recipe, a step whenever a line comes in; print its seconds, and in the end the peak MB."""
+    torch.set_num_threads(1)
+    settings = kinds.read({"training": TRAINING, **SETTINGS[name]})
+    recipe, network = recipes.make(settings), new_network(CLASSES)
+    source_network = frozen(new_network(CLASSES)) if recipe.keeps_source else None
+    images = Noise(steps * BATCH)
+    recipe.start(recipe.convert(network), source_network, Data(images, np.arange(len(images))), 0)
+    before, after_step = peak_megabytes(), recipe.after_step
+
+    def after(step: int) -> None:
+        after_step(step)
+        print(json.dumps(time.process_time() - images.began), flush=True)
+
+    recipe.after_step = after
+    engine.run(recipe)
+    sys.stdin.readline()
+    print(json.dumps(peak_megabytes() - before), flush=True)
+
+
+def new_network(classes: int) -> Any:
+    """A network with random weights, as jobs make them."""
+    architecture = NetworkSettings(name="resnet18", resolution=SIDE)
+    return source.new_network(architecture, classes, torch.device("cpu"), 0)
+
+
+class Noise:
+    """Random images, the same batch in every step.
+
+    Attributes:
+        began: when the latest step began, which waits for a line to come in.
+    """
+
+    def __init__(self, images: int):
+        self.settings = InputSettings(resolution=SIDE)
+        self.device = torch.device("cpu")
+        self.labels = torch.arange(images) % CLASSES
+        self.began = 0.0
+        batch = torch.randn(4, BATCH, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+        self._views = [view.contiguous(memory_format=torch.channels_last) for view in batch]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def training_batches(self, one: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """The batch of a view, and its labels, again and again."""
+        for start in range(0, len(self), BATCH):
+            if one.view == 0:
+                sys.stdin.readline()
+                self.began = time.process_time()
+            yield self._views[one.view], self.labels[start : start + BATCH]
+
+
+def peak_megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()

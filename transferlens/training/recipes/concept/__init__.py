@@ -1,0 +1,1 @@
+"""Concept-Tuning: patches that stand for concepts, their contrast, and a head behind attention."""
