@@ -10,7 +10,9 @@ from torch.nn import functional
 from tests.conftest import ARCHITECTURE, CLASSES, TRAINING, changed, rows_of
 from transferlens.capabilities import run_of
 from transferlens.core import artefacts
-from transferlens.core.settings import SourceTrainingSettings, TrainingSettings
+from transferlens.core.settings import InputSettings, SourceTrainingSettings, TrainingSettings
+from transferlens.operations import rate
+from transferlens.operations.datasets import Data as Known
 from transferlens.training import engine, source
 from transferlens.training.artefacts import SOURCE_MODELS, TRAINING_RECORDS
 from transferlens.training.block import Job, train_block
@@ -249,3 +251,31 @@ def test_objectives_become_recipes():
         training=TrainingSettings(epochs=3)
     )
     assert of_source(changed(training, objective="simclr")).probe == TrainingSettings()
+
+
+def test_a_plan_counts_no_epoch_of_a_probe_as_training():
+    work = rate.transfer_work(changed(SIMCLR, probe=changed(PROBE, epochs=40)), 90, 36)
+    assert (work.steps, work.batch, work.evaluated) == (12 * 3, 30, 36 + 90)
+    assert rate.transfer_work(AdversarialSettings(training=TRAINING), 90, 36).steps == 3 * 5
+
+
+@pytest.mark.parametrize("objective", ["supervised", "simclr", "adversarial"])
+def test_a_plan_measures_the_training_that_an_objective_asks_for(objective, monkeypatch):
+    """Views and attacks make a step dear: the recipe itself is measured; plain training as ever."""
+    measured = []
+    monkeypatch.setattr(rate.Trial, "training", lambda self, training: measured.append(training) or 1.0)
+    monkeypatch.setattr(rate.Trial, "adaptation", lambda self, how: measured.append(how) or (0.0, 3.0))
+    run = planned(epochs=4, batch_size=10, objective=objective)
+    known = dict.fromkeys(("digits-and-clothes", "optdigits"), Known(100, 0, 20, "published counts"))
+    seconds = rate._Measured(run, known, torch.device("cpu")).source(run.studies["reference"])
+    each = 1.0 if objective == "supervised" else 3.0
+    assert seconds == pytest.approx(run.studies["reference"].rows * 4 * 100 / 2 * each)
+    recipe = of_source(run.settings.source_training)
+    assert measured[-1] in (recipe, recipe.training)
+
+
+def test_a_trial_takes_real_steps_of_both_views():
+    images = InputSettings(resolution=28)
+    trial = rate.Trial(ARCHITECTURE, images, torch.device("cpu"))
+    recipe = SimclrSettings(training=changed(VIEWS, batch_size=8), probe=changed(PROBE, epochs=1))
+    assert trial.adaptation(recipe)[1] > 0

@@ -66,7 +66,6 @@ STEPS = {
     "full": 10,
     "fixed": 10,
     "simclr": 26,
-    "adversarial": 10,
     "MeanTeacher": 10,
     "Staged": 20,
     "Soup": 20,

@@ -32,7 +32,7 @@ def of_source(training: SourceTrainingSettings) -> RecipeSettings:
 
 
 def _cannot(settings: SimclrSettings, task: Task) -> str:
-    settings.probe.check("probe")
+    settings.probe.check("the probe of simclr")
     return settings.without_difference(settings.training)
 
 
