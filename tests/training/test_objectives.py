@@ -25,7 +25,7 @@ from transferlens.training.recipes.settings.objectives import AdversarialSetting
 from transferlens.training.recipes.settings.plain import FullSettings
 
 PROBE = changed(TRAINING, epochs=10, lr=0.5)
-VIEWS = changed(TRAINING, epochs=12, batch_size=30, crop="random_resized", flip=True, lr=0.2)
+VIEWS = changed(TRAINING, epochs=12, batch_size=30, crop="random_resized", flip=True)
 SIMCLR = SimclrSettings(training=VIEWS, projection=16, probe=PROBE)
 FULL = FullSettings(training=TRAINING)
 SEED = 3
@@ -93,7 +93,8 @@ def test_the_probe_of_a_source_without_labels_beats_chance(textures, place):
         assert file["train_images"][:].tolist() == [90, 60, 0]
         log = file["log"][:]
     assert log.shape == (3, 22, 3)
-    assert 0 < log[0, 11, 0] < log[0, 0, 0] < math.log(59)
+    assert log[0, 0, 0] < math.log(59)  # views are told apart better than by chance, and ever better
+    assert 0 < log[0, 11, 0] < 0.9 * log[0, 0, 0]
     assert log[0, -1, 1] > 0.8
     assert not log[2].any()
     for name, tensor in source.initial_network(ARCHITECTURE, 3, 2).state_dict().items():
@@ -265,6 +266,7 @@ def test_a_plan_measures_the_training_that_an_objective_asks_for(objective, monk
     measured = []
     monkeypatch.setattr(rate.Trial, "training", lambda self, training: measured.append(training) or 1.0)
     monkeypatch.setattr(rate.Trial, "adaptation", lambda self, how: measured.append(how) or (0.0, 3.0))
+    monkeypatch.setattr(rate.Trial, "evaluation", lambda self: 0.0)
     run = planned(epochs=4, batch_size=10, objective=objective)
     known = dict.fromkeys(("digits-and-clothes", "optdigits"), Known(100, 0, 20, "published counts"))
     seconds = rate._Measured(run, known, torch.device("cpu")).source(run.studies["reference"])
