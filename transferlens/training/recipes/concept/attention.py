@@ -2,10 +2,13 @@
 
 For a map f [D, h, w], with X [D, hw] its cells,
 
-    places:    q, k = 1x1 convolutions to D / 8, v one to D;  S = softmax_j(q_i . k_j);  g_p sum_j S_ij v_j + f_i
-    channels:  G = X X';  S = softmax of (the row's maximum - G) along rows;  g_c S X + f
+    places:    q, k = 1x1 convolutions to D / 8, v one to D;   S = softmax of q_i . k_j over j;
+               g_p sum_j S_ij v_j + f_i
+    channels:  G = X X';   S = softmax of (the row's maximum - G) along rows;   g_c S X + f
 
-Both factors g are learned and 0 at first, so that each gives f.
+Both factors g are learned and 0 at first, so that each gives f. As a softmax is the same for scores that
+differ by a constant, S of channels is that of -G; both are scaled dot products of scale 1, which torch
+computes without ever holding S (D x D numbers an image).
 
 Source: Fu et al., Dual attention network for scene segmentation (CVPR 2019).
 """
@@ -14,6 +17,7 @@ from typing import Literal
 
 import torch
 from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
 
 _REDUCTION = 8
 
@@ -30,15 +34,13 @@ class PlaceAttention(nn.Module):
         self.value = nn.Conv2d(channels, channels, 1)
         self.factor = nn.Parameter(torch.zeros(1))
 
-    def shares(self, maps: torch.Tensor) -> torch.Tensor:
-        """[N, places, places]: what each place takes of each; rows sum to 1."""
-        query, key = self.query(maps).flatten(2), self.key(maps).flatten(2)
-        return (query.transpose(1, 2) @ key).softmax(-1)
-
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """[N, D, h, w] of maps of this shape."""
-        taken = self.value(maps).flatten(2) @ self.shares(maps).transpose(1, 2)
-        return self.factor * taken.view_as(maps) + maps
+        query, key, value = (
+            made(maps).flatten(2).transpose(1, 2).contiguous() for made in (self.query, self.key, self.value)
+        )
+        taken = scaled_dot_product_attention(query, key, value, scale=1.0)  # [N, places, D]
+        return self.factor * taken.transpose(1, 2).reshape(maps.shape) + maps
 
 
 class ChannelAttention(nn.Module):
@@ -48,15 +50,11 @@ class ChannelAttention(nn.Module):
         super().__init__()
         self.factor = nn.Parameter(torch.zeros(1))
 
-    def shares(self, maps: torch.Tensor) -> torch.Tensor:
-        """[N, D, D]: what each channel takes of each; rows sum to 1."""
-        cells = maps.flatten(2)
-        alike = cells @ cells.transpose(1, 2)
-        return (alike.amax(-1, keepdim=True) - alike).softmax(-1)
-
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """[N, D, h, w] of maps of this shape."""
-        return self.factor * (self.shares(maps) @ maps.flatten(2)).view_as(maps) + maps
+        cells = maps.flatten(2).contiguous()  # [N, D, places]
+        taken = scaled_dot_product_attention(-cells, cells, cells, scale=1.0)
+        return self.factor * taken.reshape(maps.shape) + maps
 
 
 class DualAttention(nn.Module):

@@ -6,8 +6,10 @@ Of two sets of nine unit vectors with the cost M = 1 - X Y' of a pair, the plan 
 
 by Sinkhorn's iterations. The plan only says which pairs are compared: it has no gradient.
 
-They run on u = exp(potential / eps) in float64 and not on potentials: with a cosine distance, entries of
-exp(-M / eps) lie between e^-200 and 1, where nothing is lost, and an iteration needs no exponentials.
+They scale the rows and columns of exp(-M / eps), and do not work on potentials: an iteration then needs no
+exponentials. With a cosine distance these entries lie between e^-200 and 1, and nothing is lost in float64.
+After a few iterations the scaled kernel is nearly the plan, and what float32 takes for 0 is 0 in it: the rest
+is done in the precision of the cost.
 
 Source: Yang et al., ICCV 2023; Cuturi, Sinkhorn distances (NeurIPS 2013).
 """
@@ -15,6 +17,7 @@ Source: Yang et al., ICCV 2023; Cuturi, Sinkhorn distances (NeurIPS 2013).
 import torch
 
 EPSILON = 0.01
+_WIDE = 10  # iterations in float64
 _BLOCK = 8192  # problems at a time on a CPU, whose caches they fit
 
 
@@ -31,24 +34,40 @@ def sinkhorn_plan(
     if not cost.is_cuda and len(cost) > _BLOCK:
         parts = cost.split(_BLOCK)
         return torch.cat([sinkhorn_plan(part, epsilon, iterations, tolerance) for part in parts])
-    kernel = (cost.permute(1, 2, 0).double() / -epsilon).exp().contiguous()  # [n, n, B]
-    share = 1 / len(kernel)
-    rows, columns = (torch.ones_like(kernel[0]) for _ in range(2))  # [n, B]
+    kernel = (cost.permute(1, 2, 0).double() / -epsilon).exp_().contiguous()  # [n, n, B]
+    small, first = tolerance / epsilon, min(_WIDE, iterations)
+    kernel, stopped = _balanced(kernel, first, small)
+    if not stopped:
+        kernel, _ = _balanced(kernel.to(cost.dtype), iterations - first, small)
+    return (kernel / len(kernel)).permute(2, 0, 1).to(cost.dtype)
+
+
+def _balanced(kernel: torch.Tensor, iterations: int, small: float) -> tuple[torch.Tensor, bool]:
+    """Kernels [n, n, B] whose rows, and then columns, are scaled to sums of 1, again and again.
+
+    Returns:
+        The scaled kernels, and whether logarithms of the rows' scales changed by less than `small`.
+    """
+    by_row, by_column = kernel.unbind(0), kernel.unbind(1)
+    rows, columns = torch.ones_like(kernel[0]), torch.ones_like(kernel[0])
+    stopped = False
     for _ in range(iterations):
-        before = rows
-        rows = share / _weighted(kernel, columns)
-        columns = share / _weighted(kernel.transpose(0, 1), rows)
-        if tolerance and epsilon * (rows / before).log().abs().sum(0).mean() < tolerance:
+        before = rows.clone() if small else rows
+        _scale(by_column, columns, out=rows)
+        _scale(by_row, rows, out=columns)
+        if small and (rows / before).log_().abs_().sum(0).mean() < small:
+            stopped = True
             break
-    return (rows[:, None] * kernel * columns).permute(2, 0, 1).to(cost.dtype)
+    return rows[:, None] * kernel * columns, stopped
 
 
-def _weighted(kernel: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """The sum over j of kernel[:, j, B] weights[j, B], without a product as large as the kernel."""
-    total = kernel[:, 0] * weights[0]
-    for j in range(1, kernel.shape[1]):
-        total.addcmul_(kernel[:, j], weights[j])
-    return total
+def _scale(parts: tuple[torch.Tensor, ...], weights: torch.Tensor, out: torch.Tensor) -> None:
+    """1 / (sum over j of parts[j] weights[j]), without a product as large as all parts [n, B]."""
+    weight = weights.unbind(0)
+    torch.mul(parts[0], weight[0], out=out)
+    for j in range(1, len(parts)):
+        out.addcmul_(parts[j], weight[j])
+    out.reciprocal_()
 
 
 def select_pairs(

@@ -8,6 +8,7 @@ from torch.nn import functional
 from transferlens.models import layers
 from transferlens.models.network import Network
 from transferlens.training.recipes.concept.patches import cut
+from transferlens.training.recipes.concept.slots import features_by_slot
 from transferlens.training.recipes.contrastive import unit
 
 _CELLS = 2  # a side, at which a patch of a map is read: a patch of 64 px makes 2 x 2 cells of a stride of 32
@@ -37,14 +38,8 @@ def seen_by(network: Network, images: torch.Tensor) -> Seen:
 def patches_of_images(
     network: Network, images: torch.Tensor, boxes: torch.Tensor, pixels: int
 ) -> torch.Tensor:
-    """Unit vectors [N, 9, C] of patches [N, 9, 4] of images [N, 3, H, W]; the head is only looked at.
-
-    The first patches of all images are a batch, then the second ones, and so on.
-    """
-    batches = cut(images, boxes, pixels).unbind(1)
-    layout = torch.channels_last
-    features = [network.backbone(batch.contiguous(memory_format=layout)) for batch in batches]
-    return _behind_head(network, torch.stack(features, 1))
+    """Unit vectors [N, 9, C] of patches [N, 9, 4] of images [N, 3, H, W]; the head is only looked at."""
+    return _behind_head(network, features_by_slot(network.backbone, cut(images, boxes, pixels)))
 
 
 def patches_of_maps(network: Network, maps: torch.Tensor, boxes: torch.Tensor, side: int) -> torch.Tensor:

@@ -3,9 +3,9 @@
 from typing import Literal
 
 from pydantic import Field
-from transferlens.training.recipes.settings.base import RecipeKind, Task
 
 from transferlens.core.settings import Share
+from transferlens.training.recipes.settings.base import RecipeKind, Task
 from transferlens.training.recipes.settings.contrastive import ContrastSettings, too_small
 
 

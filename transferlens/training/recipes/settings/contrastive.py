@@ -4,6 +4,7 @@ them."""
 from typing import Literal
 
 from pydantic import Field
+
 from transferlens.training.recipes.settings.base import RecipeKind, Task, TunedSettings
 
 
