@@ -71,15 +71,16 @@ def limited(
 ) -> int | None:
     """Images of a split of which at most `per_class` a class are used, or a share; None is unknown, or all.
 
-    For a share, classes count as equally large.
+    For a share, classes count as equally large, up to one image.
     """
     if images is None or classes is None or (per_class is None and share is None):
         return images
     if share is not None:
-        return classes * share_of(share, Fraction(images, classes))
+        least, larger = divmod(images, classes)
+        return (classes - larger) * share_of(share, least) + larger * share_of(share, least + 1)
     return min(images, classes * per_class)
 
 
-def share_of(share: float, images: int | Fraction) -> int:
+def share_of(share: float, images: int) -> int:
     """A share of some images, rounded up; a share is the decimal as it is written (0.07 of 100 is 7)."""
     return ceil(Fraction(repr(share)) * images)
