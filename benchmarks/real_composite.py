@@ -43,7 +43,7 @@ from transferlens.models import weights as foreign
 from transferlens.models.network import Network
 from transferlens.training import engine, source, transfer
 from transferlens.training.recipes import remedies
-from transferlens.training.recipes.settings import FullSettings
+from transferlens.training.recipes.settings.plain import FullSettings
 
 CPU = torch.device("cpu")
 ARCHITECTURE = NetworkSettings(name="efficientnet_lite0")

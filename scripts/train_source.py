@@ -5,7 +5,8 @@ from argparse import Namespace
 from transferlens.core import job, studies
 from transferlens.core.settings import InputSettings, NetworkSettings, TrainingSettings
 from transferlens.data import index, pipeline
-from transferlens.training import device, source
+from transferlens.training import device, resumption, source
+from transferlens.training.recipes import kinds
 
 
 def main(arguments: Namespace) -> None:
@@ -24,6 +25,9 @@ def main(arguments: Namespace) -> None:
         TrainingSettings.read(settings["training"]),
         settings["step_matched"],
         settings.get("checkpoints", []),
+        resumption.progress(
+            arguments.models, arguments.resume_minutes, "train_source.py", kinds.KINDS["full"].code
+        ),
     )
     source.write_record(arguments.record, arguments.models)
 
@@ -34,6 +38,7 @@ if __name__ == "__main__":
     script.reads("index", "of the source data set")
     script.reads("train")
     script.reads("val")
+    script.takes("resume_minutes", type=float, help="between two times that a run in progress is kept")
     script.writes("models")
     script.writes("record", "all of it but the weights")
     script.run(main)

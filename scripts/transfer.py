@@ -8,8 +8,8 @@ import torch
 from transferlens.core import imports, job
 from transferlens.core.settings import InputSettings, NetworkSettings
 from transferlens.data import index, pipeline
-from transferlens.training import device, transfer
-from transferlens.training.recipes import settings as recipes
+from transferlens.training import device, resumption, transfer
+from transferlens.training.recipes import kinds as recipes
 
 
 def main(arguments: Namespace) -> None:
@@ -34,6 +34,9 @@ def main(arguments: Namespace) -> None:
         [imports.resolve(path)(val, given) for path, given in settings.get("keeps", {}).items()],
         material_of(arguments, recipe, place),
         settings.get("checkpoints", []),
+        resumption.progress(
+            arguments.runs, arguments.resume_minutes, "transfer.py", recipes.KINDS[recipe.kind].code
+        ),
     )
 
 
@@ -50,5 +53,6 @@ if __name__ == "__main__":
     script.reads("train")
     script.reads("val")
     script.reads_others("others")  # what the recipe is made of beside these
+    script.takes("resume_minutes", type=float, help="between two times that a run in progress is kept")
     script.writes("runs")
     script.run(main)

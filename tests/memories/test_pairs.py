@@ -13,7 +13,7 @@ from transferlens.data import pipeline
 from transferlens.data.units import Units
 from transferlens.memories import pairs
 from transferlens.training import networks, pretrained, source, transfer
-from transferlens.training.recipes.settings import FullSettings
+from transferlens.training.recipes.settings.plain import FullSettings
 
 CPU = torch.device("cpu")
 SHORT = changed(TRAINING, epochs=1)

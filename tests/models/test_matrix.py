@@ -24,7 +24,7 @@ from transferlens.maps import class_maps, evidence
 from transferlens.models import contract, layers
 from transferlens.training import engine, fitting, networks, outputs, source, summary, transfer
 from transferlens.training.artefacts import SUMMARY, TRANSFER_RUNS
-from transferlens.training.recipes.settings import FixedSettings, FullSettings
+from transferlens.training.recipes.settings.plain import FixedSettings, FullSettings
 
 CPU = torch.device("cpu")
 EXACT = ""

@@ -12,7 +12,7 @@ from transferlens.core.errors import ArtefactError
 from transferlens.core.run import Run
 from transferlens.training import engine, features, networks, reading, source, transfer
 from transferlens.training.artefacts import ADAPTED_FEATURES, FEATURES
-from transferlens.training.recipes.settings import FullSettings
+from transferlens.training.recipes.settings.plain import FullSettings
 
 CPU = torch.device("cpu")
 SHORT = changed(TRAINING, epochs=1)

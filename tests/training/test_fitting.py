@@ -15,7 +15,7 @@ from transferlens.core.errors import ConfigError
 from transferlens.core.settings import NetworkSettings
 from transferlens.models.network import Network, Parts
 from transferlens.training import draws, engine, fitting, source, transfer
-from transferlens.training.recipes.settings import FixedSettings
+from transferlens.training.recipes.settings.plain import FixedSettings
 
 FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore text")
 WEIGHTED = changed(TRAINING, class_weighted=True, label_smoothing=0.1)

@@ -16,7 +16,7 @@ from transferlens.maps.class_maps import class_maps
 from transferlens.models import weights
 from transferlens.training import pretrained, source, transfer
 from transferlens.training.artefacts import SOURCE_MODELS
-from transferlens.training.recipes.settings import FullSettings
+from transferlens.training.recipes.settings.plain import FullSettings
 
 CPU = torch.device("cpu")
 ONE_STEP = FullSettings(training=changed(TRAINING, epochs=1, batch_size=36, lr=0.001))

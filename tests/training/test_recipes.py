@@ -23,16 +23,10 @@ from transferlens.training.artefacts import TRAINING_RECORDS, TRANSFER_RUNS
 from transferlens.training.block import Job, train_block
 from transferlens.training.recipes import base
 from transferlens.training.recipes.base import Data
-from transferlens.training.recipes.settings import (
-    KINDS,
-    FixedSettings,
-    FullSettings,
-    RecipeKind,
-    RecipeSettings,
-    RemediedSettings,
-    log_rows,
-    read,
-)
+from transferlens.training.recipes.kinds import KINDS, log_rows, read
+from transferlens.training.recipes.settings.base import RecipeKind, RecipeSettings
+from transferlens.training.recipes.settings.plain import FixedSettings, FullSettings
+from transferlens.training.recipes.settings.remedies import RemediedSettings
 
 AUGMENTED = changed(TRAINING, epochs=8, crop="random_resized", flip=True)
 CPU = torch.device("cpu")
@@ -335,7 +329,7 @@ def test_settings_that_are_no_recipe_are_named():
 
 
 def test_what_a_plan_asks_of_recipes_needs_no_torch():
-    code = "import sys, transferlens.training.recipes.settings; print('torch' in sys.modules)"
+    code = "import sys, transferlens.training.recipes.kinds; print('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"
 

@@ -14,7 +14,8 @@ from transferlens.data.pipeline import shuffled_batches
 from transferlens.training import engine, recipes, source, transfer
 from transferlens.training.recipes import remedies
 from transferlens.training.recipes.base import Data
-from transferlens.training.recipes.settings import FullSettings, RemediedSettings
+from transferlens.training.recipes.settings.plain import FullSettings
+from transferlens.training.recipes.settings.remedies import RemediedSettings
 
 FULL = FullSettings(training=TRAINING)
 KINDS = ("composites", "uniform", "consistency", "inside")

@@ -32,7 +32,7 @@ from transferlens.training.artefacts import (
     TRAINING_RECORDS,
     TRANSFER_RUNS,
 )
-from transferlens.training.recipes.settings import FixedSettings, FullSettings
+from transferlens.training.recipes.settings.plain import FixedSettings, FullSettings
 
 FIXED = FixedSettings(training=changed(TRAINING, epochs=20, lr=0.5))
 

@@ -22,21 +22,25 @@ class MeanTeacher(Recipe):
 
     def start(self, network, source, data, seed):
         super().start(network, source, data, seed)
-        self.teacher = copy.deepcopy(network).requires_grad_(False)
+        self.beside["teacher"] = copy.deepcopy(network).requires_grad_(False)
+
+    def phases(self):
+        self.mode()
+        yield self.whole_phase(views=[self.settings.training] * 4)
 
     def step(self, views, labels):
         first, second, third = (self.logits(view) for view in views[:3])
         with torch.no_grad():
-            answer = self.logits(views[3], self.teacher)
+            answer = self.logits(views[3], self.beside["teacher"])
         own = self.phase.criterion(first, labels) + self.phase.criterion(second, labels)
         return own + nn.functional.mse_loss(third, answer), first
 
     def before_step(self, step):
-        for mean, parameter in zip(self.teacher.parameters(), self.network.parameters(), strict=True):
+        for mean, parameter in zip(self.inference().parameters(), self.network.parameters(), strict=True):
             mean.mul_(DECAY).add_(parameter.detach(), alpha=1 - DECAY)
 
     def inference(self):
-        return self.teacher
+        return self.beside["teacher"]
 
 
 class Staged(Recipe):

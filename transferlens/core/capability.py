@@ -155,12 +155,12 @@ class RecipeKind(Protocol):
 
     Attributes:
         settings: of recipes of this kind.
-        path: `module:Class` of its implementation.
+        code: what decides the results of its recipes: `module:Name`.
         asked_for_by: the key by which an analysis derives recipes of this kind, if no one can write them.
     """
 
     settings: type[Section]
-    path: str
+    code: Sequence[str]
     asked_for_by: str
 
     def changes_backbone(self, settings: Section) -> bool:

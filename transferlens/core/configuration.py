@@ -153,6 +153,12 @@ class Configuration(Section):
         "trains them again. `auto` is temporary from 1,000 models on, not counting those of the whole "
         "source.",
     )
+    resume_minutes: float | None = Field(
+        10,
+        ge=0,
+        description="Minutes between two times that training in progress is kept beside its output, from "
+        "where a killed job goes on to the same bits (docs/training.md); null to keep nothing.",
+    )
     encoders: dict[Name, EncoderSettings] = Field(
         {},
         description="Given networks with their weights, by name: candidate sources of every target, beside "

@@ -40,6 +40,8 @@ INFRASTRUCTURE = {
     "transferlens.core.provenance",
     "transferlens.core.run",
     "transferlens.core.syntax",
+    "transferlens.training.recipes.kinds",
+    "transferlens.training.resumption",
 }
 WHOLE = "*"
 

@@ -203,9 +203,9 @@ class Run:
         given = self.recipe(target, recipe)
         return self.recipe_kinds[given["kind"]].changes_backbone(self.recipe_section(given, ""))
 
-    def recipe_code(self, target: str, recipe: str) -> str:
-        """Import path of the class that adapts."""
-        return self.recipe_kinds[self.recipe(target, recipe)["kind"]].path
+    def recipe_code(self, target: str, recipe: str) -> Sequence[str]:
+        """Import paths of what adapts."""
+        return self.recipe_kinds[self.recipe(target, recipe)["kind"]].code
 
     def _published_for(self, target: str) -> Mapping[str, Any]:
         if not self.targets[target].published:

@@ -15,7 +15,7 @@ from transferlens.encoders.artefacts import CANDIDATES
 from transferlens.models import known as networks
 from transferlens.training.artefacts import SUMMARY
 from transferlens.training.capability import LOADED, SHARD_SIZE
-from transferlens.training.recipes.settings import caches_features
+from transferlens.training.recipes.kinds import caches_features
 
 _FOLDER = "encoders/"
 # Studies of models that see all of a source, each beside its model from scratch.

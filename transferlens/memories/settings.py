@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 
 from transferlens.core.configuration import CapabilitySection
 from transferlens.core.settings import Fraction, Section
-from transferlens.training.recipes.settings import Remedy
+from transferlens.training.recipes.settings.remedies import Remedy
 
 
 def _different(values: list) -> list:

@@ -1,6 +1,6 @@
 """Stacks of network states in HDF5: every tensor is one array [models, size]."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import h5py
 import numpy as np
@@ -34,11 +34,16 @@ def save(writer: artefacts.Writer, group: str, row: int | tuple[int, int], modul
 
 def load(file: h5py.File, group: str, row: int | tuple[int, int], module: nn.Module) -> None:
     """Load row `row` (or model and step) of a stack into the module, strictly."""
-    state = {
-        name: torch.from_numpy(np.asarray(file[f"{group}/{name}"][row])).reshape(tensor.shape)
-        for name, tensor in module.state_dict().items()
-    }
-    module.load_state_dict(state)
+    stack = file[group]
+    take(module, {name: torch.from_numpy(np.asarray(stack[name][row])) for name in module.state_dict()})
+
+
+def take(module: nn.Module, flat: Mapping[str, torch.Tensor]) -> None:
+    """Load a state of flat tensors into the module, strictly."""
+    own = module.state_dict()
+    module.load_state_dict(
+        {name: tensor.reshape(own[name].shape) if name in own else tensor for name, tensor in flat.items()}
+    )
 
 
 def reserve_checkpoints(
@@ -54,6 +59,14 @@ def save_checkpoint(writer: artefacts.Writer, row: int, position: int, module: n
     """Write a model's state at the step of this position."""
     save(writer, CHECKPOINTS, (row, position), module)
     writer.file["checkpoint_kept"][row, position] = True
+
+
+def checkpoint(file: h5py.File, row: int, position: int) -> dict[str, torch.Tensor] | None:
+    """A model's state at the step of this position, flat; None if none was kept."""
+    if CHECKPOINTS not in file or not file["checkpoint_kept"][row, position]:
+        return None
+    stack = file[CHECKPOINTS]
+    return {name: torch.from_numpy(np.asarray(stack[name][row, position])) for name in stack}
 
 
 def load_checkpoint(file: h5py.File, row: int, step: int, module: nn.Module) -> None:

@@ -27,8 +27,9 @@ from transferlens.training import device as devices
 from transferlens.training import engine, schedule, transfer
 from transferlens.training.artefacts import TRAINING_RECORDS, TRANSFER_RUNS
 from transferlens.training.capability import TRAIN_SOURCE, TRANSFER
-from transferlens.training.recipes import settings as recipes
-from transferlens.training.recipes.settings import FullSettings, RecipeSettings
+from transferlens.training.recipes import kinds as recipes
+from transferlens.training.recipes.settings.base import RecipeSettings
+from transferlens.training.recipes.settings.plain import FullSettings
 
 _LONG_ENOUGH = 0.3  # seconds of one measurement
 _CLASSES = 100

@@ -1,15 +1,20 @@
 """The seam between what is to be trained and how: a block of jobs goes in, trained networks come out."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 
+from transferlens.core.errors import ConfigError
 from transferlens.core.seeding import seed_for
 from transferlens.models.network import Network
 from transferlens.training import engine, recipes
 from transferlens.training.recipes.base import Data, Recipe
-from transferlens.training.recipes.settings import KINDS, RecipeSettings
+from transferlens.training.recipes.kinds import KINDS
+from transferlens.training.recipes.settings.base import RecipeSettings
+from transferlens.training.resumption import NOTHING, Kept
 
 SEQUENTIAL = "sequential"
 
@@ -24,6 +29,7 @@ class Job:
         recipe: the settings of its kind.
         source: makes the source network with its own head, for recipes that keep it.
         checkpoints: networks kept along the way (of the first run, where a recipe takes several).
+        kept: what is left of the job if it was interrupted, and where it is kept.
     """
 
     network: Callable[[], Network]
@@ -32,6 +38,7 @@ class Job:
     seed: int
     source: Callable[[], Network] | None = None
     checkpoints: engine.Checkpoints = engine.NONE
+    kept: Kept = NOTHING
 
 
 @dataclass(frozen=True)
@@ -73,20 +80,52 @@ def _train(job: Job) -> tuple[Network, np.ndarray]:
     for number in range(KINDS[job.recipe.kind].runs):
         recipe = recipes.make(job.recipe)
         seed = seed_for(job.seed, "run", number) if number else job.seed
-        logs.append(_run(recipe, job, seed, engine.NONE if number else job.checkpoints))
-        networks.append(recipe.inference())
+        checkpoints = engine.NONE if number else job.checkpoints
+        network, log = _run(recipe, job, seed, checkpoints, job.kept.of_run(number))
+        networks.append(network)
+        logs.append(log)
     return recipe.combine(networks), np.concatenate(logs)
 
 
-def _run(recipe: Recipe, job: Job, seed: int, checkpoints: engine.Checkpoints) -> np.ndarray:
-    """The log of one run. Without images, the network stays as it is, and the log is of zeros."""
+def _run(
+    recipe: Recipe, job: Job, seed: int, checkpoints: engine.Checkpoints, kept: Kept
+) -> tuple[Network, np.ndarray]:
+    """The network and the log of one run. Without images, that stays as it is, and the log is of zeros."""
     source = frozen(job.source()) if recipe.keeps_source else None
     network = recipe.convert(job.network())
+    if outcome := kept.outcome():
+        return _of_outcome(network, outcome, checkpoints, kept)
+    _require_trainable(recipe, network)
     recipe.start(network, source, job.data, seed)
     if not len(job.data.positions):
         checkpoints.reached(0, recipe)
-        return np.zeros((KINDS[job.recipe.kind].epochs(job.recipe), 3))
-    return engine.run(recipe, checkpoints)
+        return recipe.inference(), np.zeros((KINDS[job.recipe.kind].epochs(job.recipe), 3))
+    log = engine.run(recipe, checkpoints, kept)
+    network = recipe.inference()
+    _keep_outcome(network, log, checkpoints, kept)
+    return network, log
+
+
+def _require_trainable(recipe: Recipe, network: Network) -> None:
+    """Refuse a network that a recipe cannot train; it was tried before the run, unless that was not asked."""
+    if reason := recipe.refuses(recipe.settings, network):
+        raise ConfigError(f"recipe '{recipe.settings.kind}' cannot train this network: {reason}")
+
+
+def _of_outcome(
+    network: Network, outcome: Mapping[str, Any], checkpoints: engine.Checkpoints, kept: Kept
+) -> tuple[Network, np.ndarray]:
+    """What an interrupted job had made of a run, and what it had kept along the way."""
+    checkpoints.take_up(kept, network)
+    network.load_state_dict(outcome["network"])
+    return network, outcome["log"].numpy()
+
+
+def _keep_outcome(network: Network, log: np.ndarray, checkpoints: engine.Checkpoints, kept: Kept) -> None:
+    """Keep what became of a run, should the job be interrupted later."""
+    if kept.long():
+        checkpoints.lay_by(kept)
+        kept.keep_outcome({"network": network.state_dict(), "log": torch.from_numpy(log)})
 
 
 def frozen(network: Network) -> Network:

@@ -1,5 +1,6 @@
 """Source models, their adaptation to targets, and the summaries of what they say."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -9,6 +10,8 @@ from pydantic import Field
 from transferlens.core.artefacts import RESULTS, Artefact
 from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
 from transferlens.core.configuration import CapabilitySection
+from transferlens.core.errors import ConfigError
+from transferlens.core.imports import resolve
 from transferlens.core.run import Run
 from transferlens.core.settings import NetworkSettings
 from transferlens.core.studies import MASKS, Study
@@ -25,7 +28,8 @@ from transferlens.training.artefacts import (
     TRAINING_RECORDS,
     TRANSFER_RUNS,
 )
-from transferlens.training.recipes.settings import KINDS, log_rows
+from transferlens.training.recipes.kinds import KINDS, log_rows
+from transferlens.training.recipes.settings.base import Task
 
 SHARD_SIZE = 16
 # What a section says of the weights that the models of a study are given (see `Study.loads`).
@@ -148,6 +152,12 @@ def _source_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     return {**settings, **chosen, **fitted}
 
 
+def _resumption(run: Run, wildcards: Wildcards) -> list[str]:
+    """How often training in progress is kept; that decides no result."""
+    minutes = run.settings.resume_minutes
+    return [] if minutes is None else ["--resume-minutes", str(minutes)]
+
+
 def _trained(loaded: bool) -> Any:
     """The shards of studies that are trained, or of those whose weights are loaded."""
     return lambda run: [w for w in _all_shards(run) if (run.studies[w["study"]].loads is not None) == loaded]
@@ -160,6 +170,8 @@ TRAIN_SOURCE = Step(
     outputs={"models": SOURCE_MODELS, "record": TRAINING_RECORDS},
     inputs=_source_inputs,
     settings=_source_settings,
+    code=lambda run, wildcards: KINDS["full"].code,
+    arguments=_resumption,
     made_for=_trained(loaded=False),
     shown=False,
 )
@@ -170,6 +182,7 @@ LOAD_PRETRAINED = Step(
     outputs={"models": SOURCE_MODELS, "record": TRAINING_RECORDS},
     inputs=_source_inputs,
     settings=_source_settings,
+    code=lambda run, wildcards: KINDS["fixed"].code,
     # Where weights come from decides nothing: those of a name are the same wherever they lie.
     arguments=lambda run, wildcards: [
         *["--named", run.studies[wildcards["study"]].loads["named"]],
@@ -217,7 +230,7 @@ def _transfer_code(run: Run, wildcards: Wildcards) -> list[str]:
     study, target, recipe = (wildcards[name] for name in ("study", "target", "recipe"))
     given = [capability.recipe_settings(run, target, recipe) for capability in run.capabilities]
     makers = [settings["material"]["maker"] for settings in given if "material" in settings]
-    return [run.recipe_code(target, recipe), *run.transfers[study, target, recipe].keeps, *makers]
+    return [*run.recipe_code(target, recipe), *run.transfers[study, target, recipe].keeps, *makers]
 
 
 TRANSFER = Step(
@@ -228,6 +241,7 @@ TRANSFER = Step(
     inputs=_transfer_inputs,
     settings=_transfer_settings,
     code=_transfer_code,
+    arguments=_resumption,
     made_for=lambda run: [
         {"study": study, "target": target, "recipe": recipe, "shard": shard}
         for study, target, recipe in run.transfers
@@ -312,7 +326,7 @@ EXTRACT_ADAPTED_FEATURES = Step(
     outputs={"features": ADAPTED_FEATURES},
     inputs=_adapted_feature_inputs,
     settings=_feature_settings,
-    code=lambda run, w: (run.recipe_code(w["target"], w["recipe"]),),
+    code=lambda run, w: run.recipe_code(w["target"], w["recipe"]),
     made_for=_with_features(adapted=True),
     shown=False,
 )
@@ -398,12 +412,43 @@ class Training(Capability):
     def check_networks(self, run: Run) -> None:
         """Refuse networks that are not understood."""
         networks.check(run)
+        _check_trainable(run)
 
     def check_data(self, run: Run) -> None:
         """Refuse given weights that do not fit the network or the source."""
         for study in run.studies.values():
             if study.loads:
                 _check_weights(run, study.name, study.loads)
+        _check_possible(run)
+
+
+def _check_trainable(run: Run) -> None:
+    """Refuse networks that a recipe cannot train."""
+    tried = set()
+    for study, target, name in run.transfers:
+        recipe = run.recipe_section(run.recipe(target, name), "")
+        given = json.dumps([run.architecture_of(study), recipe.model_dump()], sort_keys=True)
+        if not KINDS[recipe.kind].needs or given in tried:
+            continue
+        tried.add(given)
+        from transferlens.models import contract  # torch takes seconds to import
+
+        architecture = NetworkSettings.read(run.architecture_of(study))
+        implementation = resolve(KINDS[recipe.kind].path)
+        if reason := implementation.refuses(recipe, contract.build(architecture, 2)):
+            raise ConfigError(
+                f"config: recipes.{name} of kind '{recipe.kind}' cannot train {architecture.title}: {reason}"
+            )
+
+
+def _check_possible(run: Run) -> None:
+    """Refuse recipes by which a target cannot be learned, as far as its images are known."""
+    source_classes = len(described(run, run.source)[0])
+    for target, name in run.adaptations:
+        recipe = run.recipe_section(run.recipe(target, name), "")
+        task = Task(source_classes, len(described(run, target)[0]))
+        if reason := KINDS[recipe.kind].check(recipe, task):
+            raise ConfigError(f"config: recipes.{name} is impossible for {target}: {reason}")
 
 
 def _check_weights(run: Run, study: str, given: Mapping[str, str]) -> None:

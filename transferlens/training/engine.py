@@ -3,21 +3,27 @@
 What is trained, on what and by which loss is the recipe's to say (`recipes.base`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from transferlens.core import job
+from transferlens.core.errors import NumericalError
 from transferlens.core.settings import TrainingSettings
 from transferlens.data.pipeline import Batch, Images, Pass
-from transferlens.models import layers
+from transferlens.models import layers, states
 from transferlens.models.network import Network
 from transferlens.training import fitting, schedule
+from transferlens.training.draws import generators, set_generators
 from transferlens.training.optimisation import Optimiser
 from transferlens.training.recipes.base import Batches, Group, Phase, Recipe
+from transferlens.training.resumption import NOTHING, Kept
 
 
 @dataclass(frozen=True)
@@ -27,64 +33,212 @@ class Checkpoints:
     Attributes:
         steps: after how many optimiser steps of a run; 0 is before the first.
         keep: takes the position in `steps`, and the network as it would be evaluated then.
+        kept: the state of the network that was kept at a position, flat; None if none was.
     """
 
     steps: Sequence[int]
     keep: Callable[[int, Network], None]
+    kept: Callable[[int], Mapping[str, torch.Tensor] | None] = lambda position: None
 
     def reached(self, step: int, recipe: Recipe) -> None:
         """Keep the network of a recipe's run that has taken so many steps, if it is asked for."""
         if step in self.steps:
             self.keep(list(self.steps).index(step), recipe.inference())
 
+    def lay_by(self, kept: Kept) -> None:
+        """Keep those of a run so far, should it be interrupted."""
+        for position in range(len(self.steps)):
+            if not kept.has_checkpoint(position) and (state := self.kept(position)):
+                kept.keep_checkpoint(position, state)
+
+    def take_up(self, kept: Kept, network: Network) -> None:
+        """Keep those that an interrupted run had laid by; the network, which is changed, is one like them."""
+        for position in range(len(self.steps)):
+            if kept.has_checkpoint(position):
+                states.take(network, kept.checkpoint(position))
+                self.keep(position, network)
+
 
 NONE = Checkpoints((), lambda position, network: None)
 
 
-def run(recipe: Recipe, checkpoints: Checkpoints = NONE) -> np.ndarray:
+@dataclass
+class Standing:
+    """How far a run has come.
+
+    Attributes:
+        phase, step: the number of the phase, and the optimiser steps taken in it.
+        done: optimiser steps taken in all.
+        logs: float64[epochs, 3] of the phases that are over, and of the present one so far.
+        loss, correct: sums over the steps of the present epoch.
+        broken: the step of the phase whose loss was the first that is not finite; -1 for none.
+    """
+
+    device: torch.device
+    phase: int = 0
+    step: int = 0
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        self.logs: list[np.ndarray] = []
+        self.broken = torch.full((), -1, device=self.device)
+        self._open_epoch()
+
+    def _open_epoch(self) -> None:
+        self.loss = self.correct = torch.zeros((), device=self.device)
+
+    def open(self, phase: int, epochs: int) -> None:
+        """Begin a phase."""
+        self.phase, self.step = phase, 0
+        self.logs.append(np.zeros((epochs, 3)))
+
+    def took(self, loss: torch.Tensor, accuracy: torch.Tensor) -> None:
+        """Note a step."""
+        failed = (self.broken < 0) & ~torch.isfinite(loss)
+        self.broken = torch.where(failed, self.step, self.broken)
+        self.loss, self.correct = self.loss + loss, self.correct + accuracy
+        self.step, self.done = self.step + 1, self.done + 1
+
+    def close_epoch(self, steps: int, rate: float) -> None:
+        """Log an epoch of so many steps, whose last learning rate was this."""
+        self.logs[-1][self.step // steps - 1] = float(self.loss) / steps, float(self.correct) / steps, rate
+        self._open_epoch()
+
+    def as_kept(self) -> dict[str, Any]:
+        """All of it as tensors and numbers."""
+        kept = {name: value for name, value in vars(self).items() if name not in ("device", "logs")}
+        return {**kept, "logs": [torch.from_numpy(log) for log in self.logs]}
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any], device: torch.device) -> "Standing":
+        """That of `as_kept`."""
+        standing = cls(device)
+        for name, value in kept.items():
+            setattr(standing, name, value.to(device) if torch.is_tensor(value) else value)
+        standing.logs = [log.numpy() for log in kept["logs"]]
+        return standing
+
+
+def run(recipe: Recipe, checkpoints: Checkpoints = NONE, kept: Kept = NOTHING) -> np.ndarray:
     """Train what a recipe has started with, in place.
 
     Batch order and augmentation depend on its seed alone.
 
+    Args:
+        kept: what an interrupted run goes on from, and where this one is kept.
+
     Returns:
         float64[epochs, 3]: mean loss, accuracy and last learning rate of every epoch of all phases.
+
+    Raises:
+        NumericalError: a loss that is not finite.
     """
-    logs, steps = [], 0
-    for phase in recipe.phases():
-        if not logs:
-            checkpoints.reached(0, recipe)
+    interrupted = kept.state()
+    standing = None
+    for number, phase in enumerate(recipe.phases()):
+        if standing is None:
+            standing = _begun(recipe, phase, checkpoints, interrupted, kept)
+        if interrupted and number < standing.phase:
+            continue
+        going_on = interrupted if interrupted and number == standing.phase else None
+        if not going_on:
+            standing.open(number, phase.training.epochs)
         with layers.watch(recipe.network, recipe.watched) as features:
             recipe.enter(phase, features)
-            log, steps = _train(recipe, phase, steps, checkpoints)
-        logs.append(log)
+            _train(recipe, phase, standing, checkpoints, kept, going_on)
     recipe.finish()
-    return np.concatenate(logs)
+    return np.concatenate(standing.logs)
 
 
-def _train(recipe: Recipe, phase: Phase, done: int, checkpoints: Checkpoints) -> tuple[np.ndarray, int]:
-    """One phase of a run that has taken `done` steps: its log, and how many there are then."""
+def _begun(
+    recipe: Recipe, phase: Phase, checkpoints: Checkpoints, interrupted: Mapping[str, Any] | None, kept: Kept
+) -> Standing:
+    """The standing of a run whose first phase is this, which may have been interrupted."""
+    if not interrupted:
+        checkpoints.reached(0, recipe)
+        return Standing(phase.data.device)
+    standing = Standing.of(interrupted["standing"], phase.data.device)
+    checkpoints.take_up(kept, copy.deepcopy(recipe.inference()))
+    job.log.info("going on after %d steps", standing.done)
+    return standing
+
+
+def _train(
+    recipe: Recipe,
+    phase: Phase,
+    standing: Standing,
+    checkpoints: Checkpoints,
+    kept: Kept,
+    interrupted: Mapping[str, Any] | None,
+) -> None:
+    """One phase of a run, from where it stands."""
     training, device = phase.training, phase.data.device
     scaler = torch.amp.GradScaler(device.type, enabled=phase.precision == torch.float16)
     optimiser = Optimiser(training, phase.groups, scaler)
     steps = phase.steps or schedule.steps_per_epoch(len(phase.positions), training, phase.seed)
-    backward = _one_pass(recipe, phase, optimiser) if recipe.views is None else _own(recipe, phase, optimiser)
-    batches = view_batches(phase, steps, recipe.views or 1)
-    log = np.zeros((training.epochs, 3))
-    for epoch in range(training.epochs):
-        loss_sum = correct = torch.zeros((), device=device)
-        for i, (views, labels) in enumerate(islice(batches, steps)):
-            rate = optimiser.set_rate(epoch * steps + i, steps)
-            loss, logits = backward(views, labels)
-            optimiser.unscale()
-            recipe.before_step(done)
-            optimiser.step()
-            recipe.after_step(done)
-            done += 1
-            checkpoints.reached(done, recipe)
-            loss_sum = loss_sum + loss
-            correct = correct + (logits[: len(labels)].argmax(1) == labels).float().mean()
-        log[epoch] = float(loss_sum) / steps, float(correct) / steps, rate
-    return log, done
+    backward = _own(recipe, phase, optimiser) if phase.views else _one_pass(recipe, phase, optimiser)
+    batches = view_batches(phase, steps, standing.step)
+    if interrupted:
+        _restore(recipe, optimiser, interrupted, device)
+    for step in range(standing.step, training.epochs * steps):
+        views, labels = next(batches)
+        rate = optimiser.set_rate(step, steps)
+        loss, logits = backward(views, labels)
+        optimiser.unscale()
+        recipe.before_step(standing.done)
+        optimiser.step()
+        recipe.after_step(standing.done)
+        standing.took(loss, (logits[: len(labels)].argmax(1) == labels).float().mean())
+        checkpoints.reached(standing.done, recipe)
+        if standing.step % steps == 0:
+            _require_finite(standing, recipe, steps)
+            standing.close_epoch(steps, rate)
+        if kept.due():
+            _keep(recipe, optimiser, standing, checkpoints, kept, device)
+
+
+def _keep(
+    recipe: Recipe,
+    optimiser: Optimiser,
+    standing: Standing,
+    checkpoints: Checkpoints,
+    kept: Kept,
+    device: torch.device,
+) -> None:
+    """Keep the state of a run."""
+    checkpoints.lay_by(kept)
+    kept.keep_state(
+        {
+            "standing": standing.as_kept(),
+            "network": recipe.network.state_dict(),
+            "beside": recipe.beside.state_dict(),
+            "recipe": recipe.state(),
+            "optimiser": optimiser.state(),
+            "generators": generators(device),
+        }
+    )
+
+
+def _restore(
+    recipe: Recipe, optimiser: Optimiser, interrupted: Mapping[str, Any], device: torch.device
+) -> None:
+    """Put a run back to where it was interrupted."""
+    recipe.network.load_state_dict(interrupted["network"])
+    recipe.beside.load_state_dict(interrupted["beside"])
+    recipe.load_state(interrupted["recipe"])
+    optimiser.load_state(interrupted["optimiser"])
+    set_generators(device, interrupted["generators"])
+
+
+def _require_finite(standing: Standing, recipe: Recipe, steps: int) -> None:
+    """Refuse to go on with weights that a loss which is not finite has spoilt."""
+    broken = int(standing.broken)
+    if broken >= 0:
+        kind = f"recipe '{recipe.settings.kind}': " if recipe.settings else ""
+        raise NumericalError(
+            f"{kind}the loss is not finite at step {broken + 1} (epoch {broken // steps + 1}, batch "
+            f"{broken % steps + 1} of {steps}); lower training.lr, set training.clip, or weaken the recipe"
+        )
 
 
 # Puts the gradients of a batch, given by its views and labels, in place; returns its loss and logits.
@@ -162,28 +316,47 @@ class _Plain(Recipe):
     def __init__(self, phase: Phase):
         super().__init__(settings=None)
         self.network, self._phase = phase.network, phase
+        self.beside = nn.ModuleDict()
 
     def phases(self) -> Iterator[Phase]:
         yield self._phase
 
 
-def view_batches(phase: Phase, steps: int, views: int) -> Iterator[tuple[list[torch.Tensor], torch.Tensor]]:
-    """Batches of a phase without end: the views of their images, and their labels."""
-    given = phase.data, phase.positions, phase.training, phase.seed, steps
-    for batches in zip(*(endless_batches(*given, view=view) for view in range(views)), strict=True):
+def view_batches(
+    phase: Phase, steps: int, start: int = 0
+) -> Iterator[tuple[list[torch.Tensor], torch.Tensor]]:
+    """Batches of a phase without end, from number `start` on: the views of their images, and their labels."""
+    views = [
+        endless_batches(phase.data, phase.positions, training, phase.seed, steps, view, start)
+        for view, training in enumerate(phase.views or [phase.training])
+    ]
+    for batches in zip(*views, strict=True):
         yield [images for images, _ in batches], batches[0][1]
 
 
 def endless_batches(
-    images: Batches, positions: np.ndarray, training: TrainingSettings, seed: int, steps: int, view: int = 0
+    images: Batches,
+    positions: np.ndarray,
+    training: TrainingSettings,
+    seed: int,
+    steps: int,
+    view: int = 0,
+    start: int = 0,
 ) -> Iterator[Batch]:
-    """Passes over the images one after the other, at the resolution of the epoch each begins in."""
-    batch_size, done = min(training.batch_size, len(positions)), 0
-    for number in count():
+    """Passes over the images one after the other, at the resolution of the epoch each begins in.
+
+    Args:
+        start: the number of the first batch; those of its pass before it are made and left out.
+    """
+    batch_size = min(training.batch_size, len(positions))
+    passes = start // (len(positions) // batch_size)
+    done = passes * (len(positions) // batch_size)
+    for number in count(passes):
         side = schedule.resolution(training.resize, done // steps, images.settings.resolution)
         one = Pass(positions, training, batch_size, number, seed, side, view)
         for batch in images.training_batches(one):
-            yield batch
+            if done >= start:
+                yield batch
             done += 1
 
 

@@ -18,7 +18,7 @@ from transferlens.models import states
 from transferlens.models.network import Network
 from transferlens.training import recipes, source
 from transferlens.training.artefacts import SOURCE_MODELS, TRANSFER_RUNS
-from transferlens.training.recipes import settings as recipe_settings
+from transferlens.training.recipes import kinds
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def adapted_networks(
 def _adapted(network: Network, file: h5py.File, row: int, step: int | None) -> Network:
     """What a transfer run, a row of an open shard, made of a source model."""
     network.head = nn.Linear(network.head.in_features, len(file["target_class"]))
-    recipe = recipe_settings.read(json.loads(file.attrs["recipe"]))
+    recipe = kinds.read(json.loads(file.attrs["recipe"]))
     network = recipes.make(recipe).convert(network)
     if step is not None:
         states.load_checkpoint(file, row, step, network)

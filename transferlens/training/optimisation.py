@@ -1,6 +1,7 @@
 """Optimisers by name, and how a step of theirs is taken."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -39,6 +40,16 @@ class Optimiser:
         self.scaler.unscale_(self._inner)
         if self.training.clip is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.training.clip)
+
+    def state(self) -> dict[str, Any]:
+        """What is remembered from step to step."""
+        return {"inner": self._inner.state_dict(), "scaler": self.scaler.state_dict()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state` said."""
+        self._inner.load_state_dict(state["inner"])
+        if state["scaler"]:  # empty where nothing is scaled
+            self.scaler.load_state_dict(state["scaler"])
 
     def step(self) -> None:
         """Change the parameters."""

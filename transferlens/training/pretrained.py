@@ -19,7 +19,7 @@ from transferlens.models.network import Network
 from transferlens.training import source, transfer
 from transferlens.training.artefacts import LOG_QUANTITIES
 from transferlens.training.block import Trained
-from transferlens.training.recipes.settings import FixedSettings
+from transferlens.training.recipes.settings.plain import FixedSettings
 
 
 @dataclass(frozen=True)

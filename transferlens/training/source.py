@@ -20,7 +20,8 @@ from transferlens.training import engine, fitting, schedule
 from transferlens.training.artefacts import LOG_QUANTITIES, SOURCE_MODELS, TRAINING_RECORDS
 from transferlens.training.block import Job, train_block
 from transferlens.training.recipes.base import Data
-from transferlens.training.recipes.settings import FullSettings
+from transferlens.training.recipes.settings.plain import FullSettings
+from transferlens.training.resumption import NOTHING, Progress
 
 
 def train_shard(
@@ -34,6 +35,7 @@ def train_shard(
     training: TrainingSettings,
     step_matched: bool,
     checkpoints: Sequence[int] = (),
+    progress: Progress | None = None,
 ) -> None:
     """Train every row of a shard and write weights, accuracy and training log.
 
@@ -45,6 +47,7 @@ def train_shard(
         step_matched: every model takes as many steps as one that sees the whole source, by further passes
             over its images; else as many as its images make in the given epochs.
         checkpoints: whole networks are also kept after so many optimiser steps.
+        progress: what an interrupted job goes on from.
     """
     labels, classes = train.examples.labels, len(class_names)
     network = partial(new_network, architecture, classes, train.device)
@@ -65,6 +68,7 @@ def train_shard(
                 FullSettings(training=training),
                 of_data,
                 checkpoints=keep_checkpoints(out, i, checkpoints),
+                kept=progress.of(i) if progress else NOTHING,
             )
 
         models = train_block(job_of(i) for i in range(len(rows)))
@@ -74,11 +78,15 @@ def train_shard(
             out.file["log"][i] = model.log
             out.file["train_images"][i] = len(seen)
             save(out, i, model.network, right(model.network, val), np.isin(np.arange(classes), seen), val)
+    if progress:
+        progress.remove()
 
 
 def keep_checkpoints(out: artefacts.Writer, row: int, steps: Sequence[int]) -> engine.Checkpoints:
     """Checkpoints that are written to the row of an artefact that has room for them."""
-    return engine.Checkpoints(steps, partial(states.save_checkpoint, out, row))
+    return engine.Checkpoints(
+        steps, partial(states.save_checkpoint, out, row), partial(states.checkpoint, out.file, row)
+    )
 
 
 def write_record(path: Path, source_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from transferlens.core import artefacts, job, studies
+from transferlens.core.errors import ConfigError
 from transferlens.core.seeding import seed_for
 from transferlens.core.settings import NetworkSettings
 from transferlens.core.studies import Rows
@@ -25,8 +26,10 @@ from transferlens.training import source as sources
 from transferlens.training.artefacts import OUTPUTS, SOURCE_MODELS, TRANSFER_RUNS
 from transferlens.training.block import Job, Trained, train_block
 from transferlens.training.recipes.base import Data
+from transferlens.training.recipes.kinds import KINDS, changes_backbone, log_rows
 from transferlens.training.recipes.remedies import Material
-from transferlens.training.recipes.settings import RecipeSettings, changes_backbone, log_rows
+from transferlens.training.recipes.settings.base import RecipeSettings, Task
+from transferlens.training.resumption import NOTHING, Progress
 
 
 class Collector(Protocol):
@@ -49,6 +52,7 @@ def transfer_shard(
     collectors: Sequence[Collector] = (),
     material: Material | None = None,
     checkpoints: Sequence[int] = (),
+    progress: Progress | None = None,
 ) -> None:
     """Adapt every source model of a shard and write its per-example outputs on the target's val split.
 
@@ -58,6 +62,7 @@ def transfer_shard(
         collectors: what else is kept of every adapted model.
         material: what the recipe is made of beside the target, if it asks for anything.
         checkpoints: whole networks are also kept after so many optimiser steps.
+        progress: what an interrupted job goes on from.
     """
     with (
         fitting.named(train.device, recipe.training.batch_size, train.settings.resolution),
@@ -68,7 +73,8 @@ def transfer_shard(
         reserve(out, rows, target, log_rows(recipe), source)
         _write_identity(out, recipe, metric, material)
         data, classes = Data(train, np.arange(len(train)), material=material), len(target.class_names)
-        shard = _Shard(source, architecture, recipe, data, classes, checkpoints, out)
+        _require_possible(recipe, len(source["source_class"]), classes, train.examples.labels)
+        shard = _Shard(source, architecture, recipe, data, classes, checkpoints, out, progress)
         models = train_block(shard.job(row) for row in range(len(rows)))
         for i in job.progress(range(len(rows)), f"transfer {path.stem}", "models"):
             model = next(models)
@@ -79,6 +85,16 @@ def transfer_shard(
             _save_network(out, i, network, len(rows), changes_backbone(recipe), keep_weights)
             for collector in collectors:
                 collector.save(out, i, network, len(rows))
+    if progress:
+        progress.remove()
+
+
+def _require_possible(recipe: RecipeSettings, source_classes: int, classes: int, labels: np.ndarray) -> None:
+    """Refuse a recipe by which these images of these classes cannot be learned."""
+    counts = np.bincount(labels, minlength=classes)
+    task = Task(source_classes, classes, len(labels), int(counts.min()))
+    if reason := KINDS[recipe.kind].check(recipe, task):
+        raise ConfigError(f"recipe '{recipe.kind}' is impossible here: {reason}")
 
 
 def _write_identity(
@@ -102,6 +118,7 @@ class _Shard:
     classes: int
     checkpoints: Sequence[int]
     out: artefacts.Writer
+    progress: Progress | None
 
     def job(self, row: int) -> Job:
         """The transfer of one row."""
@@ -112,7 +129,10 @@ class _Shard:
             self.recipe,
             seed,
             lambda: self._source(row),
-            engine.Checkpoints(self.checkpoints, partial(self._keep, row)),
+            engine.Checkpoints(
+                self.checkpoints, partial(self._keep, row), partial(states.checkpoint, self.out.file, row)
+            ),
+            self.progress.of(row) if self.progress else NOTHING,
         )
 
     def _source(self, row: int) -> Network:

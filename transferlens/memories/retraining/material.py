@@ -10,7 +10,7 @@ from transferlens.core.settings import InputSettings
 from transferlens.data import index, pipeline
 from transferlens.memories.retraining import left_out
 from transferlens.training.recipes.remedies import Material
-from transferlens.training.recipes.settings import RemediedSettings
+from transferlens.training.recipes.settings.remedies import RemediedSettings
 
 
 def of_distracting_classes(

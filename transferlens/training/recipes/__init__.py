@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from transferlens.core.imports import resolve
-from transferlens.training.recipes.settings import KINDS
+from transferlens.training.recipes.kinds import KINDS
 
 if TYPE_CHECKING:
     from transferlens.training.recipes.base import Recipe

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from transferlens.core.settings import InputSettings, TrainingSettings
 from transferlens.data.pipeline import Batch, Pass
@@ -72,7 +73,10 @@ class Phase:
         network: what a batch passes through, to logits: the whole network, or a part of it.
         groups: what is trained; the first one's learning rate is the one that is logged.
         data, positions, steps, seed: as in `Data`; batches and their augmentation depend on the seed alone.
-        divisible: whether a batch may be cut when memory runs out: its images are labelled one by one.
+        divisible: whether a batch may be cut when memory runs out: its images are labelled one by one, and
+            the loss is a mean over them.
+        views: how each augmented view of a batch is made, for a recipe that takes several in a `step` of its
+            own; none for one forward pass of one view, and `loss`.
     """
 
     network: nn.Module
@@ -83,6 +87,7 @@ class Phase:
     seed: int
     steps: int | None = None
     divisible: bool = True
+    views: Sequence[TrainingSettings] = ()
 
     @cached_property
     def criterion(self) -> Criterion:
@@ -110,26 +115,31 @@ class Recipe:
     Attributes:
         settings: of its kind (`recipes.settings`), at least `training`.
         keeps_source: whether `start` is given the frozen source network with its own head.
-        views: how many augmented views of every batch its own `step` takes; None where one forward pass, and
-            `loss`, are enough.
         network, source, data, seed: what `start` was given.
+        beside: modules of the run that are no part of the network (projectors, queues and radii as buffers,
+            momentum encoders); what of them is trained belongs to a group of a phase.
         watched: layers of the network whose outputs `loss` and `step` see, such as `backbone.block3`.
         features: their outputs in the latest forward pass, by name.
         phase: the one that the run is in.
     """
 
     keeps_source: ClassVar[bool] = False
-    views: ClassVar[int | None] = None
     watched: tuple[str, ...] = ()
     network: Network
     source: Network | None
     data: Data
     seed: int
+    beside: nn.ModuleDict
     phase: Phase
     features: Mapping[str, torch.Tensor]
 
     def __init__(self, settings: Any):
         self.settings = settings
+
+    @classmethod
+    def refuses(cls, settings: Any, network: Network) -> str:
+        """Why a network cannot be trained so, in words; '' if it can."""
+        return ""
 
     def convert(self, network: Network) -> Network:
         """The network with the parts that this recipe adds or replaces, before training.
@@ -147,10 +157,38 @@ class Recipe:
             seed: all that the recipe draws depends on it alone.
         """
         self.network, self.source, self.data, self.seed = network, source, data, seed
+        self.beside = nn.ModuleDict()
+
+    def state(self) -> dict[str, Any]:
+        """What a run in progress must remember beside its modules: tensors and plain values.
+
+        A killed run goes on so: `convert`, `start` and `phases` are called again as they were, up to the
+        phase that it was in; then the network, what is `beside` it, this, the optimiser and torch's
+        generators are put back.
+        """
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state` said."""
+
+    def mode(self) -> None:
+        """Put the network into training mode; its batch norms as the settings say."""
+        self.network.train()
+        if getattr(self.settings, "batchnorm", "train") == "eval":
+            for norm in batch_norms(self.network):
+                norm.eval()
+
+    def groups(self) -> list[Group]:
+        """All parameters of the network, those of the backbone perhaps at a rate of their own."""
+        rate = getattr(self.settings, "backbone_rate", 1.0)
+        if rate == 1:
+            return [Group(list(self.network.parameters()))]
+        head, backbone = self.network.head.parameters(), self.network.backbone.parameters()
+        return [Group(list(head)), Group(list(backbone), rate)]
 
     def phases(self) -> Iterator[Phase]:
         """The phases of the run, one after the other; what stands between two is done between them."""
-        self.network.train()
+        self.mode()
         yield self.whole_phase()
 
     def whole_phase(self, parameters: Iterable[nn.Parameter] | None = None, **others: Any) -> Phase:
@@ -159,10 +197,9 @@ class Recipe:
         Args:
             others: what is otherwise than this in the `Phase`.
         """
-        trained = self.network.parameters() if parameters is None else parameters
         usual = {
             "network": self.network,
-            "groups": [Group(list(trained))],
+            "groups": self.groups() if parameters is None else [Group(list(parameters))],
             "data": self.data.images,
             "positions": self.data.positions,
             "training": self.settings.training,
@@ -197,7 +234,7 @@ class Recipe:
         return self.phase.criterion(logits, labels)
 
     def step(self, views: list[torch.Tensor], labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss and the logits [N, C] of a batch of several views, each [N, 3, H, W]; see `views`.
+        """The loss and the logits [N, C] of a batch of several views, each [N, 3, H, W]; see `Phase`.
 
         The loop goes backward from the loss. Such batches are never cut when memory runs out.
         """
@@ -225,3 +262,8 @@ class Recipe:
         """One network of those of several runs of different seeds (see `RecipeKind.runs`)."""
         (network,) = networks
         return network
+
+
+def batch_norms(network: nn.Module) -> list[nn.Module]:
+    """The batch normalisations of a network."""
+    return [module for module in network.modules() if isinstance(module, _BatchNorm)]

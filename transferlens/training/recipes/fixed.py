@@ -12,7 +12,7 @@ from transferlens.data.pipeline import Batch, Pass, shuffled_batches
 from transferlens.models.network import Network
 from transferlens.training import engine
 from transferlens.training.recipes.base import Phase, Recipe
-from transferlens.training.recipes.settings import FixedSettings
+from transferlens.training.recipes.settings.plain import FixedSettings
 
 
 class Fixed(Recipe):

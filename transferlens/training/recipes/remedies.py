@@ -6,6 +6,7 @@ one forward pass: batch statistics are those of the mixture. All of it depends o
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +15,12 @@ from torch.nn import functional
 
 from transferlens.core.seeding import rng_for, seed_for
 from transferlens.data import composites
-from transferlens.data.pipeline import Images
+from transferlens.data.pipeline import Batch, Images
 from transferlens.maps import evidence
 from transferlens.models.network import Network
 from transferlens.training import engine, schedule
 from transferlens.training.recipes.base import Data, Phase, Recipe
-from transferlens.training.recipes.settings import RemediedSettings
+from transferlens.training.recipes.settings.remedies import RemediedSettings
 
 _EVEN = 1e-6  # logits
 
@@ -58,20 +59,30 @@ class Composites(Recipe):
         """Take up a run, with the source's images that join its batches."""
         super().start(network, source, data, seed)
         self.material: Material = data.material
-        positions, training = self.material.positions, self.settings.training
-        self._sources = engine.endless_batches(
-            self.material.images,
-            positions,
-            training,
-            seed_for(seed, "remedy"),
-            schedule.steps_per_epoch(len(positions), training),
-        )
         self._rng = rng_for(seed, "remedy places")
-        self._made = 0
+        self._made, self._used = 0, 0
+        self._sources = self._batches(start=0)
+
+    def _batches(self, start: int) -> Iterator[Batch]:
+        """Batches of source images without end, from number `start` on."""
+        positions, training = self.material.positions, self.settings.training
+        steps = schedule.steps_per_epoch(len(positions), training)
+        seed = seed_for(self.seed, "remedy")
+        return engine.endless_batches(self.material.images, positions, training, seed, steps, start=start)
+
+    def state(self) -> dict[str, Any]:
+        """How many source images were used, and where the next are pasted."""
+        return {"used": self._used, "made": self._made, "places": self._rng.bit_generator.state}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on with the next source images and places."""
+        self._used, self._made = state["used"], state["made"]
+        self._rng.bit_generator.state = state["places"]
+        self._sources = self._batches(start=self._used)
 
     def phases(self) -> Iterator[Phase]:
         """One phase: batches and their extra images are paired, so that none may be cut."""
-        self.network.train()
+        self.mode()
         yield self.whole_phase(divisible=False)
 
     def extra_images(self, batch: torch.Tensor) -> torch.Tensor:
@@ -87,6 +98,7 @@ class Composites(Recipe):
     def backgrounds(self, batch: torch.Tensor) -> torch.Tensor:
         """As many source images as the batch has, at its resolution."""
         images, _ = next(self._sources)
+        self._used += 1
         images = resized(images, batch.shape[-1])
         return images[torch.arange(len(batch), device=images.device) % len(images)]
 
