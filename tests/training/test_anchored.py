@@ -202,7 +202,7 @@ def penalty(recipe, features, strength):
 
 
 def test_behavioural_and_uniform_delta(textures):
-    """Half the squared distance, an image's mean; DELTA's is a cell's mean, too, where channels weigh alike."""
+    """Half the squared distance, an image's mean; where channels weigh alike, DELTA's is a cell's, too."""
     recipe, features = features_recipe(textures, "behavioural", strength=2.0, head_decay=0)
     by_layer = {
         layer: ((features[layer] - source) ** 2).flatten(1).sum(1).mean() / 2
@@ -252,9 +252,7 @@ def test_losses_without_a_channel(textures, make, layer):
     network = make()
     network.head = nn.Linear(network.head.in_features, 3)
     images, labels = train.pick(torch.arange(12).numpy())[0], train.labels[:12]
-    found = channel_attention.losses_without(
-        network, f"backbone.{layer}", images.split(8), labels.split(8)
-    )
+    found = channel_attention.losses_without(network, f"backbone.{layer}", images.split(8), labels.split(8))
     for c, value in enumerate(found):
 
         def silenced(_, inputs, output, c=c):

@@ -140,7 +140,10 @@ def test_a_share_of_every_class_is_held_out():
 def test_classes_without_images_are_refused():
     answers, labels = planted(3)
     absent = labels != 1
-    for relate in (relationship.direct, lambda *given: relationship.learned(*given, np.random.default_rng(0))):
+    for relate in (
+        relationship.direct,
+        lambda *given: relationship.learned(*given, np.random.default_rng(0)),
+    ):
         with pytest.raises(ConfigError, match="class 1 of the target has 0 training images"):
             relate(answers[absent], labels[absent], 3)
     check = KINDS["co_tuning"].check

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.conftest import TRAINING
-from tests.training.rivals import SHORT, adapting, assert_same, run, settings_of, source_network, started
+from tests.training.rivals import adapting, assert_same, run, settings_of, source_network, started
 from transferlens.models.network import Network, Parts
 from transferlens.training import engine, recipes
 from transferlens.training.recipes import stochastic_norm

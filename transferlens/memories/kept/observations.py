@@ -18,10 +18,10 @@ from transferlens.memories.effect.composites import ANSWERS, Answers, Responses,
 from transferlens.memories.kept.binding import coupling
 from transferlens.memories.kept.probes import Observation
 from transferlens.memories.kept.retention import recall
-from transferlens.training.calibration import fit_temperature
 from transferlens.memories.pairs import Pair
 from transferlens.models.network import Network
 from transferlens.training import fitting
+from transferlens.training.calibration import fit_temperature
 
 _BATCH = 256
 

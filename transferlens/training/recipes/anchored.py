@@ -1,10 +1,12 @@
 """Staying near the source: penalties on weights, or on what layers give, beside the cross-entropy (CE).
 
-    l2_sp        CE + a/2 sum (w - w0)^2 + b/2 |head|^2           w: backbone parameters (Li et al. 2018, L2-SP)
-    behavioural  CE + a/2 sum_j |F_j - F0_j|^2 + b/2 |head|^2     F_j: [channels, cells] of an image at the end of
-                                                                  stage j, the mean over images
-    delta        as behavioural, channel c of stage j weighed by  C_j attention_jc / cells_j  (Li et al. 2019)
-    ldifs        CE + a mean_j mean (n(F_j) - n(F0_j))^2           n: to length one (Mukhoti et al. 2024)
+    l2_sp        CE + a/2 sum (w - w0)^2 + b/2 |head|^2          w: the backbone's parameters
+    behavioural  CE + a/2 sum_j |F_j - F0_j|^2 + b/2 |head|^2    F_j: [channels, cells], of an image at the
+                                                                 end of stage j; the mean over images
+    delta        as behavioural, with channel c of stage j weighed by C_j attention_jc / cells_j
+    ldifs        CE + a mean_j mean (n(F_j) - n(F0_j))^2         n: to length one
+
+(Li et al. 2018 for l2_sp; Li et al. 2019, DELTA; Mukhoti et al. 2024, LDIFS.)
 
 The source is in evaluation mode, always. With `batchnorm: train` the same weights give other features than
 its own, so that the penalties on features begin above 0. In the first three, the weight decay of the
@@ -67,7 +69,7 @@ class L2Sp(Recipe):
 
 
 class _NearFeatures(Recipe):
-    """What the ends of the stages give stays near what they give in the source, for the same augmented images."""
+    """What the ends of the stages give stays near what they give in the source, for the same images."""
 
     keeps_source = True
 

@@ -1,9 +1,11 @@
 """Keeping what the source head says, on the features that are fine-tuned, beside the cross-entropy (CE).
 
-    lwf        CE + strength * KL(softmax(t / T) | softmax(s / T)), the mean over images, without a factor T^2;
-               s: the frozen source head on the present features, t: the frozen source     (Li and Hoiem 2016)
+    lwf        CE + strength * KL(softmax(t / T) | softmax(s / T)), an image's mean, without a factor T^2;
+               t: the frozen source, s: its frozen head on the present features
     co_tuning  CE + strength * cross-entropy of p(source class | target class) and softmax(s);
-               s: the source head, trained with the rest, on the present features          (You et al. 2020)
+               s: the source head, trained with the rest, on the present features
+
+(Li and Hoiem 2016, Learning without Forgetting; You et al. 2020, Co-Tuning.)
 
 Published code of `lwf` records t once, on augmented images; here the source answers the very images that the
 student sees. What `co_tuning` aims at is found once, by `relationship`, on the evaluation crops.

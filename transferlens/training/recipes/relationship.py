@@ -1,9 +1,9 @@
 """What source classes stand for a target class: p(source class | target class) (You et al. 2020, Co-Tuning).
 
-`direct` is what the source answers the images of a class on average. `learned` regresses the target's labels on
-these answers, p(t | answers) = softmax(a W answers), with the regularisation that is best on images held out and
-the scale a that is calibrated on them. An answer that is sure of source class s gives p(t | s), and Bayes' rule,
-with the answers' mean as p(s), gives p(s | t).
+`direct` is what the source answers the images of a class on average. `learned` regresses the target's labels
+on these answers, p(t | answers) = softmax(a W answers), with the regularisation that is best on images held
+out and the scale a that is calibrated on them. An answer that is sure of source class s gives p(t | s), and
+Bayes' rule, with the answers' mean as p(s), gives p(s | t).
 """
 
 import warnings
@@ -71,7 +71,9 @@ def _regression(answers: np.ndarray, labels: np.ndarray, inverse_strength: float
     with warnings.catch_warnings():  # the best of several is taken, whether or not it has converged
         warnings.simplefilter("ignore", ConvergenceWarning)
         (weight,) = (model.fit(answers, labels).coef_,)
-    return weight if len(weight) > 1 else np.concatenate([-weight, weight]) / 2  # of two classes: one's logits
+    return (
+        weight if len(weight) > 1 else np.concatenate([-weight, weight]) / 2
+    )  # of two classes: one's logits
 
 
 def _require(labels: np.ndarray, classes: int, least: int) -> None:
@@ -79,6 +81,6 @@ def _require(labels: np.ndarray, classes: int, least: int) -> None:
     counts = np.bincount(labels, minlength=classes)
     if counts.min() < least:
         raise ConfigError(
-            f"co_tuning: class {counts.argmin()} of the target has {counts.min()} training images, and the "
-            f"relationship to source classes needs {least}; add some, take the class out, or use another recipe"
+            f"co_tuning: class {counts.argmin()} of the target has {counts.min()} training images, and its "
+            f"relationship to source classes needs {least}; add some, or take the class out"
         )

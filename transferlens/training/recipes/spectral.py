@@ -2,9 +2,9 @@
 
     loss = cross-entropy + strength * (sum of the squares of the k smallest singular values of F)
 
-F [N, D] are a batch's features. The gradient of such a square is 2 s u v^T, of its singular vectors u and v: it
-has no differences of singular values in a denominator, and is finite where some are equal. The penalty is of a
-batch as a whole: its size goes with the batch's.
+F [N, D] are a batch's features. The gradient of such a square is 2 s u v^T, of its singular vectors u and v:
+no differences of singular values stand in a denominator, and it is finite where some are equal. The penalty
+is of a batch as a whole: its size goes with the batch's.
 """
 
 from collections.abc import Iterator, Mapping

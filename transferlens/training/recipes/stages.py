@@ -52,6 +52,6 @@ def _quarters(blocks: list[str]) -> tuple[str, ...]:
 
 
 def by_channel(output: torch.Tensor) -> torch.Tensor:
-    """What a layer gives for N images as [N, channels, cells], in float32; tokens of no cell count as cells."""
+    """What a layer gives for N images as float32[N, channels, cells]; a token of no cell counts as one."""
     channels_first = output.float().movedim(grids.channel_axis(output.shape), 1)
     return channels_first.reshape(*channels_first.shape[:2], -1)

@@ -2,10 +2,10 @@
 
 Channel c of a batch norm gives, in a step,
 
-    s_c * (normalised by the batch's statistics) + (1 - s_c) * (normalised by the running ones),    s_c ~ Bernoulli(p)
+    s_c * (normalised by the batch's statistics) + (1 - s_c) * (normalised by the running ones),
 
-scaled and shifted as ever. The running statistics are those of before the step, and follow the batches as ever.
-In evaluation it is plain batch norm: nothing of this is in the stored network.
+s_c ~ Bernoulli(p), scaled and shifted as ever. The running statistics are those of before the step, and
+follow the batches as ever. In evaluation it is plain batch norm: nothing of this is in the stored network.
 """
 
 from collections.abc import Iterator
