@@ -88,6 +88,12 @@ def test_distance_of_weights():
     assert (same.grad == 0).all()
 
 
+def test_the_gradient_of_the_distance():
+    weights, anchors = ([torch.randn(3, 4).double(), torch.randn(4).double()] for _ in range(2))
+    inputs = [weight.requires_grad_() for weight in weights]
+    assert torch.autograd.gradcheck(lambda *xs: anchored.half_squared_distance(xs, anchors), inputs)
+
+
 def test_l2_sp_in_plain_torch(textures):
     """Gradients alpha (w - w0) of the backbone and beta w of the head, and no other weight decay."""
     _, train, _ = textures
