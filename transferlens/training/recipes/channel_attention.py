@@ -96,7 +96,7 @@ def _losses_without(
     def silenced(_: str, output: torch.Tensor) -> torch.Tensor:
         copies = output.repeat(len(channels), *[1] * output.ndim)
         by_channel = copies.movedim(1 + grids.channel_axis(output.shape) % output.ndim, 1)
-        by_channel[torch.arange(len(channels)), channels] = 0
+        by_channel[torch.arange(len(channels), device=channels.device), channels] = 0
         return copies.flatten(0, 1)
 
     with layers.hooked(network, [layer], silenced):
