@@ -24,8 +24,9 @@ from torch.nn import functional
 from transferlens.models import layers
 from transferlens.models.network import Network
 from transferlens.training.recipes import stages
-from transferlens.training.recipes.base import Data, Group, Phase, Recipe
+from transferlens.training.recipes.base import Data, Group, Phase
 from transferlens.training.recipes.channel_attention import learned_attention
+from transferlens.training.recipes.penalised import Penalised
 from transferlens.training.recipes.settings.anchored import (
     BehaviouralSettings,
     DeltaSettings,
@@ -36,7 +37,7 @@ from transferlens.training.recipes.settings.anchored import (
 _LEAST_LENGTH = 1e-10
 
 
-class L2Sp(Recipe):
+class L2Sp(Penalised):
     """Weights of the backbone are pulled to where they began. Statistics of batch norms are no weights.
 
     The penalty does not depend on the batch: the shares by which the loop weighs the losses of the parts of a
@@ -55,21 +56,14 @@ class L2Sp(Recipe):
         """Without other weight decay."""
         return _undecayed(super().groups())
 
-    def loss(
-        self,
-        logits: torch.Tensor,
-        features: Mapping[str, torch.Tensor],
-        labels: torch.Tensor,
-        parameters: Mapping[str, nn.Parameter],
-    ) -> torch.Tensor:
-        """The cross-entropy and the penalties on the weights."""
+    def penalty(self, features: Mapping[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+        """Of the weights."""
         pull = half_squared_distance(self._backbone, self._anchors)
         decay = half_squared_length(self.network.head)
-        own = super().loss(logits, features, labels, parameters)
-        return own + self.settings.strength * pull + self.settings.head_decay * decay
+        return self.settings.strength * pull + self.settings.head_decay * decay
 
 
-class _NearFeatures(Recipe):
+class _NearFeatures(Penalised):
     """What the ends of the stages give stays near what they give in the source, for the same images."""
 
     keeps_source = True
@@ -95,20 +89,13 @@ class _NearFeatures(Recipe):
             self.source.backbone(batch)
         self._seen = seen
 
-    def loss(
-        self,
-        logits: torch.Tensor,
-        features: Mapping[str, torch.Tensor],
-        labels: torch.Tensor,
-        parameters: Mapping[str, nn.Parameter],
-    ) -> torch.Tensor:
-        """The cross-entropy and the penalty on what the watched layers give."""
+    def penalty(self, features: Mapping[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+        """Of what the watched layers give."""
         distances = [
             self.distance(layer, stages.by_channel(features[layer]), stages.by_channel(self._seen[layer]))
             for layer in self.watched
         ]
-        own = super().loss(logits, features, labels, parameters)
-        return own + self.settings.strength * self.total(distances)
+        return self.settings.strength * self.total(distances)
 
     def distance(self, layer: str, output: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
         """Between two outputs [N, channels, cells] of a layer."""
@@ -128,16 +115,10 @@ class Behavioural(_NearFeatures):
         """Without other weight decay."""
         return _undecayed(super().groups())
 
-    def loss(
-        self,
-        logits: torch.Tensor,
-        features: Mapping[str, torch.Tensor],
-        labels: torch.Tensor,
-        parameters: Mapping[str, nn.Parameter],
-    ) -> torch.Tensor:
-        """With the penalty on the head."""
-        pulled = super().loss(logits, features, labels, parameters)
-        return pulled + self.settings.head_decay * half_squared_length(self.network.head)
+    def penalty(self, features: Mapping[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+        """With that of the head."""
+        decay = half_squared_length(self.network.head)
+        return super().penalty(features, labels) + self.settings.head_decay * decay
 
     def distance(self, layer: str, output: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
         """Half the squared distance, an image's mean."""

@@ -15,18 +15,18 @@ import copy
 from collections.abc import Iterator, Mapping
 
 import torch
-from torch import nn
 from torch.nn import functional
 
 from transferlens.core.seeding import rng_for
 from transferlens.models.network import Network
 from transferlens.training import engine
 from transferlens.training.recipes import relationship
-from transferlens.training.recipes.base import Data, Group, Phase, Recipe
+from transferlens.training.recipes.base import Data, Group, Phase
+from transferlens.training.recipes.penalised import Penalised
 from transferlens.training.recipes.settings.distillation import CoTuningSettings, LwfSettings
 
 
-class Lwf(Recipe):
+class Lwf(Penalised):
     """The source head on the features that are fine-tuned answers as the source does."""
 
     settings: LwfSettings
@@ -43,20 +43,13 @@ class Lwf(Recipe):
         with torch.no_grad():
             self._taught = self.logits(batch, self.source)
 
-    def loss(
-        self,
-        logits: torch.Tensor,
-        features: Mapping[str, torch.Tensor],
-        labels: torch.Tensor,
-        parameters: Mapping[str, nn.Parameter],
-    ) -> torch.Tensor:
-        """The cross-entropy and the divergence of the source head's answers."""
+    def penalty(self, features: Mapping[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+        """The divergence of the source head's answers."""
         answers, temperature = self.source.head(features["backbone"].float()), self.settings.temperature
-        penalty = divergence(self._taught / temperature, answers / temperature)
-        return super().loss(logits, features, labels, parameters) + self.settings.strength * penalty
+        return self.settings.strength * divergence(self._taught / temperature, answers / temperature)
 
 
-class CoTuning(Recipe):
+class CoTuning(Penalised):
     """The source head is trained, too: to answer with what source classes stand for the label."""
 
     settings: CoTuningSettings
@@ -90,17 +83,10 @@ class CoTuning(Recipe):
             related = relationship.learned(answers, labels, classes, rng_for(self.seed, "relationship"))
         return torch.from_numpy(related).float().to(images.device)
 
-    def loss(
-        self,
-        logits: torch.Tensor,
-        features: Mapping[str, torch.Tensor],
-        labels: torch.Tensor,
-        parameters: Mapping[str, nn.Parameter],
-    ) -> torch.Tensor:
-        """The cross-entropy, and that of the source head."""
+    def penalty(self, features: Mapping[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+        """The cross-entropy of the source head."""
         answers = self.beside["source_head"](features["backbone"].float())
-        penalty = functional.cross_entropy(answers, self.targets[labels])
-        return super().loss(logits, features, labels, parameters) + self.settings.strength * penalty
+        return self.settings.strength * functional.cross_entropy(answers, self.targets[labels])
 
 
 def divergence(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:

@@ -10,14 +10,14 @@ is of a batch as a whole: its size goes with the batch's.
 from collections.abc import Iterator, Mapping
 
 import torch
-from torch import nn
 
 from transferlens.models.network import Network
-from transferlens.training.recipes.base import Phase, Recipe
+from transferlens.training.recipes.base import Phase
+from transferlens.training.recipes.penalised import Penalised
 from transferlens.training.recipes.settings.spectral import BssSettings
 
 
-class Bss(Recipe):
+class Bss(Penalised):
     """Fine-tuning with the penalty on the features before the head."""
 
     settings: BssSettings
@@ -36,16 +36,9 @@ class Bss(Recipe):
         self.mode()
         yield self.whole_phase(divisible=False)
 
-    def loss(
-        self,
-        logits: torch.Tensor,
-        features: Mapping[str, torch.Tensor],
-        labels: torch.Tensor,
-        parameters: Mapping[str, nn.Parameter],
-    ) -> torch.Tensor:
-        """The cross-entropy and the penalty on the batch's features."""
-        penalty = smallest_energy(features["backbone"].float(), self.settings.values)
-        return super().loss(logits, features, labels, parameters) + self.settings.strength * penalty
+    def penalty(self, features: Mapping[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+        """Of the batch's features."""
+        return self.settings.strength * smallest_energy(features["backbone"].float(), self.settings.values)
 
 
 def smallest_energy(features: torch.Tensor, values: int) -> torch.Tensor:
