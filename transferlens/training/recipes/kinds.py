@@ -8,7 +8,17 @@ from transferlens.core.errors import ConfigError, nearest
 from transferlens.training.recipes.settings.base import RecipeKind, RecipeSettings
 
 # Modules of `recipes.settings`, in the order of the documentation.
-FAMILIES = ("plain", "remedies", "contrastive", "concept", "objectives")
+FAMILIES = (
+    "plain",
+    "anchored",
+    "spectral",
+    "stochastic_norm",
+    "distillation",
+    "contrastive",
+    "concept",
+    "objectives",
+    "remedies",
+)
 KINDS: dict[str, RecipeKind] = {
     kind.name: kind
     for family in FAMILIES
