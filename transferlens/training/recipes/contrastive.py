@@ -121,7 +121,7 @@ def positive_kl(
     if present is not None:
         logits, positives = logits.masked_fill(~present, -torch.inf), positives & present
     positives = positives.expand_as(logits)
-    count = positives.sum(1)
+    count = positives.sum(1).to(logits.dtype)
     log_p = logits.log_softmax(1).where(positives, 0)
     return -(log_p.sum(1) / count + count.log()).mean()
 
