@@ -63,13 +63,13 @@ class ClassQueue(nn.Module):
     @torch.no_grad()
     def enqueue(self, keys: torch.Tensor, labels: torch.Tensor) -> None:
         """Put keys [N, *shape] into the queues of their labels [N], one after the other."""
-        length = self.keys.shape[1]
+        length, order = self.keys.shape[1], torch.arange(len(labels), device=labels.device)
         own = functional.one_hot(labels, len(self.keys))
-        counts = own.sum(0)
-        earlier = (own.cumsum(0) - own)[torch.arange(len(labels), device=labels.device), labels]
-        kept = earlier >= counts[labels] - length  # the others would be overwritten at once
+        counts, earlier = own.sum(0), (own.cumsum(0) - own)[order, labels]
         places = (self.place[labels] + earlier) % length
-        self.keys[labels[kept], places[kept]] = keys[kept]
+        same = (labels == labels[:, None]) & (places == places[:, None])
+        last = (same * order).amax(1)  # whose key stays, where a batch has more than a ring holds
+        self.keys[labels, places] = keys[last]
         self.place.copy_((self.place + counts) % length)
         self.filled.copy_((self.filled + counts).clamp(max=length))
 
@@ -121,7 +121,7 @@ def positive_kl(
     if present is not None:
         logits, positives = logits.masked_fill(~present, -torch.inf), positives & present
     positives = positives.expand_as(logits)
-    count = positives.sum(1)
+    count = positives.sum(1).to(logits.dtype)
     log_p = logits.log_softmax(1).where(positives, 0)
     return -(log_p.sum(1) / count + count.log()).mean()
 

@@ -58,9 +58,11 @@ class ConceptTuning(Contrasting):
     @classmethod
     def refuses(cls, settings: ConceptSettings, network: Network) -> str:
         """Networks whose head does not read what is pooled from a map, or of too few channels."""
+        if isinstance(network.backbone, Bottlenecked):  # converted
+            network = network.backbone.inner
         parts, channels = network.parts, network.head.in_features
         if parts.class_map_layer is None or not (parts.pools or parts.prefix_tokens):
-            return "it looks for patches in the map that features are made of, and this network's are made of none"
+            return "it looks for patches in the map that features are made of, and here they are made of none"
         if channels < PATCHES:
             return f"it looks for patches by {PATCHES} groups of channels, and this network has {channels}"
         if settings.patch_source == "image" and settings.patch_pixels is None and _takes_one_size(network):
@@ -182,9 +184,8 @@ class ConceptTuning(Contrasting):
         if "images" in self.beside:
             own = self._image_keys(image)
             before = self.enqueue("images", own, labels)
-            loss = (
-                contrast(query, own, before, labels, self.settings.temperature) * self.settings.image_weight
-            )
+            alike = contrast(query, own, before, labels, self.settings.temperature)
+            loss = loss + self.settings.image_weight * alike
         if "concepts" in self.beside:
             own = self._patch_keys(patch_key, labels)
             before = self.enqueue("concepts", own, labels)
@@ -204,13 +205,9 @@ class ConceptTuning(Contrasting):
         return unit(self.logits(images, self.beside["key"].network))
 
     def _patch_queries(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Unit vectors [N, 9, C] of patches, and the classes [N, n] that images are taken for.
-
-        They move no running statistics.
-        """
+        """Unit vectors [N, 9, C] of patches, and the classes [N, n] that images are taken for."""
         _, found = self._found(images, labels)
-        with fitting.statistics_kept(self.plain.backbone):
-            return self._read(self.plain, images, found.boxes), found.confusing
+        return self._read(self.plain, images, found.boxes), found.confusing
 
     @torch.no_grad()
     def _patch_keys(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -235,13 +232,18 @@ class ConceptTuning(Contrasting):
         boxes: torch.Tensor,
         maps: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Unit vectors [N, 9, C] of patches of images; of their maps [N, D, h, w], if there are."""
+        """Unit vectors [N, 9, C] of patches of images; or of maps [N, D, h, w] of theirs, made if need be.
+
+        Running statistics stay.
+        """
         side = images.shape[-1]
         with self.phase.autocast():
             if self.settings.patch_source == "image":
                 pixels = self.settings.patch_pixels or patch_pixels(side)
                 return patches_of_images(network, images, boxes, pixels)
-            maps = seen_by(network, images).maps if maps is None else maps
+            if maps is None:
+                with fitting.statistics_kept(network.backbone):
+                    maps = seen_by(network, images).maps
             return patches_of_maps(network, maps, boxes, side)
 
     def _concept_loss(
@@ -259,9 +261,11 @@ class ConceptTuning(Contrasting):
 
 def _takes_one_size(network: Network) -> bool:
     """Whether images of two usual sizes do not both pass through a network."""
+    backbone, device = network.backbone.eval(), network.head.weight.device
     try:
-        for side in (160, 224):
-            network.backbone.eval()(torch.zeros(1, 3, side, side, device=network.head.weight.device))
+        with torch.no_grad():
+            for side in (160, 224):
+                backbone(torch.zeros(1, 3, side, side, device=device))
     except (RuntimeError, AssertionError, ValueError):
         return True
     return False

@@ -84,6 +84,8 @@ def _cannot(settings: ConceptSettings, task: Task) -> str:
         )
     if settings.patch_scale[0] > settings.patch_scale[1]:
         return f"patch_scale is {settings.patch_scale}; the first must be the smaller"
+    if settings.head == "bottleneck" and not settings.bottleneck_weight:
+        return "head is bottleneck, and bottleneck_weight 0 does not train it; give it a weight"
     return too_small(settings, task)
 
 
