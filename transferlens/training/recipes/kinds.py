@@ -8,7 +8,7 @@ from transferlens.core.errors import ConfigError, nearest
 from transferlens.training.recipes.settings.base import RecipeKind, RecipeSettings
 
 # Modules of `recipes.settings`, in the order of the documentation.
-FAMILIES = ("plain", "remedies")
+FAMILIES = ("plain", "remedies", "probing", "projection", "low_rank", "selective", "averaging")
 KINDS: dict[str, RecipeKind] = {
     kind.name: kind
     for family in FAMILIES
