@@ -64,7 +64,7 @@ def test_ftp_takes_a_vector_for_one_row():
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_slopes_that_shrink_a_radius_are_weighed(shrinking, sign):
     recipe = started(settings("ftp", shrinking=shrinking), of_one_tensor([[0.0, 0.0]]))
-    recipe.displacement = {"w": torch.tensor([[3.0, 4.0]], dtype=torch.float64)}
+    recipe.direction = {"w": torch.tensor([[3.0, 4.0]], dtype=torch.float64) / 7}
     recipe.network.backbone.w.grad = sign * torch.tensor([[1.0, 0.5]], dtype=torch.float64)
     recipe.after_step(1)
     slope = sign * (3 + 2) / 7

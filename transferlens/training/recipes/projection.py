@@ -73,12 +73,12 @@ class Ftp(Projected):
 
     Attributes:
         radius, mean, square: gamma, and the two moments of its Adam, by the parameter's name.
-        displacement: c of the last step; none before a parameter's first.
+        direction: c'_j / r'_j of the last step; none before a parameter's first.
         updates: steps of a radius, the first of which only sets it.
     """
 
     settings: FtpSettings
-    _TENSORS = ("radius", "mean", "square", "displacement")
+    _TENSORS = ("radius", "mean", "square", "direction")
 
     def start(self, network: Network, source: Network | None, data: Data, seed: int) -> None:
         """Take up a run with radii of next to nothing."""
@@ -86,11 +86,11 @@ class Ftp(Projected):
         zeros = {name: value.new_zeros(()) for name, value in self.origin.items()}
         self.radius = {name: zero + _SMALLEST for name, zero in zeros.items()}
         self.mean, self.square = dict(zeros), dict(zeros)
-        self.displacement: Tensors = {}
+        self.direction: Tensors = {}
         self.updates = dict.fromkeys(zeros, 0)
 
     def state(self) -> dict[str, Any]:
-        """Radii, their moments and ages, and the last displacements, by parameter."""
+        """Radii, their moments and ages, and the last directions, by parameter."""
         return {kept: dict(getattr(self, kept)) for kept in (*self._TENSORS, "updates")}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -107,16 +107,16 @@ class Ftp(Projected):
             parameter, origin = self.trained[name], self.origin[name]
             change = parameter - origin
             norms = row_norms(change) + _SMALLEST
-            if name in self.displacement:
+            if name in self.direction:
                 self._learn(name, parameter.grad)
                 self.radius[name] = self.radius[name].clamp(min=_SMALLEST).minimum(norms.max())
-            ratio = (self.radius[name] / norms).clamp(max=1)
-            torch.addcmul(origin, change, like_rows(ratio, change), out=parameter)
-            self.displacement[name], self.updates[name] = change, self.updates[name] + 1
+            self.direction[name] = change.div_(norms)
+            torch.addcmul(origin, change, norms.minimum(self.radius[name]), out=parameter)
+            self.updates[name] += 1
 
     def _learn(self, name: str, gradient: torch.Tensor) -> None:
         """One step of Adam for a radius; counted from 2 on, as published."""
-        slope = radius_slope(gradient, self.displacement[name])
+        slope = (gradient * self.direction[name]).sum()
         slope = torch.where(slope > 0, slope * self.settings.shrinking, slope)
         # A gradient that overflowed in half precision moves nothing: the optimiser's step was left out.
         slope = slope.nan_to_num(0, 0, 0)
@@ -203,36 +203,20 @@ class MarsSp(Projected):
     def _norms(self, change: torch.Tensor) -> torch.Tensor:
         if self.settings.norm == "rows":
             return row_norms(change)
-        return torch.linalg.vector_norm(change).expand(len(change))
+        return torch.linalg.vector_norm(change)
 
 
 def row_norms(change: torch.Tensor) -> torch.Tensor:
-    """The l1 norm of every row, [rows]; a vector is one row, as is a number."""
-    return rows_of(change).abs().sum(1)
-
-
-def rows_of(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor as [rows, others]: rows are those of its first axis, a vector is one."""
-    return tensor.flatten(1) if tensor.ndim > 1 else tensor.reshape(1, -1)
-
-
-def like_rows(values: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
-    """Values [rows] in a shape that multiplies the rows of a tensor."""
-    return values.reshape(-1, *[1] * (tensor.ndim - 1)) if tensor.ndim > 1 else values.reshape(())
-
-
-def radius_slope(gradient: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
-    """G of `ftp`: the derivative of the loss by the radius, were every row at it."""
-    along = (rows_of(gradient) * rows_of(displacement)).sum(1)
-    return (along / (row_norms(displacement) + _SMALLEST)).sum()
+    """The l1 norm of every row, [rows, 1, ...] as it divides the rows; a vector is one row, as is a number."""
+    others = tuple(range(1, change.ndim)) or None
+    return torch.linalg.vector_norm(change, 1, dim=others, keepdim=True)
 
 
 def within(parameter: torch.Tensor, centre: torch.Tensor, norms: torch.Tensor, radius: float) -> None:
     """Bring the rows that are further than a radius from their centre to it; the others keep their bits.
 
     Args:
-        norms: [rows], the distances; a vector has as many rows as entries here.
+        norms: the distances, in a shape that divides what they are of.
     """
-    far = (norms > radius).view(-1, *[1] * (parameter.ndim - 1))
-    ratio = (radius / norms).view_as(far)
-    parameter.copy_(torch.where(far, centre + (parameter - centre) * ratio, parameter))
+    nearer = centre + (parameter - centre) * (radius / norms)
+    parameter.copy_(torch.where(norms > radius, nearer, parameter))
