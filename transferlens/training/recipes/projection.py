@@ -207,7 +207,7 @@ class MarsSp(Projected):
 
 
 def row_norms(change: torch.Tensor) -> torch.Tensor:
-    """The l1 norm of every row, [rows, 1, ...] as it divides the rows; a vector is one row, as is a number."""
+    """The l1 norms of rows, [rows, 1, ...] as it divides the rows; a vector is one row, as is one number."""
     others = tuple(range(1, change.ndim)) or None
     return torch.linalg.vector_norm(change, 1, dim=others, keepdim=True)
 
