@@ -126,6 +126,18 @@ def test_a_manifest_of_another_number_of_images_is_named():
     assert found() == {f"{DIGITS}/train.h5": f"of 4 images, but {DIGITS}/index.h5 has 3"}
 
 
+def test_training_in_progress_is_told_and_is_no_damage():
+    folder = Path("results/studies/influence/source/.0001.h5.progress")
+    folder.mkdir(parents=True)
+    (folder / "model-3-run-0-state.pt").write_bytes(b"tensors")
+    paths, temporary = doctor.find_files(Path("results"))
+    assert temporary == [folder]
+    assert found() == {}
+    (told,) = doctor.notices(temporary, paths)
+    assert "training in progress left by a killed job" in told.words
+    assert not told.damaged
+
+
 def test_an_artefact_of_another_target_is_named():
     place = "results/studies/influence/transfer/{}/fixed/0000.h5"
     write_one(Path(place.format("mnist")), TRANSFER_RUNS)

@@ -1,6 +1,7 @@
 """What clusters, disks and clocks do to a run, done to the finished smoke study."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -100,6 +101,27 @@ def test_a_damaged_shard_is_named_and_made_again_the_same(finished):
     assert done.returncode == 0, done.stdout + done.stderr
     for path, before in expected.items():
         assert_same_arrays(finished / path, before)
+
+
+def test_a_killed_transfer_goes_on_to_the_same_bits(finished):
+    """The job itself, by the command that Snakemake runs, killed while a model trains."""
+    expected = arrays(finished / SHARD)
+    (finished / SHARD).unlink()
+    done = snakemake(finished, "--dry-run", "--printshellcmds", "--config", "resume_minutes=0", "--", SHARD)
+    (line,) = [line for line in done.stdout.splitlines() if "scripts/transfer.py" in line]
+    command = [sys.executable, *shlex.split(line)[1:]]
+    assert command[command.index("--resume-minutes") + 1] == "0"
+    progress = finished / SHARD.replace("0000.h5", ".0000.h5.progress")
+    killed = subprocess.Popen(command, cwd=finished, stderr=subprocess.DEVNULL)
+    while killed.poll() is None and len(list(progress.glob("*-outcome.pt"))) < 2:
+        time.sleep(0.01)
+    assert killed.poll() is None
+    killed.kill()
+    killed.wait()
+    assert not (finished / SHARD).exists()
+    subprocess.run(command, cwd=finished, check=True, capture_output=True)
+    assert_same_arrays(finished / SHARD, expected)
+    assert not progress.exists()
 
 
 def test_a_second_snakemake_is_refused_and_a_killed_one_is_survived(finished):

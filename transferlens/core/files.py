@@ -16,6 +16,8 @@ from transferlens.core.errors import ArtefactError
 if TYPE_CHECKING:
     import pandas as pd
 
+# The end of the name of a folder beside an output, in which its job keeps what it has done so far.
+PROGRESS = ".progress"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

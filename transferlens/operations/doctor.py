@@ -26,6 +26,7 @@ import h5py
 from transferlens.core import artefacts, files, job
 from transferlens.core.artefacts import Artefact
 from transferlens.core.errors import ArtefactError
+from transferlens.core.files import PROGRESS
 from transferlens.core.run import Run
 from transferlens.data.artefacts import INDEX, MANIFEST
 from transferlens.operations.asked import Job
@@ -76,11 +77,13 @@ class Checked:
 
 
 def find_files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The artefacts of a results folder, and temporary files beside them."""
+    """The artefacts of a results folder; temporary files beside them, and folders of jobs in progress."""
     there = sorted(p for p in folder.rglob("*") if p.is_file())
     there = [p for p in there if p.relative_to(folder).parts[0] not in _PLAIN]
     temporary = [p for p in there if p.name.startswith(".") and p.name.endswith(".tmp")]
-    return [p for p in there if p not in set(temporary)], temporary
+    progress = {p.parent for p in there if p.parent.name.endswith(PROGRESS)}
+    there = [p for p in there if p not in set(temporary) and p.parent not in progress]
+    return there, [p for p in temporary if p.parent not in progress] + sorted(progress)
 
 
 def check_files(run: Run, folder: Path, paths: Sequence[Path], workers: int) -> list[Checked]:
@@ -296,6 +299,9 @@ def _left_over(path: Path, now: float) -> Problem | None:
     if here and Path(f"/proc/{process}").exists():
         return None
     words = f"left by a killed job, unless it still runs elsewhere; last written {age / 60:.0f} min ago"
+    if path.name.endswith(PROGRESS):
+        words = f"training in progress {words}; run again, it goes on from there"
+        return Problem(str(path), words, f"rm -r {shlex.quote(str(path))}, to begin anew", damaged=False)
     return Problem(str(path), words, f"rm {shlex.quote(str(path))}", damaged=False)
 
 

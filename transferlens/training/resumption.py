@@ -30,7 +30,7 @@ class Progress:
     """
 
     def __init__(self, output: Path, minutes: float | None, identity: str):
-        self.folder = output.with_name(f".{output.name}.progress")
+        self.folder = output.with_name(f".{output.name}{files.PROGRESS}")
         self.begun = self._last = time.monotonic()
         self._seconds = None if minutes is None else 60 * minutes
         self._identity = identity
