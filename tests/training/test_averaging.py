@@ -5,7 +5,17 @@ import copy
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from tests.training.adapting import PLAIN, assert_same, initial, interrupted, run, settings, started, trained
+from tests.training.adapting import (
+    assert_same,
+    differs,
+    initial,
+    interrupted,
+    run,
+    settings,
+    started,
+    trained,
+)
+from transferlens.training.engine import Checkpoints
 
 
 def test_the_average_is_torchs(textures):
@@ -39,23 +49,19 @@ def test_without_decay_it_is_plain_fine_tuning(textures):
 
 def test_with_whole_decay_it_stays_where_the_first_step_led(textures):
     _, images, _ = textures
-    first = trained(images, settings("full", PLAIN.model_copy(update={"epochs": 1, "iterations": 1})))
-    rate = first.log[0, 2]
-    recipe = started(settings("ema", decay=1.0), initial(), images)
-    before = {name: value.clone() for name, value in recipe.inference().state_dict().items()}
-    steps, after_step = [], recipe.after_step
-
-    def followed(step):
-        after_step(step)
-        steps.append({name: value.clone() for name, value in recipe.network.named_parameters()})
-
-    recipe.after_step = followed
-    run(recipe)
-    assert rate > 0
-    assert before.keys() == initial().state_dict().keys()
-    average = dict(recipe.inference().named_parameters())
-    assert all(torch.equal(value, steps[0][name]) for name, value in average.items())
-    assert not torch.equal(average["head.weight"], steps[-1]["head.weight"])
+    networks = {}
+    whole = Checkpoints(
+        (0, 1, 10), lambda position, network: networks.update({position: copy.deepcopy(network)})
+    )
+    average = trained(images, settings("ema", decay=1.0), checkpoints=whole).network
+    assert_same(networks[0], initial())
+    plain = Checkpoints((1,), lambda position, network: networks.update({"first": copy.deepcopy(network)}))
+    last = trained(images, settings("full"), checkpoints=plain).network
+    for found in (networks[1], networks[2], average):
+        for a, b in zip(found.parameters(), networks["first"].parameters(), strict=True):
+            assert torch.equal(a, b)
+    assert torch.equal(average.backbone.stem[1].running_mean, last.backbone.stem[1].running_mean)
+    assert differs(average, last)
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(textures, tmp_path):

@@ -160,13 +160,14 @@ class MarsSp(Projected):
     """Keeps every row, or tensor, within a radius of its source.
 
     Attributes:
-        deviations: of batch normalisations, by the name of their weight: sqrt(running variance + 1e-6).
+        norms: batch normalisations by the name of their weight.
+        scale: of every vector at the start; that of a batch norm's weight is divided by its deviations.
     """
 
     settings: MarsSettings
 
     def start(self, network: Network, source: Network | None, data: Data, seed: int) -> None:
-        """Take up a run, and remember the scale of every normalisation at its start."""
+        """Take up a run, and remember the scale of every normalisation."""
         super().start(network, source, data, seed)
         self.norms = {
             f"{name}.weight": module
@@ -174,7 +175,8 @@ class MarsSp(Projected):
             if isinstance(module, _BatchNorm) and module.weight is not None and module.running_var is not None
         }
         deviations = self.deviations()
-        self.scale = {name: value / deviations.get(name, 1) for name, value in self.origin.items()}
+        vectors = {name: value for name, value in self.origin.items() if value.ndim < 2}
+        self.scale = {name: value / deviations.get(name, 1) for name, value in vectors.items()}
 
     def deviations(self) -> Tensors:
         """sqrt(running variance + 1e-6) of batch normalisations, [channels], by the name of their weight."""

@@ -29,5 +29,6 @@ KINDS = (
         "lora",
         LoraSettings,
         "transferlens.training.recipes.low_rank:Lora",
+        needs=("linear or convolutional layers",),
     ),
 )

@@ -36,12 +36,17 @@ class BitFitSettings(TunedSettings):
     )
 
 
-def _kind(name: str, settings: type[TunedSettings], implementation: str) -> RecipeKind:
-    path = f"transferlens.training.recipes.selective:{implementation}"
-    return RecipeKind(name, settings, path)
-
-
 KINDS = (
-    _kind("layerwise", LayerwiseSettings, "Layerwise"),
-    _kind("bitfit", BitFitSettings, "BitFit"),
+    RecipeKind(
+        "layerwise",
+        LayerwiseSettings,
+        "transferlens.training.recipes.selective:Layerwise",
+        needs=("blocks in a known order",),
+    ),
+    RecipeKind(
+        "bitfit",
+        BitFitSettings,
+        "transferlens.training.recipes.selective:BitFit",
+        needs=("biases, or normalisations",),
+    ),
 )
