@@ -7,7 +7,8 @@
   grid from 1e-7 to 1e2 on a held-out part of every class's training images (the smallest of equals), each
   fit begun from the last; then all training images are fitted with it.
   Caveat: by default running statistics stay in training, too; with batch statistics the head was fitted to
-  other features than it then sees. The probe's time is not in the log's epochs.
+  other features than it then sees. Where features are small the head's weights are large, and so are the
+  backbone's gradients: they want `training.clip`. The probe's time is not in the log's epochs.
 * `wise_ft` (Wortsman et al. 2022, WiSE-FT): theta_alpha = (1 - alpha) theta_0 + alpha theta_1, of all
   weights and running statistics; theta_0 is the source's backbone under the probe, theta_1 what `lp_ft`
   makes of it. Integers (counters of batches) are those of theta_1.
