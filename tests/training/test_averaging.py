@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -16,6 +17,7 @@ from tests.training.adapting import (
     trained,
 )
 from transferlens.training.engine import Checkpoints
+from transferlens.training.recipes import averaging
 
 
 def test_the_average_is_torchs(textures):
@@ -62,6 +64,21 @@ def test_with_whole_decay_it_stays_where_the_first_step_led(textures):
             assert torch.equal(a, b)
     assert torch.equal(average.backbone.stem[1].running_mean, last.backbone.stem[1].running_mean)
     assert differs(average, last)
+
+
+@pytest.mark.parametrize(
+    ("steps", "decay"), [(3, 0.0), (10, 0.5), (100, 0.95), (5000, 0.999), (10**6, 0.999)]
+)
+def test_short_runs_forget_their_beginning(steps, decay):
+    assert averaging.usual_decay(steps) == pytest.approx(decay)
+    assert averaging.usual_decay(steps) ** steps < 0.01
+
+
+def test_the_length_of_the_run_decides_where_no_one_does(textures):
+    """Ten steps."""
+    _, images, _ = textures
+    usual, given = trained(images, settings("ema")), trained(images, settings("ema", decay=0.5))
+    assert_same(usual.network, given.network)
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(textures, tmp_path):

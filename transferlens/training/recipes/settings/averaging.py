@@ -11,12 +11,12 @@ class EmaSettings(TunedSettings):
     """Full fine-tuning; the model is the exponential moving average of the weights."""
 
     kind: Literal["ema"] = Field("ema", description="Which recipe.")
-    decay: float = Field(
-        0.999,
+    decay: float | None = Field(
+        None,
         ge=0,
         le=1,
-        description="Factor of the average at every step: 0 is plain fine-tuning. With T steps, at most 1 - "
-        "5 / T.",
+        description="Factor of the average at every step; null for 0.999, or 1 - 5 / T in a run of T steps "
+        "that are fewer than 5,000. 0 is plain fine-tuning.",
     )
 
 
