@@ -23,7 +23,7 @@ from transferlens.models.network import Network
 from transferlens.training.recipes.base import Data, Group, Recipe
 from transferlens.training.recipes.settings.selective import BitFitSettings, LayerwiseSettings
 
-NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
+NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 
 class Layerwise(Recipe):
