@@ -164,6 +164,13 @@ def test_weights_and_statistics_between_the_ends(textures):
             torch.testing.assert_close(value, 0.75 * first[name] + 0.25 * last[name])
 
 
+def test_statistics_that_did_not_move_stay_between_the_ends(textures):
+    _, images, _ = textures
+    found = trained(images, settings("wise_ft", ADAM, alpha=0.5)).network.backbone.stem[1]
+    for name, value in initial().backbone.stem[1].named_buffers():
+        assert torch.equal(found.get_buffer(name), value), name
+
+
 def test_logits_of_a_linear_network_are_linear_in_alpha():
     torch.manual_seed(0)
     first, last = (Network(nn.Flatten(), nn.Linear(12, 3), Parts(None, pools=False)) for _ in range(2))

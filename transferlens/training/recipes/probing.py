@@ -13,8 +13,9 @@
   weights and running statistics; theta_0 is the source's backbone under the probe, theta_1 what `lp_ft`
   makes of it. Integers (counters of batches) are those of theta_1.
   Caveat: interpolated running statistics are not those of the interpolated network, so that they are
-  estimated again by default. Both ends must know the same classes, which they do, as one begins at the
-  other.
+  estimated again by default where they moved (`batchnorm: train`). Near theta_0 that is not continuous: the
+  probe was fitted under the source's statistics. Both ends must know the same classes, which they do, as
+  one begins at the other.
 """
 
 import copy
@@ -81,7 +82,8 @@ class WiseFt(LpFt):
         """theta_alpha, in a network of its own."""
         network, alpha = copy.deepcopy(self.network), self.settings.alpha
         network.load_state_dict(interpolated(self.first, network.state_dict(), alpha))
-        if self.settings.bn == "reestimate" and 0 < alpha < 1:
+        moved = self.settings.batchnorm == "train"  # or both ends, and all between, have the source's
+        if moved and self.settings.bn == "reestimate" and 0 < alpha < 1:
             reestimate(network, self.data, self.settings.training, self.seed)
         return network
 

@@ -40,8 +40,8 @@ class WiseFtSettings(LpFtSettings):
     )
     bn: Literal["interpolate", "reestimate"] = Field(
         "reestimate",
-        description="Running statistics of batch norms: interpolated as weights are, or estimated again, on "
-        "the training images without augmentation.",
+        description="Running statistics that moved (`batchnorm: train`): interpolated as weights are, or "
+        "estimated again, on the training images without augmentation.",
     )
 
 
