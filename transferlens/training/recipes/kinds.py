@@ -10,6 +10,11 @@ from transferlens.training.recipes.settings.base import RecipeKind, RecipeSettin
 # Modules of `recipes.settings`, in the order of the documentation.
 FAMILIES = (
     "plain",
+    "probing",
+    "selective",
+    "low_rank",
+    "averaging",
+    "projection",
     "anchored",
     "spectral",
     "stochastic_norm",
