@@ -1,13 +1,12 @@
-"""A recipe on a small network: whole runs of the real loop, interrupted ones, and steps by hand."""
+"""A recipe on a small network: whole runs of the real loop, and steps by hand."""
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
 from tests.conftest import ARCHITECTURE, TRAINING, changed
 from transferlens.models.network import Network, Parts
-from transferlens.training import engine, recipes, resumption, source
+from transferlens.training import engine, recipes, source
 from transferlens.training.block import Job, Trained, train_block
 from transferlens.training.recipes.base import Data, Recipe
 from transferlens.training.recipes.kinds import read
@@ -17,10 +16,6 @@ SEED = 11
 # Without weight decay, which some recipes replace; two epochs of five steps.
 PLAIN = changed(TRAINING, epochs=2, weight_decay=0)
 ADAM = changed(PLAIN, optimizer="adamw", lr=0.01)
-
-
-class Interrupted(Exception):
-    """Stands for a kill."""
 
 
 def settings(kind: str, training=PLAIN, **others) -> RecipeSettings:
@@ -37,27 +32,6 @@ def trained(images, recipe: RecipeSettings, network=initial, **others) -> Traine
     """A whole run on all images."""
     (model,) = train_block([Job(network, Data(images, np.arange(len(images))), recipe, SEED, **others)])
     return model
-
-
-def interrupted(images, recipe: RecipeSettings, folder, after: int, network=initial) -> Trained:
-    """A run that was interrupted after so many steps, and went on in another process."""
-    keep_state, saves = resumption.Kept.keep_state, []
-
-    def counted(self, state):
-        keep_state(self, state)
-        saves.append(None)
-        if len(saves) == after:
-            raise Interrupted
-
-    def kept():
-        return resumption.Progress(folder / "runs.h5", 0.0, "identity").of(0)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resumption.Kept, "keep_state", counted)
-        with pytest.raises(Interrupted):
-            trained(images, recipe, network, kept=kept())
-    torch.manual_seed(99)
-    return trained(images, recipe, network, kept=kept())
 
 
 def started(recipe: RecipeSettings, network: Network, images=None) -> Recipe:

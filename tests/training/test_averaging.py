@@ -10,7 +10,6 @@ from tests.training.adapting import (
     assert_same,
     differs,
     initial,
-    interrupted,
     run,
     settings,
     started,
@@ -79,9 +78,3 @@ def test_the_length_of_the_run_decides_where_no_one_does(textures):
     _, images, _ = textures
     usual, given = trained(images, settings("ema")), trained(images, settings("ema", decay=0.5))
     assert_same(usual.network, given.network)
-
-
-def test_an_interrupted_run_goes_on_to_the_same_bits(textures, tmp_path):
-    _, images, _ = textures
-    recipe = settings("ema", decay=0.5)
-    assert_same(interrupted(images, recipe, tmp_path, after=4).network, trained(images, recipe).network)

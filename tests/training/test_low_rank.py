@@ -5,15 +5,14 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
-from tests.conftest import OWN_NETWORKS, changed
+from tests.conftest import OWN_NETWORKS
 from tests.training.adapting import (
-    PLAIN,
     SEED,
     assert_same,
     differs,
     initial,
-    interrupted,
     run,
     settings,
     started,
@@ -152,7 +151,33 @@ def test_factors_are_a_function_of_the_seed(textures):
     assert not torch.equal(a, first.network.backbone.stem[0].parametrizations.weight[0].a)
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bits(textures, tmp_path):
-    _, images, _ = textures
-    recipe = settings("lora", changed(PLAIN, optimizer="adamw", lr=0.01), rank=2)
-    assert_same(interrupted(images, recipe, tmp_path, after=4).network, trained(images, recipe).network)
+def test_peft_computes_the_same():
+    """Outputs, gradients of the factors, and merged weights of convolutions and a linear layer."""
+    peft = pytest.importorskip("peft")
+    torch.manual_seed(0)
+    convolutions = nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 16, 3, stride=2)
+    plain = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(144, 5)).double()
+    config = peft.LoraConfig(r=4, lora_alpha=6, target_modules=["0", "2", "4"])
+    theirs = peft.inject_adapter_in_model(config, copy.deepcopy(plain)).double()
+    ours, generator = copy.deepcopy(plain), torch.Generator().manual_seed(1)
+    pairs = []
+    for name, layer in low_rank.adaptable(ours, None).items():
+        factors = low_rank.LowRank(layer, 4, 6, generator)
+        parametrize.register_parametrization(layer, "weight", factors)
+        adapter = theirs.get_submodule(name)
+        pairs.append((factors, adapter.lora_A["default"].weight, adapter.lora_B["default"].weight))
+        with torch.no_grad():
+            factors.b.normal_()
+            pairs[-1][1].copy_(factors.a)
+            pairs[-1][2].copy_(factors.b.view_as(pairs[-1][2]))
+    images = torch.randn(6, 3, 8, 8, dtype=torch.float64)
+    torch.testing.assert_close(ours(images), theirs(images), rtol=1e-12, atol=1e-12)
+    for network in (ours, theirs):
+        network(images).square().sum().backward()
+    for factors, a, b in pairs:
+        torch.testing.assert_close(factors.a.grad, a.grad, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(factors.b.grad, b.grad.view_as(factors.b), rtol=1e-10, atol=1e-10)
+    for name, layer in low_rank.adaptable(ours, None).items():
+        adapter = theirs.get_submodule(name)
+        merged = adapter.base_layer.weight + adapter.get_delta_weight("default")
+        torch.testing.assert_close(layer.weight, merged, rtol=1e-12, atol=1e-12)

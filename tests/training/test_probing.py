@@ -16,7 +16,6 @@ from tests.training.adapting import (
     assert_same,
     differs,
     initial,
-    interrupted,
     run,
     settings,
     started,
@@ -207,12 +206,3 @@ def test_too_few_images_to_hold_any_out_are_refused_before_anything_runs():
     assert "3 images of 3 classes leave none" in check(settings("lp_ft"), Task(5, 3, train_images=3))
     for task in (Task(5, 3), Task(5, 3, train_images=4)):
         assert check(settings("wise_ft"), task) == ""
-
-
-@pytest.mark.parametrize("kind", ["lp_ft", "wise_ft"])
-def test_an_interrupted_run_goes_on_to_the_same_bits(textures, tmp_path, kind):
-    _, images, _ = textures
-    recipe = settings(kind, batchnorm="train")
-    whole, again = trained(images, recipe), interrupted(images, recipe, tmp_path, after=4)
-    assert_same(again.network, whole.network)
-    assert (again.log == whole.log).all()

@@ -10,7 +10,6 @@ from tests.training.adapting import (
     assert_same,
     differs,
     initial,
-    interrupted,
     of_one_tensor,
     run,
     settings,
@@ -218,13 +217,3 @@ def test_what_is_not_projected_is_torchs(textures):
     found, expected = trained(images, still).network, trained(images, plain).network
     assert torch.equal(found.head.weight, expected.head.weight)
     assert differs(found.head, initial().head)
-
-
-@pytest.mark.parametrize("kind", STRONG)
-def test_an_interrupted_run_goes_on_to_the_same_bits(textures, tmp_path, kind):
-    _, images, _ = textures
-    recipe = settings(kind, ADAM, **STRONG[kind])
-    whole = trained(images, recipe)
-    again = interrupted(images, recipe, tmp_path, after=4)
-    assert_same(again.network, whole.network)
-    assert (again.log == whole.log).all()

@@ -6,30 +6,12 @@ import torch
 
 from tests.conftest import SMALL_VIT, TRAINING, changed
 from tests.training.rivals import SEED, run, settings_of
-from tests.training.test_resumption import Interrupted, interrupt_after, train
 from transferlens.core.errors import ConfigError
 from transferlens.core.settings import NetworkSettings
 from transferlens.training import source
-from transferlens.training.recipes.kinds import read
 
 KINDS = ("l2_sp", "behavioural", "delta", "ldifs", "bss", "stoch_norm", "lwf", "co_tuning")
 AUGMENTED = changed(TRAINING, epochs=2, crop="random_resized", flip=True)
-
-
-@pytest.mark.parametrize("kind", ["delta", "stoch_norm", "co_tuning"])
-def test_a_killed_run_goes_on_to_the_same_bits(textures, tmp_path, monkeypatch, kind):
-    """Those that draw, train something beside the network, or find something out before they begin."""
-    _, images, _ = textures
-    recipe = read({"kind": kind, "training": AUGMENTED})
-    whole = train(images, recipe, tmp_path / "whole", minutes=None)
-    with monkeypatch.context() as patch:
-        interrupt_after(patch, 7)
-        with pytest.raises(Interrupted):
-            train(images, recipe, tmp_path)
-    torch.manual_seed(99)
-    again = train(images, recipe, tmp_path)
-    torch.testing.assert_close(again.network.state_dict(), whole.network.state_dict(), rtol=0, atol=0)
-    np.testing.assert_array_equal(again.log, whole.log)
 
 
 @pytest.mark.parametrize("kind", KINDS)

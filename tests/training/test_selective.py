@@ -11,7 +11,6 @@ from tests.training.adapting import (
     assert_same,
     differs,
     initial,
-    interrupted,
     run,
     settings,
     started,
@@ -141,10 +140,3 @@ def test_networks_without_what_is_trained_are_refused(textures):
     ):
         with pytest.raises(ConfigError, match=f"'{recipe.kind}' cannot train this network.*{reason}"):
             trained(images, recipe, flat)
-
-
-@pytest.mark.parametrize("kind", ["layerwise", "bitfit"])
-def test_an_interrupted_run_goes_on_to_the_same_bits(textures, tmp_path, kind):
-    _, images, _ = textures
-    recipe = settings(kind, ADAM)
-    assert_same(interrupted(images, recipe, tmp_path, after=4).network, trained(images, recipe).network)
