@@ -120,7 +120,6 @@ DATASET = Step(
     settings=_index_settings,
     arguments=_where,
     made_for=_datasets,
-    shown=False,
 )
 BETON = Step(
     name="beton",

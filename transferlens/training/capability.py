@@ -269,7 +269,6 @@ SUMMARISE = Step(
         for transfer in run.transfers.values()
         if transfer.summarised
     ],
-    shown=False,
 )
 
 
