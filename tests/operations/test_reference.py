@@ -17,6 +17,7 @@ LAID_OVER = {
     "configs/smoke.yaml": "config.yaml",
     "configs/simclr.yaml": "config.yaml",
     "configs/tour.yaml": "config.yaml",
+    "configs/recipes.yaml": "config.yaml",
     "configs/scores.yaml": "configs/photographs.yaml",
 }
 # Rules that share a job, or a step, with one that uses a GPU.
