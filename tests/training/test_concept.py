@@ -228,6 +228,15 @@ def test_one_batch_is_learned(textures, views):
     assert (last < first).all()
 
 
+def test_a_transformer_has_patches_of_its_tokens(textures):
+    _, train, _ = textures
+    options = {"image_size": 28, "patch_size": 7, "dim": 32, "depth": 2, "heads": 2}
+    vit = NetworkSettings(file=f"{SMALL_VIT}:make_vit", resolution=28, **options)
+    recipe = settings(patch_source="feature")
+    one = Job(lambda: contract.build(vit, 3), Data(train, np.arange(90)), recipe, SEED)
+    assert np.isfinite(next(train_block([one])).log).all()
+
+
 def check(classes, images=100, **others):
     kind = KINDS["concept_tuning"]
     return kind.check(settings(**others), Task(10, classes, images, 5))
