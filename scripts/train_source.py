@@ -1,19 +1,23 @@
 """Train the source models of one shard."""
 
 from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
 
 from transferlens.core import job, studies
 from transferlens.core.settings import InputSettings, NetworkSettings, TrainingSettings
 from transferlens.data import index, pipeline
 from transferlens.training import device, resumption, source
 from transferlens.training.recipes import kinds
+from transferlens.training.recipes.settings.base import RecipeSettings
+from transferlens.training.recipes.settings.plain import FullSettings
 
 
 def main(arguments: Namespace) -> None:
     settings, place = arguments.settings, device.pick()
     rows, unit_of_image = studies.read_masks(arguments.masks)
     examples = index.read_index(arguments.index)
-    images = InputSettings.read(settings["input"])
+    images, recipe = InputSettings.read(settings["input"]), _recipe(settings)
     source.train_shard(
         arguments.models,
         rows,
@@ -22,14 +26,21 @@ def main(arguments: Namespace) -> None:
         pipeline.open_images(arguments.train, examples.train, images, place),
         pipeline.open_images(arguments.val, examples.val, images, place),
         NetworkSettings.read(settings["architecture"]),
-        TrainingSettings.read(settings["training"]),
+        recipe,
         settings["step_matched"],
         settings.get("checkpoints", []),
         resumption.progress(
-            arguments.models, arguments.resume_minutes, "train_source.py", kinds.KINDS["full"].code
+            arguments.models, arguments.resume_minutes, "train_source.py", kinds.KINDS[recipe.kind].code
         ),
     )
     source.write_record(arguments.record, arguments.models)
+
+
+def _recipe(settings: Mapping[str, Any]) -> RecipeSettings:
+    """How source models are trained: supervised, or by another objective."""
+    if "objective" in settings:
+        return kinds.read(settings["objective"])
+    return FullSettings(training=TrainingSettings.read(settings["training"]))
 
 
 if __name__ == "__main__":

@@ -99,6 +99,27 @@ def memories(recipe, remedies, **changes):
         ({"heatmaps": {"method": "LayerCam"}}, "'heatmaps.method' is 'LayerCam' (did you mean 'LayerCAM'?)"),
         ({"source_training": {"lr_peak_epoch": 99}}, "after the last of 16 epochs"),
         ({"source_training": {"scale": [1.0, 0.5]}}, "the first must be the smaller"),
+        ({"source_training": {"step_epochs": 0}}, "'source_training.step_epochs' is impossible: 0; must be"),
+        (
+            {"source_training": {"objective": "simclr", "contrast": {"probe": {"epochs": 1}}}},
+            "source_training.contrast.probe: lr_peak_epoch is 2.0, after the last of 1 epochs",
+        ),
+        (
+            {
+                "source_training": {
+                    "objective": "simclr",
+                    "crop": "none",
+                    "flip": False,
+                    "contrast": {"jitter": 0.0, "grayscale": 0.0},
+                }
+            },
+            "source_training: both views of an image are the same; set crop, flip, jitter or grayscale",
+        ),
+        (
+            {"source_training": {"objective": "simclr", "contrast": {"temperture": 1.0}}},
+            "unknown key 'source_training.contrast.temperture' (did you mean 'temperature'?)",
+        ),
+        ({"source_training": {"attack": {"radius": -1.0}}}, "'source_training.attack.radius' is impossible"),
         (
             {
                 "source_training": {
@@ -205,7 +226,7 @@ def test_command_line_values_get_the_type_of_their_spelling():
 
 
 def test_settings_given_by_hand_are_checked_too():
-    section = load().settings.source_training.model_dump()
+    section = load().settings.source_training.supervised().model_dump()
     assert TrainingSettings.read(section).epochs == 16
     with pytest.raises(ConfigError, match=r"unknown key 'epoch' .did you mean 'epochs'"):
         TrainingSettings.read({**section, "epoch": 1})

@@ -10,6 +10,7 @@ from transferlens.counterfactual import label_mapping
 from transferlens.counterfactual.artefacts import LABEL_MAPPING
 from transferlens.data.units import class_units
 from transferlens.training import engine, features, networks, source
+from transferlens.training.recipes.settings.plain import FullSettings
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def sources(textures, tmp_path):
     for numbers in (range(3), range(3, 4)):
         rows = Reference.draw({"seed": 0}, class_units(made), numbers, {}, made)
         paths.append(tmp_path / f"{numbers.start}.h5")
-        short = changed(TRAINING, epochs=1)
+        short = FullSettings(training=changed(TRAINING, epochs=1))
         source.train_shard(
             paths[-1], rows, made.train.labels, list(CLASSES), train, val, ARCHITECTURE, short, False
         )

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as transforms
 
 from transferlens.data import augmentation
 
@@ -90,3 +91,55 @@ def test_enlarging_keeps_a_slope_a_slope():
     found = larger[0, 20, 8:-8, 1].float()
     assert (found - expected[8:-8]).abs().max() <= 0.5
     assert augmentation.enlarge(images, 16) is images
+
+
+def colours(images=6):
+    return torch.rand((images, 3, 5, 4), generator=generator(5))
+
+
+def test_colours_change_as_torchvision_changes_them():
+    """With fixed draws: a factor of brightness, contrast and saturation of one image at a time."""
+    images = colours()
+    changed = augmentation.jitter_colours(images, 0.5, generator(1))
+    draws = torch.rand((5, 6), generator=generator(1))
+    factors, turns = 1 + 0.4 * (2 * draws[:3] - 1), 0.1 * (2 * draws[3] - 1)
+    assert {bool(chance < 0.8) for chance in draws[4]} == {True, False}
+    for i, image in enumerate(images):
+        if draws[4, i] >= 0.8:
+            assert torch.equal(changed[i], image)
+            continue
+        expected = transforms.adjust_brightness(image, float(factors[0, i]))
+        expected = transforms.adjust_contrast(expected, float(factors[1, i]))
+        expected = transforms.adjust_saturation(expected, float(factors[2, i]))
+        expected = augmentation.turn_hues(expected[None], turns[i].view(1, 1, 1, 1))[0]
+        torch.testing.assert_close(changed[i], expected, rtol=0, atol=1e-3)  # torchvision rounds its weights
+
+
+def test_hues_turn_about_gray():
+    images = 0.3 + 0.2 * colours()  # far from the bounds, which cut
+    whole, third = (torch.full((6, 1, 1, 1), turn) for turn in (1.0, 1 / 3))
+    torch.testing.assert_close(augmentation.turn_hues(images, whole), images)
+    turned = augmentation.turn_hues(images, third)
+    torch.testing.assert_close(augmentation.gray(turned), augmentation.gray(images))
+    assert (turned - images).abs().max() > 0.02
+    for _ in range(2):
+        turned = augmentation.turn_hues(turned, third)
+    torch.testing.assert_close(turned, images)
+    gray = images.mean(1, keepdim=True).expand_as(images)
+    torch.testing.assert_close(augmentation.turn_hues(gray, third), gray, rtol=0, atol=1e-3)
+
+
+def test_colours_are_lost_with_the_given_chance():
+    images = colours(images=400)
+    gray = augmentation.lose_colours(images, 0.2, generator())
+    lost = (gray[:, 0] == gray[:, 1]).flatten(1).all(1)
+    assert 50 < lost.sum() < 110
+    assert torch.equal(gray[~lost], images[~lost])
+    torch.testing.assert_close(gray[lost][:, :1], augmentation.gray(images[lost]))
+
+
+def test_no_strength_and_no_chance_change_nothing():
+    images = colours()
+    same = augmentation.jitter_colours(images, 0.0, generator())
+    torch.testing.assert_close(same, images, rtol=0, atol=1e-6)
+    assert torch.equal(augmentation.lose_colours(images, 0.0, generator()), images)

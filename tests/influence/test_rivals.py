@@ -8,6 +8,7 @@ from transferlens.core.studies import Reference
 from transferlens.data.units import class_units
 from transferlens.influence import rivals
 from transferlens.training import engine, features, networks, source
+from transferlens.training.recipes.settings.plain import FullSettings
 
 rng = np.random.default_rng(0)
 TRUTH = rng.normal(size=(10, 20))
@@ -56,7 +57,7 @@ def test_rivals_come_from_full_source_models_class_by_class(textures, tmp_path):
     """The source's own images as the target: shares and cosines by the networks themselves."""
     made, train, val = textures
     rows = Reference.draw({"seed": 0}, class_units(made), range(2), {}, made)
-    short = changed(TRAINING, epochs=1)
+    short = FullSettings(training=changed(TRAINING, epochs=1))
     shard = tmp_path / "0.h5"
     source.train_shard(shard, rows, made.train.labels, list(CLASSES), train, val, ARCHITECTURE, short, False)
     paths = {}

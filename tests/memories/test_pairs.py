@@ -29,9 +29,9 @@ def study(dataset, tmp_path_factory):
     for shard, numbers in (("0", range(3)), ("1", range(3, 4))):
         rows = Reference.draw({"seed": 0}, units, numbers, {}, made)
         paths = place / f"s{shard}.h5", place / f"t{shard}.h5"
-        given = list(CLASSES), train, val, ARCHITECTURE, SHORT, False
-        source.train_shard(paths[0], rows, train.examples.labels, *given)
         recipe = FullSettings(training=SHORT)
+        given = list(CLASSES), train, val, ARCHITECTURE, recipe, False
+        source.train_shard(paths[0], rows, train.examples.labels, *given)
         adaptation = made, train, val, ARCHITECTURE, recipe, True, "global"
         transfer.transfer_shard(paths[1], paths[0], *adaptation)
         shards.append(paths)

@@ -9,13 +9,14 @@ from transferlens.memories.artefacts import PROBES
 from transferlens.memories.kept import binding, probes, retention
 from transferlens.memories.kept.retention import Retained
 from transferlens.memories.tested import ENOUGH_MODELS, MOST_CHOSEN
+from transferlens.training import calibration
 
 
 def test_calibration_finds_the_temperature():
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (20_000, 6))
     labels = (logits + rng.gumbel(size=logits.shape)).argmax(1)  # drawn from softmax(logits)
-    assert retention.fit_temperature(logits * 3.7, labels) == pytest.approx(3.7, rel=0.03)
+    assert calibration.fit_temperature(logits * 3.7, labels) == pytest.approx(3.7, rel=0.03)
 
 
 def test_ranks_and_probabilities_of_the_true_class():

@@ -201,7 +201,7 @@ def _through_both_recipes(expected, settings, opened, place):
         train,
         val,
         settings,
-        once,
+        FullSettings(training=once),
         False,
     )
     for recipe in (FixedSettings(training=once), FullSettings(training=once)):

@@ -15,6 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIGURATIONS = ("config.yaml", *(f"configs/{p.name}" for p in (REPOSITORY / "configs").glob("*.yaml")))
 LAID_OVER = {
     "configs/smoke.yaml": "config.yaml",
+    "configs/simclr.yaml": "config.yaml",
     "configs/tour.yaml": "config.yaml",
     "configs/scores.yaml": "configs/photographs.yaml",
 }

@@ -16,6 +16,7 @@ from transferlens.training.recipes.settings.plain import FullSettings
 
 CPU = torch.device("cpu")
 SHORT = changed(TRAINING, epochs=1)
+FULL = FullSettings(training=SHORT)
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def shards(textures, tmp_path):
     for first, masks in ((0, [[1, 1, 1], [1, 1, 0]]), (2, [[0, 1, 1]])):
         paths.append(tmp_path / f"source-{first}.h5")
         table, labels = rows_of(masks, range(first, first + len(masks)), first), train.examples.labels
-        source.train_shard(paths[-1], table, labels, list(CLASSES), train, val, ARCHITECTURE, SHORT, False)
+        source.train_shard(paths[-1], table, labels, list(CLASSES), train, val, ARCHITECTURE, FULL, False)
     return paths
 
 
@@ -77,7 +78,7 @@ def test_features_say_what_they_are_of(extracted, textures):
 def test_features_of_adapted_models_may_be_of_any_images(shards, textures, tmp_path):
     made, train, val = textures
     runs, path = tmp_path / "runs.h5", tmp_path / "adapted.h5"
-    recipe = FullSettings(training=SHORT)
+    recipe = FULL
     transfer.transfer_shard(runs, shards[0], made, train, val, ARCHITECTURE, recipe, True, "global")
     features.write_adapted_features(path, shards[0], runs, train, made.class_names, ARCHITECTURE)
     expected = list(networks.adapted_networks(shards[:1], [runs], ARCHITECTURE, CPU))

@@ -29,6 +29,7 @@ from transferlens.training.recipes.settings.plain import FixedSettings, FullSett
 from transferlens.training.recipes.settings.remedies import RemediedSettings
 
 AUGMENTED = changed(TRAINING, epochs=8, crop="random_resized", flip=True)
+FULL = FullSettings(training=TRAINING)
 CPU = torch.device("cpu")
 SEED = 11
 
@@ -145,7 +146,7 @@ def test_a_converted_network_is_stored_and_loaded_as_it_was_evaluated(textures, 
     made, train, val = textures
     table = rows_of(np.ones((2, 3)))
     source.train_shard(
-        tmp_path / "s.h5", table, train.examples.labels, list(CLASSES), train, val, ARCHITECTURE, TRAINING,
+        tmp_path / "s.h5", table, train.examples.labels, list(CLASSES), train, val, ARCHITECTURE, FULL,
         False,
     )  # fmt: skip
     transfer.transfer_shard(
@@ -250,7 +251,7 @@ def sources(textures, tmp_path):
     _, train, val = textures
     table = rows_of([[1, 1, 1], [1, 0, 0]], first=4)
     source.train_shard(
-        tmp_path / "s.h5", table, train.examples.labels, list(CLASSES), train, val, ARCHITECTURE, TRAINING,
+        tmp_path / "s.h5", table, train.examples.labels, list(CLASSES), train, val, ARCHITECTURE, FULL,
         False, (0, 1, 2, 4),
     )  # fmt: skip
     return tmp_path / "s.h5"

@@ -13,6 +13,7 @@ from transferlens.training.block import Job, train_block
 from transferlens.training.recipes.base import Data, Recipe
 from transferlens.training.recipes.kinds import KINDS, read
 from transferlens.training.recipes.settings.base import RecipeKind, RecipeSettings
+from transferlens.training.recipes.settings.plain import FullSettings
 
 AUGMENTED = changed(TRAINING, epochs=2, crop="random_resized", flip=True)
 SEED = 11
@@ -61,13 +62,22 @@ def interrupt_after(monkeypatch, saves):
     monkeypatch.setattr(resumption.Kept, "keep_state", counted)
 
 
-STEPS = {"full": 10, "fixed": 10, "MeanTeacher": 10, "Staged": 20, "Soup": 20}
+STEPS = {
+    "full": 10,
+    "fixed": 10,
+    "simclr": 26,
+    "MeanTeacher": 10,
+    "Staged": 20,
+    "Soup": 20,
+}
 
 
-@pytest.mark.parametrize(
-    ("kind", "after"),
-    [(kind, after) for kind, steps in STEPS.items() for after in (1, 7, steps - 1, steps) if after <= steps],
-)
+# Every recipe in the middle; some at their first step, their last ones, and in another phase or run.
+EVERY = [(kind, 4) for kind, facts in KINDS.items() if not facts.asked_for_by]
+CASES = EVERY + [(kind, after) for kind, steps in STEPS.items() for after in (1, 7, steps - 1, steps)]
+
+
+@pytest.mark.parametrize(("kind", "after"), CASES)
 def test_an_interrupted_run_goes_on_to_the_same_bits(textures, tmp_path, monkeypatch, kind, after):
     _, images, _ = textures
     recipe = read({"kind": kind, "training": AUGMENTED})
@@ -111,7 +121,7 @@ def shard(textures, tmp_path):
     _, images, val = textures
     source.train_shard(
         tmp_path / "s.h5", rows_of(np.ones((2, 3))), images.examples.labels, list(CLASSES), images, val,
-        ARCHITECTURE, TRAINING, False,
+        ARCHITECTURE, FullSettings(training=TRAINING), False,
     )  # fmt: skip
     return tmp_path / "s.h5"
 

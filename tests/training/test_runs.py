@@ -47,7 +47,7 @@ def train_shard(path, table, train, val, training, unit_of_image=None, step_matc
         train,
         val,
         ARCHITECTURE,
-        training,
+        FullSettings(training=training),
         step_matched,
     )
     return path

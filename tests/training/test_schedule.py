@@ -34,6 +34,13 @@ def test_steps_multiply_the_rate():
     np.testing.assert_allclose(rates, np.repeat([0.1, 0.01, 0.001], 10))
 
 
+def test_steps_may_be_listed():
+    """Concept-Tuning's command: a tenth of the rate after 12 and after 24 of 40 epochs, and no step at 36."""
+    training = changed(TRAINING, epochs=40, lr=0.01, schedule="step", step_epochs=[12, 24], gamma=0.1)
+    rates = [schedule.learning_rate(training, s, 5) for s in range(200)]
+    np.testing.assert_allclose(rates, np.repeat([1e-2, 1e-3, 1e-4], [60, 60, 80]))
+
+
 def test_the_papers_progressive_resizing():
     """16 epochs, 160 to 192 between 11 and 13: twelve epochs at 160, four at 192."""
     resize = ResizeSettings(low=160, high=192, start=11, end=13)

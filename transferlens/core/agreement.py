@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transferlens.core.statistics import centred_ranks, fisher, jackknife_interval, permutation_p
+from transferlens.core.statistics import centred_ranks, correlation_interval, permutation_p
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,9 @@ def rank_correlation(a: np.ndarray, b: np.ndarray, resampling: Resampling) -> Ag
     pairings = np.stack([v @ v.T, x @ v.T, v @ y.T, x**2 @ v.T, v @ (y**2).T, x @ y.T], axis=2)
     own = np.diagonal(pairings).T  # [rows, 6]
     value, without = _correlation(own.sum(0)), _correlation(own.sum(0) - own)
-    interval = jackknife_interval(fisher(value), fisher(without))
+    interval = correlation_interval(value, without)
     null = _correlation(exchanged(pairings, resampling))
-    low, high = np.tanh([interval.low, interval.high])
-    return tested(float(value), low, high, null, int(known.sum()))
+    return tested(float(value), interval.low, interval.high, null, int(known.sum()))
 
 
 def _ranks(values: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -181,6 +181,12 @@ class Writer:
         )
         self._label(dataset, field)
 
+    def write_interval(self, name: str, interval: Any) -> None:
+        """Store an interval (`core.statistics.Interval`), or nested lists of them, as an estimate with its
+        ends: `name`, `name_low`, `name_high`."""
+        for end, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
+            self.write(f"{name}{suffix}", _each(interval, end))
+
     def reserve(
         self,
         name: str,
@@ -252,6 +258,13 @@ class Writer:
         else:
             placeholder = self._file.create_dataset(dim, shape=(size,), dtype=">f4", fillvalue=0)
             placeholder.make_scale(_NO_COORDINATES.format(size))
+
+
+def _each(nested: Any, attribute: str) -> Any:
+    """An attribute of all objects in nested lists."""
+    if isinstance(nested, list):
+        return [_each(one, attribute) for one in nested]
+    return getattr(nested, attribute)
 
 
 def _encoded(values: Sequence[str]) -> np.ndarray:

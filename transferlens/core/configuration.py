@@ -17,7 +17,7 @@ from transferlens.core.settings import (
     Name,
     Section,
     Share,
-    TrainingSettings,
+    SourceTrainingSettings,
 )
 
 OUTPUTS = Literal["margin", "p_true", "raw_margin", "softmax_margin", "correct"]
@@ -143,8 +143,8 @@ class Configuration(Section):
     architecture: ArchitectureSettings = Field(
         ArchitectureSettings(), description="The network of every source model."
     )
-    source_training: TrainingSettings = Field(
-        TrainingSettings(), description="How source models are trained."
+    source_training: SourceTrainingSettings = Field(
+        SourceTrainingSettings(), description="How source models are trained."
     )
     source_weights: Literal["auto", "keep", "temporary"] = Field(
         "auto",

@@ -153,7 +153,9 @@ class Run:
         """The settings of a data set; of a part of a target, with its own number of images."""
         name, size = self.sizes.get(dataset, (dataset, None))
         settings = self.settings.datasets[name]
-        return settings if size is None else settings.model_copy(update={"train_per_class": size})
+        if size is None:
+            return settings
+        return settings.model_copy(update={"train_per_class": size, "train_share": None})
 
     def input_of(self, dataset: str, study: str | None = None) -> dict[str, Any]:
         """How images of a data set enter the networks (of a study): by its own crop ratio, if it has one."""

@@ -61,7 +61,7 @@ def explain(error: ValidationError, section: type[Section], where: str = "config
     prefix = "" if where in ("config", "settings") else f"{where}."
     start = "settings" if where == "settings" else "config"
     place, given, kind = first["loc"], first["input"], first["type"]
-    key = prefix + ".".join(str(part) for part in place if part != "[key]")
+    key = prefix + ".".join(str(part) for part in place if not _is_branch(part))
     if kind == "refused":
         return f"{start}: {first['ctx']['reason']}"
     if kind == "extra_forbidden":
@@ -77,6 +77,11 @@ def explain(error: ValidationError, section: type[Section], where: str = "config
         wanted = _TYPES.get(kind, "number")
         return f"{start}: '{key}' is {_shown(given)} ({type(given).__name__}); it must be of type {wanted}"
     return f"{start}: '{key or start}' is impossible: {_shown(given)}; {_reworded(first['msg'])}"
+
+
+def _is_branch(part: int | str) -> bool:
+    """Whether a part of a place is no key, but one of the types that a value may have, or that of a key."""
+    return isinstance(part, str) and ("[" in part or part.startswith("constrained-"))
 
 
 _TYPES = {
@@ -294,6 +299,9 @@ class NetworkSettings(ArchitectureSettings):
     digest: str | None = Field(None, description="SHA-256 of the file that makes it.")
 
 
+_Epochs = Annotated[int, Field(ge=1)]
+
+
 class ResizeSettings(Section):
     """Progressive resizing: from `low` pixels up to epoch `start`, linearly to `high` at epoch `end`."""
 
@@ -329,11 +337,14 @@ class TrainingSettings(Section):
     schedule: Literal["triangular", "step", "cosine"] = Field(
         "triangular",
         description="`triangular` rises from 0 to `lr` at `lr_peak_epoch`, then falls to 0 at the end; "
-        "`step` multiplies `lr` by `gamma` after every `step_epochs` epochs; `cosine` falls from `lr` to 0 "
-        "along half a cosine.",
+        "`step` multiplies `lr` by `gamma` after every `step_epochs` epochs, or after those; `cosine` falls "
+        "from `lr` to 0 along half a cosine.",
     )
     lr_peak_epoch: float = Field(2, ge=0, description="Epoch of the peak (schedule triangular).")
-    step_epochs: int = Field(10, ge=1, description="Epochs between two steps (schedule step).")
+    step_epochs: _Epochs | Annotated[list[_Epochs], Field(min_length=1)] = Field(
+        10,
+        description="Epochs between two steps, or a list of the epochs after which one is (schedule step).",
+    )
     gamma: Share = Field(0.1, description="Factor of the learning rate at a step (schedule step).")
     warmup_epochs: float = Field(
         0,
@@ -426,6 +437,84 @@ class TrainingSettings(Section):
             )
 
 
+class SelfSupervision(Section):
+    """Training without labels: two views of an image are to be alike, and unlike those of all others."""
+
+    temperature: float = Field(
+        0.5,
+        gt=0,
+        description="Cosine similarities are divided by it; the lower, the more the nearest count.",
+    )
+    projection: int = Field(
+        128, ge=1, description="Outputs of the two-layer network on the features that views are compared by."
+    )
+    jitter: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Strength of random changes of brightness, contrast, saturation and hue of a view; 0 for "
+        "none.",
+    )
+    grayscale: float = Field(0.2, ge=0, le=1, description="Share of views that lose their colours.")
+    probe: TrainingSettings = Field(
+        TrainingSettings(),
+        description="How the head over the classes is then fitted, on the frozen features of the evaluation "
+        "crop of the same images.",
+    )
+
+    def without_difference(self, training: TrainingSettings) -> str:
+        """Why the two views of an image would be the same, in words; '' if they differ."""
+        if training.crop != "none" or training.flip or self.jitter or self.grayscale:
+            return ""
+        return "both views of an image are the same; set crop, flip, jitter or grayscale"
+
+
+class Attack(Section):
+    """Training on images changed to raise the loss: projected gradient ascent within an l2 ball."""
+
+    radius: float = Field(
+        0.5,
+        ge=0,
+        description="Largest l2 norm of the change of an image as it enters the network, of pixels in [0, "
+        "1]; 0 for none. What is large grows with the side: 0.5 at 32 px is about 3.5 at 224 px.",
+    )
+    steps: int = Field(7, ge=1, description="Steps of gradient ascent in each training step.")
+    step_size: float | None = Field(
+        None, gt=0, description="Length of one of them; null for 2.5 radii over all of them together."
+    )
+
+    @property
+    def length(self) -> float:
+        """Length of a step."""
+        return 2.5 * self.radius / self.steps if self.step_size is None else self.step_size
+
+
+class SourceTrainingSettings(TrainingSettings):
+    """How source models are trained."""
+
+    objective: Literal["supervised", "simclr", "adversarial"] = Field(
+        "supervised",
+        description="`supervised`: the cross-entropy of the labels; `simclr`: two views of an image against "
+        "those of others, without labels, and a linear probe as the head (`contrast`); `adversarial`: the "
+        "cross-entropy of images changed to raise it (`attack`). Probes of given weights are supervised in "
+        "any case.",
+    )
+    contrast: SelfSupervision = Field(SelfSupervision(), description="Of the objective simclr.")
+    attack: Attack = Field(Attack(), description="Of the objective adversarial.")
+
+    def supervised(self) -> TrainingSettings:
+        """Optimisation and augmentation alone."""
+        return TrainingSettings(**{key: getattr(self, key) for key in TrainingSettings.model_fields})
+
+    def check(self, where: str) -> None:
+        """As of all training, and of the probe; and that the views of an image differ."""
+        super().check(where)
+        if self.objective == "simclr":
+            self.contrast.probe.check(f"{where}.contrast.probe")
+            if reason := self.contrast.without_difference(self):
+                raise ConfigError(f"config: {where}: {reason}")
+
+
 class ClassSelection(Section):
     """A part of a data set's classes: exactly one of `names`, `first` and `random`."""
 
@@ -452,8 +541,9 @@ class DatasetSettings(Section):
     path: str | None = Field(
         None,
         description="Where the images are, if not in the data root: a folder with `train/<class>/*` and "
-        "`val/<class>/*`, an archive of one, a CSV table with the columns `path`, `label` and `split`, or an "
-        "HDF5 file (see docs/data.md).",
+        "`val/<class>/*`, an archive of one, a CSV table with the columns `path`, `label` and `split`, a "
+        "text file with a line `path label` for each training image (and `test.txt` beside it), or an HDF5 "
+        "file (see docs/data.md).",
     )
     complete: bool = Field(
         True,
@@ -485,6 +575,12 @@ class DatasetSettings(Section):
     train_per_class: int | None = Field(
         None, ge=1, description="Labelled training images used a class (a seeded choice); null for all."
     )
+    train_share: Share | None = Field(
+        None,
+        description="Share of every class's training images that is used (a seeded choice), rounded up; the "
+        "images of a smaller share are among those of a larger one. null for all; not beside "
+        "`train_per_class`.",
+    )
     val_per_class: int | None = Field(
         None, ge=1, description="Evaluation images used a class (a seeded choice); null for all."
     )
@@ -513,3 +609,12 @@ class DatasetSettings(Section):
         None, ge=8, description="Images are shrunk to this longer side before writing; null to keep them."
     )
     jpeg_quality: int = Field(90, ge=1, le=100, description="JPEG quality (format jpg).")
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> Self:
+        if self.train_per_class is not None and self.train_share is not None:
+            refuse(
+                f"a data set has train_per_class {self.train_per_class} and train_share {self.train_share}; "
+                "give one of them"
+            )
+        return self

@@ -32,6 +32,12 @@ def jackknife_interval(value: float, without: np.ndarray) -> Interval:
     return t_interval(np.float64(value), jackknife_se(without), len(without) - 1)
 
 
+def correlation_interval(value: float, without: np.ndarray) -> Interval:
+    """Of a correlation, from its leave-one-out values float64[units]: a jackknife on Fisher's scale."""
+    made = jackknife_interval(fisher(value), fisher(without))
+    return Interval(np.float64(value), np.tanh(made.low), np.tanh(made.high))
+
+
 def jackknife_se(without: np.ndarray) -> np.ndarray:
     """Standard errors [...] of estimates from their leave-one-out values [units, ...]."""
     n = len(without)

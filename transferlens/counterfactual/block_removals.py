@@ -119,7 +119,8 @@ def check_data(run: Run) -> None:
     if given is None or facts is None:
         return
     classes, per_block = len(described(run, run.source)[0]), run.settings.studies.examples.images_a_block
-    images = limited(facts.train_images, classes, run.dataset(run.source).train_per_class)
+    settings = run.dataset(run.source)
+    images = limited(facts.train_images, classes, settings.train_per_class, settings.train_share)
     # A class's last block may be short.
     most = None if images is None else -(-images // per_block) + classes - 1
     if most is not None and max(given.ks) > most:

@@ -162,19 +162,14 @@ def _write_curves(out: artefacts.Writer, retrained: Retrained) -> None:
     out.write("order", cells.orders)
     out.write("k", cells.ks)
     out.write("accuracy", accuracy)
-    _write_interval(out, "accuracy_mean", mean_interval(accuracy))
-    _write_interval(out, "gain_mean", mean_interval(gain))
+    out.write_interval("accuracy_mean", mean_interval(accuracy))
+    out.write_interval("gain_mean", mean_interval(gain))
     choice = choose(accuracy[:, :, _SELECT], gain[:, :, _REPORT])
     out.write("best_k", np.array(cells.ks)[choice.by_all])
     out.write("best_k_share", choice.agree)
-    _write_interval(out, "best_gain_mean", choice.gain)
+    out.write_interval("best_gain_mean", choice.gain)
     if choice.missing:
         out.attribute("best_gain_missing", choice.missing)
-
-
-def _write_interval(out: artefacts.Writer, name: str, interval: Interval) -> None:
-    for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
-        out.write(f"{name}{suffix}", getattr(interval, key))
 
 
 def _write_handpicked(out: artefacts.Writer, retrained: Retrained) -> None:
@@ -183,8 +178,8 @@ def _write_handpicked(out: artefacts.Writer, retrained: Retrained) -> None:
     kept = len(retrained.cells.handpicked or ())
     out.attribute("handpicked_kept", kept)
     out.attribute("handpicked_removed", len(retrained.rows.unit_names) - kept)
-    _write_interval(out, "handpicked_accuracy_mean", mean_interval(retrained.accuracy[cell]))
-    _write_interval(out, "handpicked_gain_mean", mean_interval(retrained.gain[cell]))
+    out.write_interval("handpicked_accuracy_mean", mean_interval(retrained.accuracy[cell]))
+    out.write_interval("handpicked_gain_mean", mean_interval(retrained.gain[cell]))
 
 
 def _write_singles(out: artefacts.Writer, retrained: Retrained, predicted: Predictions) -> None:
@@ -193,14 +188,14 @@ def _write_singles(out: artefacts.Writer, retrained: Retrained, predicted: Predi
     change = retrained.change[retrained.cells.places(SINGLE)]
     out.write("removed_class", [retrained.rows.unit_names[unit] for unit in units])
     out.write("single_change", change)
-    _write_interval(out, "single_change_mean", mean_interval(change))
+    out.write_interval("single_change_mean", mean_interval(change))
     if predicted.single is None:
         out.attribute("single_predicted_missing", predicted.missing)
         return
     expected = Interval(
         -predicted.single.value[units], -predicted.single.high[units], -predicted.single.low[units]
     )
-    _write_interval(out, "single_predicted", expected)
+    out.write_interval("single_predicted", expected)
     out.write("single_predicted_se", predicted.single_se[units])
     if len(units) > 2:
         fitted = line(expected.value, predicted.single_se[units], change.mean(1))
@@ -225,8 +220,8 @@ def _write_random_sets(
     out.write("set_change", change)
     out.write("predictor", list(each))
     out.write("set_predicted", predicted)
-    _write_interval(out, "set_correlation", correlation)
-    _write_interval(out, "set_advantage", advantage)
+    out.write_interval("set_correlation", correlation)
+    out.write_interval("set_advantage", advantage)
     slope = slope_within(predicted[0], change)
     for end, value in (("", slope.value), ("_low", slope.low), ("_high", slope.high)):
         out.attribute(f"sets_slope{end}", float(value))
@@ -238,6 +233,6 @@ def _write_steps(out: artefacts.Writer, retrained: Retrained, steps: Retrained) 
     same = [retrained.cells.of_columns(order, k) for order in steps.cells.orders]
     out.attribute("step_k", k)
     out.write("step_order", steps.cells.orders)
-    _write_interval(out, "step_gain_mean", mean_interval(steps.gain[:, _REPORT]))
+    out.write_interval("step_gain_mean", mean_interval(steps.gain[:, _REPORT]))
     difference = (steps.accuracy - retrained.accuracy[same])[:, _REPORT]
-    _write_interval(out, "step_difference_mean", mean_interval(difference))
+    out.write_interval("step_difference_mean", mean_interval(difference))

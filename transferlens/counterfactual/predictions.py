@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from transferlens.core import artefacts
-from transferlens.core.statistics import Interval, jackknife_interval, t_interval
+from transferlens.core.statistics import Interval, correlation_interval, jackknife_interval, t_interval
 from transferlens.data.artefacts import HALVES
 
 _REPORT = HALVES.index("report")
@@ -98,11 +98,16 @@ def correlations_within(predicted: np.ndarray, realised: np.ndarray) -> tuple[In
         kept[place] = False
         without.append(_correlations(predicted, realised, kept))
     left_out = np.array(without)
-    z = [jackknife_interval(np.arctanh(r), np.arctanh(left_out[:, i])) for i, r in enumerate(whole)]
-    by_predictor = Interval(*(np.tanh([getattr(one, end) for one in z]) for end in ("value", "low", "high")))
-    more = [jackknife_interval(whole[0] - r, left_out[:, 0] - left_out[:, i]) for i, r in enumerate(whole)]
-    advantage = Interval(*(np.array([getattr(one, end) for one in more]) for end in ("value", "low", "high")))
-    return by_predictor, advantage
+    by_predictor = [correlation_interval(r, left_out[:, i]) for i, r in enumerate(whole)]
+    advantage = [
+        jackknife_interval(whole[0] - r, left_out[:, 0] - left_out[:, i]) for i, r in enumerate(whole)
+    ]
+    return _together(by_predictor), _together(advantage)
+
+
+def _together(intervals: list[Interval]) -> Interval:
+    """Several intervals as one of arrays."""
+    return Interval(*(np.array([getattr(one, end) for one in intervals]) for end in ("value", "low", "high")))
 
 
 def _correlations(predicted: np.ndarray, realised: np.ndarray, kept: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ _CHOSEN = {
     "groups",
     "labels",
     "train_per_class",
+    "train_share",
     "val_per_class",
     "select_fraction",
     "unreadable",
@@ -27,6 +28,7 @@ _CHOSEN = {
 # Up to so many images, preparing several data sets side by side is faster than each by several cores.
 _IMAGES_WORTH_THREADS = 10_000
 _MOST_THREADS = 8
+_UNKNOWN_IMAGES = 10**9  # of a set of any size
 
 
 def images_of(run: Run, dataset: str) -> str:
@@ -100,8 +102,8 @@ def data_threads(run: Run, wildcards: Wildcards) -> int:
     facts = catalogue.CATALOGUE.get(images_of(run, dataset))
     if facts is None:
         return _MOST_THREADS
-    known = facts.train_images or float("inf")
-    images = catalogue.limited(known, facts.classes, run.dataset(dataset).train_per_class)
+    known, settings = facts.train_images or _UNKNOWN_IMAGES, run.dataset(dataset)
+    images = catalogue.limited(known, facts.classes, settings.train_per_class, settings.train_share)
     return 1 if images <= _IMAGES_WORTH_THREADS else _MOST_THREADS
 
 

@@ -5,6 +5,8 @@ The facts themselves are in catalogue.yaml, beside this file.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +66,21 @@ def usual_metric(name: str) -> str:
     return CATALOGUE[name].metric if name in CATALOGUE else "global"
 
 
-def limited(images: float | None, classes: int | None, per_class: int | None) -> float | None:
-    """Images of a split of which at most `per_class` a class are used; None is unknown, or no limit."""
-    if images is None or classes is None or per_class is None:
+def limited(
+    images: int | None, classes: int | None, per_class: int | None, share: float | None = None
+) -> int | None:
+    """Images of a split of which at most `per_class` a class are used, or a share; None is unknown, or all.
+
+    For a share, classes count as equally large, up to one image.
+    """
+    if images is None or classes is None or (per_class is None and share is None):
         return images
+    if share is not None:
+        least, larger = divmod(images, classes)
+        return (classes - larger) * share_of(share, least) + larger * share_of(share, least + 1)
     return min(images, classes * per_class)
+
+
+def share_of(share: float, images: int) -> int:
+    """A share of some images, rounded up; a share is the decimal as it is written (0.07 of 100 is 7)."""
+    return ceil(Fraction(repr(share)) * images)

@@ -37,10 +37,14 @@ def make_index(name: str, images: ImageSet, settings: DatasetSettings, seed: int
     """
     chosen: dict[str, Chosen] = {}
     skipped: list[str] = []
-    limits = {"train": settings.train_per_class, "val": settings.val_per_class}
+    limits = {
+        "train": (settings.train_per_class, settings.train_share),
+        "val": (settings.val_per_class, None),
+    }
     for split_name in SPLITS:
         split = getattr(images, split_name)
-        positions = at_most(split.labels, limits[split_name], rng_for(seed, name, split_name))
+        per_class, share = limits[split_name]
+        positions = at_most(split.labels, per_class, rng_for(seed, name, split_name), share)
         chosen[split_name] = (split, positions, np.zeros((len(positions), 2), np.int64))
     _require_every_class(name, _labelled(name, images, settings, chosen, seed))  # before hours of decoding
     for split_name in SPLITS:

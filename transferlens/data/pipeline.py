@@ -89,6 +89,11 @@ class Images(ABC):
         """Bytes uint8[n, side, side, 3] as networks take them: float32[n, 3, side, side] on the device."""
         return augmentation.normalise(images.to(self.device), self._mean, self._std)
 
+    @property
+    def channels(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """What `normalise` subtracts from pixels in [0, 1], and what it divides them by, each [3, 1, 1]."""
+        return self._mean[:, None, None], self._std[:, None, None]
+
     def _decoded_side(self, resolution: int, crop_ratio: float) -> int:
         """The side that FFCV decodes centre crops to; what is lacking is enlarged afterwards."""
         if self.settings.enlarging == "area":

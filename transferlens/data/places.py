@@ -1,9 +1,9 @@
 """Where the images of a data set are, and bringing them there: unpacked or downloaded.
 
 A set is looked for in this order, and the first place that has it is taken: the path in its settings; in
-the data root, its own folder (as an image folder or in its publishers' layout), torchvision's or the
-publishers' folder, a table, HDF5 file or archive of its name, the publishers' archives; the system;
-torchvision's download.
+the data root, its own folder (as an image folder, as image lists or in its publishers' layout),
+torchvision's or the publishers' folder, a table, HDF5 file or archive of its name, the publishers' archives;
+the system; torchvision's download.
 """
 
 import json
@@ -19,6 +19,7 @@ from transferlens.data import (
     digits,
     folder,
     hdf5,
+    image_lists,
     imagenet,
     layouts,
     tables,
@@ -27,7 +28,7 @@ from transferlens.data import (
 from transferlens.data.catalogue import CATALOGUE, Facts
 from transferlens.data.splits import ImageSet
 
-_READERS = {".csv": tables, ".h5": hdf5, ".hdf5": hdf5}
+_READERS = {".csv": tables, ".txt": image_lists, ".h5": hdf5, ".hdf5": hdf5}
 _RECORD = ".unpacked-from.json"
 _WRAPPERS = 3  # folders of one folder each that an archive may wrap around its images
 
@@ -132,6 +133,8 @@ def _in_folder(name: str, place: Path) -> Found | None:
             return None
         if found := _in_layout(name, place, own=True):
             return found
+        if lists := image_lists.in_folder(place):
+            return _file(lists)
         if folder.is_image_folder(place):
             return _image_folder(place)
         inside = folder.subfolders(place)

@@ -8,15 +8,24 @@ import numpy as np
 from transferlens.core.errors import ConfigError, nearest
 from transferlens.core.seeding import rng_for
 from transferlens.core.settings import ClassSelection
+from transferlens.data.catalogue import share_of
 from transferlens.data.classnames import readable
 from transferlens.data.splits import ImageSet, Split
 
 
-def at_most(labels: np.ndarray, per_class: int | None, rng: np.random.Generator) -> np.ndarray:
-    """Positions of at most `per_class` random images of every class, ascending."""
-    if per_class is None:
+def at_most(
+    labels: np.ndarray, per_class: int | None, rng: np.random.Generator, share: float | None = None
+) -> np.ndarray:
+    """Positions of random images of every class, ascending: at most `per_class`, or a share of them.
+
+    Smaller parts are parts of larger ones, whichever way they are asked for, if the generator is the same.
+    """
+    if per_class is None and share is None:
         return np.arange(len(labels))
-    rows = [rng.permutation(np.flatnonzero(labels == c))[:per_class] for c in np.unique(labels)]
+    rows = []
+    for c in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == c))
+        rows.append(members[: per_class if share is None else share_of(share, len(members))])
     return np.sort(np.concatenate([np.zeros(0, np.int64), *rows]))
 
 

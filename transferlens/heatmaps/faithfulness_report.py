@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from transferlens.core import artefacts
-from transferlens.core.statistics import Interval
 from transferlens.heatmaps.artefacts import BASELINES, CONTROLS, CURVES, FAITHFULNESS, MEASURES, RANDOMISED
 from transferlens.heatmaps.faithfulness import Scores, Summary
 from transferlens.pictures import figures
@@ -95,16 +94,11 @@ def write(
             ("randomised", [scores.randomised[name] for name in RANDOMISED]),
         ):
             out.write(name, values)
-        _write_intervals(out, "mean", [summary.means[name] for name in MEASURES])
-        _write_intervals(out, "minus_random", [summary.differences[name] for name in MEASURES])
+        out.write_interval("mean", [summary.means[name] for name in MEASURES])
+        out.write_interval("minus_random", [summary.differences[name] for name in MEASURES])
         out.write("minus_random_p", [summary.p[name] for name in MEASURES])
         out.write("minus_random_q", [summary.q[name] for name in MEASURES])
-        _write_intervals(out, "randomised_mean", [summary.randomised[name] for name in RANDOMISED])
-
-
-def _write_intervals(out: artefacts.Writer, name: str, intervals: list[Interval]) -> None:
-    for suffix, key in (("", "value"), ("_low", "low"), ("_high", "high")):
-        out.write(f"{name}{suffix}", [getattr(interval, key) for interval in intervals])
+        out.write_interval("randomised_mean", [summary.randomised[name] for name in RANDOMISED])
 
 
 def draw(scores: Scores, summary: Summary, picture: Path) -> None:

@@ -61,18 +61,18 @@ def write_scores(
             [score(outputs, name, share, name in _SLOW) for share in SHARES]
             for name in job.progress(names, "score", "estimators")
         ]
-        _write_intervals(out, "score", scored)
+        out.write_interval("score", scored)
         if repeated_path:
             with artefacts.open(repeated_path, SUMMARY) as file:
                 again = estimators.sample_columns(stored.Output(file, output), _EXAMPLES)
-            _write_intervals(out, "ceiling", ceiling(outputs, again))
+            out.write_interval("ceiling", ceiling(outputs, again))
         reliable = [
             [NOTHING if name in _SLOW else reliability(class_means, name, size) for size in sizes]
             for name in names
         ]
-        _write_intervals(out, "reliability", reliable)
+        out.write_interval("reliability", reliable)
         needed = [NOTHING if name in _SLOW else models_needed(class_means, name) for name in names]
-        _write_intervals(out, "models_needed", needed)
+        out.write_interval("models_needed", needed)
 
 
 def _read_outputs(summary_path: Path, output: str) -> tuple[Outputs, Outputs]:
@@ -86,13 +86,6 @@ def _read_outputs(summary_path: Path, output: str) -> tuple[Outputs, Outputs]:
             for block, part in estimators.blocks(values, disk):
                 means.add(block, part)
         return sample, Outputs(masks, means.by_class()[:, 1])
-
-
-def _write_intervals(out: artefacts.Writer, name: str, intervals: object) -> None:
-    """Store intervals, alone or in nested lists, as an estimate with its ends."""
-    for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
-        values = np.vectorize(lambda i, key=key: float(getattr(i, key)))(np.array(intervals, object))
-        out.write(f"{name}{suffix}", values)
 
 
 def _sizes(models: int) -> list[int]:

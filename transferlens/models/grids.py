@@ -27,7 +27,12 @@ def cells_of(shape: torch.Size, prefix_tokens: int = 0) -> tuple[int, int] | Non
 
 def channels_of(shape: torch.Size) -> int:
     """Channels of an output in which `cells_of` finds a grid."""
-    return shape[1] if len(shape) == 4 and shape[2] == shape[3] else shape[-1]
+    return shape[channel_axis(shape)]
+
+
+def channel_axis(shape: torch.Size) -> int:
+    """Where the channels of an output lie: 1, or -1 (the last)."""
+    return 1 if len(shape) == 4 and shape[2] == shape[3] else -1
 
 
 def to_maps(output: torch.Tensor, prefix_tokens: int = 0) -> torch.Tensor:

@@ -56,16 +56,16 @@ def hooked(network: nn.Module, layers: Sequence[str], hook: Hook) -> Iterator[No
             handle.remove()
 
 
-# Is told a layer's name, the layer, its inputs and its output.
-Observer = Callable[[str, nn.Module, tuple, object], None]
+# Is told a layer's name, the layer, its inputs and its output, which is replaced by what is returned.
+Observer = Callable[[str, nn.Module, tuple, object], torch.Tensor | None]
 
 
 @contextmanager
 def observed(network: nn.Module, layers: Iterable[str], observer: Observer) -> Iterator[None]:
     """Every forward pass in the block tells `observer` of each call of these layers, when it is done."""
 
-    def call(name: str, module: nn.Module, inputs: tuple, output: object) -> None:
-        observer(name, module, inputs, output)
+    def call(name: str, module: nn.Module, inputs: tuple, output: object) -> torch.Tensor | None:
+        return observer(name, module, inputs, output)
 
     handles = [network.get_submodule(layer).register_forward_hook(partial(call, layer)) for layer in layers]
     try:

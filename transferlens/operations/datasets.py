@@ -74,7 +74,8 @@ def _published(run: Run, name: str) -> Data:
     if facts is None or settings.path is not None:
         return Data(None, None, own, "unknown", groups)
     chosen = own or facts.classes
-    train = _used(facts.train_images, facts.classes, chosen, settings.train_per_class)
+    part = settings.train_per_class, settings.train_share
+    train = _used(facts.train_images, facts.classes, chosen, *part)
     val = _used(facts.val_images, facts.classes, chosen, settings.val_per_class)
     classes = groups if settings.labels == "groups" else chosen
     sizes = {"class": classes, "own_class": facts.classes, "train_example": train, "val_example": val}
@@ -82,11 +83,17 @@ def _published(run: Run, name: str) -> Data:
     return Data(train, val, classes, basis, groups, {}, {**sizes, "skipped": 0})
 
 
-def _used(images: int | None, classes: int | None, chosen: int | None, per_class: int | None) -> int | None:
-    """Images used of a split: of some of its classes, at most so many a class; None where not known."""
+def _used(
+    images: int | None,
+    classes: int | None,
+    chosen: int | None,
+    per_class: int | None,
+    share: float | None = None,
+) -> int | None:
+    """Images used of a split: of some of its classes, so many (or a share) a class; None where not known."""
     if images is None or chosen is None:
-        return limited(images, classes, per_class)
-    return limited(round(images * chosen / (classes or chosen)), chosen, per_class)
+        return limited(images, classes, per_class, share)
+    return limited(round(images * chosen / (classes or chosen)), chosen, per_class, share)
 
 
 def _indexed(run: Run, name: str, path: Path) -> Data:

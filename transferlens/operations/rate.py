@@ -17,7 +17,12 @@ from transferlens.core.artefacts import RESULTS, Artefact
 from transferlens.core.capability import Transfer, Wildcards
 from transferlens.core.errors import ArtefactError
 from transferlens.core.run import Run
-from transferlens.core.settings import InputSettings, NetworkSettings, TrainingSettings
+from transferlens.core.settings import (
+    InputSettings,
+    NetworkSettings,
+    SourceTrainingSettings,
+    TrainingSettings,
+)
 from transferlens.core.studies import Study
 from transferlens.data.pipeline import ResidentImages
 from transferlens.models import contract
@@ -29,6 +34,7 @@ from transferlens.training.artefacts import TRAINING_RECORDS, TRANSFER_RUNS
 from transferlens.training.capability import TRAIN_SOURCE, TRANSFER
 from transferlens.training.recipes import kinds as recipes
 from transferlens.training.recipes.settings.base import RecipeSettings
+from transferlens.training.recipes.settings.objectives import of_source
 from transferlens.training.recipes.settings.plain import FullSettings
 
 _LONG_ENOUGH = 0.3  # seconds of one measurement
@@ -68,9 +74,11 @@ def transfer_work(recipe: RecipeSettings, train: int, val: int) -> Work:
 
     Images beside the batch count like its own.
     """
-    cached = recipes.caches_features(recipe)
-    steps = schedule.steps_per_epoch(train, recipe.training) * recipes.log_rows(recipe)
-    batch = min(recipe.training.batch_size, train) * (1 + recipes.KINDS[recipe.kind].images_beside)
+    kind = recipes.KINDS[recipe.kind]
+    of_head = kind.head_epochs(recipe) * kind.runs
+    cached = recipes.caches_features(recipe) or of_head > 0
+    steps = schedule.steps_per_epoch(train, recipe.training) * (recipes.log_rows(recipe) - of_head)
+    batch = min(recipe.training.batch_size, train) * (1 + kind.images_beside)
     return Work(steps, batch, val + train * cached)
 
 
@@ -262,9 +270,18 @@ class _Measured:
         units = Sizes(self.run, self.data).units(study.masks["units"]) or 1
         seen = study.share_seen(units)
         work = source_work(training, images.train, seen, study.step_matched, images.val)
-        each = self._once(network, "training", _costly(training), lambda trial: trial.training(training))
+        each = self._image_of_source(network, training)
         trained = work.steps * work.batch * mean_scale(training, network.images.resolution) * each
         return study.rows * (trained + work.evaluated * self._evaluation(network))
+
+    def _image_of_source(self, network: "_Network", training: SourceTrainingSettings) -> float:
+        """Seconds for an image of a step of source training: with its views, or attacks on it."""
+        plain = training.supervised()
+        if training.objective == "supervised":
+            return self._once(network, "training", _costly(plain), lambda trial: trial.training(plain))
+        how = of_source(training)
+        kind = {**how.model_dump(exclude={"training", "probe"}), **_costly(plain)}
+        return self._once(network, "recipe", kind, lambda trial: trial.adaptation(how))[1]
 
     def transfer(self, transfer: Transfer, rows: int) -> float:
         """Seconds of adapting so many models of a study to a target."""

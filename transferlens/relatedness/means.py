@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transferlens.core.statistics import fisher, jackknife_interval, t_interval
+from transferlens.core.statistics import correlation_interval, t_interval
 
 # With fewer models a correlation says nothing.
 LEAST_MODELS = 5
@@ -55,8 +55,8 @@ def correlation(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
         return np.nan, np.nan, np.nan
     kept = ~np.eye(len(x), dtype=bool)
     value, *without = (_pearson(x[k], y[k]) for k in (np.ones(len(x), bool), *kept))
-    interval = jackknife_interval(fisher(value), fisher(without))
-    return value, float(np.tanh(interval.low)), float(np.tanh(interval.high))
+    interval = correlation_interval(value, np.array(without))
+    return value, float(interval.low), float(interval.high)
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> float:

@@ -30,6 +30,7 @@ from transferlens.training.artefacts import (
 )
 from transferlens.training.recipes.kinds import KINDS, log_rows
 from transferlens.training.recipes.settings.base import Task
+from transferlens.training.recipes.settings.objectives import of_source
 
 SHARD_SIZE = 16
 # What a section says of the weights that the models of a study are given (see `Study.loads`).
@@ -140,16 +141,24 @@ def _source_inputs(run: Run, wildcards: Wildcards) -> dict[str, Any]:
 
 def _source_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     study = run.studies[wildcards["study"]]
-    training = run.settings.source_training.model_dump()
     settings = {
         "architecture": run.architecture_of(study.name),
         "input": run.input_of(run.source, study.name),
     }
     if study.loads is None:
-        return {**settings, "training": training, "step_matched": study.step_matched}
-    fitted = {"training": training} if study.loads["head"] == "probe" else {}
+        return {**settings, **_objective(run), "step_matched": study.step_matched}
+    probe = run.settings.source_training.supervised().model_dump()
+    fitted = {"training": probe} if study.loads["head"] == "probe" else {}
     chosen = {key: study.loads[key] for key in ("weights", "prefix") if study.loads[key] is not None}
     return {**settings, **chosen, **fitted}
+
+
+def _objective(run: Run) -> dict[str, Any]:
+    """How source models are trained; of the objectives, the keys of the one in use."""
+    recipe = of_source(run.settings.source_training)
+    if run.settings.source_training.objective == "supervised":
+        return {"training": recipe.training.model_dump()}
+    return {"objective": recipe.model_dump()}
 
 
 def _resumption(run: Run, wildcards: Wildcards) -> list[str]:
@@ -170,7 +179,7 @@ TRAIN_SOURCE = Step(
     outputs={"models": SOURCE_MODELS, "record": TRAINING_RECORDS},
     inputs=_source_inputs,
     settings=_source_settings,
-    code=lambda run, wildcards: KINDS["full"].code,
+    code=lambda run, wildcards: KINDS[of_source(run.settings.source_training).kind].code,
     arguments=_resumption,
     made_for=_trained(loaded=False),
     shown=False,
@@ -353,6 +362,12 @@ def _transfer_sizes(run: Run, wildcards: Wildcards, known: Mapping[str, int]) ->
     return sizes
 
 
+def _source_epochs(run: Run, wildcards: Wildcards) -> int:
+    """Epochs in the logs of source models, or of the probes of given ones."""
+    training = run.settings.source_training
+    return log_rows(of_source(training)) if run.studies[wildcards["study"]].loads is None else training.epochs
+
+
 class Training(Capability):
     """Source models, transfers and summaries; features of models on data sets."""
 
@@ -378,7 +393,7 @@ class Training(Capability):
         if made in (FEATURES, ADAPTED_FEATURES):
             return _feature_sizes(wildcards, known)
         stacked = {"weights": known["model"]} if made is SOURCE_MODELS else {}
-        return {"log_quantity": len(LOG_QUANTITIES), "epoch": run.settings.source_training.epochs, **stacked}
+        return {"log_quantity": len(LOG_QUANTITIES), "epoch": _source_epochs(run, wildcards), **stacked}
 
     def studies(self, run: Run) -> Iterator[Study]:
         """The reference models, and the pretrained ones if there are any."""

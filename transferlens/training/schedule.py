@@ -27,7 +27,7 @@ def steps_per_epoch(images: int, training: TrainingSettings, seed: int | None = 
 def learning_rate(training: TrainingSettings, step: int, steps_per_epoch: int) -> float:
     """The rate of a step, by the schedule.
 
-    * `step`: `lr`, times `gamma` after every `step_epochs` epochs.
+    * `step`: `lr`, times `gamma` after every `step_epochs` epochs, or after each of the epochs listed there.
     * `triangular`: from 0 up to `lr` at `lr_peak_epoch`, then down to 0 at the last epoch; evaluated at the
       middle of the step, so that no step has a rate of exactly 0 (with the start of the step, the first one
       is lost; small targets have few).
@@ -40,9 +40,15 @@ def learning_rate(training: TrainingSettings, step: int, steps_per_epoch: int) -
     warmup = round(training.warmup_epochs * steps_per_epoch)
     rising = (step + 1) / warmup if step < warmup else 1.0
     if training.schedule == "step":
-        return training.lr * training.gamma ** (step // steps_per_epoch // training.step_epochs) * rising
+        return training.lr * training.gamma ** _drops(training, step // steps_per_epoch) * rising
     falling = (step - warmup) / (training.epochs * steps_per_epoch - warmup) if step >= warmup else 0.0
     return training.lr * rising * (1 + math.cos(math.pi * falling)) / 2
+
+
+def _drops(training: TrainingSettings, epoch: int) -> int:
+    """How often the rate has been multiplied by gamma when an epoch begins."""
+    given = training.step_epochs
+    return sum(after <= epoch for after in given) if isinstance(given, list) else epoch // given
 
 
 def _triangular(training: TrainingSettings, epoch: float) -> float:

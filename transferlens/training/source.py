@@ -11,7 +11,7 @@ import torch
 
 from transferlens.core import artefacts, job, studies
 from transferlens.core.seeding import seed_for
-from transferlens.core.settings import NetworkSettings, TrainingSettings
+from transferlens.core.settings import NetworkSettings
 from transferlens.core.studies import Rows
 from transferlens.data.pipeline import Images
 from transferlens.models import contract, states
@@ -20,7 +20,8 @@ from transferlens.training import engine, fitting, schedule
 from transferlens.training.artefacts import LOG_QUANTITIES, SOURCE_MODELS, TRAINING_RECORDS
 from transferlens.training.block import Job, train_block
 from transferlens.training.recipes.base import Data
-from transferlens.training.recipes.settings.plain import FullSettings
+from transferlens.training.recipes.kinds import log_rows
+from transferlens.training.recipes.settings.base import RecipeSettings
 from transferlens.training.resumption import NOTHING, Progress
 
 
@@ -32,7 +33,7 @@ def train_shard(
     train: Images,
     val: Images,
     architecture: NetworkSettings,
-    training: TrainingSettings,
+    recipe: RecipeSettings,
     step_matched: bool,
     checkpoints: Sequence[int] = (),
     progress: Progress | None = None,
@@ -44,16 +45,17 @@ def train_shard(
 
     Args:
         unit_of_image: int64[training images], the unit of the masks that each image belongs to.
+        recipe: how random weights become a source model.
         step_matched: every model takes as many steps as one that sees the whole source, by further passes
             over its images; else as many as its images make in the given epochs.
         checkpoints: whole networks are also kept after so many optimiser steps.
         progress: what an interrupted job goes on from.
     """
-    labels, classes = train.examples.labels, len(class_names)
+    labels, classes, training = train.examples.labels, len(class_names), recipe.training
     network = partial(new_network, architecture, classes, train.device)
     with (
         fitting.named(train.device, training.batch_size, train.settings.resolution),
-        reserve(path, rows, class_names, architecture, training.epochs) as out,
+        reserve(path, rows, class_names, architecture, log_rows(recipe)) as out,
     ):
         if checkpoints:
             states.reserve_checkpoints(out, initial_network(architecture, classes, 0), len(rows), checkpoints)
@@ -65,7 +67,7 @@ def train_shard(
             return Job(
                 partial(network, seed),
                 Data(train, np.flatnonzero(rows.masks[i][unit_of_image]), steps),
-                FullSettings(training=training),
+                recipe,
                 of_data,
                 checkpoints=keep_checkpoints(out, i, checkpoints),
                 kept=progress.of(i) if progress else NOTHING,

@@ -21,7 +21,7 @@ from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import (
     Interval,
     centred_ranks,
-    fisher,
+    correlation_interval,
     holm,
     jackknife_interval,
     permutation_p,
@@ -205,8 +205,7 @@ def _interval(values: np.ndarray) -> Interval:
 
 def _correlation_interval(values: np.ndarray) -> Interval:
     """On Fisher's scale."""
-    made = _interval(fisher(values))
-    return Interval(values[0], np.tanh(made.low), np.tanh(made.high))
+    return correlation_interval(values[0], values[1:])
 
 
 def _write_effects(out: Writer, effects: Effects, places: list[int], rankers: int) -> None:

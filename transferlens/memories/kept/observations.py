@@ -17,10 +17,11 @@ from transferlens.memories.effect import composites
 from transferlens.memories.effect.composites import ANSWERS, Answers, Responses, Table
 from transferlens.memories.kept.binding import coupling
 from transferlens.memories.kept.probes import Observation
-from transferlens.memories.kept.retention import fit_temperature, recall
+from transferlens.memories.kept.retention import recall
 from transferlens.memories.pairs import Pair
 from transferlens.models.network import Network
 from transferlens.training import fitting
+from transferlens.training.calibration import fit_temperature
 
 _BATCH = 256
 

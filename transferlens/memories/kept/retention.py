@@ -8,14 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
 from scipy.special import logsumexp
 
 from transferlens.core.crossed import crossed_ratio
 from transferlens.data.artefacts import HALVES
 from transferlens.memories.kept.binding import padded
-
-_LOG_TEMPERATURES = (-6.0, 6.0)
 
 
 @dataclass(frozen=True)
@@ -75,18 +72,6 @@ def recall(before: np.ndarray, after: np.ndarray, labels: np.ndarray, temperatur
         1 + (after > after[rows, labels][:, None]).sum(1),
         np.exp(scaled[rows, labels] - logsumexp(scaled, axis=1)),
     )
-
-
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The T > 0 under which softmax(logits [images, classes] / T) makes the labels most likely."""
-    rows, logits = np.arange(len(labels)), logits.astype(np.float64)
-
-    def loss(log_temperature: float) -> float:
-        scaled = logits * np.exp(-log_temperature)
-        return float((logsumexp(scaled, axis=1) - scaled[rows, labels]).mean())
-
-    best = optimize.minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded")
-    return float(np.exp(best.x))
 
 
 def summarise(

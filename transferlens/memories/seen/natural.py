@@ -13,13 +13,13 @@ from transferlens.data.artefacts import HALVES
 from transferlens.data.pipeline import Images
 from transferlens.memories.images import ranking
 from transferlens.memories.kept.probes import Probes
-from transferlens.memories.kept.retention import fit_temperature
 from transferlens.memories.retraining.retrained import LeftOut
 from transferlens.memories.seen.artefacts import OF_NATURAL_IMAGES
 from transferlens.memories.seen.estimate import Measured, place_among
 from transferlens.memories.seen.examples import of_repeats
 from transferlens.training import engine, outputs
 from transferlens.training.artefacts import SUMMARY
+from transferlens.training.calibration import fit_temperature
 from transferlens.training.networks import Adapted
 
 

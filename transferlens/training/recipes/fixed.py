@@ -3,12 +3,14 @@
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
 from torch import nn
 
 from transferlens.core.settings import InputSettings
-from transferlens.data.pipeline import Batch, Pass, shuffled_batches
+from transferlens.data.pipeline import Batch, Images, Pass, shuffled_batches
 from transferlens.models.network import Network
 from transferlens.training import engine
 from transferlens.training.recipes.base import Phase, Recipe
@@ -26,7 +28,7 @@ class Fixed(Recipe):
     """
 
     settings: FixedSettings
-    _scale: tuple[torch.Tensor, torch.Tensor] | None = None
+    _features: "FrozenFeatures | None" = None
 
     def phases(self) -> Iterator[Phase]:
         """One phase: the head, on cached features or behind the frozen backbone."""
@@ -36,24 +38,19 @@ class Fixed(Recipe):
             yield self.whole_phase(head.parameters(), network=_FrozenBackbone(self.network))
             return
         self.network.eval()
-        images = self.data.images
-        # Cloned, as tensors made in inference mode cannot take part in training.
-        features = engine.evaluate(self.network.backbone, images).clone()
-        mean, std = features.mean(0), features.std(0)
-        std = torch.where(std > 0, std, torch.ones_like(std))  # a constant feature stays constant
-        self._scale = mean, std
+        self._features = FrozenFeatures(self.network, self.data.images, self.data.positions)
         yield self.whole_phase(
             head.parameters(),
             network=head,
-            data=FeatureBatches((features - mean) / std, images.labels, images.settings, images.device),
+            data=self._features,
             training=self.settings.training.model_copy(update={"precision": "float32", "resize": None}),
         )
 
     def inference(self) -> Network:
         """The network with a head that takes features as they are, not standardised."""
-        if self._scale is None:
+        if self._features is None:
             return self.network
-        mean, std = self._scale
+        _, mean, std = self._features.scaled
         head = copy.deepcopy(self.network.head)
         with torch.no_grad():
             head.weight /= std
@@ -72,6 +69,40 @@ class _FrozenBackbone(nn.Module):
         with torch.no_grad():
             features = self.network.backbone(images)
         return self.network.head(features)
+
+
+class FrozenFeatures:
+    """Standardised features of the evaluation crop in place of images, for the training loop.
+
+    They are computed when they are first asked for: where a killed run goes on, the network is by then as it
+    was.
+
+    Args:
+        network: in evaluation mode, and left as it is from then on.
+        positions: int64[n], the images whose features get mean 0 and standard deviation 1.
+    """
+
+    def __init__(self, network: Network, images: Images, positions: np.ndarray):
+        self._network, self._images, self._positions = network, images, positions
+        self.labels, self.settings, self.device = images.labels, images.settings, images.device
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @cached_property
+    def scaled(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The features [N, D] of all images; the means and deviations [D] that standardised them."""
+        # Cloned, as tensors made in inference mode cannot take part in training.
+        features = engine.evaluate(self._network.backbone, self._images).clone()
+        used = features[torch.from_numpy(self._positions).to(self.device)]
+        mean, std = used.mean(0), used.std(0)
+        std = torch.where(std > 0, std, torch.ones_like(std))  # a constant feature stays constant
+        return (features - mean) / std, mean, std
+
+    def training_batches(self, one: Pass) -> Iterator[Batch]:
+        """One shuffled pass."""
+        batches = FeatureBatches(self.scaled[0], self.labels, self.settings, self.device)
+        yield from batches.training_batches(one)
 
 
 @dataclass(frozen=True)

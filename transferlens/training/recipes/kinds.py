@@ -8,7 +8,22 @@ from transferlens.core.errors import ConfigError, nearest
 from transferlens.training.recipes.settings.base import RecipeKind, RecipeSettings
 
 # Modules of `recipes.settings`, in the order of the documentation.
-FAMILIES = ("plain", "remedies", "contrastive", "concept")
+FAMILIES = (
+    "plain",
+    "probing",
+    "selective",
+    "low_rank",
+    "averaging",
+    "projection",
+    "anchored",
+    "spectral",
+    "stochastic_norm",
+    "distillation",
+    "contrastive",
+    "concept",
+    "objectives",
+    "remedies",
+)
 KINDS: dict[str, RecipeKind] = {
     kind.name: kind
     for family in FAMILIES

@@ -20,6 +20,7 @@ from transferlens.maps import evidence
 from transferlens.models.network import Network
 from transferlens.training import engine, schedule
 from transferlens.training.recipes.base import Data, Phase, Recipe
+from transferlens.training.recipes.distillation import divergence
 from transferlens.training.recipes.settings.remedies import RemediedSettings
 
 _EVEN = 1e-6  # logits
@@ -217,9 +218,7 @@ def from_uniform(logits: torch.Tensor) -> torch.Tensor:
 
 def from_clean(clean: torch.Tensor, composite: torch.Tensor) -> torch.Tensor:
     """Mean divergence KL(p(clean) || p(composite)) of logits [N, C]; the clean side is only looked at."""
-    return functional.kl_div(
-        composite.log_softmax(1), clean.detach().log_softmax(1), reduction="batchmean", log_target=True
-    )
+    return divergence(clean.detach(), composite)
 
 
 def outside(maps: torch.Tensor, corners: torch.Tensor, side: int, resolution: int) -> torch.Tensor:

@@ -64,6 +64,7 @@ class RecipeKind:
         asked_for_by: the key by which an analysis derives recipes of this kind, if no one can write
             them: they need source training images of classes that it finds.
         epochs: of all phases of a run.
+        head_epochs: of these, those of a head alone on features that are computed once.
         runs: training runs of different seeds that make one model.
         needs: what of a source model or a network it takes, in words; a network is then tried before
             anything runs (`recipes.base.Recipe.refuses`).
@@ -78,6 +79,7 @@ class RecipeKind:
     images_beside: int = 0
     asked_for_by: str = ""
     epochs: Callable[[Any], int] = lambda settings: settings.training.epochs
+    head_epochs: Callable[[Any], int] = lambda settings: 0
     runs: int = 1
     needs: tuple[str, ...] = ()
     check: Callable[[Any, Task], str] = lambda settings, task: ""
