@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from tests.conftest import ARCHITECTURE, TRAINING, changed
-from transferlens.training import engine, source
-from transferlens.training.block import Job, train_block
+from tests.conftest import TRAINING, changed
+from tests.training.adapting import assert_same, trained
+from tests.training.adapting import initial as network
+from transferlens.training import engine
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.bi_tuning import BiTuning
 from transferlens.training.recipes.kinds import KINDS, read
@@ -19,10 +20,6 @@ from transferlens.training.recipes.settings.base import Task
 SHORT = changed(TRAINING, epochs=1, crop="random_resized", flip=True)
 LABELS = torch.tensor([0, 1, 1, 2])
 T = 0.07
-
-
-def network():
-    return source.initial_network(ARCHITECTURE, 3, 0).to(memory_format=torch.channels_last)
 
 
 def settings(**others):
@@ -34,11 +31,6 @@ def started(images, **others):
     recipe.start(network(), None, Data(images, np.arange(len(images))), 5)
     recipe.enter(next(recipe.phases()), {})
     return recipe
-
-
-def trained(images, recipe):
-    (model,) = train_block([Job(network, Data(images, np.arange(len(images))), recipe, 5)])
-    return model
 
 
 def loss_of(positives, negatives):
@@ -116,7 +108,7 @@ def test_without_its_losses_it_is_plain_fine_tuning(textures):
     _, train, _ = textures
     plain = trained(train, read({"kind": "full", "training": SHORT}))
     ours = trained(train, settings(weight=0, backbone_rate=1.0))
-    torch.testing.assert_close(ours.network.state_dict(), plain.network.state_dict(), rtol=0, atol=0)
+    assert_same(ours.network, plain.network)
 
 
 def test_it_learns_on_the_real_loop(textures):

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from tests.conftest import ARCHITECTURE, SMALL_VIT, TRAINING, changed
+from tests.training.adapting import SEED, trained
+from tests.training.adapting import initial as network
 from transferlens.core.settings import NetworkSettings
 from transferlens.models import contract
-from transferlens.training import engine, resumption, source
+from transferlens.training import engine
 from transferlens.training.block import Job, train_block
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.concept.tuner import ConceptTuning
@@ -18,25 +20,11 @@ from transferlens.training.recipes.settings.base import Task
 
 SHORT = changed(TRAINING, epochs=1, crop="random_resized", scale=[0.2, 1.0], flip=True)
 OFF = {"image_weight": 0, "concept_weight": 0, "bottleneck_weight": 0, "information_weight": 0}
-SEED = 11
-
-
-def network(seed=0):
-    return source.initial_network(ARCHITECTURE, 3, seed).to(memory_format=torch.channels_last)
 
 
 def settings(training=SHORT, **others):
     small = {"queue": 4, "sinkhorn_iterations": 20, "bottleneck": 8}
     return read({"kind": "concept_tuning", "training": training, **small, **others})
-
-
-def job(images, recipe, **more):
-    return Job(network, Data(images, np.arange(len(images))), recipe, SEED, **more)
-
-
-def trained(images, recipe, **more):
-    (model,) = train_block([job(images, recipe, **more)])
-    return model
 
 
 def started(images, **others):
@@ -187,29 +175,6 @@ def test_the_head_behind_the_bottleneck_may_be_kept(textures):
     assert not torch.allclose(once, engine.evaluate(plain.network.eval(), val))
 
 
-def test_a_killed_run_goes_on_to_the_same_bits(textures, tmp_path, monkeypatch):
-    _, train, _ = textures
-    recipe = settings(changed(SHORT, epochs=2))
-    keep_state, saves = resumption.Kept.keep_state, []
-
-    def interrupting(self, state):
-        keep_state(self, state)
-        saves.append(state)
-        if len(saves) == 7:
-            raise KeyboardInterrupt
-
-    expected = trained(train, recipe)
-    kept = resumption.Progress(tmp_path / "runs.h5", 0.0, "identity").of(0)
-    monkeypatch.setattr(resumption.Kept, "keep_state", interrupting)
-    with pytest.raises(KeyboardInterrupt):
-        trained(train, recipe, kept=kept)
-    kept = resumption.Progress(tmp_path / "runs.h5", 0.0, "identity").of(0)
-    found = trained(train, recipe, kept=kept)
-    assert len(saves) == 10  # three more steps
-    assert_same(found.network.state_dict(), expected.network.state_dict())
-    np.testing.assert_array_equal(found.log, expected.log)
-
-
 def test_one_batch_is_learned(textures, views):
     """Every loss falls when the same batch comes again and again."""
     recipe = started(textures[1])
@@ -226,6 +191,15 @@ def test_one_batch_is_learned(textures, views):
         losses.append([loss.item(), recipe.phase.criterion(logits, labels).item()])
     first, last = np.mean(losses[:4], 0), np.mean(losses[-4:], 0)
     assert (last < first).all()
+
+
+def test_a_transformer_has_patches_of_its_tokens(textures):
+    _, train, _ = textures
+    options = {"image_size": 28, "patch_size": 7, "dim": 32, "depth": 2, "heads": 2}
+    vit = NetworkSettings(file=f"{SMALL_VIT}:make_vit", resolution=28, **options)
+    recipe = settings(patch_source="feature")
+    one = Job(lambda: contract.build(vit, 3), Data(train, np.arange(90)), recipe, SEED)
+    assert np.isfinite(next(train_block([one])).log).all()
 
 
 def check(classes, images=100, **others):

@@ -102,8 +102,12 @@ def test_patches_are_cut_from_their_own_images():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_one_pass_of_all_patches_is_nine_passes(training):
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
-    network = network.append(nn.Flatten()).train(training)
+    """Down to maps of one cell, of which convolutions see the centre."""
+    layers = (
+        nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(4), nn.Conv2d(4, 4, 3, 1, 1),
+        nn.Conv2d(4, 4, 5, 2, 4, dilation=2, groups=2), nn.BatchNorm2d(4), nn.Flatten(),
+    )  # fmt: skip
+    network = nn.Sequential(*layers).train(training)
     images = torch.randn(5, 9, 3, 8, 8)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     found = features_by_slot(network, images)
@@ -111,6 +115,9 @@ def test_one_pass_of_all_patches_is_nine_passes(training):
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
     expected = torch.stack([network(images[:, slot]) for slot in range(9)], 1)
     torch.testing.assert_close(found, expected)
+    weights = [p for p in network.parameters() if p.ndim == 4]
+    ours, theirs = (torch.autograd.grad(x.sin().sum(), weights) for x in (found, expected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 # Transport

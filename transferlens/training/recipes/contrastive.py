@@ -169,7 +169,7 @@ class Contrasting(Recipe):
 
 @contextmanager
 def drawn_by(seed: int) -> Iterator[None]:
-    """Torch's generators start from a seed inside, and go on outside as if nothing had been drawn."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    """The CPU's generator starts from a seed inside, and goes on outside as if nothing had been drawn."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         yield

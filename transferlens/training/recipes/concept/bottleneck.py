@@ -48,7 +48,7 @@ class Encoder(nn.Module):
 
     def forward(self, maps: torch.Tensor) -> Encoded:
         """The mean and the scale of each image."""
-        mean, scale = self.linear(self.attention(maps).mean((2, 3))).chunk(2, dim=1)
+        mean, scale = self.linear(self.attention(maps).mean((2, 3))).float().chunk(2, dim=1)
         return Encoded(mean, functional.softplus(scale - _SHIFT))
 
 

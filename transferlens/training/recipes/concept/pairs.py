@@ -39,14 +39,14 @@ def sinkhorn_plan(
     kernel, stopped = _balanced(kernel, first, small)
     if not stopped:
         kernel, _ = _balanced(kernel.to(cost.dtype), iterations - first, small)
-    return (kernel / len(kernel)).permute(2, 0, 1).to(cost.dtype)
+    return kernel.div_(len(kernel)).permute(2, 0, 1).to(cost.dtype)
 
 
 def _balanced(kernel: torch.Tensor, iterations: int, small: float) -> tuple[torch.Tensor, bool]:
-    """Kernels [n, n, B] whose rows, and then columns, are scaled to sums of 1, again and again.
+    """Scale the rows, and then the columns, of kernels [n, n, B] to sums of 1, again and again, in place.
 
     Returns:
-        The scaled kernels, and whether logarithms of the rows' scales changed by less than `small`.
+        The kernels, and whether logarithms of the rows' scales changed by less than `small`.
     """
     by_row, by_column = kernel.unbind(0), kernel.unbind(1)
     rows, columns = torch.ones_like(kernel[0]), torch.ones_like(kernel[0])
@@ -58,7 +58,7 @@ def _balanced(kernel: torch.Tensor, iterations: int, small: float) -> tuple[torc
         if small and (rows / before).log_().abs_().sum(0).mean() < small:
             stopped = True
             break
-    return rows[:, None] * kernel * columns, stopped
+    return kernel.mul_(rows[:, None]).mul_(columns), stopped
 
 
 def _scale(parts: tuple[torch.Tensor, ...], weights: torch.Tensor, out: torch.Tensor) -> None:

@@ -3,6 +3,9 @@
 Batch normalisation sees the first patches of all images as one batch, the second ones as another, and so on,
 as in the released code, which passes them one after the other. One pass of all takes about half the time on
 maps as small as those of patches. Running statistics are as they were afterwards.
+
+Deep maps of small patches have a single cell, which only the centre of a padded convolution meets: a
+convolution by the centre alone gives the same, and at 64 px saves a tenth of a step.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,34 +14,61 @@ from functools import partial
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from transferlens.training import fitting
 from transferlens.training.recipes.base import batch_norms
+
+_Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
 def features_by_slot(backbone: nn.Module, patches: torch.Tensor) -> torch.Tensor:
     """Features [N, slots, D] of patches [N, slots, 3, h, w], each slot normalised by itself."""
     slots = patches.shape[1]
     images = patches.transpose(0, 1).flatten(0, 1)  # slot after slot
-    with fitting.statistics_kept(backbone), _each_by_itself(backbone, slots):
+    changed = {
+        norm: partial(_in_parts, norm.forward, slots) for norm in batch_norms(backbone) if norm.training
+    }
+    changed |= {conv: partial(_by_centre, conv, conv.forward) for conv in _centred(backbone)}
+    with fitting.statistics_kept(backbone), _otherwise(changed):
         features = backbone(images.contiguous(memory_format=torch.channels_last))
     return features.unflatten(0, (slots, -1)).transpose(0, 1)
 
 
 @contextmanager
-def _each_by_itself(backbone: nn.Module, slots: int) -> Iterator[None]:
-    """Batch norms inside take equal parts of what they are given one after the other."""
-    norms = [norm for norm in batch_norms(backbone) if norm.training]
-    for norm in norms:
-        norm.forward = partial(_in_parts, norm.forward, slots)
+def _otherwise(forwards: dict[nn.Module, _Forward]) -> Iterator[None]:
+    """Modules pass on what they are given by other functions inside."""
+    for module, forward in forwards.items():
+        module.forward = forward
     try:
         yield
     finally:
-        for norm in norms:
-            del norm.forward
+        for module in forwards:
+            del module.forward
 
 
-def _in_parts(
-    forward: Callable[[torch.Tensor], torch.Tensor], parts: int, maps: torch.Tensor
-) -> torch.Tensor:
+def _in_parts(forward: _Forward, parts: int, maps: torch.Tensor) -> torch.Tensor:
+    """Equal parts of a batch, one after the other."""
     return torch.cat([forward(part) for part in maps.chunk(parts)])
+
+
+def _centred(backbone: nn.Module) -> list[nn.Conv2d]:
+    """Convolutions of several cells by zeros around a map, whose centre meets its first cell."""
+    return [
+        conv
+        for conv in backbone.modules()
+        if type(conv) is nn.Conv2d
+        and conv.kernel_size != (1, 1)
+        and conv.padding_mode == "zeros"
+        and conv.padding
+        == tuple(d * (k - 1) / 2 for d, k in zip(conv.dilation, conv.kernel_size, strict=True))
+    ]
+
+
+def _by_centre(conv: nn.Conv2d, forward: _Forward, maps: torch.Tensor) -> torch.Tensor:
+    """A convolution, by its centre alone where maps have a single cell."""
+    if maps.shape[-2:] != (1, 1):
+        return forward(maps)
+    row, column = (k // 2 for k in conv.kernel_size)
+    centre = conv.weight[:, :, row : row + 1, column : column + 1]
+    return functional.conv2d(maps, centre, conv.bias, groups=conv.groups)
