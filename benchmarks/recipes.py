@@ -1,12 +1,11 @@
 """What recipes cost beside plain fine-tuning: CPU seconds a step and peak memory, all from one run.
 
 ResNet-18 with random weights, 20 classes, batches of 48 random images of 64 px, one thread. Each recipe runs
-in a process of its own, by the one training loop; data loading and augmentation are not in it. The steps of
-all recipes are taken by turns (a few of each, again and again), so that what else the machine does weighs on
-all alike; the median over steps counts. Memory is the peak of the process beyond what it held before the
-first step.
+in a process of its own, by the one training loop; data loading and augmentation are not in it. Its steps and
+those of plain fine-tuning, in another process, are taken by turns, so that what else the machine does weighs
+on both alike; medians over steps count. Memory is the peak of a process beyond what it held with a network and a batch.
 
-    python benchmarks/recipes.py [--only NAME ...] [--rounds 3] [--steps 3] [--counts]
+    python benchmarks/recipes.py [--only NAME ...] [--rounds 9] [--counts]
 
 `--counts` prints multiplications and additions of a step of Concept-Tuning at its published sizes
 (ResNet-50, 224 px, batch 48, 200 classes), counted on the meta device.
@@ -35,17 +34,19 @@ from transferlens.training.recipes.base import Data
 
 CLASSES, BATCH, SIDE = 20, 48, 64
 PLAIN = "full"
-# Settings of the recipes that are measured, beside their kind and the training below.
+# Settings of recipes that are measured otherwise than by their defaults.
+_TRANSPORT = {"sinkhorn_iterations": 50, "sinkhorn_tolerance": 0}
+_OTHERWISE = {
+    "delta": {"attention": "uniform"},
+    "concept_tuning": _TRANSPORT,
+    "concept_tuning (features)": {"kind": "concept_tuning", "patch_source": "feature", **_TRANSPORT},
+}
+# Recipes whose steps begin with others than their own, or that train a head alone; see their cards.
+_LEFT_OUT = ("fixed", "lp_ft", "wise_ft", "co_tuning")
 SETTINGS: dict[str, dict[str, Any]] = {
-    PLAIN: {"kind": "full"},
-    "bi_tuning": {"kind": "bi_tuning"},
-    "concept_tuning": {"kind": "concept_tuning", "sinkhorn_iterations": 50, "sinkhorn_tolerance": 0},
-    "concept_tuning (features)": {
-        "kind": "concept_tuning",
-        "patch_source": "feature",
-        "sinkhorn_iterations": 50,
-        "sinkhorn_tolerance": 0,
-    },
+    name: {"kind": name, **_OTHERWISE.get(name, {})}
+    for name in (*kinds.KINDS, *_OTHERWISE)
+    if name in _OTHERWISE or not (kinds.KINDS[name].asked_for_by or name in _LEFT_OUT)
 }
 # Losses that are left out, and what is counted at the published sizes.
 WITHOUT = {"image_weight": 0, "concept_weight": 0, "bottleneck_weight": 0, "information_weight": 0}
@@ -60,44 +61,42 @@ TRAINING = {"batch_size": BATCH, "epochs": 1, "lr": 0.01, "schedule": "step", "p
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="*", default=list(SETTINGS), help="recipes, beside the plain one")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=3, help="of a recipe in a round")
+    parser.add_argument("--only", nargs="*", default=list(SETTINGS), help="recipes")
+    parser.add_argument("--rounds", type=int, default=9, help="steps of each recipe")
     parser.add_argument("--counts", action="store_true")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
-        serve(given.measure, given.rounds * given.steps + 1)
+        serve(given.measure, given.rounds + 1)
     elif given.counts:
         print_counts()
     else:
-        print_ratios([PLAIN, *(name for name in given.only if name != PLAIN)], given.rounds, given.steps)
+        print_ratios(given.only, given.rounds)
 
 
-def print_ratios(names: list[str], rounds: int, steps: int) -> None:
-    """Measure recipes, and print what they cost beside the first."""
-    measured = measure(names, rounds, steps)
-    (plain, least), rows = measured[names[0]], []
-    for name, (seconds, megabytes) in measured.items():
+def print_ratios(names: list[str], rounds: int) -> None:
+    """Measure recipes, and print what they cost beside the plain one."""
+    rows = []
+    for name in names:
+        (plain, least), (seconds, megabytes) = measure(name, rounds)
         rows.append(
             (name, f"{seconds:.3f}", f"{seconds / plain:.2f}", f"{megabytes:.0f}", f"{megabytes / least:.2f}")
         )
-    title = f"ResNet-18, {SIDE} px, {CLASSES} classes, batch {BATCH}, median of {rounds * steps} steps"
+    title = f"ResNet-18, {SIDE} px, {CLASSES} classes, batch {BATCH}, medians of {rounds} steps"
     print_table(title, ["recipe", "CPU s a step", "times plain", "peak MB", "times plain"], rows)
 
 
-def measure(names: list[str], rounds: int, steps: int) -> dict[str, tuple[float, float]]:
-    """(median CPU seconds of a step, peak MB) of recipes, whose processes take turns."""
-    command = [sys.executable, __file__, "--rounds", str(rounds), "--steps", str(steps), "--measure"]
+def measure(name: str, rounds: int) -> list[tuple[float, float]]:
+    """(median CPU seconds of a step, peak MB) of the plain recipe and another one, by turns."""
+    command = [sys.executable, __file__, "--rounds", str(rounds), "--measure"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    processes = {name: subprocess.Popen([*command, name], **pipes) for name in names}
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(rounds * steps + 1):
-        for name in names:
-            taken = _told(processes[name], turn)
-            if turn:  # the first step warms up
-                seconds[name].append(taken)
-    return {name: (float(np.median(seconds[name])), _told(processes[name], "end")) for name in names}
+    both = [subprocess.Popen([*command, one], **pipes) for one in (PLAIN, name)]
+    turns = [[_told(process, turn) for process in both] for turn in range(rounds + 1)]
+    medians = np.median(turns[1:], 0).tolist()  # the first step warms up
+    peaks = [_told(process, "end") for process in both]
+    for process in both:
+        process.communicate()
+    return list(zip(medians, peaks, strict=True))
 
 
 def _told(process: subprocess.Popen, what: Any) -> float:
@@ -110,11 +109,10 @@ def serve(name: str, steps: int) -> None:
     """Train by a recipe, a step whenever a line comes in; print its seconds, and in the end the peak MB."""
     torch.set_num_threads(1)
     settings = kinds.read({"training": TRAINING, **SETTINGS[name]})
-    recipe, network = recipes.make(settings), new_network(CLASSES)
-    source_network = frozen(new_network(CLASSES)) if recipe.keeps_source else None
-    images = Noise(steps * BATCH)
-    recipe.start(recipe.convert(network), source_network, Data(images, np.arange(len(images))), 0)
+    recipe, network, images = recipes.make(settings), new_network(CLASSES), Noise(steps * BATCH)
     before, after_step = peak_megabytes(), recipe.after_step
+    source_network = frozen(new_network(CLASSES)) if recipe.keeps_source else None
+    recipe.start(recipe.convert(network), source_network, Data(images, np.arange(len(images))), 0)
 
     def after(step: int) -> None:
         after_step(step)
@@ -182,6 +180,15 @@ class Noise:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def channels(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and deviation of the channels."""
+        return torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
+
+    def evaluation_batches(self, batch_size: int) -> Iterator[torch.Tensor]:
+        """Batches as they are shown once, before steps are."""
+        yield from (self._views[0] for _ in range(0, len(self), BATCH))
 
     def training_batches(self, one: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """The batch of a view, and its labels, again and again."""
