@@ -3,7 +3,8 @@
 ResNet-18 with random weights, 20 classes, batches of 48 random images of 64 px, one thread. Each recipe runs
 in a process of its own, by the one training loop; data loading and augmentation are not in it. Its steps and
 those of plain fine-tuning, in another process, are taken by turns, so that what else the machine does weighs
-on both alike; medians over steps count. Memory is the peak of a process beyond what it held with a network and a batch.
+on both alike; medians over steps count. Memory is the peak of a process beyond what it held with a
+network and a batch.
 
     python benchmarks/recipes.py [--only NAME ...] [--rounds 9] [--counts]
 

@@ -2,8 +2,10 @@
 
 import copy
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from tests.conftest import ARCHITECTURE, CLASSES, TRAINING, changed, rows_of
 from tests.training import toys
 from transferlens.core import artefacts
 from transferlens.core.errors import ArtefactError, ConfigError
+from transferlens.core.imports import resolve
 from transferlens.core.seeding import seed_for
 from transferlens.data.pipeline import Pass
 from transferlens.models import states
@@ -22,7 +25,7 @@ from transferlens.training import block, engine, networks, outputs, recipes, sch
 from transferlens.training.artefacts import TRAINING_RECORDS, TRANSFER_RUNS
 from transferlens.training.block import Job, train_block
 from transferlens.training.recipes import base
-from transferlens.training.recipes.base import Data
+from transferlens.training.recipes.base import Data, Recipe
 from transferlens.training.recipes.kinds import KINDS, log_rows, read
 from transferlens.training.recipes.settings.base import RecipeKind, RecipeSettings
 from transferlens.training.recipes.settings.plain import FixedSettings, FullSettings
@@ -32,17 +35,20 @@ AUGMENTED = changed(TRAINING, epochs=8, crop="random_resized", flip=True)
 FULL = FullSettings(training=TRAINING)
 CPU = torch.device("cpu")
 SEED = 11
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAGES = ("recipes", "objectives")
+TOYS = {
+    "MeanTeacher": {},
+    "Staged": {"epochs": lambda settings: 2 * settings.training.epochs},
+    "Anchored": {},
+    "Soup": {"runs": 2},
+}
 
 
 @pytest.fixture(autouse=True)
 def toy_kinds(monkeypatch):
     """The toys, registered as any recipe is."""
-    for name, facts in {
-        "MeanTeacher": {},
-        "Staged": {"epochs": lambda settings: 2 * settings.training.epochs},
-        "Anchored": {},
-        "Soup": {"runs": 2},
-    }.items():
+    for name, facts in TOYS.items():
         kind = RecipeKind(
             name,
             RecipeSettings,
@@ -333,6 +339,24 @@ def test_what_a_plan_asks_of_recipes_needs_no_torch():
     code = "import sys, transferlens.training.recipes.kinds; print('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"
+
+
+def test_every_recipe_has_a_card():
+    """Those with a seam of their own; the two plain ones and the remedies are told in docs/training.md."""
+    told = "".join((REPOSITORY / f"docs/{page}.md").read_text(encoding="utf-8") for page in PAGES)
+    told_elsewhere = {"fixed", "full"} | {name for name, kind in KINDS.items() if kind.asked_for_by}
+    cards = re.findall(r"^### (\w+)\n(.*?)(?=^#|\Z)", told, re.MULTILINE | re.DOTALL)
+    assert sorted(name for name, _ in cards) == sorted(KINDS.keys() - TOYS.keys() - told_elsewhere)
+    for name, card in cards:
+        for part in ("Idea", "Loss", "Needs", "Cost", "Pitfalls", "Source"):
+            assert f"**{part}.**" in card, f"{name}: {part}"
+
+
+def test_what_refuses_networks_says_what_it_needs():
+    """As networks are tried for those alone, before anything runs."""
+    for kind in KINDS.values():
+        refuses = resolve(kind.path).refuses.__func__ is not Recipe.refuses.__func__
+        assert kind.needs or not refuses, kind.name
 
 
 def test_the_loop_knows_no_recipe_by_name():

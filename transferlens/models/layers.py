@@ -9,6 +9,7 @@ from torch import nn
 
 from transferlens.core.errors import ConfigError, nearest
 
+Forward = Callable[[torch.Tensor], torch.Tensor]
 # What is done with a layer's output: looked at (returns None), or replaced by what is returned.
 Hook = Callable[[str, torch.Tensor], torch.Tensor | None]
 
@@ -88,3 +89,15 @@ def watch(network: nn.Module, layers: Sequence[str]) -> Iterator[Mapping[str, to
 
     with hooked(network, layers, keep):
         yield latest
+
+
+@contextmanager
+def replaced(forwards: dict[nn.Module, Forward]) -> Iterator[None]:
+    """Modules compute something else for a while."""
+    for module, forward in forwards.items():
+        module.forward = forward
+    try:
+        yield
+    finally:
+        for module in forwards:
+            del module.forward

@@ -14,12 +14,12 @@ from functools import partial
 import torch
 from torch import nn
 
+from transferlens.models.layers import Forward, replaced
+
 # How many leading dimensions of what they are given have factors of their own; None for all.
 _DROPOUTS = {nn.Dropout: None, nn.Dropout1d: 2, nn.Dropout2d: 2, nn.Dropout3d: 2}
 # Those of torchvision, of timm, and their copies in files of one's own, which drop an image's whole branch.
 _STOCHASTIC_DEPTHS = ("StochasticDepth", "DropPath")
-
-Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Draws:
@@ -56,7 +56,7 @@ class Draws:
             return features
 
         noting = {module: partial(note, module) for module in self._modules}
-        with torch.no_grad(), autocast, _replaced(noting):
+        with torch.no_grad(), autocast, replaced(noting):
             network(images)
         return calls
 
@@ -73,7 +73,7 @@ class Draws:
             module: partial(self._multiplied, module, module.forward, len(batch), start, size)
             for module in self._modules
         }
-        with _replaced(shares):
+        with replaced(shares):
             yield
 
     def _multiplied(
@@ -111,18 +111,6 @@ def _ones(features: torch.Tensor, shape: list[int], order: list[int]) -> torch.T
     """Ones of a shape that lie in this order, of the features' type."""
     ones = features.new_ones([shape[dimension] for dimension in order])
     return ones.permute([order.index(dimension) for dimension in range(len(shape))])
-
-
-@contextmanager
-def _replaced(forwards: dict[nn.Module, Forward]) -> Iterator[None]:
-    """Modules compute something else for a while."""
-    for module, forward in forwards.items():
-        module.forward = forward
-    try:
-        yield
-    finally:
-        for module in forwards:
-            del module.forward
 
 
 def generators(device: torch.device) -> list[torch.Tensor]:

@@ -8,18 +8,15 @@ Deep maps of small patches have a single cell, which only the centre of a padded
 convolution by the centre alone gives the same, and at 64 px saves a tenth of a step.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from transferlens.models import layers
 from transferlens.training import fitting
 from transferlens.training.recipes.base import batch_norms
-
-_Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
 def features_by_slot(backbone: nn.Module, patches: torch.Tensor) -> torch.Tensor:
@@ -30,24 +27,12 @@ def features_by_slot(backbone: nn.Module, patches: torch.Tensor) -> torch.Tensor
         norm: partial(_in_parts, norm.forward, slots) for norm in batch_norms(backbone) if norm.training
     }
     changed |= {conv: partial(_by_centre, conv, conv.forward) for conv in _centred(backbone)}
-    with fitting.statistics_kept(backbone), _otherwise(changed):
+    with fitting.statistics_kept(backbone), layers.replaced(changed):
         features = backbone(images.contiguous(memory_format=torch.channels_last))
     return features.unflatten(0, (slots, -1)).transpose(0, 1)
 
 
-@contextmanager
-def _otherwise(forwards: dict[nn.Module, _Forward]) -> Iterator[None]:
-    """Modules pass on what they are given by other functions inside."""
-    for module, forward in forwards.items():
-        module.forward = forward
-    try:
-        yield
-    finally:
-        for module in forwards:
-            del module.forward
-
-
-def _in_parts(forward: _Forward, parts: int, maps: torch.Tensor) -> torch.Tensor:
+def _in_parts(forward: layers.Forward, parts: int, maps: torch.Tensor) -> torch.Tensor:
     """Equal parts of a batch, one after the other."""
     return torch.cat([forward(part) for part in maps.chunk(parts)])
 
@@ -65,7 +50,7 @@ def _centred(backbone: nn.Module) -> list[nn.Conv2d]:
     ]
 
 
-def _by_centre(conv: nn.Conv2d, forward: _Forward, maps: torch.Tensor) -> torch.Tensor:
+def _by_centre(conv: nn.Conv2d, forward: layers.Forward, maps: torch.Tensor) -> torch.Tensor:
     """A convolution, by its centre alone where maps have a single cell."""
     if maps.shape[-2:] != (1, 1):
         return forward(maps)

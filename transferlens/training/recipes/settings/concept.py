@@ -95,6 +95,7 @@ KINDS = (
         ConceptSettings,
         "transferlens.training.recipes.concept.tuner:ConceptTuning",
         changes_backbone=lambda settings: True,
+        needs=("features that are pooled from a map",),
         check=_cannot,
     ),
 )
