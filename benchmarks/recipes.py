@@ -3,8 +3,8 @@
 ResNet-18 with random weights, 20 classes, batches of 48 random images of 64 px, one thread. Each recipe runs
 in a process of its own, by the one training loop; data loading and augmentation are not in it. Its steps and
 those of plain fine-tuning, in another process, are taken by turns, so that what else the machine does weighs
-on both alike; medians over steps count. Memory is the peak of a process beyond what it held with a
-network and a batch.
+on both alike; medians over steps count. Memory is the peak of a process beyond what it held with a network
+and a batch.
 
     python benchmarks/recipes.py [--only NAME ...] [--rounds 9] [--counts]
 
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
-        serve(given.measure, given.rounds + 1)
+        serve(given.measure, given.rounds + 2)
     elif given.counts:
         print_counts()
     else:
@@ -107,11 +107,11 @@ def _told(process: subprocess.Popen, what: Any) -> float:
 
 
 def serve(name: str, steps: int) -> None:
-    """Train by a recipe, a step whenever a line comes in; print its seconds, and in the end the peak MB."""
+    """Train by a recipe, a step whenever a line comes in, and print its seconds; at `end`, the peak MB."""
     torch.set_num_threads(1)
     settings = kinds.read({"training": TRAINING, **SETTINGS[name]})
     recipe, network, images = recipes.make(settings), new_network(CLASSES), Noise(steps * BATCH)
-    before, after_step = peak_megabytes(), recipe.after_step
+    images.held, after_step = peak_megabytes(), recipe.after_step
     source_network = frozen(new_network(CLASSES)) if recipe.keeps_source else None
     recipe.start(recipe.convert(network), source_network, Data(images, np.arange(len(images))), 0)
 
@@ -121,8 +121,6 @@ def serve(name: str, steps: int) -> None:
 
     recipe.after_step = after
     engine.run(recipe)
-    sys.stdin.readline()
-    print(json.dumps(peak_megabytes() - before), flush=True)
 
 
 def new_network(classes: int) -> Any:
@@ -169,13 +167,14 @@ class Noise:
 
     Attributes:
         began: when the latest step began, which waits for a line to come in.
+        held: peak MB before the run.
     """
 
     def __init__(self, images: int):
         self.settings = InputSettings(resolution=SIDE)
         self.device = torch.device("cpu")
         self.labels = torch.arange(images) % CLASSES
-        self.began = 0.0
+        self.began = self.held = 0.0
         batch = torch.randn(4, BATCH, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
         self._views = [view.contiguous(memory_format=torch.channels_last) for view in batch]
 
@@ -195,9 +194,14 @@ class Noise:
         """The batch of a view, and its labels, again and again."""
         for start in range(0, len(self), BATCH):
             if one.view == 0:
-                sys.stdin.readline()
-                self.began = time.process_time()
+                self._wait()
             yield self._views[one.view], self.labels[start : start + BATCH]
+
+    def _wait(self) -> None:
+        if sys.stdin.readline().strip() == "end":
+            print(json.dumps(peak_megabytes() - self.held), flush=True)
+            sys.exit()
+        self.began = time.process_time()
 
 
 def peak_megabytes() -> float:
