@@ -109,8 +109,9 @@ def test_a_killed_transfer_goes_on_to_the_same_bits(finished):
     (finished / SHARD).unlink()
     done = snakemake(finished, "--dry-run", "--printshellcmds", "--config", "resume_minutes=0", "--", SHARD)
     (line,) = [line for line in done.stdout.splitlines() if "scripts/transfer.py" in line]
-    command = [sys.executable, *shlex.split(line)[1:]]
-    assert command[command.index("--resume-minutes") + 1] == "0"
+    words = shlex.split(line)  # "Shell command: python scripts/transfer.py ..."
+    command = [sys.executable, *words[words.index("python") + 1 :]]
+    assert float(command[command.index("--resume-minutes") + 1]) == 0
     progress = finished / SHARD.replace("0000.h5", ".0000.h5.progress")
     killed = subprocess.Popen(command, cwd=finished, stderr=subprocess.DEVNULL)
     while killed.poll() is None and len(list(progress.glob("*-outcome.pt"))) < 2:

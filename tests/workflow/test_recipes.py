@@ -9,12 +9,13 @@ import yaml
 
 from tests.workflow.conftest import REPOSITORY, run_snakemake
 from transferlens.core import artefacts
-from transferlens.training.artefacts import SUMMARY, TRANSFER_RUNS
+from transferlens.training.artefacts import TRANSFER_RUNS
 from transferlens.training.recipes.kinds import KINDS
 
 pytestmark = pytest.mark.workflow
 
 LAID_OVER = ("--configfile", "configs/smoke.yaml", "configs/recipes.yaml")
+SHORT = {"training": {"epochs": 8, "lr_peak_epoch": 2}}
 STUDY = {"study": "reference", "target": "optdigits"}
 
 
@@ -29,8 +30,9 @@ def test_the_configuration_has_every_kind_that_can_be_asked_for():
 
 
 def test_every_recipe_trains(finished):
-    wanted = [SUMMARY.at(**STUDY, recipe=name) for name in names()]
-    done = run_snakemake(finished, "--cores", "2", *wanted, *LAID_OVER)
+    (finished / "short.yaml").write_text(yaml.safe_dump({"targets": {"optdigits": {"overrides": SHORT}}}))
+    wanted = [TRANSFER_RUNS.at(**STUDY, recipe=name, shard="0000") for name in names()]
+    done = run_snakemake(finished, "--cores", "2", *wanted, *LAID_OVER, "short.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     accuracies = {}
     for name in names():
@@ -38,6 +40,6 @@ def test_every_recipe_trains(finished):
             assert json.loads(file.attrs["recipe"])["kind"] == name
             assert np.isfinite(file["margin"][:]).all(), name
             accuracies[name] = file["accuracy"][::2].mean()  # of models of the whole source
-    # Each learns: ten classes, and a handful of epochs.
-    assert min(accuracies.values()) > 0.3, accuracies
+    # Each learns something of ten classes, in forty steps.
+    assert min(accuracies.values()) > 0.2, accuracies
     assert not list(Path(finished, "results").rglob("*.progress"))

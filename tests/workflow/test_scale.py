@@ -58,5 +58,5 @@ def test_temporary_weights_make_room_and_are_not_missed(finished):
     more = planned(project, target, *setting, "studies={repeated: {models: 16}}")
     assert more == {"draw_masks": 1, "train_temporary_source": 1, "transfer": 1, "summary": 1}
     edited = project / "transferlens/training/engine.py"
-    edited.write_text(edited.read_text().replace("log = np.zeros(", "log = 0.0 + np.zeros("))
+    edited.write_text(edited.read_text().replace(".append(np.zeros(", ".append(0.0 + np.zeros("))
     assert planned(project, target, *setting)["train_temporary_source"] == 1

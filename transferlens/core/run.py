@@ -192,7 +192,7 @@ class Run:
         kind = given.get("kind", "fixed")
         if kind not in self.recipe_kinds:
             raise ConfigError(
-                f"config: recipe of kind {kind!r}" + nearest(str(kind), list(self.recipe_kinds))
+                f"config: recipe of kind {kind!r}" + nearest(str(kind), list(self.recipe_kinds)) + where
             )
         section = self.recipe_kinds[kind].settings
         try:

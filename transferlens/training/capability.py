@@ -10,7 +10,7 @@ from pydantic import Field
 from transferlens.core.artefacts import RESULTS, Artefact
 from transferlens.core.capability import Beside, Capability, Step, Transfer, Wildcards
 from transferlens.core.configuration import CapabilitySection
-from transferlens.core.errors import ConfigError
+from transferlens.core.errors import ConfigError, DataError
 from transferlens.core.imports import resolve
 from transferlens.core.run import Run
 from transferlens.core.settings import NetworkSettings
@@ -456,11 +456,13 @@ def _check_trainable(run: Run) -> None:
 
 
 def _check_possible(run: Run) -> None:
-    """Refuse recipes by which a target cannot be learned, as far as its images are known."""
-    source_classes = len(described(run, run.source)[0])
+    """Refuse recipes by which a target cannot be learned; jobs do, where classes are not known yet."""
     for target, name in run.adaptations:
         recipe = run.recipe_section(run.recipe(target, name), "")
-        task = Task(source_classes, len(described(run, target)[0]))
+        try:
+            task = Task(*(len(described(run, dataset)[0]) for dataset in (run.source, target)))
+        except DataError:
+            continue
         if reason := KINDS[recipe.kind].check(recipe, task):
             raise ConfigError(f"config: recipes.{name} is impossible for {target}: {reason}")
 
