@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from tests.conftest import ARCHITECTURE, INPUT, TRAINING, changed
+from tests.training.test_resumption import Interrupted, interrupt_after
 from transferlens.core.errors import ConfigError
 from transferlens.core.settings import InputSettings
 from transferlens.data import composites
 from transferlens.data.pipeline import shuffled_batches
-from transferlens.training import engine, recipes, source, transfer
+from transferlens.training import engine, recipes, resumption, source, transfer
+from transferlens.training.block import Job, train_block
 from transferlens.training.recipes import remedies
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.settings.plain import FullSettings
@@ -136,6 +138,33 @@ def test_a_remedy_is_a_function_of_the_seed_and_leaves_no_hook(planted, kind):
     assert not torch.equal(first.backbone.stem[0].weight, other.backbone.stem[0].weight)
     assert np.isfinite(log).all()
     assert not any(module._forward_hooks for module in first.modules())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_interrupted_remedy_goes_on_to_the_same_bits(planted, tmp_path, monkeypatch, kind):
+    """With the next source images, pasted at the next places."""
+    images, state, target = planted
+    settings = changed(remedied(kind), training=changed(TRAINING, epochs=2))
+    data = Data(target, np.arange(len(target)), material=material(images))
+
+    def network():
+        made = source.initial_network(ARCHITECTURE, 2, 0)
+        made.backbone.load_state_dict({n[9:]: t for n, t in state.items() if n.startswith("backbone.")})
+        return made
+
+    def trained(kept):
+        (model,) = train_block([Job(network, data, settings, 3, kept=kept)])
+        return model.network
+
+    def kept():
+        return resumption.Progress(tmp_path / "runs.h5", 0.0, "identity").of(0)
+
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 5)
+        with pytest.raises(Interrupted):
+            trained(kept())
+    again, whole = trained(kept()), trained(resumption.NOTHING)
+    torch.testing.assert_close(again.state_dict(), whole.state_dict(), rtol=0, atol=0)
 
 
 def test_the_weight_weighs(planted):
