@@ -1,6 +1,7 @@
 """Adapt the source models of one shard to a target, and record their outputs on every target example."""
 
 from argparse import Namespace
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -35,9 +36,15 @@ def main(arguments: Namespace) -> None:
         material_of(arguments, recipe, place),
         settings.get("checkpoints", []),
         resumption.progress(
-            arguments.runs, arguments.resume_minutes, "transfer.py", recipes.KINDS[recipe.kind].code
+            arguments.runs, arguments.resume_minutes, "transfer.py", code_of(settings, recipe)
         ),
     )
+
+
+def code_of(settings: Mapping[str, Any], recipe: recipes.RecipeSettings) -> list[str]:
+    """Import paths of what trains by the recipe, and of what makes its material."""
+    makers = [settings["material"]["maker"]] if "material" in settings else []
+    return [*recipes.KINDS[recipe.kind].code, *makers]
 
 
 def material_of(arguments: Namespace, recipe: recipes.RecipeSettings, place: torch.device) -> Any:

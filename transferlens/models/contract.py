@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from transferlens.core.errors import ConfigError, nearest
 from transferlens.core.settings import ArchitectureSettings, NetworkSettings, digest_of
@@ -246,7 +245,7 @@ def _look(
         seen.calls[layer].cells if layer else None,
         tuple(seen.calls[layer].output.shape[1:]) if layer else None,
         reason,
-        any(isinstance(module, _BatchNorm) for module in backbone.modules()),
+        bool(layers.batch_norms(backbone)),
         tuple((tensor.numel(), tensor.element_size()) for tensor in backbone.state_dict().values()),
     )
 

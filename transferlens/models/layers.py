@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from transferlens.core.errors import ConfigError, nearest
 
@@ -101,3 +102,8 @@ def replaced(forwards: dict[nn.Module, Forward]) -> Iterator[None]:
     finally:
         for module in forwards:
             del module.forward
+
+
+def batch_norms(network: nn.Module) -> list[nn.Module]:
+    """The batch normalisations of a network."""
+    return [module for module in network.modules() if isinstance(module, _BatchNorm)]

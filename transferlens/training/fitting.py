@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from transferlens.core import job
 from transferlens.core.errors import ConfigError
+from transferlens.models.layers import batch_norms
 from transferlens.models.network import Network
 from transferlens.training import device as devices
 from transferlens.training.draws import Draws, generators, set_generators
@@ -54,7 +54,7 @@ class Step:
         self.zero_grad = zero_grad
         self.parts, self.recompute = 1, False
         self._draws: Draws | None = None
-        norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.training]
+        norms = [norm for norm in batch_norms(network) if norm.training]
         self._running = [buffer for norm in norms for buffer in norm.buffers()]
 
     def __call__(self, batch: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -168,7 +168,7 @@ def stages_of(network: nn.Module) -> list[nn.Module]:
 @contextmanager
 def statistics_kept(stage: nn.Module) -> Iterator[None]:
     """Batch norms inside normalise as ever, and leave their running statistics as they are."""
-    norms = [m for m in stage.modules() if isinstance(m, _BatchNorm)]
+    norms = batch_norms(stage)
     momenta, counters = [m.momentum for m in norms], [m.num_batches_tracked for m in norms]
     for norm in norms:
         norm.momentum, norm.num_batches_tracked = 0.0, None

@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from transferlens.core.settings import InputSettings, TrainingSettings
 from transferlens.data.pipeline import Batch, Pass
+from transferlens.models.layers import batch_norms
 from transferlens.models.network import Network
 from transferlens.training import device as devices
 from transferlens.training.criterion import Criterion
@@ -262,8 +262,3 @@ class Recipe:
         """One network of those of several runs of different seeds (see `RecipeKind.runs`)."""
         (network,) = networks
         return network
-
-
-def batch_norms(network: nn.Module) -> list[nn.Module]:
-    """The batch normalisations of a network."""
-    return [module for module in network.modules() if isinstance(module, _BatchNorm)]

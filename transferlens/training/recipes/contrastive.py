@@ -25,7 +25,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from transferlens.training.recipes.base import Recipe, batch_norms
+from transferlens.models.layers import batch_norms
+from transferlens.training.recipes.base import Recipe
 from transferlens.training.recipes.settings.contrastive import ContrastSettings
 
 

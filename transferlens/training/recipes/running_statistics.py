@@ -5,8 +5,9 @@ import torch
 from transferlens.core.seeding import seed_for
 from transferlens.core.settings import TrainingSettings
 from transferlens.data.pipeline import Pass
+from transferlens.models.layers import batch_norms
 from transferlens.models.network import Network
-from transferlens.training.recipes.base import Data, batch_norms
+from transferlens.training.recipes.base import Data
 
 
 @torch.no_grad()

@@ -16,7 +16,6 @@ from torch.nn import functional
 
 from transferlens.models import layers
 from transferlens.training import fitting
-from transferlens.training.recipes.base import batch_norms
 
 
 def features_by_slot(backbone: nn.Module, patches: torch.Tensor) -> torch.Tensor:
@@ -24,7 +23,9 @@ def features_by_slot(backbone: nn.Module, patches: torch.Tensor) -> torch.Tensor
     slots = patches.shape[1]
     images = patches.transpose(0, 1).flatten(0, 1)  # slot after slot
     changed = {
-        norm: partial(_in_parts, norm.forward, slots) for norm in batch_norms(backbone) if norm.training
+        norm: partial(_in_parts, norm.forward, slots)
+        for norm in layers.batch_norms(backbone)
+        if norm.training
     }
     changed |= {conv: partial(_by_centre, conv, conv.forward) for conv in _centred(backbone)}
     with fitting.statistics_kept(backbone), layers.replaced(changed):

@@ -94,7 +94,6 @@ KINDS = (
         "concept_tuning",
         ConceptSettings,
         "transferlens.training.recipes.concept.tuner:ConceptTuning",
-        changes_backbone=lambda settings: True,
         needs=("features that are pooled from a map",),
         check=_cannot,
     ),

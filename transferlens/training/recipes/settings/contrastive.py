@@ -56,7 +56,6 @@ KINDS = (
         "bi_tuning",
         BiTuningSettings,
         "transferlens.training.recipes.bi_tuning:BiTuning",
-        changes_backbone=lambda settings: True,
         check=too_small,
     ),
 )
