@@ -21,7 +21,7 @@ def main(arguments: Namespace) -> None:
         pipeline.open_images(beton, examples, images, place)
         for beton, examples in ((arguments.train, target.train), (arguments.val, target.val))
     )
-    recipe = recipes.read(settings["recipe"], "recipe")
+    recipe = recipe_of(arguments)
     transfer.transfer_shard(
         arguments.runs,
         arguments.source,
@@ -39,6 +39,13 @@ def main(arguments: Namespace) -> None:
             arguments.runs, arguments.resume_minutes, "transfer.py", code_of(settings, recipe)
         ),
     )
+
+
+def recipe_of(arguments: Namespace) -> recipes.RecipeSettings:
+    """The recipe's settings, with what was chosen of them laid over those that were written."""
+    recipe = recipes.read(arguments.settings["recipe"], "recipe")
+    reader = arguments.settings.get("chosen")
+    return imports.resolve(reader)(arguments.others, recipe) if reader else recipe
 
 
 def code_of(settings: Mapping[str, Any], recipe: recipes.RecipeSettings) -> list[str]:

@@ -21,6 +21,7 @@ _ROOMS = (
     "variance",
     "relatedness",
     "transferability",
+    "comparison",
     "report",
 )
 CAPABILITIES: list[Capability] = [

@@ -101,6 +101,7 @@ class Transfer:
     Attributes:
         rows: how many of the study's first models; None for all.
         summarised: whether their outputs are collected in one file.
+        keeps_networks: whether whole adapted networks stay, whatever their study says.
         keeps: what else is kept of every adapted model: import path of a collector, and its settings.
     """
 
@@ -109,6 +110,7 @@ class Transfer:
     recipe: str
     rows: int | None = None
     summarised: bool = True
+    keeps_networks: bool = False
     keeps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -133,6 +135,27 @@ class Features:
     def transfers(self) -> tuple[Transfer, ...]:
         """The adapted models that they are made of."""
         return (Transfer(self.study, *self.of, self.rows, summarised=False),) if self.of else ()
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Models that a step of its own adapts, beside the transfers: the plan of a run counts their time.
+
+    Attributes:
+        name: of the work.
+        study, target, recipe: what is adapted, to what, and how.
+        models: how many.
+        share: of the target's training images that they are trained on.
+        epochs: how many times the recipe's epochs they take, on average.
+    """
+
+    name: str
+    study: str
+    target: str
+    recipe: str
+    models: int
+    share: float = 1.0
+    epochs: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -184,7 +207,8 @@ class Capability:
         return {}
 
     def recipe_settings(self, run: "Run", target: str, recipe: str) -> Mapping[str, Any]:
-        """More settings of a transfer by one of its recipes."""
+        """More settings of a transfer by one of its recipes: what it is made of (`material`), or the function
+        that reads from further files what of the recipe was chosen (`chosen`: `module:function`)."""
         return {}
 
     def datasets(self, run: "Run") -> Iterable[str]:
@@ -197,6 +221,10 @@ class Capability:
 
     def transfers(self, run: "Run") -> Iterable[Transfer]:
         """Adapted models that it reads."""
+        return ()
+
+    def trainings(self, run: "Run") -> Iterable[Trainings]:
+        """Models that its steps adapt themselves."""
         return ()
 
     def features(self, run: "Run") -> Iterable[Features]:

@@ -407,6 +407,7 @@ def _both(one: Transfer, other: Transfer) -> Transfer:
         one.recipe,
         _more_rows(one.rows, other.rows),
         one.summarised or other.summarised,
+        one.keeps_networks or other.keeps_networks,
         {**one.keeps, **other.keeps},
     )
 

@@ -29,6 +29,7 @@ FLOORS = (
         "variance",
         "relatedness",
         "transferability",
+        "comparison",
     ),
     ("report", "capabilities", "results", "operations"),
 )

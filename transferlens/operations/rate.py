@@ -14,7 +14,7 @@ import torch
 
 from transferlens.core import artefacts
 from transferlens.core.artefacts import RESULTS, Artefact
-from transferlens.core.capability import Transfer, Wildcards
+from transferlens.core.capability import Trainings, Transfer, Wildcards
 from transferlens.core.errors import ArtefactError
 from transferlens.core.run import Run
 from transferlens.core.settings import (
@@ -246,6 +246,10 @@ def hours(run: Run, data: Mapping[str, Data], results: Path, place: torch.device
             rows = rows_of(run, needed)
             work = spent.setdefault(f"transfers, {needed.recipe}", Hours())
             work.add(rows, done, partial(measured.transfer, needed, rows))
+    for asked in (asked for capability in run.capabilities for asked in capability.trainings(run)):
+        if data[asked.target].countable:
+            work = spent.setdefault(f"{asked.name}, {asked.recipe}", Hours())
+            work.add(asked.models, Finished(0, 0.0), partial(measured.training, asked))
     return spent
 
 
@@ -285,14 +289,27 @@ class _Measured:
 
     def transfer(self, transfer: Transfer, rows: int) -> float:
         """Seconds of adapting so many models of a study to a target."""
-        how = self.run.recipe_section(self.run.recipe(transfer.target, transfer.recipe), "")
-        network, images = self._network(transfer.study, transfer.target), self.data[transfer.target]
-        work = transfer_work(how, images.train, images.val)
+        images = self.data[transfer.target]
+        return rows * self._adaptation(transfer, images.train, images.val)
+
+    def training(self, asked: Trainings) -> float:
+        """Seconds of the models that a step adapts itself, each evaluated on the images it is not trained on
+        or on the target's own."""
+        images = self.data[asked.target]
+        train = round(asked.share * images.train)
+        evaluated = images.train - train if asked.share < 1 else images.val
+        return asked.models * asked.epochs * self._adaptation(asked, train, evaluated)
+
+    def _adaptation(self, asked: Transfer | Trainings, train: int, evaluated: int) -> float:
+        """Seconds of adapting a model to so many images of a target."""
+        how = self.run.recipe_section(self.run.recipe(asked.target, asked.recipe), "")
+        network = self._network(asked.study, asked.target)
+        work = transfer_work(how, train, evaluated)
         kind = {**how.model_dump(exclude={"training"}), **_costly(how.training)}
         of_step, of_image = self._once(network, "recipe", kind, lambda trial: trial.adaptation(how))
         scale = mean_scale(how.training, network.images.resolution)
         trained = work.steps * (of_step + work.batch * scale * of_image)
-        return rows * (trained + work.evaluated * self._evaluation(network))
+        return trained + work.evaluated * self._evaluation(network)
 
     def _network(self, study: str, dataset: str) -> "_Network":
         return _Network(

@@ -161,7 +161,7 @@ def _objective(run: Run) -> dict[str, Any]:
     return {"objective": recipe.model_dump()}
 
 
-def _resumption(run: Run, wildcards: Wildcards) -> list[str]:
+def resumption(run: Run, wildcards: Wildcards) -> list[str]:
     """How often training in progress is kept; that decides no result."""
     minutes = run.settings.resume_minutes
     return [] if minutes is None else ["--resume-minutes", str(minutes)]
@@ -180,7 +180,7 @@ TRAIN_SOURCE = Step(
     inputs=_source_inputs,
     settings=_source_settings,
     code=lambda run, wildcards: KINDS[of_source(run.settings.source_training).kind].code,
-    arguments=_resumption,
+    arguments=resumption,
     made_for=_trained(loaded=False),
     shown=False,
 )
@@ -232,14 +232,17 @@ def _transfer_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
 def _keeps_networks(run: Run, study: str, target: str, recipe: str) -> bool:
     """Whether whole adapted networks are read later: by the study's own readers, or for their features."""
     asked = any(name == study and of == (target, recipe) for name, _, _, of in run.features)
-    return asked or run.studies[study].keeps_networks
+    kept = run.transfers[study, target, recipe].keeps_networks or run.studies[study].keeps_networks
+    return asked or kept
 
 
 def _transfer_code(run: Run, wildcards: Wildcards) -> list[str]:
     study, target, recipe = (wildcards[name] for name in ("study", "target", "recipe"))
     given = [capability.recipe_settings(run, target, recipe) for capability in run.capabilities]
     makers = [settings["material"]["maker"] for settings in given if "material" in settings]
-    return [*run.recipe_code(target, recipe), *run.transfers[study, target, recipe].keeps, *makers]
+    readers = [settings["chosen"] for settings in given if "chosen" in settings]
+    keepers = run.transfers[study, target, recipe].keeps
+    return [*run.recipe_code(target, recipe), *keepers, *makers, *readers]
 
 
 TRANSFER = Step(
@@ -250,7 +253,7 @@ TRANSFER = Step(
     inputs=_transfer_inputs,
     settings=_transfer_settings,
     code=_transfer_code,
-    arguments=_resumption,
+    arguments=resumption,
     made_for=lambda run: [
         {"study": study, "target": target, "recipe": recipe, "shard": shard}
         for study, target, recipe in run.transfers

@@ -1,0 +1,1 @@
+"""Which recipe, on this target: all tuned alike, chosen by some models and reported by others."""

@@ -1,0 +1,1 @@
+"""Recipes by measures with their intervals, the ranking, and what is recommended."""

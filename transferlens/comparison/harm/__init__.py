@@ -1,0 +1,1 @@
+"""Whether harmful source classes harm less under another recipe: influences, and interference."""

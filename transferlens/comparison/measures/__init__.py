@@ -1,0 +1,1 @@
+"""What is measured of the adapted models: forgetting, retention, calibration, robustness, cost."""

@@ -1,0 +1,62 @@
+"""How large the files of a comparison are, for the plan of a run."""
+
+from collections.abc import Mapping
+
+from transferlens.comparison import scope
+from transferlens.comparison.compared.artefacts import COMPARISON
+from transferlens.comparison.compared.artefacts import MEASURES as COMPARED
+from transferlens.comparison.harm.artefacts import HARM, INTERFERENCE_ANSWERS
+from transferlens.comparison.measures.artefacts import COST, MEASURES, PROBES_AFTER, SOURCE_PROBES
+from transferlens.comparison.measures.steps import probed
+from transferlens.comparison.tuning.artefacts import CHOICE, PUBLISHED, TRIALS
+from transferlens.core.artefacts import Artefact
+from transferlens.core.capability import Beside, Wildcards
+from transferlens.core.run import Run
+from transferlens.data.capability import reported
+from transferlens.training.recipes.kinds import log_rows
+
+# Steps that are timed, what trials vary, and heads that answer: about so many.
+_ROUNDS, _PARAMETERS, _HEADS = 5, 5, 1
+
+
+def sizes_of(
+    run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
+) -> dict[str, int]:
+    """Sizes by dimension, as of `Capability.sizes`."""
+    given = scope.asked(run)
+    if made in (TRIALS, CHOICE):
+        held_out = (
+            {"example": round(known["train_example"] * given.held_out)} if "train_example" in known else {}
+        )
+        trials = given.trials if made is CHOICE else min(given.shard_size, given.trials)
+        numbers = {"trial": trials, "parameter": _PARAMETERS, "model": given.choosing, "budget": given.trials}
+        return {**numbers, **held_out}
+    models = {"model": given.models, "head": _HEADS, "round": _ROUNDS, "rank": given.harmful, "fold": 2}
+    if made is PUBLISHED:
+        recipe = run.recipe_section(run.recipe(wildcards["target"], wildcards["recipe"]), "")
+        return {**models, "epoch": log_rows(recipe)}
+    if made in (SOURCE_PROBES, PROBES_AFTER):
+        return {**models, **({"example": known["val_example"]} if "val_example" in known else {})}
+    if made is MEASURES:
+        return {**models, **_corrupted(run), **reported(run, wildcards["target"], known)}
+    if made in (COMPARISON, HARM):
+        return {**models, **_corrupted(run), **_compared(run, wildcards["target"], made)}
+    return models if made in (COST, INTERFERENCE_ANSWERS) else {}
+
+
+def _corrupted(run: Run) -> dict[str, int]:
+    given = scope.asked(run).corruptions
+    return {"corruption": len(given.names), "severity": len(given.severities)}
+
+
+def _compared(run: Run, target: str, made: Artefact) -> dict[str, int]:
+    """Of what is told recipe by recipe."""
+    contestants = scope.contestants(run, target)
+    told = [one for name, one in scope.influenced(run) if name == target] if made is HARM else contestants
+    left_out = [name for name in scope.recipes(run) if scope.left_out(run, target, name)]
+    return {
+        "recipe": len(told),
+        "measure": len(COMPARED),
+        "probed": len(probed(run)),
+        "left_out": len(left_out),
+    }
