@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from transferlens.core.configuration import typed
@@ -91,6 +92,14 @@ def network_settings(
     settings = NetworkSettings.read({**given, "resolution": resolution}, "architecture")
     contract.find(settings)
     return settings
+
+
+def anywhere(settings: NetworkSettings) -> NetworkSettings:
+    """The same network by the absolute path of its file, if a file makes it."""
+    if settings.file is None:
+        return settings
+    path, _, function = settings.file.rpartition(":")
+    return settings.model_copy(update={"file": f"{Path(path).resolve()}:{function}"})
 
 
 # How settings of a network that are no options of it are given.

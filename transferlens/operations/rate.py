@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,17 +29,18 @@ from transferlens.data.pipeline import ResidentImages
 from transferlens.models import contract
 from transferlens.operations.datasets import Data
 from transferlens.operations.sizes import Sizes
+from transferlens.training import block, engine, schedule
 from transferlens.training import device as devices
-from transferlens.training import engine, schedule, transfer
 from transferlens.training.artefacts import TRAINING_RECORDS, TRANSFER_RUNS
 from transferlens.training.capability import TRAIN_SOURCE, TRANSFER
 from transferlens.training.recipes import kinds as recipes
-from transferlens.training.recipes.settings.base import RecipeSettings
+from transferlens.training.recipes.base import Data as TargetData
+from transferlens.training.recipes.settings.base import RecipeSettings, Task
 from transferlens.training.recipes.settings.objectives import of_source
 from transferlens.training.recipes.settings.plain import FullSettings
 
 _LONG_ENOUGH = 0.3  # seconds of one measurement
-_CLASSES = 100
+_CLASSES, _FEW = 100, 8  # classes of random images, and how many are tried with first
 # Training settings.
 _COSTLY = ("batch_size", "precision", "crop", "padding", "flip")
 
@@ -131,20 +133,24 @@ class Trial:
         """Seconds for one step and for one image of a step of a recipe; one of them is zero.
 
         Heads on cached features take about the same for a step of any size, networks for an image. What is
-        made of source images, which are none here, counts as full fine-tuning.
+        made of source images, which are none here, counts as full fine-tuning, and so does what begins with
+        more target images than are tried with (probes, relationships), and has the steps of the former.
         """
-        plain = FullSettings() if recipes.KINDS[recipe.kind].asked_for_by else recipe
+        kind, few = recipes.KINDS[recipe.kind], Task(_CLASSES, _CLASSES, _FEW, 0)
+        plain = FullSettings() if kind.asked_for_by or kind.check(recipe, few) else recipe
 
         def steps(images: _RandomImages, batch: int, number: int) -> None:
             changes = {"epochs": number, "batch_size": batch, "resize": None, "iterations": None}
             short = plain.model_copy(update={"training": recipe.training.model_copy(update=changes)})
-            transfer.adapt(self.network, images, short, 0)
+            data = TargetData(images, np.arange(len(images)))
+            network = partial(deepcopy, self.network)  # a recipe may change what it is given
+            list(block.train_block([block.Job(network, data, short, 0, network)]))
 
         if recipes.caches_features(recipe):
-            images = _RandomImages(8, self.images, self.place)
-            steps(images, 8, 1)
-            few, many = (_seconds(lambda n=n: steps(images, 8, n)) for n in (1, 101))
-            return max(many - few, 0.0) / 100, 0.0
+            images = _RandomImages(_FEW, self.images, self.place)
+            steps(images, _FEW, 1)
+            short, long = (_seconds(lambda n=n: steps(images, _FEW, n)) for n in (1, 101))
+            return max(long - short, 0.0) / 100, 0.0
         return 0.0, self._seconds_an_image(steps, recipe.training.batch_size)
 
     def evaluation(self) -> float:
@@ -156,7 +162,7 @@ class Trial:
 
     def _seconds_an_image(self, steps: Callable[[_RandomImages, int, int], Any], largest: int) -> float:
         """Seconds for an image of a step, at the largest batch up to `largest` that is not too slow."""
-        batch = min(largest, 8)
+        batch = min(largest, _FEW)
         while True:
             images = _RandomImages(batch, self.images, self.place)
             steps(images, batch, 1)  # once to warm up

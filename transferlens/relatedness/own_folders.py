@@ -104,7 +104,7 @@ def read(root: Path, choice: Choice) -> Folder:
         raise DataError(f"{root}: has {len(names)} class folders; a task needs two or more")
     for split, which in zip(splits, ("training", "test"), strict=True):
         _check(root, names, split, which)
-    return Folder(root.resolve().name, names, *(_at_most(split, choice.most, rng) for split in splits))
+    return Folder(root.resolve().name, names, *(at_most(split, choice.most, rng) for split in splits))
 
 
 def _divided(whole: Split, test_share: float, rng: np.random.Generator) -> tuple[Split, Split]:
@@ -115,7 +115,8 @@ def _divided(whole: Split, test_share: float, rng: np.random.Generator) -> tuple
     return _part(whole, np.flatnonzero(~test)), _part(whole, np.flatnonzero(test))
 
 
-def _at_most(split: Split, most: int, rng: np.random.Generator) -> Split:
+def at_most(split: Split, most: int, rng: np.random.Generator) -> Split:
+    """So many images of each class, drawn at random; all where there are fewer."""
     kept = [rows[:most] for rows in _by_class(split.labels, rng)]
     return _part(split, np.sort(np.concatenate(kept)))
 

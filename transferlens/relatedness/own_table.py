@@ -186,6 +186,17 @@ def write(path: Path, rows: Sequence[Row]) -> None:
             out.writerow({k: "" if v != v else v for k, v in asdict(row).items()})
 
 
+def read(path: Path) -> list[Row]:
+    """The rows of a table that `write` wrote."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [Row(**{k: _read_cell(k, v) for k, v in row.items()}) for row in csv.DictReader(file)]
+
+
+def _read_cell(column: str, text: str) -> float | str:
+    """Columns of numbers as numbers, what is empty there as NaN."""
+    return float(text or "nan") if column in ("value", "low", "high") else text
+
+
 _HEADINGS = {
     "probe": "Linear probe on frozen features",
     "bound": "Bound of its loss by way of the reference (nats)",
