@@ -115,4 +115,5 @@ def words(made: Plan, question: Question) -> Iterator[str]:
     if made.trials < question.trials:
         yield f"The budget holds {made.trials} trials of each, not {question.trials}."
     for name, more in made.left_out.items():
-        yield f"Left out: {name} ({ORDER.get(name, 'asked for')}), as the budget holds no {in_hours(more)} more."
+        why = ORDER.get(name, "asked for")
+        yield f"Left out: {name} ({why}), as the budget holds no {in_hours(more)} more."

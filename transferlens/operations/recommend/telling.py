@@ -24,8 +24,9 @@ from transferlens.training.recipes import kinds
 FILE = "recommendation.md"
 _INTERVALS = (
     "In brackets 95 % intervals, over adaptations of this one checkpoint by different seeds and over the "
-    "test images that report. What was chosen was chosen by others: settings by one further model on held-out "
-    "training images, the recommended recipe on the other half of the test images. p after Holm, over recipes."
+    "test images that report. What was chosen was chosen by others: settings by one further model on "
+    "held-out training images, the recommended recipe on the other half of the test images. p after Holm, "
+    "over recipes."
 )
 
 
