@@ -24,15 +24,15 @@ TRIALS = Artefact(
             "loss",
             ("trial", "model"),
             np.float64,
-            "mean cross-entropy of the held-out images; infinite where training broke off, as its loss was not "
-            "finite",
+            "mean cross-entropy of the held-out images; infinite where training broke off, its own loss not "
+            "being finite",
             "nats",
         ),
         Field(
             "seconds",
             ("trial", "model"),
             np.float64,
-            "of training; where the job was killed in between, since it went on",
+            "of training, of the first with decoding of the images; of one that was interrupted, since it went on",
             "seconds",
         ),
     ),

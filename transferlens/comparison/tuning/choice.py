@@ -32,8 +32,8 @@ def choose(path: Path, trial_paths: Sequence[Path]) -> None:
     best = best_trial(whole["accuracy"], whole["loss"])
     if best is None:
         raise NumericalError(
-            f"{trial_paths[0].parent.parent}: the loss was not finite in any of {len(whole['trial'])} trials; "
-            "lower training.lr of the recipe, or set training.clip"
+            f"{trial_paths[0].parent.parent}: the loss was not finite in any of {len(whole['trial'])} "
+            "trials; lower training.lr of the recipe, or set training.clip"
         )
     parameters, models, examples = parts[0]["alike"]
     mean = whole["accuracy"].mean(1)

@@ -55,6 +55,6 @@ def check(run: Run) -> None:
 
 def _too_few(target: str, found: str) -> str:
     return (
-        f"target {target}: {found}, too few to compare recipes on: trials hold out {LEAST} of a class and are "
-        f"trained on {LEAST}; give it {2 * LEAST} or more, or set comparison: null"
+        f"target {target}: {found}, too few to compare recipes on: trials hold out {LEAST} of a class and "
+        f"are trained on {LEAST}; give it {2 * LEAST} or more, or set comparison: null"
     )

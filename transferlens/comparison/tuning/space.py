@@ -1,10 +1,10 @@
 """What trials of a recipe vary, and what each of them draws.
 
-Trial 0 has the settings as they are written. Every other one multiplies the learning rate, the weight decay and
-the epochs by factors f^u with u uniform on [-1, 1], drawn by (seed, trial) alone: all recipes, on all targets,
-have the same factors, so that none wins by luck of these. What a recipe has of its own is drawn from its
-family's ranges (`SEARCHED`) by (seed, kind, trial). No trial depends on how many there are. What is written as
-0 stays so: without weight decay, or at a strength of 0, a recipe is meant to be without it.
+Trial 0 has the settings as they are written. Every other one multiplies the learning rate, the weight decay
+and the epochs by factors f^u with u uniform on [-1, 1], drawn by (seed, trial) alone: all recipes, on all
+targets, have the same factors, so that none wins by luck of these. What a recipe has of its own is drawn from
+its family's ranges (`SEARCHED`) by (seed, kind, trial). No trial depends on how many there are. What is
+written as 0 stays so: without weight decay, or at a strength of 0, a recipe is meant to be without it.
 """
 
 from typing import Any

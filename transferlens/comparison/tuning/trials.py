@@ -2,9 +2,10 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -81,17 +82,36 @@ def try_settings(
     named = fitting.named(ground.train.device, first.training.batch_size, ground.train.settings.resolution)
     with named, artefacts.create(path, TRIALS) as out:
         _write_known(out, rows, ground, trials, parameters)
-        todo = ((i, m, start) for m, start in enumerate(starts) for i in range(len(trials)))
-        done = job.progress(todo, f"trials {path.parent.parent.name}", "trainings", len(trials) * len(rows))
-        numbered = list(trials.items())
-        for i, model, start in done:
-            number, recipe = numbered[i]
-            outcome = _kept_outcome(progress, model * len(trials) + i, start, recipe, ground)
-            out.file["correct"][i, model] = outcome.correct
-            out.file["loss"][i, model] = outcome.loss
-            out.file["seconds"][i, model] = outcome.seconds
-            job.log.info("trial %d: %.1f %% right", number, 100 * outcome.correct.mean())
+        turns = _turns(starts, ground, list(trials.values()))
+        what = f"trials of {path.parent.parent.name}"
+        for number, turn in enumerate(job.progress(turns, what, "trainings", len(trials) * len(rows))):
+            outcome = _kept_outcome(progress, number, turn.start, turn.recipe, ground)
+            for name, value in vars(outcome).items():
+                out.file[name][turn.trial, turn.model] = value
     progress.remove()
+
+
+class _Turn(NamedTuple):
+    """A training to be done: positions of its trial and model, where it starts, and its settings."""
+
+    trial: int
+    model: int
+    start: Start
+    recipe: RecipeSettings
+
+
+def _turns(starts: Iterable[Start], ground: Ground, trials: Sequence[RecipeSettings]) -> Iterator[_Turn]:
+    """Every trial of one model after the other.
+
+    Raises:
+        ConfigError: settings by which these images cannot be learned, before any training of a model.
+    """
+    labels, classes = ground.train.examples.labels[~ground.held], len(ground.class_names)
+    for model, start in enumerate(starts):
+        for recipe in trials:
+            require_possible(recipe, len(start.source["source_class"]), classes, labels)
+        for trial, recipe in enumerate(trials):
+            yield _Turn(trial, model, start, recipe)
 
 
 def _write_known(
@@ -142,14 +162,3 @@ def tried(start: Start, recipe: RecipeSettings, ground: Ground, kept: Kept = NOT
     logits = part.answers(trained.network)
     loss = float(nn.functional.cross_entropy(logits.double(), part.labels))
     return Outcome((logits.argmax(1) == part.labels).cpu().numpy(), loss, seconds)
-
-
-def require_all(start: Start, ground: Ground, trials: Mapping[int, RecipeSettings]) -> None:
-    """Refuse settings by which a source model cannot be trained on these images, before any is.
-
-    Raises:
-        ConfigError: one line.
-    """
-    labels, classes = ground.train.examples.labels[~ground.held], len(ground.class_names)
-    for recipe in trials.values():
-        require_possible(recipe, len(start.source["source_class"]), classes, labels)
