@@ -32,7 +32,7 @@ TRIALS = Artefact(
             "seconds",
             ("trial", "model"),
             np.float64,
-            "of training, of the first with decoding of the images; of one that was interrupted, since it went on",
+            "of training, of the first with decoding of images; of an interrupted one, since it went on",
             "seconds",
         ),
     ),
@@ -66,11 +66,7 @@ PUBLISHED = Artefact(
         Field("model", ("model",), np.int64, "row number in the study"),
         Field("epoch", ("epoch",), np.int64, "epochs trained by then"),
         Field("head", ("head",), str, "which head of the network answers; its own is the first"),
-        Field(
-            "accuracy",
-            ("model", "epoch", "head"),
-            np.float64,
-            "share of the report half's images that are classified correctly",
-        ),
+        Field("accuracy", ("model", "epoch", "head"), np.float64, "on the report half's images"),
     ),
+    attributes={"metric": "what accuracy is, as in summaries"},
 )

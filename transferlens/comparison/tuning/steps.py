@@ -6,7 +6,7 @@ from transferlens.comparison import scope
 from transferlens.comparison.tuning.artefacts import CHOICE, PUBLISHED, TRIALS
 from transferlens.core.capability import Step, Wildcards
 from transferlens.core.run import Run
-from transferlens.data.capability import betons
+from transferlens.data.capability import betons, metric_of
 from transferlens.training.artefacts import SOURCE_MODELS
 from transferlens.training.capability import resumption, shard_paths
 from transferlens.training.recipes.kinds import KINDS
@@ -114,7 +114,8 @@ def _published_inputs(run: Run, wildcards: Wildcards) -> dict[str, Any]:
 
 def _published_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     one = scope.contestant(run, wildcards["target"], wildcards["recipe"])
-    return {**adapting(run, wildcards), "rows": reporting_rows(run, one.from_scratch)}
+    rows, target = reporting_rows(run, one.from_scratch), wildcards["target"]
+    return {**adapting(run, wildcards), "rows": rows, "metric": metric_of(run, target)}
 
 
 TRY_PUBLISHED = Step(
