@@ -99,7 +99,7 @@ def options() -> argparse.ArgumentParser:
         help="images of tasks that should not be forgotten, the source's own first (default: handwritten "
         "digits, for another task)",
     )
-    parser.add_argument("--hours", type=hours, default=2.0, help="that this may take (default: 2)")
+    parser.add_argument("--hours", type=hours, default=2.0, help="that it should take (default: 2)")
     parser.add_argument("--cores", type=whole, default=os.cpu_count(), help="jobs at a time (default: all)")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for all that is made")
     parser.add_argument(

@@ -85,18 +85,27 @@ def run(out: Path, cores: int, progress: Progress, say: Callable[[str], None]) -
         TransferlensError: a job failed; its own line, and where the log is.
     """
     log = out / LOG
-    with log.open("w", encoding="utf-8") as file, _started(out, cores, file) as process:
-        said, when = "", 0.0
-        while process.poll() is None:
-            line = progress.line()
-            count, now = line.partition(",")[0], time.monotonic()
-            if count != said or now - when > _SECONDS_BETWEEN_LINES:
-                say(line)
-                said, when = count, now
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_SECONDS_BETWEEN_LOOKS)
+    try:
+        with log.open("w", encoding="utf-8") as file, _started(out, cores, file) as process:
+            _watch(process, progress, say)
+    except (KeyboardInterrupt, SystemExit):
+        say("Stopped. The same command goes on from what is finished.")
+        raise
     if process.returncode:
         raise TransferlensError(_failure(log, out))
+
+
+def _watch(process: subprocess.Popen, progress: Progress, say: Callable[[str], None]) -> None:
+    """Say how far it is whenever that changes, and every few minutes."""
+    said, when = "", 0.0
+    while process.poll() is None:
+        line = progress.line()
+        count, now = line.partition(",")[0], time.monotonic()
+        if count != said or now - when > _SECONDS_BETWEEN_LINES:
+            say(line)
+            said, when = count, now
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_SECONDS_BETWEEN_LOOKS)
 
 
 @contextmanager

@@ -79,7 +79,7 @@ def settings_block(told: Told, base: str, name: str) -> str:
     """The chosen settings of a recipe as a section of a configuration; what is as by default is left out."""
     path = told.out / CHOICE.at(target=told.target.name, recipe=name)
     with artefacts.open(path, CHOICE) as file:
-        chosen = kinds.read(json.loads(file.attrs["settings"]))
+        chosen = kinds.read(json.loads(file.attrs["recipe"]))
     own = {"kind": chosen.kind, **chosen.model_dump(exclude_defaults=True)}
     return yaml.safe_dump({"recipes": {base: own}}, sort_keys=False, width=100)
 
