@@ -28,14 +28,14 @@ METHOD = "recipes"
 # With fewer models the degrees of freedom are one; of fewer images a share is known to a tenth at best.
 LEAST_MODELS, FEW_IMAGES = 3, 100
 _PARETO = (
-    "Accuracy on the target (report half) against the mean change of linear probes' accuracy on the source and "
-    "the other data sets that are probed, with 95 % intervals over models and images. Blue: no other recipe is "
-    "at least as good in both and better in one; such a recipe may be there by chance."
+    "Accuracy on the target (report half) against the mean change of linear probes' accuracy on the source "
+    "and the other data sets that are probed, with 95 % intervals over models and images. Blue: no other "
+    "recipe is at least as good in both and better in one; such a recipe may be there by chance."
 )
 _RATES = (
-    "Accuracy on the target, and the mean change of linear probes' accuracy, by the number of training images; "
-    "bands are 95 % intervals over models and images, dashed is from scratch. All sizes share their models and "
-    "evaluation images, and each has its own tuning."
+    "Accuracy on the target, and the mean change of linear probes' accuracy, by the number of training "
+    "images; bands are 95 % intervals over models and images, dashed is from scratch. All sizes share their "
+    "models and evaluation images, and each has its own tuning."
 )
 
 
@@ -101,9 +101,9 @@ def _note(made: xr.Dataset) -> str:
     of_gain = made.chosen_gain_missing or f"p {p:.2g}"
     return (
         f"Accuracy is {METRICS[made.metric]}: {made.models} models, {made.images} images of the report half, "
-        f"{made.train_images:,} training images. Gained by choosing ({of_gain}): each model is adapted by the "
-        "recipe that the other models rank first on the select half. Models that choose and report are the same "
-        "in the other numbers, so that the accuracy of the recommended recipe is rather too high."
+        f"{made.train_images:,} training images. Gained by choosing ({of_gain}): each model is adapted by "
+        "the recipe that the other models rank first on the select half. Models that choose and report are "
+        "the same in the other numbers, so that the accuracy of the recommended recipe is rather too high."
     )
 
 
@@ -132,20 +132,20 @@ def _explained(made: xr.Dataset, title: str) -> str:
         worst = f" The class that is worst from scratch (on the select half): {made.worst_class}." if (
             made.worst_class) else ""  # fmt: skip
         return (
-            f"{worst} Right or wrong from scratch is told of the model from scratch of the same repeat. The row "
-            "of models from scratch is the floor: how often one is right where another one is wrong, which "
-            "training again does by itself."
+            f"{worst} Right or wrong from scratch is told of the model from scratch of the same repeat. The "
+            "row of models from scratch is the floor: how often one is right where another one is wrong, "
+            "which training again does by itself."
         )
     if title == tables.FORGETTING:
         return (
-            " Fresh linear probes on the features after minus before; negative: forgotten. Retention asks the "
-            "source's own head instead: what it loses beyond the probes is a head that no longer fits, not "
-            "lost knowledge."
+            " Fresh linear probes on the features after minus before; negative: forgotten. Retention asks "
+            "the source's own head instead: what it loses beyond the probes is a head that no longer fits, "
+            "not lost knowledge."
         )
     if title == tables.COST:
         return (
-            " Intervals of seconds are over rounds of timing on this machine, by turns with the plain recipe; "
-            "not over models."
+            " Intervals of seconds are over rounds of timing on this machine, by turns with the plain "
+            "recipe; not over models."
         )
     return " Calibration errors have intervals over models alone, for these images."
 
@@ -190,10 +190,14 @@ def left_out(made: xr.Dataset) -> Table:
 
 def _other_parts(run: Run, results: Results, target: str, subject: Subject) -> Iterator[Section]:
     """How recipes were tuned, and what harmful classes do under them."""
+    from transferlens.comparison.harm import page as harm
+    from transferlens.comparison.tuning import page as tuning
+
     if blocks := tuple(tuning.blocks(run, results, target)):
         yield Section("How recipes were tuned", "tuning", blocks, subject, method=METHOD)
     if blocks := tuple(harm.blocks(run, results, target)):
-        yield Section("Harmful source classes, recipe by recipe", "harm", blocks, subject, method=METHOD)
+        title, tests = "Harmful source classes, recipe by recipe", harm.tests(run, results, target)
+        yield Section(title, "harm", blocks, subject, method=METHOD, tests=tests)
 
 
 def _known(p: xr.DataArray) -> int:

@@ -71,8 +71,8 @@ def _scratch_wins(compared: Compared, made: Recommendation) -> list[str]:
     if scratch <= best:
         return []
     return [
-        f"models from scratch are better on the select half ({scratch:.3f} against {best:.3f}): the source does "
-        "not help here"
+        f"models from scratch are better on the select half ({scratch:.3f} against {best:.3f}): the source "
+        "does not help here"
     ]
 
 
