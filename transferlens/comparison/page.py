@@ -69,7 +69,7 @@ def recommendation(made: xr.Dataset, subject: Subject) -> Section:
     cards = (
         Card("recommended", str(best.base.item()), f"of {int((~made.from_scratch).sum())} recipes"),
         _card("accuracy on the report half", accuracy, "value", "{:.3f}"),
-        Card("ranks first in", f"{float(best.best_share):.0%}", "of resamples of the select half"),
+        Card("ranks first in", tables.percent(best.best_share), "of resamples of the select half"),
         _card("gained by choosing, over the plain recipe", made, "chosen_gain", "{:+.3f}"),
     )
     blocks: tuple[Block, ...] = (
@@ -86,7 +86,7 @@ def recommendation(made: xr.Dataset, subject: Subject) -> Section:
         Place.HEADLINE,
         warnings=tuple(_warnings(made, subject)),
         method=METHOD,
-        tests=_known(made.ahead_p) + _known(made.chosen_gain_p),
+        tests=_known(made.ahead_holm) + _known(made.chosen_gain_p),
     )
 
 
@@ -119,9 +119,9 @@ def _warnings(made: xr.Dataset, subject: Subject) -> Iterator[str]:
 
 def measured(made: xr.Dataset) -> Iterator[Block]:
     """Every recipe's numbers, a table for each group of measures."""
-    for title, measures in tables.GROUPS.items():
+    for title in tables.GROUPS:
         yield Prose(f"{title}.{_explained(made, title)}")
-        yield tables.values(made, measures)
+        yield tables.values(made, tables.shown(made, title))
         if title == tables.FORGETTING and made.sizes["probed"] > 1:
             yield tables.forgetting(made)
 
@@ -129,12 +129,15 @@ def measured(made: xr.Dataset) -> Iterator[Block]:
 def _explained(made: xr.Dataset, title: str) -> str:
     """What a reader must know of a group of measures."""
     if title == tables.TRANSFER:
-        worst = f" The class that is worst from scratch (on the select half): {made.worst_class}." if (
-            made.worst_class) else ""  # fmt: skip
+        worst = (
+            f" The class that is worst from scratch (on the select half): {made.worst_class}."
+            if made.worst_class
+            else ""
+        )
         return (
-            f"{worst} Right or wrong from scratch is told of the model from scratch of the same repeat. The "
-            "row of models from scratch is the floor: how often one is right where another one is wrong, "
-            "which training again does by itself."
+            f"{worst} Negative transfer: right from scratch, wrong after fine-tuning, by models of one repeat; "
+            "positive transfer is the other way round. The row of models from scratch is the floor: how often "
+            "one is right where another is wrong, which training again does by itself."
         )
     if title == tables.FORGETTING:
         return (
@@ -152,7 +155,7 @@ def _explained(made: xr.Dataset, title: str) -> str:
 
 def differing(made: xr.Dataset, subject: Subject) -> Section:
     """Differences to the plain recipe."""
-    groups = [measures for title, measures in tables.GROUPS.items() if title != tables.COST]
+    groups = [tables.shown(made, title) for title in tables.GROUPS if title != tables.COST]
     note = Prose(
         f"Each recipe minus {made.base.values[0]}, paired by model and image; in brackets 95 % intervals, p "
         "after Holm over the recipes of a measure, a star below .05. 0 without p: not one answer differs. "
@@ -160,7 +163,7 @@ def differing(made: xr.Dataset, subject: Subject) -> Section:
         "for these images."
     )
     shown = tuple(tables.differences(made, measures) for measures in groups)
-    tests = _known(made.difference_p)
+    tests = sum(tables.tested(made, measures) for measures in groups)
     return Section(
         "Differences to plain fine-tuning", "differences", (note, *shown), subject, method=METHOD, tests=tests
     )

@@ -51,7 +51,7 @@ COMPARISON = Artefact(
         *estimate(
             "ahead", ("recipe",), "accuracy of the recommended recipe minus its, in pairs", "low high p"
         ),
-        Field("ahead_holm", ("recipe",), np.float64, "p-value after Holm, over the others"),
+        Field("ahead_holm", ("recipe",), np.float64, "p-value after Holm, over all pairs of recipes"),
         Field("told_apart", ("recipe",), bool, "whether the recommended recipe differs from it, after Holm"),
         Field("chosen_by_others", ("recipe",), np.int64, "models whose others rank it first"),
         *estimate(

@@ -2,11 +2,13 @@
 
 Recipes are ranked by the accuracy of the reporting models on the select half of the target's evaluation
 images, and reported by the same models on the report half: images of choice and report differ, models do not.
-What choosing gains is therefore told across models: each is given the recipe that the *others* rank first.
+What choosing gains is therefore told across models: each is given the recipe that the *others* rank first;
+and whether the first differs from another is corrected for all pairs of recipes.
 Models from scratch are never recommended.
 """
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -31,7 +33,9 @@ class Recommendation:
         best_share: float64[contestants], share of resamples of models and select-half images in which it
             ranks first, shared where several do; NaN from scratch.
         ahead: accuracy of the recommended recipe minus that of each contestant, on the report half.
-        ahead_holm: float64[contestants], p of that after Holm.
+        ahead_holm: float64[contestants], p of that after Holm over all pairs of recipes: as the models that
+            report are those that rank, the first is the largest of many, and the others alone are too small
+            a family. NaN from scratch.
         chosen_by_others: int64[contestants], reporting models whose others rank it first.
         chosen_gain: accuracy of what the others rank first, model by model, minus that of the plain recipe.
     """
@@ -55,19 +59,18 @@ class Recommendation:
         return self.ahead_holm < SIGNIFICANT
 
 
-def recommend(compared: Compared, seed: int) -> Recommendation:
+def recommend(compared: Compared, seed: int, resamples: int = RESAMPLES) -> Recommendation:
     """Rank by the select half, and tell how sure that is."""
     chosen = np.array([one.accuracy["select"].mean() for one in compared.contestants])
     recipes = np.flatnonzero([not one.from_scratch for one in compared.contestants])
     order = recipes[np.argsort(-chosen[recipes], kind="stable")]
-    ahead = [_ahead(compared, order[0], k) for k in range(len(chosen))]
     by_others = chosen_by_others(compared, recipes)
     return Recommendation(
         order,
         chosen,
-        best_shares(compared, recipes, seed),
-        ahead,
-        holm(np.array([told.p for told in ahead])),
+        best_shares(compared, recipes, seed, resamples),
+        [_ahead(compared, order[0], k) for k in range(len(chosen))],
+        _of_all_pairs(compared, recipes)[order[0]],
         np.bincount(by_others, minlength=len(chosen)),
         _chosen_gain(compared, by_others),
     )
@@ -84,7 +87,22 @@ def _ahead(compared: Compared, best: int, other: int) -> Told:
     return Told(told.value, told.low, told.high, told.p, missing).within(-1, 1)
 
 
-def best_shares(compared: Compared, recipes: np.ndarray, seed: int) -> np.ndarray:
+def _of_all_pairs(compared: Compared, recipes: np.ndarray) -> np.ndarray:
+    """p of differences between recipes on the report half, after Holm over all pairs.
+
+    Returns:
+        float64[contestants, contestants]; NaN of a recipe and itself, and from scratch.
+    """
+    of = [accuracy(one, compared) for one in compared.contestants]
+    pairs = list(combinations(recipes, 2))
+    p = np.full((len(of), len(of)), np.nan)
+    corrected = holm(np.array([of[i].minus(of[j]).p for i, j in pairs], float))
+    for (i, j), value in zip(pairs, corrected, strict=True):
+        p[i, j] = p[j, i] = value
+    return p
+
+
+def best_shares(compared: Compared, recipes: np.ndarray, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
     """Share of resamples in which each contestant ranks first, float64[contestants]; NaN beside the recipes.
 
     Models and images of the select half are drawn again, independently; for areas under the ROC curve,
@@ -92,10 +110,10 @@ def best_shares(compared: Compared, recipes: np.ndarray, seed: int) -> np.ndarra
     """
     rng = rng_for(seed, "ranks of recipes")
     shares = np.zeros(len(recipes))
-    for _ in range(RESAMPLES // _AT_ONCE):
+    for _ in range(resamples // _AT_ONCE):
         accuracies = _resampled(compared, recipes, rng)
         first = np.isclose(accuracies, accuracies.max(0), rtol=1e-12, atol=0)
-        shares += (first / first.sum(0)).sum(1) / RESAMPLES
+        shares += (first / first.sum(0)).sum(1) / resamples
     found = np.full(len(compared.contestants), np.nan)
     found[recipes] = shares
     return found

@@ -1,13 +1,13 @@
 """A comparison of recipes as tables of the page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import xarray as xr
 
 from transferlens.comparison.compared.artefacts import MEASURES
 from transferlens.comparison.compared.words import named
-from transferlens.core.blocks import Column, Table, signed, signed_range
+from transferlens.core.blocks import Column, Table, signed
 from transferlens.pictures.figures import SIGNIFICANT
 
 TRANSFER, FORGETTING, ROBUSTNESS, COST = (
@@ -29,6 +29,23 @@ GROUPS = {
     ROBUSTNESS: ("calibration_error", "brier", "corrupted_accuracy", "corruption_drop"),
     COST: ("seconds", "memory"),
 }
+# Heads of columns.
+SHORT = {
+    "accuracy": "accuracy",
+    "class_mean_accuracy": "mean of classes",
+    "worst_class_accuracy": "worst class from scratch",
+    "negative_transfer": "negative transfer",
+    "positive_transfer": "positive transfer",
+    "forgetting_source": "probe on the source",
+    "forgetting_others": "probes on other data sets",
+    "retention": "the source's own head",
+    "calibration_error": "calibration error",
+    "brier": "Brier score",
+    "corrupted_accuracy": "accuracy, corrupted",
+    "corruption_drop": "share that corruption takes",
+    "seconds": "seconds of a step",
+    "memory": "peak memory of a step",
+}
 _SIGNED = ("forgetting_source", "forgetting_others")
 _PLACE = {name: i for i, name in enumerate(MEASURES)}
 
@@ -36,6 +53,22 @@ _PLACE = {name: i for i, name in enumerate(MEASURES)}
 def names(made: xr.Dataset) -> list[str]:
     """Contestants in words."""
     return [named(str(b), bool(s)) for b, s in zip(made.base.values, made.from_scratch.values, strict=True)]
+
+
+def shown(made: xr.Dataset, group: str) -> list[str]:
+    """Measures of a group; without the mean of classes where that is the accuracy."""
+    kept = list(GROUPS[group])
+    if group == TRANSFER:
+        accuracy, of_classes = (made.value.values[:, _PLACE[name]] for name in kept[:2])
+        if np.allclose(accuracy, of_classes, rtol=0, atol=1e-12):
+            kept.remove("class_mean_accuracy")
+    return kept
+
+
+def tested(made: xr.Dataset, measures: Sequence[str]) -> int:
+    """How many differences in these measures have a p-value."""
+    places = [_PLACE[name] for name in measures]
+    return int(np.isfinite(made.difference_p.values[:, places]).sum())
 
 
 def values(made: xr.Dataset, measures: Sequence[str]) -> Table:
@@ -55,27 +88,27 @@ def differences(made: xr.Dataset, measures: Sequence[str]) -> Table:
 
 
 def _head(measures: Sequence[str]) -> tuple[Column, ...]:
-    return (Column("recipe"), *(Column(MEASURES[name][0], number=True) for name in measures))
+    return (Column("recipe"), *(Column(SHORT[name], number=True) for name in measures))
 
 
 def _value(made: xr.Dataset, recipe: int, measure: str) -> str:
     at = recipe, _PLACE[measure]
-    value, low, high = (float(made[f"value{end}"].values[at]) for end in ("", "_low", "_high"))
-    form = signed if measure in _SIGNED else "{:.3f}".format
-    if np.isnan(value):
-        return "–"
-    return form(value) if np.isnan(low) else f"{form(value)} ({form(low)} to {form(high)})"
+    return _with_ends(*_ends(made, "value", at), signed if measure in _SIGNED else "{:.3f}".format)
 
 
 def _difference(made: xr.Dataset, recipe: int, measure: str) -> str:
     at = recipe, _PLACE[measure]
-    value, low, high = (float(made[f"difference{end}"].values[at]) for end in ("", "_low", "_high"))
-    p = float(made.difference_holm.values[at])
+    p = p_text(float(made.difference_holm.values[at]))
+    return _with_ends(*_ends(made, "difference", at)) + (f", {p}" if p else "")
+
+
+def _with_ends(value: float, low: float, high: float, form: Callable[[float], str] = signed) -> str:
+    """A number, and its interval in brackets if it has one; a change of nothing at all is 0."""
     if np.isnan(value):
         return "–"
-    if np.isnan(p):
-        return signed(value) if value else "0"
-    return f"{signed(value)} ({signed_range(low, high)}), {p_text(p)}"
+    if np.isnan(low):
+        return "0" if value == 0 else form(value)
+    return f"{form(value)} ({form(low)} to {form(high)})"
 
 
 def p_text(p: float) -> str:
@@ -93,7 +126,7 @@ def _without(made: xr.Dataset, reasons: str, needs: str, measures: Sequence[str]
     told: dict[str, list[str]] = {}
     for (i, j), reason in np.ndenumerate(given):
         if reason and lacks[i, j] and not (reasons == "difference_missing" and i == 0):
-            told.setdefault(reason, []).append(f"{names(made)[i]}, {MEASURES[measures[j]][0]}")
+            told.setdefault(reason, []).append(f"{names(made)[i]}, {SHORT[measures[j]]}")
     return " ".join(f"{reason[0].upper()}{reason[1:]}: {_listed(cells)}." for reason, cells in told.items())
 
 
@@ -119,24 +152,32 @@ def ranking(made: xr.Dataset) -> Table:
     note = (
         "Ranked on the select half of the target's evaluation images; share of resamples of models and these "
         "images in which a recipe ranks first; reporting models whose others rank it first. The last two "
-        "columns are of the report half; p after Holm over the others, a star below .05."
+        "columns are of the report half; p after Holm over all pairs of recipes, a star below .05."
     )
     return Table(RANKED, tuple(_ranked(made, i) for i in order), note)
 
 
 def _ranked(made: xr.Dataset, i: int) -> tuple[str, ...]:
-    share = float(made.best_share.values[i])
-    value, low, high = (float(made[f"ahead{end}"].values[i]) for end in ("", "_low", "_high"))
+    scratch, ahead = bool(made.from_scratch.values[i]), _ends(made, "ahead", i)
     p = p_text(float(made.ahead_holm.values[i]))
-    ahead = f"{signed(value)} ({signed_range(low, high)}), {p}" if p else signed(value) if value else "0"
     return (
         names(made)[i],
         f"{made.chosen_accuracy.values[i]:.3f}",
-        "–" if np.isnan(share) else f"{share:.0%}",
-        "–" if np.isnan(share) else str(int(made.chosen_by_others.values[i])),
+        "–" if scratch else percent(made.best_share.values[i]),
+        "–" if scratch else str(int(made.chosen_by_others.values[i])),
         _value(made, i, "accuracy"),
-        "–" if np.isnan(value) else ahead,
+        _with_ends(*ahead) + (f", {p}" if p else ""),
     )
+
+
+def percent(share: float) -> str:
+    """A share in whole percent."""
+    return f"{100 * float(share):.0f} %"
+
+
+def _ends(made: xr.Dataset, name: str, at: int | tuple[int, ...] = ()) -> tuple[float, float, float]:
+    """An estimate and the ends of its interval."""
+    return tuple(float(made[f"{name}{end}"].values[at]) for end in ("", "_low", "_high"))
 
 
 def forgetting(made: xr.Dataset) -> Table:
@@ -149,10 +190,8 @@ def forgetting(made: xr.Dataset) -> Table:
 
 
 def _changes(made: xr.Dataset, i: int) -> Iterator[str]:
-    for value, low, high in zip(
-        *(made[f"forgetting{end}"].values[i] for end in ("", "_low", "_high")), strict=True
-    ):
-        yield signed(value) + ("" if np.isnan(low) else f" ({signed_range(low, high)})") if value else "0"
+    for j in range(made.sizes["probed"]):
+        yield _with_ends(*_ends(made, "forgetting", (i, j)))
 
 
 def by_images(comparisons: Sequence[xr.Dataset]) -> Table:
@@ -169,13 +208,6 @@ def by_images(comparisons: Sequence[xr.Dataset]) -> Table:
 
 def _of_size(made: xr.Dataset) -> tuple[str, ...]:
     i = made.recipe.values.tolist().index(made.recommended)
-    share = float(made.best_share.values[i])
-    return f"{made.train_images:,}", names(made)[i], _value(made, i, "accuracy"), f"{share:.0%}", gained(made)
-
-
-def gained(made: xr.Dataset) -> str:
-    """The gain of choosing, with its interval and p."""
-    value, low, high = (float(made[f"chosen_gain{end}"]) for end in ("", "_low", "_high"))
-    if np.isnan(low):
-        return signed(value) if value else "0"
-    return f"{signed(value)} ({signed_range(low, high)}), p {float(made.chosen_gain_p):.2g}"
+    share, p = percent(made.best_share.values[i]), float(made.chosen_gain_p)
+    gained = _with_ends(*_ends(made, "chosen_gain")) + ("" if np.isnan(p) else f", p {p:.2g}")
+    return f"{made.train_images:,}", names(made)[i], _value(made, i, "accuracy"), share, gained

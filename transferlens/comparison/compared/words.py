@@ -16,7 +16,7 @@ _PLACE = {name: i for i, name in enumerate(MEASURES)}
 # What decides between recipes that are as accurate, and how the best by it is told.
 _OTHERWISE_BEST = {
     "seconds": "a step is quickest by {} ({:.2f} times as long as plain fine-tuning's)",
-    "forgetting_source": "{} forgets least of the source ({:+.3f})",
+    "forgetting_source": "{} forgets least of the source ({:+.3g})",
 }
 
 
@@ -32,8 +32,8 @@ def why(compared: Compared, estimates: Estimates, made: Recommendation) -> str:
     drawn = "models" if compared.metric == "auroc" else "models and select-half images"
     parts = [
         f"{best.base} is recommended: of {len(made.order)} recipes it ranks first on the select half, and in "
-        f"{made.best_share[made.best]:.0%} of resamples of {drawn}; its accuracy on the report half is "
-        f"{number(accuracy)}"
+        f"{100 * made.best_share[made.best]:.0f} % of resamples of {drawn}; its accuracy on the report half "
+        f"is {number(accuracy)}"
     ]
     equals = _not_told_apart(compared, made)
     if len(equals) > 1:
@@ -93,11 +93,9 @@ def surer(compared: Compared, made: Recommendation) -> str:
     wanted = needed(parts, models, images, abs(told.value) / 2)
     if wanted.models is not None and wanted.models <= models:
         return f"{found}, and known to half of that to either side: more models would change little."
-    return (
-        f"{found}; to know it to half of that to either side would take "
-        f"{_instead_of(wanted.models, models, MOST_MODELS, f'models with these {images} report images')}, or "
-        f"{_instead_of(wanted.images, images, MOST_IMAGES, f'report images with these {models} models')}."
-    )
+    of_models = _enough(wanted.models, models, MOST_MODELS, "models", f"these {images:,} report images")
+    of_images = _enough(wanted.images, images, MOST_IMAGES, "report images", f"these {models} models")
+    return f"{found}; to know it to half of that to either side, {of_models}, and {of_images}."
 
 
 def _second(compared: Compared, made: Recommendation) -> Contestant | None:
@@ -107,11 +105,11 @@ def _second(compared: Compared, made: Recommendation) -> Contestant | None:
     return next(differs, None)
 
 
-def _instead_of(count: int | None, now: int, most: int, what: str) -> str:
-    """So many instead of those at hand, or that not even the most would do."""
+def _enough(count: int | None, now: int, most: int, what: str, at_hand: str) -> str:
+    """How many would do with the others at hand, or that not even the most would."""
     if count is None:
-        return f"more than {most:,} {what} (no number may do)"
-    return f"{count:,} instead of {now:,} {what}"
+        return f"not even {most:,} {what} would do with {at_hand}"
+    return f"{count:,} {what} instead of {now:,} would do with {at_hand}"
 
 
 def number(told: Told, signed: bool = False) -> str:
