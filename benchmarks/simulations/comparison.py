@@ -130,7 +130,7 @@ def _placebo(copies: int, repetitions: int) -> Iterator[Row]:
     for seed in range(repetitions):
         world, of = study(seed, np.full(copies, LEVEL))
         found.append(estimates.compare(of))
-        chosen.append(recommended.recommend(of, seed, resamples=0))
+        chosen.append(recommended.recommend(of, seed, resamples=100))
         truths.append(_calibration(world))
     design = f"{copies} copies"
     yield _claimed("some copy differs in accuracy", design, [of.holm[1:-1, 0] for of in found])
@@ -209,7 +209,7 @@ def _effects(repetitions: int) -> Iterator[Row]:
     true = _accuracy_of(LEVEL + offsets) - _accuracy_of(np.array([LEVEL]))
     for seed in range(repetitions):
         _, of = study(seed, LEVEL + offsets)
-        made = recommended.recommend(of, seed, resamples=0)
+        made = recommended.recommend(of, seed, resamples=100)
         gains.append(made.chosen_gain)
         truths.append(float((made.chosen_by_others[:-1] * true).sum() / MODELS))
     told = _stacked(gains)

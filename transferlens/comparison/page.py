@@ -135,9 +135,9 @@ def _explained(made: xr.Dataset, title: str) -> str:
             else ""
         )
         return (
-            f"{worst} Negative transfer: right from scratch, wrong after fine-tuning, by models of one repeat; "
-            "positive transfer is the other way round. The row of models from scratch is the floor: how often "
-            "one is right where another is wrong, which training again does by itself."
+            f"{worst} Negative transfer: right from scratch, wrong after fine-tuning, by models of one "
+            "repeat; positive transfer is the other way round. The row of models from scratch is the floor: "
+            "how often one is right where another is wrong, which training again does by itself."
         )
     if title == tables.FORGETTING:
         return (

@@ -127,9 +127,9 @@ def rates(comparisons: Sequence[xr.Dataset]) -> "Figure":
 
 
 def _styles(comparisons: Sequence[xr.Dataset]) -> dict[tuple[str, bool], dict]:
-    """Of every contestant of any size, the best with most images first; from scratch black and dashed."""
+    """Of every contestant of any size, the best with most images first; from scratch black and dashed, last."""
     last = comparisons[-1]
-    order = np.argsort(-accuracies(last).value.values, kind="stable")
+    order = np.lexsort([-accuracies(last).value.values, last.from_scratch.values])
     pairs = [
         (
             named(str(made.base.values[i]), bool(made.from_scratch.values[i])),

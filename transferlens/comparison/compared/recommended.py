@@ -113,9 +113,9 @@ def best_shares(compared: Compared, recipes: np.ndarray, seed: int, resamples: i
     for _ in range(resamples // _AT_ONCE):
         accuracies = _resampled(compared, recipes, rng)
         first = np.isclose(accuracies, accuracies.max(0), rtol=1e-12, atol=0)
-        shares += (first / first.sum(0)).sum(1) / resamples
+        shares += (first / first.sum(0)).sum(1)
     found = np.full(len(compared.contestants), np.nan)
-    found[recipes] = shares
+    found[recipes] = shares / resamples
     return found
 
 
