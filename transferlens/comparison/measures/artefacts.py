@@ -44,7 +44,12 @@ MEASURES = Artefact(
             bool,
             "whether the corrupted image is classified correctly",
         ),
-        Field("source_example", ("source_example",), str, "report image of the source"),
+        Field(
+            "source_example",
+            ("source_example",),
+            str,
+            "report image of the source; none for models from scratch",
+        ),
         Field("source_example_class", ("source_example",), str, "its class"),
         Field(
             "retained",
@@ -58,7 +63,7 @@ MEASURES = Artefact(
             bool,
             "whether it was right on the features before the model was adapted",
         ),
-        Field("moved", ("model", "layer"), np.float64, "distance of a tensor's weights from the source's"),
+        Field("moved", ("model", "layer"), np.float64, "distance of a tensor of weights from the source's"),
         Field("moved_of", ("model", "layer"), np.float64, "norm of the source's"),
         Field("layer", ("layer",), str, "tensor of the backbone"),
     ),

@@ -1,10 +1,13 @@
 """What scripts that measure adapted models have in common."""
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 
+from transferlens.comparison.measures.measured import Reported
 from transferlens.comparison.measures.probes import Probe
 from transferlens.core.settings import InputSettings, NetworkSettings
 from transferlens.data import index, pipeline
@@ -37,3 +40,10 @@ def probe_of(arguments: Namespace, place: torch.device) -> Probe:
         for split, beton in (("train", arguments.train), ("val", arguments.val))
     )
     return Probe.of(dataset, *splits, settings["images"], settings["seed"])
+
+
+def reported(index_path: Path, beton: Path, given: Mapping[str, Any], place: torch.device) -> Reported:
+    """The report half of a data set, whose images enter networks by the settings given."""
+    dataset = index.read_index(index_path)
+    images = pipeline.open_images(beton, dataset.val, InputSettings.read(given), place)
+    return Reported(images, dataset.class_names)
