@@ -22,6 +22,7 @@ KEPT = [0, 2]  # rows that saw the source
 class Study(NamedTuple):
     """Files and images of it, and the transfer runs by recipe."""
 
+    betons: dict[str, Path]
     dataset: Index
     train: Images
     val: Images
@@ -50,4 +51,4 @@ def study_of(dataset, folder: Path) -> Study:
             runs = folder / f"{name}-{first}.h5"
             transfer.transfer_shard(runs, path, made, train, val, ARCHITECTURE, recipe, True, "global")
             transfers[name].append(runs)
-    return Study(made, train, val, sources, transfers)
+    return Study(files["raw"], made, train, val, sources, transfers)

@@ -79,5 +79,8 @@ COST = Artefact(
         Field("peak", (), np.float64, "most memory in a step beyond what the network holds", "bytes"),
         Field("plain_peak", (), np.float64, "likewise by the plain recipe", "bytes"),
     ),
-    attributes={"note": "why there is nothing measured; '' where there is", "memory": "how it was measured"},
+    attributes={
+        "note": "what steps are of, or why none were measured; '' for those of the whole network",
+        "memory": "how it was measured",
+    },
 )

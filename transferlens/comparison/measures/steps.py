@@ -108,7 +108,8 @@ MEASURE = Step(
 
 def _cost_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     plain = {"target": wildcards["target"], "recipe": scope.asked(run).plain}
-    return {**adapting(run, wildcards), "plain": adapting(run, plain)["recipe"]}
+    row = reporting_rows(run, False)[0]
+    return {**adapting(run, wildcards), "plain": adapting(run, plain)["recipe"], "row": row}
 
 
 COST_OF = Step(
