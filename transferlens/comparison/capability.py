@@ -9,6 +9,7 @@ from transferlens.comparison.harm import steps as harm
 from transferlens.comparison.measures import steps as measures
 from transferlens.comparison.settings import ComparisonSettings
 from transferlens.comparison.sizes import sizes_of
+from transferlens.comparison.tuning import held_out, space
 from transferlens.comparison.tuning import steps as tuning
 from transferlens.comparison.tuning.artefacts import CHOICE
 from transferlens.core.artefacts import Artefact
@@ -16,6 +17,7 @@ from transferlens.core.capability import Beside, Capability, Trainings, Transfer
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.training.capability import PretrainedStudy, ReferenceStudy
+from transferlens.training.recipes import kinds
 
 
 class Comparison(Capability):
@@ -81,6 +83,11 @@ class Comparison(Capability):
                         "are compared (comparison.recipes)"
                     )
             _check_models(run, given)
+            _check_trials(run, given)
+
+    def check_data(self, run: Run) -> None:
+        """Refuse targets with too few images to hold any out."""
+        held_out.check(run)
 
     def sections(self, run: Run, results: Any) -> Iterator[Any]:
         """What was chosen, how recipes compare, and what is recommended, target by target."""
@@ -89,6 +96,14 @@ class Comparison(Capability):
 
 def _is_tuned(recipe: str) -> bool:
     return recipe.endswith((scope.TUNED, scope.SCRATCH))
+
+
+def _check_trials(run: Run, given: ComparisonSettings) -> None:
+    """Refuse recipes whose trials cannot hold together."""
+    for target in run.targets:
+        for name in scope.recipes(run):
+            recipe = kinds.read(run.recipe(target, name), f"recipes.{name}")
+            space.check(f"recipes.{name} on {target}", recipe, given.search, run.seed, given.trials)
 
 
 def _check_models(run: Run, given: ComparisonSettings) -> None:
@@ -103,8 +118,8 @@ def _check_models(run: Run, given: ComparisonSettings) -> None:
     if study.repeats < needed:
         raise ConfigError(
             f"config: comparison.models is {given.models} and comparison.choosing {given.choosing}, "
-            f"different models, but {section.key}.repeats is {study.repeats}; raise the latter to {needed}, or "
-            "ask for fewer"
+            f"different models, but {section.key}.repeats is {study.repeats}; raise the latter to {needed}, "
+            "or ask for fewer"
         )
 
 

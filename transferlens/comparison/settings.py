@@ -1,11 +1,11 @@
 """The settings of the comparison of recipes."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from transferlens.core.configuration import CapabilitySection
-from transferlens.core.settings import Fraction, Section
+from transferlens.core.settings import Fraction, Section, refuse
 
 Corruption = Literal[
     "gaussian_noise",
@@ -20,6 +20,15 @@ Corruption = Literal[
 # Beyond these, influences by recipe take more models than all the rest.
 MOST_INFLUENCES = 4
 _Factor = Annotated[float, Field(ge=1)]
+
+
+def _one_trial(trials: Any) -> Any:
+    if isinstance(trials, int) and trials < 1:
+        refuse(
+            f"comparison.trials is {trials}, a budget below one trial a recipe; give 1 for the settings as "
+            "they are written, or more to tune them"
+        )
+    return trials
 
 
 def _different(values: list) -> list:
@@ -84,7 +93,7 @@ class ComparisonSettings(CapabilitySection):
     choosing: int = Field(
         1, ge=1, description="Models that trials are made with: the next repeats of the study."
     )
-    trials: int = Field(
+    trials: Annotated[int, BeforeValidator(_one_trial)] = Field(
         12, ge=1, description="Trials of each recipe; the first has the settings as they are written."
     )
     shard_size: int = Field(
@@ -124,3 +133,13 @@ class ComparisonSettings(CapabilitySection):
         description="Whether the chosen settings are also trained as papers report: the best epoch on the "
         "test images, the better of several heads. Kept under its own name, to show what that adds.",
     )
+
+    @model_validator(mode="after")
+    def _trials_differ(self) -> Self:
+        search = self.search
+        if self.trials > 1 and not search.own and max(search.lr, search.weight_decay, search.epochs) == 1:
+            refuse(
+                f"comparison.trials is {self.trials}, but comparison.search varies nothing; set trials: 1, "
+                "or let it vary something"
+            )
+        return self

@@ -45,6 +45,9 @@ class Checkpoints:
         if step in self.steps:
             self.keep(list(self.steps).index(step), recipe.inference())
 
+    def epoch_over(self, epochs: int, recipe: Recipe) -> None:
+        """Called when so many epochs of a recipe's run are over, of all its phases; nothing is done."""
+
     def lay_by(self, kept: Kept) -> None:
         """Keep those of a run so far, should it be interrupted."""
         for position in range(len(self.steps)):
@@ -99,10 +102,12 @@ class Standing:
         self.loss, self.correct = self.loss + loss, self.correct + accuracy
         self.step, self.done = self.step + 1, self.done + 1
 
-    def close_epoch(self, steps: int, rate: float) -> None:
-        """Log an epoch of so many steps, whose last learning rate was this."""
-        self.logs[-1][self.step // steps - 1] = float(self.loss) / steps, float(self.correct) / steps, rate
+    def close_epoch(self, steps: int, rate: float) -> int:
+        """Log an epoch of so many steps, whose last learning rate was this; returns how many are over."""
+        own = self.step // steps
+        self.logs[-1][own - 1] = float(self.loss) / steps, float(self.correct) / steps, rate
         self._open_epoch()
+        return own + sum(map(len, self.logs[:-1]))
 
     def as_kept(self) -> dict[str, Any]:
         """All of it as tensors and numbers."""
@@ -192,7 +197,7 @@ def _train(
         checkpoints.reached(standing.done, recipe)
         if standing.step % steps == 0:
             _require_finite(standing, recipe, steps)
-            standing.close_epoch(steps, rate)
+            checkpoints.epoch_over(standing.close_epoch(steps, rate), recipe)
         if kept.due():
             _keep(recipe, optimiser, standing, checkpoints, kept, device)
 

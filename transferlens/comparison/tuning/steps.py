@@ -6,9 +6,10 @@ from transferlens.comparison import scope
 from transferlens.comparison.tuning.artefacts import CHOICE, PUBLISHED, TRIALS
 from transferlens.core.capability import Step, Wildcards
 from transferlens.core.run import Run
-from transferlens.data.capability import betons
+from transferlens.data.capability import betons, metric_of
 from transferlens.training.artefacts import SOURCE_MODELS
 from transferlens.training.capability import resumption, shard_paths
+from transferlens.training.recipes.kinds import KINDS
 
 
 def parts(run: Run) -> list[str]:
@@ -65,8 +66,15 @@ def _trial_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
         **given.model_dump(include={"held_out", "search"}),
         "rows": choosing_rows(run, one.from_scratch),
         "trials": [first, min(first + given.shard_size, given.trials)],
+        "target": wildcards["target"],  # for messages
         "seed": run.seed,
     }
+
+
+def _trial_code(run: Run, wildcards: Wildcards) -> list[str]:
+    """The ranges of the recipe's family count here, and in no transfer."""
+    kind = run.recipe(wildcards["target"], wildcards["recipe"])["kind"]
+    return [*_code(run, wildcards), KINDS[kind].searched]
 
 
 TUNE = Step(
@@ -76,7 +84,7 @@ TUNE = Step(
     outputs={"trials": TRIALS},
     inputs=_trial_inputs,
     settings=_trial_settings,
-    code=_code,
+    code=_trial_code,
     arguments=resumption,
     made_for=lambda run: [
         {"target": target, "recipe": one.name, "part": part}
@@ -106,7 +114,8 @@ def _published_inputs(run: Run, wildcards: Wildcards) -> dict[str, Any]:
 
 def _published_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     one = scope.contestant(run, wildcards["target"], wildcards["recipe"])
-    return {**adapting(run, wildcards), "rows": reporting_rows(run, one.from_scratch)}
+    rows, target = reporting_rows(run, one.from_scratch), wildcards["target"]
+    return {**adapting(run, wildcards), "rows": rows, "metric": metric_of(run, target)}
 
 
 TRY_PUBLISHED = Step(

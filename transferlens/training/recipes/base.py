@@ -258,6 +258,10 @@ class Recipe:
         """The network as it is evaluated and stored: at the end, and wherever a checkpoint is kept."""
         return self.network
 
+    def further_heads(self) -> Mapping[str, nn.Module]:
+        """Other ways than `inference` from images to logits that it trains along the way, by name."""
+        return {}
+
     def combine(self, networks: list[Network]) -> Network:
         """One network of those of several runs of different seeds (see `RecipeKind.runs`)."""
         (network,) = networks

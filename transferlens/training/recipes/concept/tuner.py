@@ -104,6 +104,14 @@ class ConceptTuning(Contrasting):
         self.encoder, self.decoder = encoder, decoder
         self._steps = 0
 
+    def further_heads(self) -> dict[str, nn.Module]:
+        """The head that the trained network does not have, where it is trained."""
+        if self.settings.head == "bottleneck":
+            return {"classifier": self.plain}
+        if not self.settings.bottleneck_weight:
+            return {}
+        return {"bottleneck": nn.Sequential(Bottlenecked(self.plain, self.encoder), self.decoder)}
+
     def _bottleneck(self, network: Network) -> tuple[Encoder, nn.Linear]:
         weight, settings = network.head.weight, self.settings
         encoder = Encoder(network.head.in_features, settings.bottleneck, settings.attention)
