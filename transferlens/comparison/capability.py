@@ -118,8 +118,8 @@ def _check_models(run: Run, given: ComparisonSettings) -> None:
     if study.repeats < needed:
         raise ConfigError(
             f"config: comparison.models is {given.models} and comparison.choosing {given.choosing}, "
-            f"different models, but {section.key}.repeats is {study.repeats}; raise the latter to {needed}, or "
-            "ask for fewer"
+            f"different models, but {section.key}.repeats is {study.repeats}; raise the latter to {needed}, "
+            "or ask for fewer"
         )
 
 

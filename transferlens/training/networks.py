@@ -56,7 +56,7 @@ def source_networks(
     Raises:
         ArtefactError: a damaged file, a row or a checkpoint that is in none.
     """
-    for shard, i in _places(source_paths, rows):
+    for shard, i in places(source_paths, rows):
         with artefacts.open(source_paths[shard], SOURCE_MODELS) as file:
             network = source.load_network(file, i, architecture, device)
             if step is not None:
@@ -81,7 +81,7 @@ def adapted_networks(
         ArtefactError: as `source_networks`, or a recipe that changes the backbone where weights were not
             kept.
     """
-    for shard, i in _places(source_paths, rows):
+    for shard, i in places(source_paths, rows):
         with (
             artefacts.open(source_paths[shard], SOURCE_MODELS) as of_source,
             artefacts.open(transfer_paths[shard], TRANSFER_RUNS) as file,
@@ -109,8 +109,12 @@ def _adapted(network: Network, file: h5py.File, row: int, step: int | None) -> N
     return network
 
 
-def _places(paths: Sequence[Path], rows: Sequence[int] | None) -> list[tuple[int, int]]:
-    """Where the models of a study's rows lie: (number of the shard, position in it)."""
+def places(paths: Sequence[Path], rows: Sequence[int] | None) -> list[tuple[int, int]]:
+    """Where the models of a study's rows lie in shards of source models: (number of the shard, position).
+
+    Raises:
+        ArtefactError: a damaged file, or a row that is in none.
+    """
     parts = [_rows(path) for path in paths]
     wanted = np.concatenate([part.numbers for part in parts]) if rows is None else rows
     return studies.places(parts, paths, wanted)

@@ -1,6 +1,6 @@
 """Transfer: each source model of a shard adapted to one target by one recipe."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from transferlens.data.index import Index
 from transferlens.data.pipeline import Images
 from transferlens.models import states
 from transferlens.models.network import Network
-from transferlens.training import engine, fitting, outputs
+from transferlens.training import engine, fitting, networks, outputs
 from transferlens.training import source as sources
 from transferlens.training.artefacts import OUTPUTS, SOURCE_MODELS, TRANSFER_RUNS
 from transferlens.training.block import Job, Trained, train_block
@@ -29,7 +29,7 @@ from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.kinds import KINDS, changes_backbone, log_rows
 from transferlens.training.recipes.remedies import Material
 from transferlens.training.recipes.settings.base import RecipeSettings, Task
-from transferlens.training.resumption import NOTHING, Progress
+from transferlens.training.resumption import NOTHING, Kept, Progress
 
 
 class Collector(Protocol):
@@ -73,7 +73,7 @@ def transfer_shard(
         reserve(out, rows, target, log_rows(recipe), source)
         _write_identity(out, recipe, metric, material)
         data, classes = Data(train, np.arange(len(train)), material=material), len(target.class_names)
-        _require_possible(recipe, len(source["source_class"]), classes, train.examples.labels)
+        require_possible(recipe, len(source["source_class"]), classes, train.examples.labels)
         shard = _Shard(source, architecture, recipe, data, classes, checkpoints, out, progress)
         models = train_block(shard.job(row) for row in range(len(rows)))
         for i in job.progress(range(len(rows)), f"transfer {path.stem}", "models"):
@@ -89,7 +89,7 @@ def transfer_shard(
         progress.remove()
 
 
-def _require_possible(recipe: RecipeSettings, source_classes: int, classes: int, labels: np.ndarray) -> None:
+def require_possible(recipe: RecipeSettings, source_classes: int, classes: int, labels: np.ndarray) -> None:
     """Refuse a recipe by which these images of these classes cannot be learned."""
     counts = np.bincount(labels, minlength=classes)
     task = Task(source_classes, classes, len(labels), int(counts.min()))
@@ -108,6 +108,49 @@ def _write_identity(
 
 
 @dataclass(frozen=True)
+class Start:
+    """Where a transfer begins: the source model in a row of an open shard."""
+
+    source: h5py.File
+    row: int
+    architecture: NetworkSettings
+
+    def network(self, device: torch.device) -> Network:
+        """The source model with its own head."""
+        return sources.load_network(self.source, self.row, self.architecture, device)
+
+    def job(
+        self,
+        data: Data,
+        classes: int,
+        recipe: RecipeSettings,
+        checkpoints: engine.Checkpoints = engine.NONE,
+        kept: Kept = NOTHING,
+    ) -> Job:
+        """Its transfer to a target of so many classes, with a fresh head."""
+        device = data.images.device
+        seed = transfer_seed(int(self.source["training_seed"][self.row]), recipe)
+
+        def fresh() -> Network:
+            network = self.network(device)
+            network.head = new_head(network.head.in_features, classes, seed)
+            return network.to(device)
+
+        return Job(fresh, data, recipe, seed, lambda: self.network(device), checkpoints, kept)
+
+
+def starts(paths: Sequence[Path], architecture: NetworkSettings, rows: Sequence[int]) -> Iterator[Start]:
+    """The source models of a study's rows, in this order; each is open while it is its turn.
+
+    Raises:
+        ArtefactError: a damaged file, or a row that is in none of these shards.
+    """
+    for shard, row in networks.places(paths, rows):
+        with artefacts.open(paths[shard], SOURCE_MODELS) as source:
+            yield Start(source, row, architecture)
+
+
+@dataclass(frozen=True)
 class _Shard:
     """What the transfers of a shard have in common."""
 
@@ -122,27 +165,12 @@ class _Shard:
 
     def job(self, row: int) -> Job:
         """The transfer of one row."""
-        seed = transfer_seed(int(self.source["training_seed"][row]), self.recipe)
-        return Job(
-            lambda: self._network(row, seed),
-            self.data,
-            self.recipe,
-            seed,
-            lambda: self._source(row),
-            engine.Checkpoints(
-                self.checkpoints, partial(self._keep, row), partial(states.checkpoint, self.out.file, row)
-            ),
-            self.progress.of(row) if self.progress else NOTHING,
+        checkpoints = engine.Checkpoints(
+            self.checkpoints, partial(self._keep, row), partial(states.checkpoint, self.out.file, row)
         )
-
-    def _source(self, row: int) -> Network:
-        return sources.load_network(self.source, row, self.architecture, self.data.images.device)
-
-    def _network(self, row: int, seed: int) -> Network:
-        """The source model with a fresh head for the target's classes."""
-        network = self._source(row)
-        network.head = new_head(network.head.in_features, self.classes, seed)
-        return network.to(self.data.images.device)
+        kept = self.progress.of(row) if self.progress else NOTHING
+        start = Start(self.source, row, self.architecture)
+        return start.job(self.data, self.classes, self.recipe, checkpoints, kept)
 
     def _keep(self, row: int, position: int, network: Network) -> None:
         if states.CHECKPOINTS not in self.out.file:

@@ -7,7 +7,7 @@ from transferlens.core.artefacts import Artefact, Field
 _SEARCHED = (
     Field("trial", ("trial",), np.int64, "number of the trial; 0 has the settings as written"),
     Field("parameter", ("parameter",), str, "what trials vary, as a dotted key of the recipe"),
-    Field("value", ("trial", "parameter"), np.float64, "its value"),
+    Field("value", ("trial", "parameter"), np.float64, "its value; NaN for null"),
     Field("settings", ("trial",), str, "the whole settings of the recipe, as JSON"),
     Field("model", ("model",), np.int64, "row number in the study of the model that was adapted"),
 )
@@ -20,9 +20,23 @@ TRIALS = Artefact(
         Field("example", ("example",), str, "held-out training image"),
         Field("example_class", ("example",), str, "its class"),
         Field("correct", ("trial", "model", "example"), bool, "whether it is classified correctly"),
-        Field("loss", ("trial", "model"), np.float64, "mean cross-entropy of the held-out images", "nats"),
-        Field("seconds", ("trial", "model"), np.float64, "of training", "seconds"),
+        Field(
+            "loss",
+            ("trial", "model"),
+            np.float64,
+            "mean cross-entropy of the held-out images; infinite where training broke off, its own loss not "
+            "being finite",
+            "nats",
+        ),
+        Field(
+            "seconds",
+            ("trial", "model"),
+            np.float64,
+            "of training, of the first with decoding of the images; of one that was interrupted, since it went on",
+            "seconds",
+        ),
     ),
+    attributes={"trained": "training images of the trials"},
 )
 CHOICE = Artefact(
     kind="choice of trials",
@@ -40,7 +54,7 @@ CHOICE = Artefact(
         ),
     ),
     attributes={
-        "settings": "the chosen settings of the recipe",
+        "recipe": "the chosen settings of the recipe",
         "held_out": "held-out training images",
         "trained": "training images of the trials",
     },

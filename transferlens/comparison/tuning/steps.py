@@ -9,6 +9,7 @@ from transferlens.core.run import Run
 from transferlens.data.capability import betons
 from transferlens.training.artefacts import SOURCE_MODELS
 from transferlens.training.capability import resumption, shard_paths
+from transferlens.training.recipes.kinds import KINDS
 
 
 def parts(run: Run) -> list[str]:
@@ -65,8 +66,15 @@ def _trial_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
         **given.model_dump(include={"held_out", "search"}),
         "rows": choosing_rows(run, one.from_scratch),
         "trials": [first, min(first + given.shard_size, given.trials)],
+        "target": wildcards["target"],  # for messages
         "seed": run.seed,
     }
+
+
+def _trial_code(run: Run, wildcards: Wildcards) -> list[str]:
+    """The ranges of the recipe's family count here, and in no transfer."""
+    kind = run.recipe(wildcards["target"], wildcards["recipe"])["kind"]
+    return [*_code(run, wildcards), KINDS[kind].searched]
 
 
 TUNE = Step(
@@ -76,7 +84,7 @@ TUNE = Step(
     outputs={"trials": TRIALS},
     inputs=_trial_inputs,
     settings=_trial_settings,
-    code=_code,
+    code=_trial_code,
     arguments=resumption,
     made_for=lambda run: [
         {"target": target, "recipe": one.name, "part": part}

@@ -5,7 +5,8 @@ from importlib import import_module
 from typing import Any
 
 from transferlens.core.errors import ConfigError, nearest
-from transferlens.training.recipes.settings.base import RecipeKind, RecipeSettings
+from transferlens.core.imports import resolve
+from transferlens.training.recipes.settings.base import Range, RecipeKind, RecipeSettings
 
 # Modules of `recipes.settings`, in the order of the documentation.
 FAMILIES = (
@@ -58,3 +59,8 @@ def log_rows(settings: RecipeSettings) -> int:
     """Rows of a model's training log: the epochs of all its runs."""
     kind = KINDS[settings.kind]
     return kind.epochs(settings) * kind.runs
+
+
+def searched(kind: str) -> Mapping[str, Range]:
+    """What trials vary of recipes of a kind: ranges by dotted key of the settings."""
+    return resolve(KINDS[kind].searched)[kind]

@@ -1,10 +1,17 @@
 """Fine-tuning that stays near the source: near its weights, or near what its layers give."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from transferlens.training.recipes.settings.base import RecipeKind, TunedSettings
+from transferlens.training.recipes.settings.base import (
+    BACKBONE_RATE,
+    LogUniform,
+    Range,
+    RecipeKind,
+    TunedSettings,
+)
 
 _HEAD_DECAY = "Weight decay of the head, in the loss."
 
@@ -72,3 +79,15 @@ KINDS = (
     RecipeKind("delta", DeltaSettings, "transferlens.training.recipes.anchored:Delta", needs=_BLOCKS),
     RecipeKind("ldifs", LdifsSettings, "transferlens.training.recipes.anchored:Ldifs", needs=_BLOCKS),
 )
+_NEAR: Mapping[str, Range] = {
+    **BACKBONE_RATE,
+    "strength": LogUniform(0.001, 0.1),
+    "head_decay": LogUniform(0.001, 0.1),
+}
+# What trials vary, by kind and by key of the settings.
+SEARCHED: Mapping[str, Mapping[str, Range]] = {
+    "l2_sp": _NEAR,
+    "behavioural": _NEAR,
+    "delta": _NEAR,
+    "ldifs": {**BACKBONE_RATE, "strength": LogUniform(1, 100)},
+}

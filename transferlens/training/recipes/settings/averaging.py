@@ -1,10 +1,11 @@
 """Settings of the recipes whose model is a mean of weights."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from transferlens.training.recipes.settings.base import RecipeKind, TunedSettings
+from transferlens.training.recipes.settings.base import BACKBONE_RATE, OneOf, Range, RecipeKind, TunedSettings
 
 
 class EmaSettings(TunedSettings):
@@ -27,3 +28,7 @@ KINDS = (
         "transferlens.training.recipes.averaging:Ema",
     ),
 )
+# What trials vary, by kind and by key of the settings.
+SEARCHED: Mapping[str, Mapping[str, Range]] = {
+    "ema": {**BACKBONE_RATE, "decay": OneOf((0.9, 0.95, 0.98, 0.99, 0.995, 0.999))},
+}

@@ -1,4 +1,4 @@
-"""What all recipes have: their settings, and what others need to know of a kind."""
+"""What all recipes have: their settings, what others need to know of a kind, and how trials may vary it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,3 +88,72 @@ class RecipeKind:
     def code(self) -> tuple[str, ...]:
         """What decides the results of its recipes: the implementation, and what its family declares."""
         return self.path, f"{self.settings.__module__}:KINDS"
+
+    @property
+    def searched(self) -> str:
+        """Where its family declares what trials vary of it (apart from `code`: it decides no transfer)."""
+        return f"{self.settings.__module__}:SEARCHED"
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """Numbers whose logarithms are alike in chance."""
+
+    low: float
+    high: float
+
+    def at(self, share: float) -> float:
+        """The number below which a share in [0, 1] of draws lie."""
+        return self.low * (self.high / self.low) ** share
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The smallest and the largest."""
+        return self.low, self.high
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}, log-uniformly"
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Numbers that are alike in chance."""
+
+    low: float
+    high: float
+
+    def at(self, share: float) -> float:
+        """The number below which a share in [0, 1] of draws lie."""
+        return self.low + (self.high - self.low) * share
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The smallest and the largest."""
+        return self.low, self.high
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}, uniformly"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """A few numbers that are alike in chance."""
+
+    values: tuple[float, ...]
+
+    def at(self, share: float) -> float:
+        """The one that a share in [0, 1) of draws falls on."""
+        return self.values[int(share * len(self.values))]
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The smallest and the largest."""
+        return min(self.values), max(self.values)
+
+    def __str__(self) -> str:
+        return "one of " + ", ".join(f"{value:g}" for value in self.values)
+
+
+Range = LogUniform | Uniform | OneOf
+# The same for every recipe that trains the backbone: none is to win by being the only one that may slow it.
+BACKBONE_RATE: dict[str, Range] = {"backbone_rate": LogUniform(0.1, 1.0)}

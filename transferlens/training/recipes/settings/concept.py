@@ -1,11 +1,12 @@
 """Settings of Concept-Tuning."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
 from transferlens.core.settings import Share
-from transferlens.training.recipes.settings.base import RecipeKind, Task
+from transferlens.training.recipes.settings.base import BACKBONE_RATE, LogUniform, Range, RecipeKind, Task
 from transferlens.training.recipes.settings.contrastive import ContrastSettings, too_small
 
 
@@ -98,3 +99,11 @@ KINDS = (
         check=_cannot,
     ),
 )
+# What trials vary, by kind and by key of the settings.
+SEARCHED: Mapping[str, Mapping[str, Range]] = {
+    "concept_tuning": {
+        **BACKBONE_RATE,
+        "image_weight": LogUniform(0.1, 10),
+        "concept_weight": LogUniform(0.1, 10),
+    },
+}

@@ -1,11 +1,19 @@
 """Settings of Bi-Tuning, and what the contrastive recipes share: queues of keys, and the encoder that makes
 them."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from transferlens.training.recipes.settings.base import RecipeKind, Task, TunedSettings
+from transferlens.training.recipes.settings.base import (
+    BACKBONE_RATE,
+    LogUniform,
+    Range,
+    RecipeKind,
+    Task,
+    TunedSettings,
+)
 
 
 class ContrastSettings(TunedSettings):
@@ -59,3 +67,11 @@ KINDS = (
         check=too_small,
     ),
 )
+# What trials vary, by kind and by key of the settings.
+SEARCHED: Mapping[str, Mapping[str, Range]] = {
+    "bi_tuning": {
+        **BACKBONE_RATE,
+        "weight": LogUniform(0.1, 10),
+        "temperature": LogUniform(0.02, 0.2),
+    },
+}

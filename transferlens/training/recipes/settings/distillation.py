@@ -1,10 +1,18 @@
 """Fine-tuning that keeps what the source head says: of the images, or of the target's classes."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from transferlens.training.recipes.settings.base import RecipeKind, Task, TunedSettings
+from transferlens.training.recipes.settings.base import (
+    BACKBONE_RATE,
+    LogUniform,
+    Range,
+    RecipeKind,
+    Task,
+    TunedSettings,
+)
 
 
 class LwfSettings(TunedSettings):
@@ -71,3 +79,8 @@ KINDS = (
         check=_images_missing,
     ),
 )
+# What trials vary, by kind and by key of the settings.
+SEARCHED: Mapping[str, Mapping[str, Range]] = {
+    "lwf": {**BACKBONE_RATE, "strength": LogUniform(0.4, 40), "temperature": LogUniform(1, 9)},
+    "co_tuning": {**BACKBONE_RATE, "strength": LogUniform(0.23, 23)},
+}

@@ -1,10 +1,18 @@
 """Settings of the recipes that add products of thin factors to the weights."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from transferlens.training.recipes.settings.base import RecipeKind, TunedSettings
+from transferlens.training.recipes.settings.base import (
+    BACKBONE_RATE,
+    LogUniform,
+    OneOf,
+    Range,
+    RecipeKind,
+    TunedSettings,
+)
 
 
 class LoraSettings(TunedSettings):
@@ -32,3 +40,7 @@ KINDS = (
         needs=("linear or convolutional layers",),
     ),
 )
+# What trials vary, by kind and by key of the settings.
+SEARCHED: Mapping[str, Mapping[str, Range]] = {
+    "lora": {**BACKBONE_RATE, "rank": OneOf((2, 4, 8, 16, 32)), "alpha": LogUniform(2, 32)},
+}

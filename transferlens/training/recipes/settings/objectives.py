@@ -1,11 +1,20 @@
 """What a network can be trained for other than its labels as they are: source models, and transfers too."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
 from transferlens.core.settings import Attack, SelfSupervision, SourceTrainingSettings
-from transferlens.training.recipes.settings.base import RecipeKind, RecipeSettings, Task, TunedSettings
+from transferlens.training.recipes.settings.base import (
+    BACKBONE_RATE,
+    LogUniform,
+    Range,
+    RecipeKind,
+    RecipeSettings,
+    Task,
+    TunedSettings,
+)
 from transferlens.training.recipes.settings.plain import FullSettings
 
 
@@ -47,3 +56,8 @@ KINDS = (
     ),
     RecipeKind("adversarial", AdversarialSettings, "transferlens.training.recipes.adversarial:Adversarial"),
 )
+# What trials vary, by kind and by key of the settings.
+SEARCHED: Mapping[str, Mapping[str, Range]] = {
+    "simclr": {"temperature": LogUniform(0.1, 2.5)},
+    "adversarial": {**BACKBONE_RATE, "radius": LogUniform(0.05, 5)},
+}

@@ -1,10 +1,17 @@
 """The two recipes of the original study: a new head on fixed features, and full fine-tuning."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from transferlens.training.recipes.settings.base import RecipeKind, RecipeSettings, TunedSettings
+from transferlens.training.recipes.settings.base import (
+    BACKBONE_RATE,
+    Range,
+    RecipeKind,
+    RecipeSettings,
+    TunedSettings,
+)
 
 
 class FixedSettings(RecipeSettings):
@@ -34,3 +41,5 @@ KINDS = (
     ),
     RecipeKind("full", FullSettings, "transferlens.training.recipes.full:Full"),
 )
+# What trials vary, by kind and by key of the settings.
+SEARCHED: Mapping[str, Mapping[str, Range]] = {"fixed": {}, "full": BACKBONE_RATE}

@@ -1,10 +1,18 @@
 """Settings of the recipes that begin with a converged linear probe."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from transferlens.training.recipes.settings.base import RecipeKind, Task, TunedSettings
+from transferlens.training.recipes.settings.base import (
+    BACKBONE_RATE,
+    Range,
+    RecipeKind,
+    Task,
+    TunedSettings,
+    Uniform,
+)
 
 
 class LpFtSettings(TunedSettings):
@@ -61,3 +69,8 @@ def _kind(name: str, settings: type[LpFtSettings], implementation: str) -> Recip
 
 
 KINDS = (_kind("lp_ft", LpFtSettings, "LpFt"), _kind("wise_ft", WiseFtSettings, "WiseFt"))
+# What trials vary, by kind and by key of the settings.
+SEARCHED: Mapping[str, Mapping[str, Range]] = {
+    "lp_ft": BACKBONE_RATE,
+    "wise_ft": {**BACKBONE_RATE, "alpha": Uniform(0.0, 1.0)},
+}

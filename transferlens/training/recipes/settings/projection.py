@@ -1,10 +1,18 @@
 """Settings of the recipes that project the weights towards the source's after every step."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from transferlens.training.recipes.settings.base import RecipeKind, TunedSettings
+from transferlens.training.recipes.settings.base import (
+    BACKBONE_RATE,
+    LogUniform,
+    Range,
+    RecipeKind,
+    TunedSettings,
+    Uniform,
+)
 
 
 class FtpSettings(TunedSettings):
@@ -62,3 +70,9 @@ KINDS = (
     _kind("spd", SpdSettings, "Spd"),
     _kind("mars_sp", MarsSettings, "MarsSp"),
 )
+# What trials vary, by kind and by key of the settings.
+SEARCHED: Mapping[str, Mapping[str, Range]] = {
+    "ftp": {**BACKBONE_RATE, "shrinking": Uniform(0.0, 1.0)},
+    "spd": {**BACKBONE_RATE, "strength": LogUniform(0.3, 3)},
+    "mars_sp": {**BACKBONE_RATE, "radius": LogUniform(1.6, 33)},  # the published search
+}

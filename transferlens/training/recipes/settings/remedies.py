@@ -1,10 +1,11 @@
 """Remedies against memories of the source: fine-tuning beside images made of source images."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from transferlens.training.recipes.settings.base import RecipeKind, TunedSettings
+from transferlens.training.recipes.settings.base import Range, RecipeKind, TunedSettings
 
 Remedy = Literal["composites", "uniform", "consistency", "inside"]
 
@@ -38,3 +39,5 @@ KINDS = tuple(
     )
     for name, implementation in _IMPLEMENTATIONS.items()
 )
+# No one can write them, and none is tuned.
+SEARCHED: Mapping[str, Mapping[str, Range]] = {name: {} for name in _IMPLEMENTATIONS}

@@ -1,10 +1,17 @@
 """Settings of the recipes that move some of the backbone more than the rest, or nothing else."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from transferlens.training.recipes.settings.base import RecipeKind, TunedSettings
+from transferlens.training.recipes.settings.base import (
+    BACKBONE_RATE,
+    Range,
+    RecipeKind,
+    TunedSettings,
+    Uniform,
+)
 
 
 class LayerwiseSettings(TunedSettings):
@@ -50,3 +57,8 @@ KINDS = (
         needs=("biases, or normalisations",),
     ),
 )
+# What trials vary, by kind and by key of the settings.
+SEARCHED: Mapping[str, Mapping[str, Range]] = {
+    "layerwise": {**BACKBONE_RATE, "decay": Uniform(0.5, 1.0)},
+    "bitfit": BACKBONE_RATE,
+}

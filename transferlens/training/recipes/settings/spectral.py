@@ -1,10 +1,18 @@
 """Fine-tuning that keeps the small singular values of its features small."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from transferlens.training.recipes.settings.base import RecipeKind, Task, TunedSettings
+from transferlens.training.recipes.settings.base import (
+    BACKBONE_RATE,
+    LogUniform,
+    Range,
+    RecipeKind,
+    Task,
+    TunedSettings,
+)
 
 
 class BssSettings(TunedSettings):
@@ -32,3 +40,5 @@ KINDS = (
         check=_too_few_images,
     ),
 )
+# What trials vary, by kind and by key of the settings.
+SEARCHED: Mapping[str, Mapping[str, Range]] = {"bss": {**BACKBONE_RATE, "strength": LogUniform(1e-4, 1e-2)}}

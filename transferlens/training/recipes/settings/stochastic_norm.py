@@ -1,10 +1,18 @@
 """Fine-tuning whose batch norms use the source's statistics at random."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from transferlens.training.recipes.settings.base import RecipeKind, Task, TunedSettings
+from transferlens.training.recipes.settings.base import (
+    BACKBONE_RATE,
+    Range,
+    RecipeKind,
+    Task,
+    TunedSettings,
+    Uniform,
+)
 
 
 class StochNormSettings(TunedSettings):
@@ -35,3 +43,7 @@ KINDS = (
         check=_fixed_statistics,
     ),
 )
+# What trials vary, by kind and by key of the settings.
+SEARCHED: Mapping[str, Mapping[str, Range]] = {
+    "stoch_norm": {**BACKBONE_RATE, "probability": Uniform(0.0, 1.0)},
+}
