@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from transferlens.comparison.harm import effects, interference
 from transferlens.comparison.harm.interference import Answered
@@ -114,6 +115,17 @@ def test_choosing_makes_no_bias_and_intervals_cover(harm):
         mean, error = errors[:, row, recipe].mean(), errors[:, row, recipe].std() / np.sqrt(len(errors))
         assert abs(mean) < 3 * error
         assert hits[:, row, recipe].mean() > 0.93  # the folds' errors are taken as one: rather too wide
+
+
+def test_two_folds_err_alike_by_no_more_than_is_taken():
+    """The largest f(p)^2 / p; and the correlation of two folds that choose among nothings."""
+    p = np.linspace(0.01, 0.99, 981)
+    most = (stats.norm.pdf(stats.norm.ppf(p)) ** 2 / p).max()
+    assert most < effects._ALIKE < most + 0.01
+    noise = np.random.default_rng(0).normal(size=(2, 10_000, 20))
+    chosen = np.argsort(noise, axis=2)[::-1, :, :5]  # each by the other fold
+    first, second = np.take_along_axis(noise, chosen, 2).mean(2)
+    assert 0.35 < np.corrcoef(first, second)[0, 1] < effects._ALIKE
 
 
 def test_the_models_that_chose_would_report_harm_where_there_is_none():

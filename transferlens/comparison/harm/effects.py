@@ -12,9 +12,16 @@ import numpy as np
 
 from transferlens.core.crossed import CrossedMeans, crossed_means
 from transferlens.core.statistics import t_interval, two_sided_p
-from transferlens.estimation import crossfit, estimators
+from transferlens.estimation import estimators
 from transferlens.estimation.contributions import Contributions
 from transferlens.estimation.crossfit import FOLDS, Folds
+
+# Two folds that choose for each other err alike: a class that luck makes harmful in one fold is chosen by it,
+# and told of it where the other one chose it, too. With G the covariances of classes' errors and their being
+# chosen, the reports covary by tr(GG) / k^2, for k classes. Of normal errors no event of probability p goes
+# with them more than a half-space does, so that a column of G is at most f(p) long, the normal density at the
+# quantile p. So their correlation is at most the largest of f(p)^2 / p, whatever the effects are.
+_ALIKE = 0.41
 
 
 @dataclass(frozen=True)
@@ -68,9 +75,6 @@ def report(
 ) -> Harmful:
     """What the other fold's models tell of the chosen units, under every recipe.
 
-    Both folds are told on the same images, and where they chose alike, each reports what made it choose: the
-    errors of the two are taken as one, which is the most that they can be.
-
     Args:
         masks: bool[models, units].
         outputs: float[models, images] of the report half, of every recipe, the plain one first.
@@ -78,23 +82,32 @@ def report(
         classes: as `choose` gives them.
     """
     of_class = np.full((3, len(outputs), *classes.shape), np.nan)
-    means = []
+    told = []
     for fold, chosen in enumerate(classes):
         others = folds.of_model != fold
         made = Contributions(folds.estimator, masks[others])
         added = np.stack([[made.of(of[others], unit) for of in outputs] for unit in chosen])
         for rank, of_unit in enumerate(added):
-            single = _over_models_and_images(of_unit, weights, made.df)
+            single = _means([of_unit], weights, made.df)
             of_class[:, :, fold, rank] = single.value, single.low, single.high
-        means.append(_over_models_and_images(with_differences(added.mean(0)), weights, made.df))
-    value, se, df = (np.stack([getattr(mean, name) for mean in means]) for name in ("value", "se", "df"))
-    return Harmful(classes, of_class, by_recipe(*crossfit.average(value, se, df, same=True)))
+        told.append((with_differences(added.mean(0)), made.df))
+    return Harmful(classes, of_class, _mean_of_folds(*zip(*told, strict=True), weights))
 
 
-def _over_models_and_images(values: np.ndarray, weights: np.ndarray, df: float) -> CrossedMeans:
-    """Means of contributions [quantities, observations, images]."""
-    shared = np.broadcast_to(weights, values.shape[1:])
-    return crossed_means(values, shared, [np.arange(len(weights))], df)
+def _mean_of_folds(values: Sequence[np.ndarray], df: Sequence[float], weights: np.ndarray) -> Told:
+    """The mean of what both folds tell, on the same images: contributions of each [quantities, ...]."""
+    mean = _means(values, weights, sum(df))
+    first, second = (_means([of], weights, d).se for of, d in zip(values, df, strict=True))
+    return by_recipe(mean.value, np.sqrt(mean.se**2 + _ALIKE / 2 * first * second), mean.df)
+
+
+def _means(values: Sequence[np.ndarray], weights: np.ndarray, df: float) -> CrossedMeans:
+    """Over models and images, of contributions [quantities, observations, images] of one fold or several,
+    which count alike.
+    """
+    shares = [weights / of.shape[1] * np.ones((of.shape[1], 1)) for of in values]
+    images = [np.arange(len(weights))]
+    return crossed_means(np.concatenate(values, axis=1), np.concatenate(shares), images, df)
 
 
 def with_differences(values: np.ndarray) -> np.ndarray:
