@@ -53,7 +53,7 @@ def choose(path: Path, trial_paths: Sequence[Path]) -> None:
 def best_trial(accuracy: np.ndarray, loss: np.ndarray) -> int | None:
     """The position of the trial with the highest mean accuracy [trials, models]; of equals that with the
     lowest mean loss, of these the first. Trials with an infinite loss are none; None if all are such."""
-    mean, losses = accuracy.mean(1), loss.mean(1)
+    mean, losses = accuracy.mean(1).round(12), loss.mean(1)  # equals are equal, however they were added
     order = np.lexsort((np.arange(len(mean)), losses, -mean))
     whole = [int(i) for i in order if np.isfinite(losses[i])]
     return whole[0] if whole else None
