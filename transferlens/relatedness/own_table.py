@@ -7,7 +7,7 @@ there is one.
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,11 +105,12 @@ _TERMS = (
 def probe_rows(target: Task, relation: bound.Relation, tau: float) -> Iterator[Row]:
     """Linear probes on the target: with a ridge penalty, and held to the bound's Lipschitz constant."""
     free = fit_head(target.train, target.classes, None)
-    yield _over_test("probe", "accuracy", "accuracy, ridge", right(free, target))
+    yield _within(_over_test("probe", "accuracy", "accuracy, ridge", right(free, target)))
     yield _over_test("probe", "loss", "loss, ridge", free.losses(target.test))
     for name, what in (("probe_accuracy", "accuracy"), ("probe_loss", "loss")):
         note = " ".join(relation.warnings) if name == "probe_loss" else ""
-        yield _of_relation("probe", relation, name, f"{what}, held to tau {tau:g}", note)
+        row = _of_relation("probe", relation, name, f"{what}, held to tau {tau:g}", note)
+        yield _within(row) if what == "accuracy" else row
     guess = "loss of who guesses"
     yield Row("probe", "log_classes", "log of the number of classes", relation.log_classes, note=guess)
 
@@ -123,6 +124,11 @@ def right(head: Head, target: Task) -> np.ndarray:
 def _over_test(part: str, name: str, title: str, values: np.ndarray) -> Row:
     interval = mean_interval(values)
     return Row(part, name, title, *map(float, (interval.value, interval.low, interval.high)), TEST_IMAGES)
+
+
+def _within(row: Row) -> Row:
+    """An accuracy whose interval ends where accuracies do."""
+    return replace(row, low=float(np.maximum(row.low, 0.0)), high=float(np.minimum(row.high, 1.0)))
 
 
 def bound_rows(target: Task, relation: bound.Relation, seed: int) -> Iterator[Row]:

@@ -11,6 +11,7 @@ import yaml
 
 from transferlens import open_results
 from transferlens.comparison import scope
+from transferlens.comparison.compared.artefacts import MEASURES as COMPARED
 from transferlens.comparison.tuning.artefacts import CHOICE
 from transferlens.core import artefacts
 from transferlens.core.run import Run
@@ -24,9 +25,22 @@ from transferlens.training.recipes import kinds
 FILE = "recommendation.md"
 _INTERVALS = (
     "In brackets 95 % intervals, over adaptations of this one checkpoint by different seeds and over the "
-    "test images that report. What was chosen was chosen by others: settings by one further model on "
-    "held-out training images, the recommended recipe on the other half of the test images. p after Holm, "
-    "over recipes."
+    "test images of the half that reports. Settings were chosen by one further model on held-out training "
+    "images; the recommended recipe by the models that report, on the other half. p after Holm, over recipes."
+)
+
+
+# Of the table of the network as it is.
+_SHOWN = (
+    "accuracy",
+    "leep",
+    "nleep",
+    "hscore_regularised",
+    "logme",
+    "gbc",
+    "sfda",
+    "knn_20_cosine",
+    "f_otce",
 )
 
 
@@ -63,8 +77,11 @@ def text(told: Told) -> str:
 def _recommended(told: Told, compared: xr.Dataset) -> Iterator[str]:
     name = compared.attrs["recommended"]
     yield f"# Which recipe for {told.target.name}?\n"
-    yield f"**Recommended: {f'`{base_of(compared, name)}`' if name else 'none'}.** {compared.attrs['why']}\n"
+    yield f"**Recommended: {f'`{base_of(compared, name)}`' if name else 'none'}.**\n"
+    yield f"*Why, and how sure:* {compared.attrs['why']}\n"
     yield f"*What would make it surer:* {compared.attrs['surer']}\n"
+    gain, missing = shares(compared, "chosen_gain", "+"), compared.attrs["chosen_gain_missing"]
+    yield f"*What choosing gains over plain fine-tuning, by models that did not choose:* {gain or missing}\n"
     if name:
         yield "Its settings, as they were chosen (docs/recipes.md says what they mean):\n"
         yield f"```yaml\n{settings_block(told, base_of(compared, name), name)}```\n"
@@ -93,6 +110,8 @@ def _recipes(told: Told, compared: xr.Dataset) -> Iterator[str]:
         [_line(compared, str(name), probed) for name in compared.recipe.values],
     )
     yield f"\n{_INTERVALS}\n"
+    yield from (f"* {words}" for words in _without_interval(compared))
+    yield ""
     yield (
         "*Forgets*: change of the accuracy of a linear probe on the network's features, from before to "
         "after; below zero is forgotten. *Time of a step*: over that of plain fine-tuning.\n"
@@ -120,6 +139,16 @@ def _line(compared: xr.Dataset, name: str, probed: Sequence[str]) -> list[str]:
     ]
 
 
+def _without_interval(compared: xr.Dataset) -> Iterator[str]:
+    """Why numbers of the table stand without an interval."""
+    for name in compared.recipe.values:
+        for measure in ("accuracy", "forgetting_source", "seconds"):
+            cell = compared.sel(recipe=name, measure=measure)
+            if math.isnan(cell.value_low.item()) and cell.missing.item():
+                words, _, _ = COMPARED[measure]
+                yield f"`{base_of(compared, name)}`, {words}: {cell.missing.item()}."
+
+
 def shares(of: xr.Dataset, name: str, sign: str = "") -> str:
     """A share with its interval in per cent, `81.2 % (78.0 to 84.1)`; '' where there is none."""
     value, low, high = (100 * of[f"{name}{end}"].item() for end in ("", "_low", "_high"))
@@ -139,12 +168,11 @@ def _times(cost: xr.Dataset) -> str:
 def _frozen(told: Told) -> Iterator[str]:
     """Probe and scores of the network as it is."""
     yield f"## The network as it is, on {told.target.name}\n"
-    rows = [row for row in told.rows if row.part in ("probe", "score")]
+    rows = [row for row in told.rows if row.name in _SHOWN]
     yield from table(["", "value", "95 % interval", "over", ""], [_number(row) for row in rows])
     yield (
         "\nScores compare networks on the same images (higher is better); of one network they say little. "
-        "All of them, with the bound by way of "
-        f"{told.kept[0].name}: `scores.csv`.\n"
+        f"All of them, and the bound by way of {told.kept[0].name}: `scores.csv`.\n"
     )
 
 
