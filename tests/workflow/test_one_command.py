@@ -1,4 +1,4 @@
-"""The one command that recommends a recipe, for real until its first jobs are done, stopped, and asked again."""
+"""The one command that recommends a recipe, for real until its first jobs are done, and stopped."""
 
 import signal
 import subprocess
@@ -34,7 +34,7 @@ def place(tmp_path_factory):
     return root
 
 
-def command(place, **changed):
+def command():
     given = {
         "target": "digits",
         "weights": "net.pt",
@@ -48,7 +48,6 @@ def command(place, **changed):
         "hours": 0.5,
         "cores": 2,
         "out": "out",
-        **changed,
     }
     words = [str(word) for key, value in given.items() for word in (f"--{key}", value)]
     return [sys.executable, REPOSITORY / "scripts/recommend_recipe.py", *words, "--no-flip"]
@@ -58,7 +57,7 @@ def command(place, **changed):
 def stopped(place):
     """(exit status, what was printed) of a command that Ctrl-C stopped when two data sets were there."""
     process = subprocess.Popen(
-        command(place),
+        command(),
         cwd=place,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -90,10 +89,3 @@ def test_snakemake_would_go_on_with_every_other_job(stopped, place):
     (total,) = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("total ")}
     missing = 35 - len(list(place.glob("out/results/data/*/index.h5")))
     assert 0 < int(total) - 1 <= missing  # the page itself is the goal beside the jobs
-
-
-def test_another_question_is_refused_in_one_line(stopped, place):
-    done = subprocess.run(command(place, trials=3), cwd=place, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: --out: ")
-    assert "holds an answer with --trials 2, not 3" in done.stderr
