@@ -6,6 +6,7 @@ from typing import Any
 from transferlens.comparison import scope
 from transferlens.comparison.compared import steps as compared
 from transferlens.comparison.harm import steps as harm
+from transferlens.comparison.measures import checks
 from transferlens.comparison.measures import steps as measures
 from transferlens.comparison.settings import ComparisonSettings
 from transferlens.comparison.sizes import sizes_of
@@ -86,8 +87,9 @@ class Comparison(Capability):
             _check_trials(run, given)
 
     def check_data(self, run: Run) -> None:
-        """Refuse targets with too few images to hold any out."""
+        """Refuse targets with too few images to hold any out, and data sets on which no probe can be had."""
         held_out.check(run)
+        checks.check(run)
 
     def sections(self, run: Run, results: Any) -> Iterator[Any]:
         """What was chosen, how recipes compare, and what is recommended, target by target."""

@@ -20,7 +20,7 @@ from transferlens.memories.kept.probes import Observation
 from transferlens.memories.kept.retention import recall
 from transferlens.memories.pairs import Pair
 from transferlens.models.network import Network
-from transferlens.training import fitting
+from transferlens.training import engine, fitting
 from transferlens.training.calibration import fit_temperature
 
 _BATCH = 256
@@ -39,13 +39,15 @@ def of_source_images(pairs: Iterable[Pair], images: Images, half: str, models: i
     own, select = (of_half(images.examples, name) for name in (half, "select"))
     labels, observed = images.examples.labels, []
     for pair in job.progress(pairs, f"probe memories, {half} half", "pairs of models", models):
-        features = _evaluated_on(pair.fine_tuned.backbone, images, own)
+        features = engine.evaluate_some(pair.fine_tuned.backbone, images, own)
         with torch.inference_mode():
             after, of_target = (head(features) for head in (pair.source_head, pair.fine_tuned.head))
             calibrating = after
             if half != "select":
-                calibrating = pair.source_head(_evaluated_on(pair.fine_tuned.backbone, images, select))
-        before, of_scratch = (_evaluated_on(network, images, own) for network in (pair.source, pair.scratch))
+                calibrating = pair.source_head(engine.evaluate_some(pair.fine_tuned.backbone, images, select))
+        before, of_scratch = (
+            engine.evaluate_some(network, images, own) for network in (pair.source, pair.scratch)
+        )
         temperature = fit_temperature(calibrating.cpu().numpy(), labels[select])
         weights = (pair.fine_tuned.head.weight, pair.source_head.weight)
         observed.append(
@@ -57,22 +59,6 @@ def of_source_images(pairs: Iterable[Pair], images: Images, half: str, models: i
             )
         )
     return observed
-
-
-@torch.inference_mode()
-def _evaluated_on(
-    function: Callable[[torch.Tensor], torch.Tensor], images: Images, positions: np.ndarray
-) -> torch.Tensor:
-    """`function` of the images at positions int64[n], ascending, in float32: [n, ...] on the device."""
-    values, size, start = [], _BATCH, 0
-    for batch in images.evaluation_batches(_BATCH):
-        first, last = np.searchsorted(positions, [start, start + len(batch)])
-        if first < last:
-            chosen = torch.from_numpy(positions[first:last] - start).to(batch.device)
-            part, size = fitting.in_parts(function, batch[chosen], size)
-            values.append(part.float())
-        start += len(batch)
-    return torch.cat(values)
 
 
 def of_composites(
