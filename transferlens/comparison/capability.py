@@ -93,7 +93,9 @@ class Comparison(Capability):
 
     def sections(self, run: Run, results: Any) -> Iterator[Any]:
         """What was chosen, how recipes compare, and what is recommended, target by target."""
-        return iter(())
+        from transferlens.comparison import page
+
+        return page.sections(run, results)
 
 
 def _is_tuned(recipe: str) -> bool:
