@@ -1,9 +1,12 @@
 """What trials draw: valid, the same for all recipes where it is theirs in common, and stable."""
 
+import re
+
 import numpy as np
 import pytest
 
 from tests.conftest import TRAINING, changed
+from tests.docs import PAGES
 from tests.runs import ROOMS
 from transferlens.comparison.capability import CAPABILITY
 from transferlens.comparison.settings import ComparisonSettings, SearchSettings
@@ -200,3 +203,14 @@ def test_settings_that_are_possible_are_not_refused():
     run = small_run(targets={"optdigits": {"sizes": [4]}})
     run.check_data()
     assert run.section(ComparisonSettings).trials == 12
+
+
+def test_the_documented_ranges_are_those_that_are_searched():
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    _, _, table = text.partition("| kind | of its own |\n|---|---|\n")
+    told = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", table.partition("\n\n")[0], re.MULTILINE))
+    expected = {
+        kind: "; ".join(f"`{key}` {known}" for key, known in searched(kind).items()) or "nothing"
+        for kind in WRITTEN
+    }
+    assert told == expected

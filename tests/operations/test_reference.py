@@ -19,6 +19,7 @@ LAID_OVER = {
     "configs/tour.yaml": "config.yaml",
     "configs/recipes.yaml": "config.yaml",
     "configs/scores.yaml": "configs/photographs.yaml",
+    "configs/comparison.yaml": "configs/photographs.yaml",
 }
 # Rules that share a job, or a step, with one that uses a GPU.
 BESIDE = {"draw_masks", "train_temporary_source"}

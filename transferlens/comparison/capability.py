@@ -77,12 +77,7 @@ class Comparison(Capability):
         if given := scope.asked(run):
             for name in scope.recipes(run):
                 run.require_recipe(name, "comparison.recipes" if name != given.plain else "comparison.plain")
-            for name in given.influences:
-                if name not in scope.recipes(run):
-                    raise ConfigError(
-                        f"config: comparison.influences names '{name}', which is not among the recipes that "
-                        "are compared (comparison.recipes)"
-                    )
+            _check_influences(run, given)
             _check_models(run, given)
             _check_trials(run, given)
 
@@ -93,7 +88,9 @@ class Comparison(Capability):
 
     def sections(self, run: Run, results: Any) -> Iterator[Any]:
         """What was chosen, how recipes compare, and what is recommended, target by target."""
-        return iter(())
+        from transferlens.comparison import page
+
+        return page.sections(run, results)
 
 
 def _is_tuned(recipe: str) -> bool:
@@ -108,6 +105,26 @@ def _check_trials(run: Run, given: ComparisonSettings) -> None:
             space.check(f"recipes.{name} on {target}", recipe, given.search, run.seed, given.trials)
 
 
+def _check_influences(run: Run, given: ComparisonSettings) -> None:
+    """Refuse recipes that are not compared, influences without the plain recipe, and without their study."""
+    for name in given.influences:
+        if name not in scope.recipes(run):
+            raise ConfigError(
+                f"config: comparison.influences names '{name}', which is not among the recipes that are "
+                "compared (comparison.recipes)"
+            )
+    if given.influences and given.plain not in given.influences:
+        raise ConfigError(
+            f"config: comparison.influences is {given.influences}, without the plain recipe '{given.plain}', "
+            "under which harmful classes are chosen; add it"
+        )
+    if given.influences and "influence" not in run.studies:
+        raise ConfigError(
+            "config: comparison.influences needs models that saw random source classes, but "
+            "studies.influence is null; set it, or set comparison.influences: []"
+        )
+
+
 def _check_models(run: Run, given: ComparisonSettings) -> None:
     """Refuse more models than their study has."""
     section = PretrainedStudy if given.source == "pretrained" else ReferenceStudy
@@ -120,8 +137,8 @@ def _check_models(run: Run, given: ComparisonSettings) -> None:
     if study.repeats < needed:
         raise ConfigError(
             f"config: comparison.models is {given.models} and comparison.choosing {given.choosing}, "
-            f"different models, but {section.key}.repeats is {study.repeats}; raise the latter to {needed}, "
-            "or ask for fewer"
+            f"different models, but {section.key}.repeats is {study.repeats}; raise the latter to "
+            f"{needed}, or ask for fewer"
         )
 
 

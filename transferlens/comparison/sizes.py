@@ -8,15 +8,16 @@ from transferlens.comparison.compared.artefacts import MEASURES as COMPARED
 from transferlens.comparison.harm.artefacts import HARM, INTERFERENCE_ANSWERS
 from transferlens.comparison.measures.artefacts import COST, MEASURES, PROBES_AFTER, SOURCE_PROBES
 from transferlens.comparison.measures.steps import probed
+from transferlens.comparison.tuning import space
 from transferlens.comparison.tuning.artefacts import CHOICE, PUBLISHED, TRIALS
 from transferlens.core.artefacts import Artefact
 from transferlens.core.capability import Beside, Wildcards
 from transferlens.core.run import Run
 from transferlens.data.capability import reported
-from transferlens.training.recipes.kinds import log_rows
+from transferlens.training.recipes import kinds
 
-# Steps that are timed, what trials vary, and heads that answer: about so many.
-_ROUNDS, _PARAMETERS, _HEADS = 5, 5, 1
+# Steps that are timed, and heads that answer: about so many.
+_ROUNDS, _HEADS = 5, 1
 
 
 def sizes_of(
@@ -29,19 +30,24 @@ def sizes_of(
             {"example": round(known["train_example"] * given.held_out)} if "train_example" in known else {}
         )
         trials = given.trials if made is CHOICE else min(given.shard_size, given.trials)
-        numbers = {"trial": trials, "parameter": _PARAMETERS, "model": given.choosing, "budget": given.trials}
+        recipe = kinds.read(run.recipe(wildcards["target"], wildcards["recipe"]))
+        varied = len(space.parameters(recipe, given.search))
+        numbers = {"trial": trials, "parameter": varied, "model": given.choosing, "budget": given.trials}
         return {**numbers, **held_out}
     models = {"model": given.models, "head": _HEADS, "round": _ROUNDS, "rank": given.harmful, "fold": 2}
     if made is PUBLISHED:
-        recipe = run.recipe_section(run.recipe(wildcards["target"], wildcards["recipe"]), "")
-        return {**models, "epoch": log_rows(recipe)}
+        recipe = kinds.read(run.recipe(wildcards["target"], wildcards["recipe"]))
+        return {**models, "epoch": kinds.log_rows(recipe)}
     if made in (SOURCE_PROBES, PROBES_AFTER):
         return {**models, **({"example": known["val_example"]} if "val_example" in known else {})}
     if made is MEASURES:
         return {**models, **_corrupted(run), **reported(run, wildcards["target"], known)}
+    if made is INTERFERENCE_ANSWERS:
+        composites = max(given.composites.number, known.get("source_class", 0))
+        return {"model": run.studies["influence"].rows, "composite": composites}
     if made in (COMPARISON, HARM):
         return {**models, **_corrupted(run), **_compared(run, wildcards["target"], made)}
-    return models if made in (COST, INTERFERENCE_ANSWERS) else {}
+    return models if made is COST else {}
 
 
 def _corrupted(run: Run) -> dict[str, int]:

@@ -95,7 +95,7 @@ def _run(
     network = recipe.convert(job.network())
     if outcome := kept.outcome():
         return _of_outcome(network, outcome, checkpoints, kept)
-    _require_trainable(recipe, network)
+    require_trainable(recipe, network)
     recipe.start(network, source, job.data, seed)
     if not len(job.data.positions):
         checkpoints.reached(0, recipe)
@@ -106,7 +106,7 @@ def _run(
     return network, log
 
 
-def _require_trainable(recipe: Recipe, network: Network) -> None:
+def require_trainable(recipe: Recipe, network: Network) -> None:
     """Refuse a network that a recipe cannot train; it was tried before the run, unless that was not asked."""
     if reason := recipe.refuses(recipe.settings, network):
         raise ConfigError(f"recipe '{recipe.settings.kind}' cannot train this network: {reason}")

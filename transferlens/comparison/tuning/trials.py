@@ -17,8 +17,8 @@ from transferlens.comparison.tuning.space import value_of
 from transferlens.core import artefacts, job
 from transferlens.core.errors import NumericalError
 from transferlens.data.pipeline import Images
-from transferlens.training import fitting
-from transferlens.training.block import train_block
+from transferlens.training import fitting, recipes
+from transferlens.training.block import require_trainable, train_block
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.settings.base import RecipeSettings
 from transferlens.training.resumption import NOTHING, Kept, Progress
@@ -101,17 +101,24 @@ class _Turn(NamedTuple):
 
 
 def _turns(starts: Iterable[Start], ground: Ground, trials: Sequence[RecipeSettings]) -> Iterator[_Turn]:
-    """Every trial of one model after the other.
-
-    Raises:
-        ConfigError: settings by which these images cannot be learned, before any training of a model.
-    """
-    labels, classes = ground.train.examples.labels[~ground.held], len(ground.class_names)
+    """Every trial of one model after the other."""
     for model, start in enumerate(starts):
-        for recipe in trials:
-            require_possible(recipe, len(start.source["source_class"]), classes, labels)
+        _require_all(start, ground, trials)
         for trial, recipe in enumerate(trials):
             yield _Turn(trial, model, start, recipe)
+
+
+def _require_all(start: Start, ground: Ground, trials: Sequence[RecipeSettings]) -> None:
+    """Refuse settings by which the images cannot be learned or the network not be trained, before any is.
+
+    Raises:
+        ConfigError: one line.
+    """
+    labels, classes = ground.train.examples.labels[~ground.held], len(ground.class_names)
+    network = start.network(ground.train.device)
+    for recipe in trials:
+        require_possible(recipe, len(start.source["source_class"]), classes, labels)
+        require_trainable(recipes.make(recipe), network)
 
 
 def _write_known(
