@@ -94,7 +94,7 @@ def measure(subject: Subject, recipe: RecipeSettings, plain: RecipeSettings) -> 
             raise NotMeasured(f"a run has {turns.WARM_UP} steps at most, and these warm up")
         return turns.by_turns([partial(subject.job, one) for one in both], rounds), note_of(recipe)
     except NotMeasured as reason:
-        return [Cost(np.full(1, np.nan), np.nan)] * 2, f"not measured: {reason}"
+        return [Cost(np.zeros(0), np.nan)] * 2, f"not measured: {reason}"
 
 
 def steps_of(recipe: RecipeSettings, images: int) -> int:
