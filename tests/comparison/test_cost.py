@@ -24,7 +24,7 @@ FULL = FullSettings(training=SHORT)  # 4 epochs of 5 steps
 @pytest.fixture(scope="module")
 def subject(dataset, tmp_path_factory) -> cost.Subject:
     folder = tmp_path_factory.mktemp("costs")
-    study = study_of(dataset, folder)
+    study = study_of(dataset, folder, recipes={})
     index_making.write_index(folder / "index.h5", "textures", study.dataset, [])
     settings = ARCHITECTURE.model_dump(), INPUT.model_dump()
     train = study.betons["train"]
