@@ -17,6 +17,7 @@ from transferlens.training import device
 
 def main(arguments: argparse.Namespace) -> None:
     out, place = arguments.out.resolve(), device.pick()
+    kept.refuse_inside(out, [arguments.target, *arguments.keep])
     question = question_of(arguments)
     network, has_head = command_line.load_encoder(question.weights, "--weights", question.network)
     with kept.alone(out):

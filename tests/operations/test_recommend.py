@@ -210,3 +210,6 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ArtefactError, match=r"--out: .* cannot be written"), kept.alone(tmp_path / "file"):
         pass
+    with pytest.raises(ConfigError, match="is in the images of"):
+        kept.refuse_inside(tmp_path / "a" / "b", [tmp_path / "c", tmp_path / "a"])
+    kept.refuse_inside(tmp_path / "ab", [tmp_path / "a"])

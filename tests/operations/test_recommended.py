@@ -40,7 +40,7 @@ def test_time_left_follows_what_finished_jobs_took(tmp_path):
         ),
         ("transferlens: config: unknown key 'x'\n", "config: unknown key 'x'"),
         (
-            "Error: Directory cannot be locked. Please make sure\nThe directory cannot be locked",
+            "LockException in file:\nError: Directory cannot be locked. Please make sure that no other\n",
             "snakemake --unlock",
         ),
         ("", "Snakemake failed"),

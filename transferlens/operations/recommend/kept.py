@@ -2,7 +2,7 @@
 
 import fcntl
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -101,6 +101,17 @@ def write(out: Path, plan: Plan) -> None:
     """Remember a plan."""
     with replace_file(out / _FILE) as temporary:
         temporary.write_text(json.dumps(asdict(plan), indent=1) + "\n", encoding="utf-8")
+
+
+def refuse_inside(out: Path, folders: Sequence[Path]) -> None:
+    """Refuse a folder of answers among the images, where it would be taken for a class.
+
+    Raises:
+        ConfigError: it is in one of these folders.
+    """
+    for folder in folders:
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise ConfigError(f"--out: {out} is in the images of {folder}; name a folder elsewhere")
 
 
 @contextmanager

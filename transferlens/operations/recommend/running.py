@@ -22,7 +22,7 @@ _SECONDS_BETWEEN_LINES = 300
 _REPOSITORY = SCRIPTS.parent
 # What a job (`core.job`), the configuration, or Snakemake itself says of an error.
 _ERRORS = re.compile(r"^(?:error: |transferlens: |Error: |\w*(?:Exception|Error) in )", re.MULTILINE)
-_LOCKED = "directory cannot be locked"
+_LOCKED = "Directory cannot be locked"
 
 
 class Progress:
