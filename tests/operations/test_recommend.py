@@ -179,6 +179,14 @@ def test_costs_are_those_of_all_jobs_of_a_recipe(question, tmp_path):
     assert costs["full"][0] == pytest.approx(2 * costs["ema"][0])  # and from scratch
 
 
+def test_a_recipe_that_was_added_by_hand_is_planned_like_the_dearest(question, tmp_path):
+    known = prices_of(composed(replace(question, names=["full", "fixed"]), tmp_path))
+    known = replace(known, trial={**known.trial, "full+scratch": 30.0})
+    run = composed(question, tmp_path)
+    costs = {base: trial for base, trial, _ in Costs(run, planning.data_of(question), known).by_recipe()}
+    assert costs["ema"] == pytest.approx(1 + 3 * 30)
+
+
 def test_the_same_question_goes_on_and_another_is_refused(question, tmp_path, monkeypatch):
     out, cpu = tmp_path / "out", torch.device("cpu")
     torch.save({}, question.weights)

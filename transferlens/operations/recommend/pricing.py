@@ -137,12 +137,12 @@ class Costs:
 
     def _transfer(self, wildcards: Wildcards) -> float:
         rows = self.run.studies[wildcards["study"]].rows_of(wildcards["shard"])
-        return len(rows) * self.prices.model[wildcards["recipe"]]
+        return len(rows) * _of(self.prices.model, wildcards)
 
     def _trials(self, wildcards: Wildcards) -> float:
         given, part = scope.asked(self.run), int(wildcards["part"])
         trials = min(given.shard_size, given.trials - part * given.shard_size)
-        return trials * self.prices.trial[wildcards["recipe"]]
+        return trials * _of(self.prices.trial, wildcards)
 
     def _probing(self, wildcards: Wildcards) -> float:
         probed = self.data[wildcards["dataset"]]
@@ -155,3 +155,8 @@ class Costs:
     @property
     def _models(self) -> int:
         return len(reporting_rows(self.run, False))
+
+
+def _of(known: Mapping[str, float], wildcards: Wildcards) -> float:
+    """Seconds of a recipe; of one that was added to the configuration by hand, the most that are known."""
+    return known.get(wildcards["recipe"], max(known.values()))
