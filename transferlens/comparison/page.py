@@ -8,6 +8,8 @@ import xarray as xr
 from transferlens.comparison import scope
 from transferlens.comparison.compared import tables
 from transferlens.comparison.compared.steps import with_parts
+from transferlens.comparison.harm import page as harm
+from transferlens.comparison.tuning import page as tuning
 from transferlens.core.blocks import (
     Block,
     Card,
@@ -193,9 +195,6 @@ def left_out(made: xr.Dataset) -> Table:
 
 def _other_parts(run: Run, results: Results, target: str, subject: Subject) -> Iterator[Section]:
     """How recipes were tuned, and what harmful classes do under them."""
-    from transferlens.comparison.harm import page as harm
-    from transferlens.comparison.tuning import page as tuning
-
     if blocks := tuple(tuning.blocks(run, results, target)):
         yield Section("How recipes were tuned", "tuning", blocks, subject, method=METHOD)
     if blocks := tuple(harm.blocks(run, results, target)):

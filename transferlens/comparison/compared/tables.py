@@ -126,7 +126,7 @@ def _without(made: xr.Dataset, reasons: str, needs: str, measures: Sequence[str]
     told: dict[str, list[str]] = {}
     for (i, j), reason in np.ndenumerate(given):
         if reason and lacks[i, j] and not (reasons == "difference_missing" and i == 0):
-            told.setdefault(reason, []).append(f"{names(made)[i]}, {SHORT[measures[j]]}")
+            told.setdefault(reason, []).append(f"{names(made)[i]} ({SHORT[measures[j]]})")
     return " ".join(f"{reason[0].upper()}{reason[1:]}: {_listed(cells)}." for reason, cells in told.items())
 
 

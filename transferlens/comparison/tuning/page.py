@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from transferlens.comparison import scope
+from transferlens.comparison.compared.words import named
 from transferlens.comparison.scope import Contestant
 from transferlens.core.blocks import Block, Column, Prose, Results, Table, signed, signed_range
 from transferlens.core.run import Run
@@ -74,7 +75,7 @@ def _chosen_row(one: Contestant, made: xr.Dataset) -> tuple[str, ...]:
 
 def title(one: Contestant) -> str:
     """A contestant in words."""
-    return f"{one.base}, from scratch" if one.from_scratch else one.base
+    return named(one.base, one.from_scratch)
 
 
 def changes(made: xr.Dataset, best: int) -> str:
