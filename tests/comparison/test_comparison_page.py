@@ -8,10 +8,12 @@ import pytest
 from tests.comparison import planted
 from transferlens import open_results
 from transferlens.capabilities import run_of
-from transferlens.comparison import page
+from transferlens.comparison import page, scope
+from transferlens.comparison.capability import CAPABILITY
 from transferlens.comparison.compared import stored, tables
 from transferlens.comparison.compared.artefacts import COMPARISON
 from transferlens.core.blocks import Cards, Figure, Place, Prose, Table
+from transferlens.core.errors import ConfigError
 from transferlens.report.methods import anchor
 
 STATISTICS = Path(__file__).resolve().parents[2] / "docs" / "statistics.md"
@@ -104,6 +106,13 @@ def test_the_method_is_a_heading_of_the_statistics(sections):
 def test_nothing_is_said_where_nothing_is_compared(tmp_path):
     run = run_of({**GIVEN, "comparison": None})
     assert list(page.sections(run, open_results(tmp_path))) == []
+
+
+def test_a_plain_recipe_that_cannot_be_had_is_refused(monkeypatch):
+    monkeypatch.setattr(scope, "left_out", lambda run, target, recipe: "no layer" * (recipe == "full"))
+    run = run_of(GIVEN)
+    with pytest.raises(ConfigError, match=r"comparison\.plain is 'full', which cannot be had on optdigits"):
+        CAPABILITY.check_networks(run)
 
 
 def test_numbers_are_told_as_they_are_known():

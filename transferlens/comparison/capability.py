@@ -81,6 +81,16 @@ class Comparison(Capability):
             _check_models(run, given)
             _check_trials(run, given)
 
+    def check_networks(self, run: Run) -> None:
+        """Refuse a plain recipe that cannot be had: all others are compared with it."""
+        for target in scope.targets(run):
+            plain = scope.asked(run).plain
+            if reason := scope.left_out(run, target, plain):
+                raise ConfigError(
+                    f"config: comparison.plain is '{plain}', which cannot be had on {target} ({reason}); "
+                    "name another recipe"
+                )
+
     def check_data(self, run: Run) -> None:
         """Refuse targets with too few images to hold any out, and data sets on which no probe can be had."""
         held_out.check(run)
