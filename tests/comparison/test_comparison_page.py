@@ -118,7 +118,7 @@ def test_a_plain_recipe_that_cannot_be_had_is_refused(monkeypatch):
 def test_numbers_are_told_as_they_are_known():
     assert tables._with_ends(np.nan, np.nan, np.nan) == "–"
     assert tables._with_ends(0.0, np.nan, np.nan) == "0"
-    assert tables._with_ends(0.25, np.nan, np.nan) == "+0.25"
-    assert tables._with_ends(0.25, 0.0, 0.5) == "+0.25 (+0 to +0.5)"
+    assert tables._with_ends(0.25, np.nan, np.nan) == "+0.250"
+    assert tables._with_ends(0.25, 0.0, 0.5) == "+0.250 (+0.000 to +0.500)"
     assert tables.p_text(0.04) == "p 0.04 *"
     assert tables.p_text(0.05) == "p 0.05"

@@ -124,7 +124,7 @@ def measured(made: xr.Dataset) -> Iterator[Block]:
     for title in tables.GROUPS:
         yield Prose(f"{title}.{_explained(made, title)}")
         yield tables.values(made, tables.shown(made, title))
-        if title == tables.FORGETTING and made.sizes["probed"] > 1:
+        if title == tables.FORGETTING and made.sizes["probed"] > 2:
             yield tables.forgetting(made)
 
 
@@ -149,8 +149,8 @@ def _explained(made: xr.Dataset, title: str) -> str:
         )
     if title == tables.COST:
         return (
-            " Intervals of seconds are over rounds of timing on this machine, by turns with the plain "
-            "recipe; not over models."
+            " Multiples of a step of plain fine-tuning. Intervals of seconds are over rounds of timing on this "
+            "machine, by turns with the plain recipe, and not over models; memory is measured once."
         )
     return " Calibration errors have intervals over models alone, for these images."
 
