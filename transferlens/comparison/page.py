@@ -149,8 +149,8 @@ def _explained(made: xr.Dataset, title: str) -> str:
         )
     if title == tables.COST:
         return (
-            " Multiples of a step of plain fine-tuning. Intervals of seconds are over rounds of timing on this "
-            "machine, by turns with the plain recipe, and not over models; memory is measured once."
+            " Multiples of a step of plain fine-tuning. Intervals of seconds are over rounds of timing on "
+            "this machine, by turns with the plain recipe, and not over models; memory is measured once."
         )
     return " Calibration errors have intervals over models alone, for these images."
 
