@@ -71,7 +71,7 @@ def _answers(
 
 
 def _interference(design: str, models: int, planted: float, of: str, repetitions: int) -> Iterator[Row]:
-    rng, found = np.random.default_rng(1), []
+    rng, found = np.random.default_rng([models, planted > 0]), []
     for seed in range(repetitions):
         masks = designs.draw_masks(design, UNITS, 0.5, seed, range(models))
         classes = np.arange(COMPOSITES) % UNITS
