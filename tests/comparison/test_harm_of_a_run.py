@@ -113,6 +113,10 @@ def test_the_page_tells_every_recipe_and_counts_its_tests(harm):
     cells = [cell for table in tables for row in table.rows for cell in (row[3], row[6])]
     assert page.tests(run, results, "optdigits") == sum(cell != "" for cell in cells) == 6
     assert shown[-1].path == harm / "harm.png"
+    assert "not established" not in shown[-2].text
+    weaker = made.assign(effect_high=made.effect_high + 1)
+    results = SimpleNamespace(folder=harm.parents[1], harm=lambda target: weaker)
+    assert "not established" in list(page.blocks(run, results, "optdigits"))[-2].text
     assert not list(page.blocks(run_of(**compared(influences=[])), results, "optdigits"))
 
 
