@@ -141,6 +141,15 @@ def test_what_cannot_be_told_says_why(masks, tmp_path):
     assert page.tests(run_of(), results, "optdigits") == 0
 
 
+def test_three_models_tell_of_no_interference(masks, tmp_path):
+    path = answer_file(tmp_path / "few.h5", np.random.default_rng(0), masks[:3])
+    assert stored.interfering([path], masks[:3]) == (
+        None,
+        40,
+        "no source class was seen by two models and left out of two",
+    )
+
+
 def test_an_area_has_effects_without_intervals(masks):
     answers = [stored.answers_of(summary(np.random.default_rng(0), masks, 0.1, "auroc"))] * 2
     found, reason = stored.harmful(answers, 2, "difference_of_means")
