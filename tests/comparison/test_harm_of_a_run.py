@@ -113,6 +113,10 @@ def test_the_page_tells_every_recipe_and_counts_its_tests(harm):
     cells = [cell for table in tables for row in table.rows for cell in (row[3], row[6])]
     assert page.tests(run, results, "optdigits") == sum(cell != "" for cell in cells) == 6
     assert shown[-1].path == harm / "harm.png"
+    assert "not established" not in shown[-2].text
+    weaker = made.assign(effect_high=made.effect_high + 1)
+    results = SimpleNamespace(folder=harm.parents[1], harm=lambda target: weaker)
+    assert "not established" in list(page.blocks(run, results, "optdigits"))[-2].text
     assert not list(page.blocks(run_of(**compared(influences=[])), results, "optdigits"))
 
 
@@ -135,6 +139,15 @@ def test_what_cannot_be_told_says_why(masks, tmp_path):
     shown = list(page.blocks(run_of(), results, "optdigits"))
     assert [type(block) for block in shown[:-1]] == [Warnings, Warnings]
     assert page.tests(run_of(), results, "optdigits") == 0
+
+
+def test_three_models_tell_of_no_interference(masks, tmp_path):
+    path = answer_file(tmp_path / "few.h5", np.random.default_rng(0), masks[:3])
+    assert stored.interfering([path], masks[:3]) == (
+        None,
+        40,
+        "no source class was seen by two models and left out of two",
+    )
 
 
 def test_an_area_has_effects_without_intervals(masks):
