@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.comparison.sources import write_sources
+from tests.comparison.sources import start_of, write_sources
 from tests.conftest import ARCHITECTURE, CLASSES, TRAINING, changed
 from tests.training.adapting import assert_same
 from tests.training.test_resumption import SEED, Interrupted, interrupt_after, network
@@ -15,6 +15,7 @@ from transferlens.training import resumption, transfer
 from transferlens.training.block import Job, train_block
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.kinds import KINDS, read
+from transferlens.training.resumption import NOTHING
 
 QUICK = changed(TRAINING, epochs=2, crop="random_resized", flip=True)
 # Those with networks or modules beside the one that is trained, or with more than a phase.
@@ -78,6 +79,16 @@ def test_the_last_epoch_is_that_of_the_house_s_transfer(textures, shard, tmp_pat
     accuracy, heads = as_published(tmp_path / "p.h5", shard, textures, recipe)
     assert heads == [OWN]
     np.testing.assert_array_equal(accuracy[:, -1, 0], house_s_own(tmp_path / "t.h5", shard, textures, recipe))
+
+
+def test_heads_on_a_backbone_that_stays_are_asked_as_whole_networks_are(textures, shard):
+    """The features of the report half are made once, not after every epoch."""
+    _, train, val = textures
+    recipe, every = recipe_of("fixed"), EveryEpoch(test=report_half(val))
+    with start_of(shard) as start:
+        told = published.tried(start, train, report_half(val), recipe, NOTHING)
+        list(train_block([start.job(Data(train, np.arange(len(train))), len(CLASSES), recipe, every)]))
+    assert told == every.told
 
 
 def test_a_second_head_is_tried_as_if_it_were_the_networks(textures, shard, tmp_path):

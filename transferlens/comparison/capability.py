@@ -64,7 +64,8 @@ class Comparison(Capability):
             epochs = space.epochs(recipe, given.search, run.seed, given.trials)
             yield Trainings("trials", *of, trials, 1 - given.held_out, epochs)
             if given.published:
-                yield Trainings("published protocol", *of, given.models)
+                evaluations = tuning.evaluations(run, target, one.name)
+                yield Trainings("published protocol", *of, given.models, evaluations=evaluations)
 
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
