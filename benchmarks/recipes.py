@@ -13,12 +13,8 @@ and a batch.
 """
 
 import argparse
-import json
-import resource
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,8 +24,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from transferlens.core.settings import InputSettings, NetworkSettings
 from transferlens.models import contract
-from transferlens.training import engine, recipes, source
-from transferlens.training.block import frozen
+from transferlens.training import recipes, source, turns
+from transferlens.training.block import Job
 from transferlens.training.recipes import kinds
 from transferlens.training.recipes.base import Data
 
@@ -65,11 +61,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(SETTINGS), help="recipes")
     parser.add_argument("--rounds", type=int, default=9, help="steps of each recipe")
     parser.add_argument("--counts", action="store_true")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.measure:
-        serve(given.measure, given.rounds + 2)
-    elif given.counts:
+    if given.counts:
         print_counts()
     else:
         print_ratios(given.only, given.rounds)
@@ -89,38 +82,16 @@ def print_ratios(names: list[str], rounds: int) -> None:
 
 def measure(name: str, rounds: int) -> list[tuple[float, float]]:
     """(median CPU seconds of a step, peak MB) of the plain recipe and another one, by turns."""
-    command = [sys.executable, __file__, "--rounds", str(rounds), "--measure"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    both = [subprocess.Popen([*command, one], **pipes) for one in (PLAIN, name)]
-    turns = [[_told(process, turn) for process in both] for turn in range(rounds + 1)]
-    medians = np.median(turns[1:], 0).tolist()  # the first step warms up
-    peaks = [_told(process, "end") for process in both]
-    for process in both:
-        process.communicate()
-    return list(zip(medians, peaks, strict=True))
+    costs = turns.by_turns([partial(job_of, one, rounds + 2) for one in (PLAIN, name)], rounds)
+    return [(float(np.median(cost.seconds)), cost.peak / 2**20) for cost in costs]
 
 
-def _told(process: subprocess.Popen, what: Any) -> float:
-    """What a process answers."""
-    print(what, file=process.stdin, flush=True)
-    return json.loads(process.stdout.readline())
-
-
-def serve(name: str, steps: int) -> None:
-    """Train by a recipe, a step whenever a line comes in, and print its seconds; at `end`, the peak MB."""
+def job_of(name: str, steps: int) -> Job:
+    """At least so many steps by a recipe, on one thread."""
     torch.set_num_threads(1)
-    settings = kinds.read({"training": TRAINING, **SETTINGS[name]})
-    recipe, network, images = recipes.make(settings), new_network(CLASSES), Noise(steps * BATCH)
-    images.held, after_step = peak_megabytes(), recipe.after_step
-    source_network = frozen(new_network(CLASSES)) if recipe.keeps_source else None
-    recipe.start(recipe.convert(network), source_network, Data(images, np.arange(len(images))), 0)
-
-    def after(step: int) -> None:
-        after_step(step)
-        print(json.dumps(time.process_time() - images.began), flush=True)
-
-    recipe.after_step = after
-    engine.run(recipe)
+    settings, images = kinds.read({"training": TRAINING, **SETTINGS[name]}), Noise(steps * BATCH)
+    network = partial(new_network, CLASSES)
+    return Job(network, Data(images, np.arange(len(images))), settings, 0, network)
 
 
 def new_network(classes: int) -> Any:
@@ -163,18 +134,12 @@ def counted(settings: dict[str, Any]) -> float:
 
 
 class Noise:
-    """Random images, the same batch in every step.
-
-    Attributes:
-        began: when the latest step began, which waits for a line to come in.
-        held: peak MB before the run.
-    """
+    """Random images, the same batch in every step."""
 
     def __init__(self, images: int):
         self.settings = InputSettings(resolution=SIDE)
         self.device = torch.device("cpu")
         self.labels = torch.arange(images) % CLASSES
-        self.began = self.held = 0.0
         batch = torch.randn(4, BATCH, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
         self._views = [view.contiguous(memory_format=torch.channels_last) for view in batch]
 
@@ -193,19 +158,7 @@ class Noise:
     def training_batches(self, one: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """The batch of a view, and its labels, again and again."""
         for start in range(0, len(self), BATCH):
-            if one.view == 0:
-                self._wait()
             yield self._views[one.view], self.labels[start : start + BATCH]
-
-    def _wait(self) -> None:
-        if sys.stdin.readline().strip() == "end":
-            print(json.dumps(peak_megabytes() - self.held), flush=True)
-            sys.exit()
-        self.began = time.process_time()
-
-
-def peak_megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

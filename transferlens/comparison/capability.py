@@ -6,6 +6,7 @@ from typing import Any
 from transferlens.comparison import scope
 from transferlens.comparison.compared import steps as compared
 from transferlens.comparison.harm import steps as harm
+from transferlens.comparison.measures import checks
 from transferlens.comparison.measures import steps as measures
 from transferlens.comparison.settings import ComparisonSettings
 from transferlens.comparison.sizes import sizes_of
@@ -78,22 +79,20 @@ class Comparison(Capability):
         if given := scope.asked(run):
             for name in scope.recipes(run):
                 run.require_recipe(name, "comparison.recipes" if name != given.plain else "comparison.plain")
-            for name in given.influences:
-                if name not in scope.recipes(run):
-                    raise ConfigError(
-                        f"config: comparison.influences names '{name}', which is not among the recipes that "
-                        "are compared (comparison.recipes)"
-                    )
+            _check_influences(run, given)
             _check_models(run, given)
             _check_trials(run, given)
 
     def check_data(self, run: Run) -> None:
-        """Refuse targets with too few images to hold any out."""
+        """Refuse targets with too few images to hold any out, and data sets on which no probe can be had."""
         held_out.check(run)
+        checks.check(run)
 
     def sections(self, run: Run, results: Any) -> Iterator[Any]:
         """What was chosen, how recipes compare, and what is recommended, target by target."""
-        return iter(())
+        from transferlens.comparison import page
+
+        return page.sections(run, results)
 
 
 def _is_tuned(recipe: str) -> bool:
@@ -106,6 +105,26 @@ def _check_trials(run: Run, given: ComparisonSettings) -> None:
         for name in scope.recipes(run):
             recipe = kinds.read(run.recipe(target, name), f"recipes.{name}")
             space.check(f"recipes.{name} on {target}", recipe, given.search, run.seed, given.trials)
+
+
+def _check_influences(run: Run, given: ComparisonSettings) -> None:
+    """Refuse recipes that are not compared, influences without the plain recipe, and without their study."""
+    for name in given.influences:
+        if name not in scope.recipes(run):
+            raise ConfigError(
+                f"config: comparison.influences names '{name}', which is not among the recipes that are "
+                "compared (comparison.recipes)"
+            )
+    if given.influences and given.plain not in given.influences:
+        raise ConfigError(
+            f"config: comparison.influences is {given.influences}, without the plain recipe '{given.plain}', "
+            "under which harmful classes are chosen; add it"
+        )
+    if given.influences and "influence" not in run.studies:
+        raise ConfigError(
+            "config: comparison.influences needs models that saw random source classes, but "
+            "studies.influence is null; set it, or set comparison.influences: []"
+        )
 
 
 def _check_models(run: Run, given: ComparisonSettings) -> None:

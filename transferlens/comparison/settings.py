@@ -65,6 +65,21 @@ class CorruptionSettings(Section):
     )
 
 
+class CompositeSettings(Section):
+    """Target images pasted on images of source classes, of the report halves of both."""
+
+    number: int = Field(
+        600,
+        ge=2,
+        description="How many: as many of each source class, and at least one. Every model of study "
+        "`influence` answers to each twice.",
+    )
+    side: Fraction = Field(0.6, description="Side of the pasted image, as a fraction of the network input's.")
+    smallest_side: int = Field(
+        12, ge=1, description="None are made if the pasted image has fewer pixels a side than this."
+    )
+
+
 class ComparisonSettings(CapabilitySection):
     """Recipes tuned alike and compared on what matters, on every target; null for none."""
 
@@ -127,6 +142,9 @@ class ComparisonSettings(CapabilitySection):
     )
     harmful: int = Field(
         5, ge=1, description="Most harmful source classes, chosen by other models, that these are told of."
+    )
+    composites: CompositeSettings = Field(
+        CompositeSettings(), description="What models of study `influence` are asked for interference."
     )
     published: bool = Field(
         True,

@@ -42,9 +42,12 @@ def sizes_of(
         return {**models, **({"example": known["val_example"]} if "val_example" in known else {})}
     if made is MEASURES:
         return {**models, **_corrupted(run), **reported(run, wildcards["target"], known)}
+    if made is INTERFERENCE_ANSWERS:
+        composites = max(given.composites.number, known.get("source_class", 0))
+        return {"model": run.studies["influence"].rows, "composite": composites}
     if made in (COMPARISON, HARM):
         return {**models, **_corrupted(run), **_compared(run, wildcards["target"], made)}
-    return models if made in (COST, INTERFERENCE_ANSWERS) else {}
+    return models if made is COST else {}
 
 
 def _corrupted(run: Run) -> dict[str, int]:

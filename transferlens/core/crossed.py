@@ -63,10 +63,17 @@ def crossed_mean(values: np.ndarray, weights: np.ndarray, factors: Sequence[np.n
     return _only(crossed_means(values[None], weights, factors), weights > 0)
 
 
-def crossed_means(values: np.ndarray, weights: np.ndarray, factors: Sequence[np.ndarray]) -> CrossedMeans:
-    """Means of several quantities [quantities, models, units] of the same weights: see `crossed_mean`."""
+def crossed_means(
+    values: np.ndarray, weights: np.ndarray, factors: Sequence[np.ndarray], df: float | None = None
+) -> CrossedMeans:
+    """Means of several quantities [quantities, models, units] of the same weights: see `crossed_mean`.
+
+    Args:
+        df: degrees of freedom that the models leave, where something was fitted to them; by default one less
+            than there are.
+    """
     counted = weights * np.where(weights > 0, values, 0)
-    return _ratios(counted, weights, weights > 0, factors)
+    return _ratios(counted, weights, weights > 0, factors, df)
 
 
 def crossed_ratio(
@@ -88,7 +95,11 @@ def _only(means: CrossedMeans, present: np.ndarray) -> CrossedMean:
 
 
 def _ratios(
-    numerators: np.ndarray, denominators: np.ndarray, present: np.ndarray, factors: Sequence[np.ndarray]
+    numerators: np.ndarray,
+    denominators: np.ndarray,
+    present: np.ndarray,
+    factors: Sequence[np.ndarray],
+    df: float | None = None,
 ) -> CrossedMeans:
     """Sums of numerators [quantities, models, units] over those of denominators [models, units].
 
@@ -112,7 +123,8 @@ def _ratios(
         for size in range(1, len(levels) + 1)
         for chosen in combinations(levels, size)
     )
-    return CrossedMeans(value, *_told(value, variance, mains, [n - 1 for n in counts]))
+    free = [counts[0] - 1 if df is None else df, *(n - 1 for n in counts[1:])]
+    return CrossedMeans(value, *_told(value, variance, mains, free))
 
 
 def centred_class_means(values: np.ndarray, labels: np.ndarray, classes: int) -> CrossedMeans:

@@ -124,3 +124,9 @@ def _refuse_look_alikes(data_set: str, labels: Sequence[str], where: object) -> 
 
 def _plain(text: str) -> str:
     return " ".join(text.casefold().replace("_", " ").split())
+
+
+def same_names(source_names: Sequence[str], target_names: Sequence[str]) -> np.ndarray:
+    """bool[source classes, target classes]: equal but for case, spaces and underscores."""
+    source, target = (np.array([_plain(name) for name in names]) for names in (source_names, target_names))
+    return source[:, None] == target[None, :]

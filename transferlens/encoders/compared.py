@@ -13,6 +13,7 @@ from transferlens.core import artefacts
 from transferlens.core.crossed import CrossedMeans, crossed_means
 from transferlens.core.studies import SCRATCH
 from transferlens.encoders.artefacts import CANDIDATES
+from transferlens.training.reading import image_weights
 
 # What is compared, and the least and the most that it can be.
 QUANTITIES = {"accuracy": (0, 1), "scratch": (0, 1), "gain": (-1, 1)}
@@ -53,7 +54,7 @@ def compare(summary: xr.Dataset) -> Compared:
         return Compared(len(given), CrossedMeans(value, *[nothing] * 5), reason)
     correct = summary.correct.values[:, report].astype(np.float64)
     own, control = correct[given], correct[scratch]
-    weights = np.broadcast_to(_weights(summary.example_class.values[report], summary.metric), own.shape)
+    weights = np.broadcast_to(image_weights(summary.example_class.values[report], summary.metric), own.shape)
     means = crossed_means(np.stack([own, control, own - control]), weights, [np.arange(len(report))])
     reason = "one model cannot tell how models differ" if len(given) == 1 else ""
     return Compared(len(given), means, reason)
@@ -63,14 +64,6 @@ def _rows(summary: xr.Dataset, from_scratch: bool) -> np.ndarray:
     """Positions int64[repeats] of the models from scratch, or of the others, by repeat."""
     rows = np.flatnonzero((summary.role.values == SCRATCH) == from_scratch)
     return rows[np.argsort(summary.repeat.values[rows], kind="stable")]
-
-
-def _weights(labels: np.ndarray, metric: str) -> np.ndarray:
-    """What each image counts, float64[images]: all alike, or all classes that have any alike."""
-    if metric == "global":
-        return np.ones(len(labels))
-    _, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    return 1 / counts[place]
 
 
 def write_candidates(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from transferlens.core.errors import ConfigError, nearest
 from transferlens.data import wordnet
-from transferlens.data.classnames import readable
+from transferlens.data.classnames import readable, same_names
 
 COLUMNS = ("source_class", "target_class", "confirmed")
 _ANSWERS = {"yes": True, "no": False}
@@ -27,16 +27,6 @@ def read_overlap(
     if given == "names":
         return same_names(source_names, target_names)
     return np.zeros((len(source_names), len(target_names)), bool)
-
-
-def same_names(source_names: list[str], target_names: list[str]) -> np.ndarray:
-    """bool[source classes, target classes]: equal but for case, spaces and underscores."""
-    source, target = (np.array([_plain(name) for name in names]) for names in (source_names, target_names))
-    return source[:, None] == target[None, :]
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.casefold().replace("_", " ").split())
 
 
 def read_table(path: Path, source_names: list[str], target_names: list[str]) -> np.ndarray:

@@ -375,3 +375,22 @@ def evaluate(
         part, size = fitting.in_parts(function, batch, size)
         values.append(part.float())
     return torch.cat(values)
+
+
+@torch.inference_mode()
+def evaluate_some(
+    function: Callable[[torch.Tensor], torch.Tensor],
+    images: Images,
+    positions: np.ndarray,
+    batch_size: int = 256,
+) -> torch.Tensor:
+    """`function` of the images at positions int64[n], ascending, in float32: [n, ...] on the device."""
+    values, size, start = [], batch_size, 0
+    for batch in images.evaluation_batches(batch_size):
+        first, last = np.searchsorted(positions, [start, start + len(batch)])
+        if first < last:
+            chosen = torch.from_numpy(positions[first:last] - start).to(batch.device)
+            part, size = fitting.in_parts(function, batch[chosen], size)
+            values.append(part.float())
+        start += len(batch)
+    return torch.cat(values)

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -23,6 +24,7 @@ from transferlens.training import device as devices
 from transferlens.training.draws import Draws, generators, set_generators
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+_AT_ONCE = 256  # images that are evaluated, where memory allows
 
 
 class Step:
@@ -200,6 +202,22 @@ def in_parts(
         job.log.warning("out of memory with %s: evaluated %d at a time", _described(batch), size)
         if batch.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def evaluated(function: Callable[[np.ndarray], torch.Tensor], count: int) -> np.ndarray:
+    """`function` of the numbers below `count`, a batch at a time; less of them where memory runs out.
+
+    Args:
+        function: takes numbers int64[n], gives [n, ...].
+
+    Returns:
+        float32[count, ...].
+    """
+    parts, size = [], _AT_ONCE
+    for numbers in torch.arange(count).split(_AT_ONCE):
+        values, size = in_parts(lambda part: function(part.numpy()), numbers, size)
+        parts.append(values.float().cpu().numpy())
+    return np.concatenate(parts)
 
 
 @contextmanager

@@ -28,6 +28,19 @@ def read_outputs(path: Path, outputs: Sequence[str]) -> "xr.Dataset":
     return rest.drop_vars([name for name in OUTPUTS if name in rest]).assign(values)
 
 
+def image_weights(labels: np.ndarray, metric: str) -> np.ndarray:
+    """What each image counts in an accuracy, float64[images]: all alike (also where the metric is `auroc`, of
+    which accuracies are no part), or, `per_class`, all classes that have any alike.
+
+    Args:
+        labels: [images], the true classes, as numbers or names.
+    """
+    if metric != "per_class":
+        return np.ones(len(labels))
+    _, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return 1 / counts[place]
+
+
 @dataclass(frozen=True)
 class ModelFeatures:
     """What a model makes of images before its head, and this head.

@@ -69,7 +69,7 @@ COMPARE = Step(
 )
 
 
-def _rates(run: Run, target: str) -> list[str]:
+def with_parts(run: Run, target: str) -> list[str]:
     """A target and its parts with fewer images, the smallest first."""
     parts = sorted((size, name) for name, (of, size) in run.sizes.items() if of == target)
     return [*(name for _, name in parts), target]
@@ -81,7 +81,7 @@ DRAW_RATES = Step(
     title="Draw recipes by training images of {target}",
     outputs={"picture": Beside("comparison/{target}/rates.png")},
     inputs=lambda run, w: {
-        "comparisons": [COMPARISON.at(target=name) for name in _rates(run, w["target"])],
+        "comparisons": [COMPARISON.at(target=name) for name in with_parts(run, w["target"])],
     },
     made_for=lambda run: [
         {"target": target}

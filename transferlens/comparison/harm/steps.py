@@ -6,7 +6,7 @@ from transferlens.comparison import scope
 from transferlens.comparison.harm.artefacts import HARM, INTERFERENCE_ANSWERS
 from transferlens.core.capability import Beside, Step, Wildcards
 from transferlens.core.run import Run
-from transferlens.data.capability import betons, metric_of, source_files
+from transferlens.data.capability import betons, source_files
 from transferlens.training.artefacts import SOURCE_MODELS, SUMMARY
 from transferlens.training.capability import shard_paths, transfer_paths
 
@@ -21,6 +21,7 @@ def _answer_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
         "architecture": run.architecture_of("influence"),
         "input": run.input_of(wildcards["target"], "influence"),
         "source_input": run.input_of(run.source, "influence"),
+        "composites": scope.asked(run).composites.model_dump(),
         "seed": run.seed,
     }
 
@@ -63,7 +64,7 @@ COMPARE_HARM = Step(
     settings=lambda run, w: {
         "recipes": [one.base for one in of_target(run, w["target"])],
         "harmful": scope.asked(run).harmful,
-        "metric": metric_of(run, w["target"]),
+        "estimator": run.settings.influence.estimator,
     },
     made_for=lambda run: [
         {"target": target} for target in dict.fromkeys(target for target, _ in scope.influenced(run))

@@ -44,7 +44,12 @@ MEASURES = Artefact(
             bool,
             "whether the corrupted image is classified correctly",
         ),
-        Field("source_example", ("source_example",), str, "report image of the source"),
+        Field(
+            "source_example",
+            ("source_example",),
+            str,
+            "report image of the source; none for models from scratch",
+        ),
         Field("source_example_class", ("source_example",), str, "its class"),
         Field(
             "retained",
@@ -58,7 +63,7 @@ MEASURES = Artefact(
             bool,
             "whether it was right on the features before the model was adapted",
         ),
-        Field("moved", ("model", "layer"), np.float64, "distance of a tensor's weights from the source's"),
+        Field("moved", ("model", "layer"), np.float64, "distance of a tensor of weights from the source's"),
         Field("moved_of", ("model", "layer"), np.float64, "norm of the source's"),
         Field("layer", ("layer",), str, "tensor of the backbone"),
     ),
@@ -74,5 +79,8 @@ COST = Artefact(
         Field("peak", (), np.float64, "most memory in a step beyond what the network holds", "bytes"),
         Field("plain_peak", (), np.float64, "likewise by the plain recipe", "bytes"),
     ),
-    attributes={"note": "why there is nothing measured; '' where there is", "memory": "how it was measured"},
+    attributes={
+        "note": "what steps are of, or why none were measured; '' for those of the whole network",
+        "memory": "how it was measured",
+    },
 )

@@ -75,11 +75,10 @@ PROBE_AFTER = Step(
 
 
 def _measure_inputs(run: Run, wildcards: Wildcards) -> dict[str, Any]:
-    return {
-        **adapted_files(run, wildcards),
-        **betons(wildcards["target"], "val"),
-        **source_files(run, "val"),
-    }
+    """With the source's images for models that saw any."""
+    one = scope.contestant(run, wildcards["target"], wildcards["recipe"])
+    of_source = {} if one.from_scratch else source_files(run, "val")
+    return {**adapted_files(run, wildcards), **betons(wildcards["target"], "val"), **of_source}
 
 
 def _measure_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
@@ -88,10 +87,9 @@ def _measure_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     return {
         "architecture": run.architecture_of(study),
         "input": run.input_of(wildcards["target"], study),
-        "source_input": run.input_of(run.source, study),
+        "source_input": None if one.from_scratch else run.input_of(run.source, study),
         "corruptions": scope.asked(run).corruptions.model_dump(),
         "rows": reporting_rows(run, one.from_scratch),
-        "seed": run.seed,
     }
 
 
@@ -110,7 +108,8 @@ MEASURE = Step(
 
 def _cost_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     plain = {"target": wildcards["target"], "recipe": scope.asked(run).plain}
-    return {**adapting(run, wildcards), "plain": adapting(run, plain)["recipe"]}
+    row = reporting_rows(run, False)[0]
+    return {**adapting(run, wildcards), "plain": adapting(run, plain)["recipe"], "row": row}
 
 
 COST_OF = Step(

@@ -1,10 +1,9 @@
-"""Composites: target images pasted on images of a source class, with controls; which ones, and how made.
+"""Composites: target images pasted on images of a source class, with controls; which ones, and their answers.
 
 What is drawn depends on the seed, the shortlist and the images alone, so that all models, and the remedies
 compared with a recipe, see the same composites.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -12,17 +11,15 @@ from typing import Any
 
 import h5py
 import numpy as np
-from PIL import Image
 
 from transferlens.core import artefacts
 from transferlens.core.seeding import rng_for
 from transferlens.data.artefacts import HALVES, positions
-from transferlens.data.composites import pasted_side, places
+from transferlens.data.composites import pairs_of, pasted_side, places
 from transferlens.data.index import Examples
 from transferlens.memories.artefacts import COMPOSITES, CONTROLS, MODELS
 from transferlens.memories.kept.probes import Probes
 
-_BLOCKS = 4  # along either side of a scrambled background
 # The columns of a table that are stored as they are, by their names in the file.
 _COLUMNS = {"background": "background", "overlay": "overlay", "left": "x", "top": "y", "side": "side"}
 # The fields of `Responses`, which are stored by these names: of every control, and of none.
@@ -203,7 +200,7 @@ def draw(
         for c in shortlist:
             for j in np.flatnonzero(~overlap[c]):
                 rng = rng_for(seed, "composites", half, int(c), int(j))
-                pairs = _pairs(of_source[int(c)], of_target[int(j)], settings["per_cell"], rng)
+                pairs = pairs_of(of_source[int(c)], of_target[int(j)], settings["per_cell"], rng)
                 n = len(pairs)
                 x, y = places(n, resolution - side, settings["placement"], rng).T
                 constant = [np.full(n, value) for value in (c, j)]
@@ -215,75 +212,6 @@ def draw(
 def _by_class(examples: Examples, half: int) -> dict[int, np.ndarray]:
     classes = np.unique(examples.labels)
     return {int(c): np.flatnonzero((examples.labels == c) & (examples.halves == half)) for c in classes}
-
-
-def _pairs(first: np.ndarray, second: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Different pairs int64[n, 2] of members, at most `count`, every member in about as many."""
-    numbers = np.arange(min(count, len(first) * len(second)))
-    # After each common multiple the same pairs would come again: there the second list moves on by one.
-    shift = numbers // math.lcm(len(first), len(second))
-    i, j = numbers % len(first), (numbers + shift) % len(second)
-    return np.stack([rng.permutation(first)[i], rng.permutation(second)[j]], axis=1)
-
-
-def shrink(images: np.ndarray, side: int) -> np.ndarray:
-    """Images uint8[n, height, width, 3] as squares of `side` pixels, bilinear with antialiasing."""
-    small = [Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR) for image in images]
-    return np.stack([np.asarray(image) for image in small])
-
-
-def paste(backgrounds: np.ndarray, small: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Squares uint8[n, side, side, 3] at (x, y) of uint8[n, height, width, 3]: opaque, with hard edges."""
-    made, side = np.array(backgrounds), small.shape[1]
-    for i, (left, top) in enumerate(zip(x, y, strict=True)):
-        made[i, top : top + side, left : left + side] = small[i]
-    return made
-
-
-def control_backgrounds(
-    images: np.ndarray, positions: np.ndarray, control: str, scramble: str, seed: int
-) -> np.ndarray:
-    """Backgrounds uint8[n, height, width, 3] as a control wants them; a broadcast view where it can.
-
-    * `object`: as they are;
-    * `scrambled`: without their object, with their low-level statistics (`scramble`: `blocks` or `phase`);
-    * `canvas`: each one's mean colour.
-
-    Args:
-        positions: int64[n], in the source's val split; they decide how a background is scrambled.
-    """
-    if control == "object":
-        return images
-    if control == "canvas":
-        colours = np.rint(images.mean((1, 2), keepdims=True)).astype(np.uint8)
-        return np.broadcast_to(colours, images.shape)
-    function = {"blocks": shuffle_blocks, "phase": randomise_phases}[scramble]
-    rngs = (rng_for(seed, "scramble", int(position)) for position in positions)
-    return np.stack([function(image, rng) for image, rng in zip(images, rngs, strict=True)])
-
-
-def shuffle_blocks(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A grid of 4 x 4 blocks in an order in which none stays; pixels beyond whole blocks stay."""
-    count = _BLOCKS**2
-    order = rng.permutation(count)
-    while (order == np.arange(count)).any():
-        order = rng.permutation(count)
-    height, width = (side // _BLOCKS for side in image.shape[:2])
-    made = image.copy()
-    for place, origin in enumerate(order):
-        (row, column), (from_row, from_column) = divmod(place, _BLOCKS), divmod(int(origin), _BLOCKS)
-        made[row * height : (row + 1) * height, column * width : (column + 1) * width] = image[
-            from_row * height : (from_row + 1) * height, from_column * width : (from_column + 1) * width
-        ]
-    return made
-
-
-def randomise_phases(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The amplitudes of the image's Fourier components with random phases, the same in all channels."""
-    phases = np.angle(np.fft.rfft2(rng.normal(size=image.shape[:2])))
-    phases[0, 0] = 0  # the mean stays
-    spectrum = np.fft.rfft2(image.astype(np.float64), axes=(0, 1)) * np.exp(1j * phases)[..., None]
-    return np.rint(np.fft.irfft2(spectrum, image.shape[:2], axes=(0, 1))).clip(0, 255).astype(np.uint8)
 
 
 def write_composites(path: Path, made: Composites) -> None:

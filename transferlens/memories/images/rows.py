@@ -13,6 +13,7 @@ import torch
 
 from transferlens.core import artefacts
 from transferlens.data.artefacts import HALVES, positions
+from transferlens.data.pasting import paste, shrink
 from transferlens.data.pipeline import Images
 from transferlens.memories.effect import composites
 from transferlens.memories.effect.composites import CONTROLS, Composites
@@ -150,9 +151,9 @@ def of_composites(
 def composite_rows(found: Composites, chosen: np.ndarray, source: Images, target: Images) -> Rows:
     """Composites by number int64[n], made again."""
     table = found.table
-    small = composites.shrink(target.bytes_of(table.overlay[chosen]), int(table.side[0]))
+    small = shrink(target.bytes_of(table.overlay[chosen]), int(table.side[0]))
     backgrounds = source.bytes_of(table.background[chosen])
-    pixels = composites.paste(backgrounds, small, table.x[chosen], table.y[chosen])
+    pixels = paste(backgrounds, small, table.x[chosen], table.y[chosen])
     return _rows(target, pixels, table.target_class[chosen], table.source_class[chosen])
 
 

@@ -9,18 +9,18 @@ from scipy.special import expit, logsumexp
 from transferlens.core import job
 from transferlens.data.artefacts import HALVES
 from transferlens.data.index import Examples
+from transferlens.data.pasting import Composed
 from transferlens.data.pipeline import Images
 from transferlens.maps import evidence
 from transferlens.maps.evidence import inside_share
 from transferlens.memories.artefacts import CONTROLS, MODELS
-from transferlens.memories.effect import composites
 from transferlens.memories.effect.composites import ANSWERS, Answers, Responses, Table
 from transferlens.memories.kept.binding import coupling
 from transferlens.memories.kept.probes import Observation
 from transferlens.memories.kept.retention import recall
 from transferlens.memories.pairs import Pair
 from transferlens.models.network import Network
-from transferlens.training import fitting
+from transferlens.training import engine, fitting
 from transferlens.training.calibration import fit_temperature
 
 _BATCH = 256
@@ -39,13 +39,15 @@ def of_source_images(pairs: Iterable[Pair], images: Images, half: str, models: i
     own, select = (of_half(images.examples, name) for name in (half, "select"))
     labels, observed = images.examples.labels, []
     for pair in job.progress(pairs, f"probe memories, {half} half", "pairs of models", models):
-        features = _evaluated_on(pair.fine_tuned.backbone, images, own)
+        features = engine.evaluate_some(pair.fine_tuned.backbone, images, own)
         with torch.inference_mode():
             after, of_target = (head(features) for head in (pair.source_head, pair.fine_tuned.head))
             calibrating = after
             if half != "select":
-                calibrating = pair.source_head(_evaluated_on(pair.fine_tuned.backbone, images, select))
-        before, of_scratch = (_evaluated_on(network, images, own) for network in (pair.source, pair.scratch))
+                calibrating = pair.source_head(engine.evaluate_some(pair.fine_tuned.backbone, images, select))
+        before, of_scratch = (
+            engine.evaluate_some(network, images, own) for network in (pair.source, pair.scratch)
+        )
         temperature = fit_temperature(calibrating.cpu().numpy(), labels[select])
         weights = (pair.fine_tuned.head.weight, pair.source_head.weight)
         observed.append(
@@ -57,22 +59,6 @@ def of_source_images(pairs: Iterable[Pair], images: Images, half: str, models: i
             )
         )
     return observed
-
-
-@torch.inference_mode()
-def _evaluated_on(
-    function: Callable[[torch.Tensor], torch.Tensor], images: Images, positions: np.ndarray
-) -> torch.Tensor:
-    """`function` of the images at positions int64[n], ascending, in float32: [n, ...] on the device."""
-    values, size, start = [], _BATCH, 0
-    for batch in images.evaluation_batches(_BATCH):
-        first, last = np.searchsorted(positions, [start, start + len(batch)])
-        if first < last:
-            chosen = torch.from_numpy(positions[first:last] - start).to(batch.device)
-            part, size = fitting.in_parts(function, batch[chosen], size)
-            values.append(part.float())
-        start += len(batch)
-    return torch.cat(values)
 
 
 def of_composites(
@@ -91,7 +77,7 @@ def of_composites(
     Args:
         temperatures: of the pairs, which calibrate their source heads on the fine-tuned backbones.
     """
-    made = _Maker(table, source, target, scramble, seed)
+    made = Composed(table, source, target, CONTROLS, scramble, seed)
     kinds: dict[str, list[dict]] = {name: [] for name in MODELS}
     remembered = []
     for pair, temperature in zip(
@@ -112,54 +98,27 @@ def of_composites(
     return Answers(responses, np.stack(remembered))
 
 
-class _Maker:
-    """Makes batches of composites, and of the target images they are made of; images lie here as bytes."""
-
-    def __init__(self, table: Table, source: Images, target: Images, scramble: str, seed: int):
-        self.table, self.target = table, target
-        positions, self.background_of = np.unique(table.background, return_inverse=True)
-        overlays, self.overlay_of = np.unique(table.overlay, return_inverse=True)
-        whole = source.bytes_of(positions)
-        self.backgrounds = {
-            control: composites.control_backgrounds(whole, positions, control, scramble, seed)
-            for control in CONTROLS
-        }
-        self.overlays = target.bytes_of(overlays)
-        self.small = composites.shrink(self.overlays, int(table.side[0]))
-
-    def composite(self, rows: np.ndarray, control: str) -> torch.Tensor:
-        """Composites of some rows, as the networks take them: float32[rows, 3, resolution, resolution]."""
-        backgrounds = self.backgrounds[control][self.background_of[rows]]
-        small = self.small[self.overlay_of[rows]]
-        return self._as_input(composites.paste(backgrounds, small, self.table.x[rows], self.table.y[rows]))
-
-    def overlay(self, rows: np.ndarray) -> torch.Tensor:
-        """Target images by number, as the networks take them."""
-        return self._as_input(self.overlays[rows])
-
-    def _as_input(self, pixels: np.ndarray) -> torch.Tensor:
-        return self.target.normalise(torch.from_numpy(pixels))
-
-
 @torch.inference_mode()
 def _answers(
-    network: Network, source_head: torch.nn.Linear | None, temperature: float, table: Table, made: _Maker
+    network: Network, source_head: torch.nn.Linear | None, temperature: float, table: Table, made: Composed
 ) -> dict[str, np.ndarray]:
     """One model's answers, each [composites] or [composites, controls]."""
-    alone = _evaluated(lambda rows: network(made.overlay(rows)), len(made.overlays))[made.overlay_of]
+    alone = fitting.evaluated(lambda rows: network(made.overlay(rows)), len(made.overlays))[made.overlay_of]
     answers = {"alone_prediction": alone.argmax(1).astype(np.int32)}
     answers["alone_p_true"], answers["alone_margin"] = _of_true_class(alone, table.target_class)
     by_control = []
     for control in CONTROLS:
         if control == "object":
-            values = _evaluated(
+            values = fitting.evaluated(
                 lambda rows: _with_evidence(network, source_head, temperature, table, made, rows), len(table)
             )
             answers["inside_share"], answers["memory_probability"] = values[:, 0], values[:, 1]
             by_control.append(values[:, 2:])
         else:
             by_control.append(
-                _evaluated(lambda rows, control=control: network(made.composite(rows, control)), len(table))
+                fitting.evaluated(
+                    lambda rows, control=control: network(made.composite(rows, control)), len(table)
+                )
             )
     answers["prediction"] = np.stack([logits.argmax(1) for logits in by_control], axis=1).astype(np.int32)
     of_true = [_of_true_class(logits, table.target_class) for logits in by_control]
@@ -177,21 +136,12 @@ def _of_true_class(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, 
     return expit(margin).astype(np.float32), margin.astype(np.float32)
 
 
-def _evaluated(function: Callable[[np.ndarray], torch.Tensor], count: int) -> np.ndarray:
-    """`function` of the numbers below `count`, a batch at a time; less of them where memory runs out."""
-    parts, size = [], _BATCH
-    for numbers in torch.arange(count).split(_BATCH):
-        values, size = fitting.in_parts(lambda part: function(part.numpy()), numbers, size)
-        parts.append(values.float().cpu().numpy())
-    return np.concatenate(parts)
-
-
 def _with_evidence(
     network: Network,
     source_head: torch.nn.Linear | None,
     temperature: float,
     table: Table,
-    made: _Maker,
+    made: Composed,
     rows: np.ndarray,
 ) -> torch.Tensor:
     """Of composites [rows]: the share of evidence inside, the memory's probability, and all logits."""
@@ -221,5 +171,5 @@ def trial(
         A function that gives `p_true`, `margin` and `prediction` [composites, controls], and the same as
         `alone_...` [composites].
     """
-    made = _Maker(table, source, target, scramble, seed)
+    made = Composed(table, source, target, CONTROLS, scramble, seed)
     return lambda network: _answers(network, None, 1.0, table, made)
