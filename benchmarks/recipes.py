@@ -3,8 +3,8 @@
 ResNet-18 with random weights, 20 classes, batches of 48 random images of 64 px, one thread. Each recipe runs
 in a process of its own, by the one training loop; data loading and augmentation are not in it. Its steps and
 those of plain fine-tuning, in another process, are taken by turns, so that what else the machine does weighs
-on both alike; medians over steps count. Memory is the peak of a process beyond what it held with a network
-and a batch.
+on both alike; medians over steps count. Memory is the most that torch holds in a step beyond network and
+batch.
 
     python benchmarks/recipes.py [--only NAME ...] [--rounds 9] [--counts]
 
@@ -82,7 +82,7 @@ def print_ratios(names: list[str], rounds: int) -> None:
 
 def measure(name: str, rounds: int) -> list[tuple[float, float]]:
     """(median CPU seconds of a step, peak MB) of the plain recipe and another one, by turns."""
-    costs = turns.by_turns([partial(job_of, one, rounds + 2) for one in (PLAIN, name)], rounds)
+    costs = turns.by_turns([partial(job_of, one, rounds + turns.WARM_UP) for one in (PLAIN, name)], rounds)
     return [(float(np.median(cost.seconds)), cost.peak / 2**20) for cost in costs]
 
 

@@ -36,18 +36,18 @@ class Study(NamedTuple):
         return networks.source_networks(self.sources, ARCHITECTURE, CPU, rows)
 
 
-def study_of(dataset, folder: Path) -> Study:
+def study_of(dataset, folder: Path, recipes=RECIPES) -> Study:
     """In two shards of a folder; `dataset` is the fixture."""
     made, files = dataset
     train, val = (pipeline.open_images(files["raw"][s], made.split(s), INPUT, CPU) for s in ("train", "val"))
-    sources, transfers = [], {name: [] for name in RECIPES}
+    sources, transfers = [], {name: [] for name in recipes}
     for first in (0, 2):
         path = folder / f"source-{first}.h5"
         table, labels = rows_of(MASKS[:2], range(first, first + 2), first), train.examples.labels
         full = RECIPES["full"]
         source.train_shard(path, table, labels, list(CLASSES), train, val, ARCHITECTURE, full, False)
         sources.append(path)
-        for name, recipe in RECIPES.items():
+        for name, recipe in recipes.items():
             runs = folder / f"{name}-{first}.h5"
             transfer.transfer_shard(runs, path, made, train, val, ARCHITECTURE, recipe, True, "global")
             transfers[name].append(runs)

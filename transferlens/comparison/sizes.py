@@ -16,8 +16,8 @@ from transferlens.core.run import Run
 from transferlens.data.capability import reported
 from transferlens.training.recipes import kinds
 
-# Steps that are timed, and heads that answer: about so many.
-_ROUNDS, _HEADS = 5, 1
+# Steps that are timed, heads that answer, and tensors of a backbone: about so many.
+_ROUNDS, _HEADS, _LAYERS = 7, 1, 60
 
 
 def sizes_of(
@@ -39,15 +39,23 @@ def sizes_of(
         recipe = kinds.read(run.recipe(wildcards["target"], wildcards["recipe"]))
         return {**models, "epoch": kinds.log_rows(recipe)}
     if made in (SOURCE_PROBES, PROBES_AFTER):
-        return {**models, **({"example": known["val_example"]} if "val_example" in known else {})}
+        tried = {"example": known["val_example"]} if "val_example" in known else {}
+        return {**models, **reported(run, wildcards["dataset"], tried)}
     if made is MEASURES:
-        return {**models, **_corrupted(run), **reported(run, wildcards["target"], known)}
+        return {**models, **_measured(run, wildcards["target"], known)}
     if made is INTERFERENCE_ANSWERS:
         composites = max(given.composites.number, known.get("source_class", 0))
         return {"model": run.studies["influence"].rows, "composite": composites}
     if made in (COMPARISON, HARM):
         return {**models, **_corrupted(run), **_compared(run, wildcards["target"], made)}
     return models if made is COST else {}
+
+
+def _measured(run: Run, target: str, known: Mapping[str, int]) -> dict[str, int]:
+    """Of what is measured on report halves."""
+    of_source = reported(run, run.source, {"example": known.get("source_example", 0)})["example"]
+    retained = {"source_example": of_source} if of_source else {}
+    return {"layer": _LAYERS, **_corrupted(run), **reported(run, target, known), **retained}
 
 
 def _corrupted(run: Run) -> dict[str, int]:

@@ -102,7 +102,7 @@ class Sizes:
     def known(self, wildcards: Wildcards) -> dict[str, int]:
         """The sizes that follow from data sets and studies, by dimension."""
         source, known = self.data[self.run.source], {"half": 2, "side": 2, "channel": 3}
-        known |= {"source_class": source.classes, "source_image": source.train}
+        known |= {"source_class": source.classes, "source_image": source.train, "source_example": source.val}
         if name := wildcards.get("dataset"):
             known |= self.data[name].dimensions
         target = wildcards.get("target")

@@ -2,29 +2,32 @@
 
 Each recipe trains in a process of its own, by the one training loop, and takes a step when it is its turn:
 what else the machine does weighs on all alike. On the CPU, seconds are those of the CPU, all threads
-together; on a GPU, seconds pass until it has done what it was given. Memory is the most that was held in
-the steps, beyond what was held with images and a network before the recipe took them up: resident memory of
-the process, which libraries may keep longer than they use it, or what torch holds on the GPU.
+together; on a GPU, seconds pass until it has done what it was given. Memory is the most that torch holds
+during a step, beyond images and network: what the recipe took up before (a copy of the source, say), what
+the optimiser remembers, activations and gradients. On the CPU its profiler counts what is allocated: not
+what libraries allocate without torch, and not what a recipe lays by between its start and its first step.
 """
 
-import math
 import multiprocessing
+import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import torch
+from torch.profiler import ProfilerActivity, profile, record_function
 
 from transferlens.core.errors import TransferlensError
 from transferlens.training import engine, recipes
 from transferlens.training.block import Job, frozen
 
 _END = "end"
+WARM_UP = 2  # steps before those that are counted; the second one's memory is told
+_MARK = "the step whose memory is told"
 
 
 class NotMeasured(Exception):
@@ -37,7 +40,7 @@ class Cost:
 
     Attributes:
         seconds: float64[rounds].
-        peak: bytes; NaN where the system does not tell.
+        peak: bytes.
     """
 
     seconds: np.ndarray
@@ -45,7 +48,7 @@ class Cost:
 
 
 def by_turns(jobs: Sequence[Callable[[], Job]], rounds: int) -> list[Cost]:
-    """So many steps of each job, by turns, after a first one that is not counted.
+    """So many steps of each job, by turns, after two that warm up.
 
     Args:
         jobs: make a job each, in its process; they can be pickled.
@@ -99,7 +102,8 @@ class _Worker:
 def _serve(pipe: Connection, make: Callable[[], Job]) -> None:
     """Train a job, a step whenever it is asked for."""
     try:
-        _train(pipe, make())
+        with _quiet():
+            _train(pipe, make())
         pipe.send("its run was over too soon")
     except _Enough:
         pass
@@ -107,13 +111,34 @@ def _serve(pipe: Connection, make: Callable[[], Job]) -> None:
         pipe.send(str(error).splitlines()[0])
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What torch's profiler prints of itself goes nowhere."""
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def _train(pipe: Connection, job: Job) -> None:
-    recipe, network = recipes.make(job.recipe), job.network()
-    meter = _OfGpu(job.data.images.device) if job.data.images.device.type == "cuda" else _OfCpu()
-    held = meter.held()
-    source = frozen(job.source()) if recipe.keeps_source else None
-    recipe.start(recipe.convert(network), source, job.data, job.seed)
-    recipe.after_step = _Turns(pipe, meter, held, recipe.after_step)
+    recipe, network, device = recipes.make(job.recipe), job.network(), job.data.images.device
+    meter = _OfGpu(device) if device.type == "cuda" else _OfCpu()
+
+    def start() -> None:
+        source = frozen(job.source()) if recipe.keeps_source else None
+        recipe.start(recipe.convert(network), source, job.data, job.seed)
+
+    def enter(*given: Any) -> None:
+        meter.enter()
+        enters(*given)
+
+    meter.take_up(start)
+    enters, recipe.enter = recipe.enter, enter
+    recipe.after_step = _Turns(pipe, meter, recipe.after_step)
     engine.run(recipe)
 
 
@@ -124,77 +149,101 @@ class _Enough(Exception):
 class _Turns:
     """Takes the place of what a recipe does after a step: does that, says what the step took, and waits."""
 
-    def __init__(self, pipe: Connection, meter: Any, held: float, after_step: Callable[[int], None]):
-        self._pipe, self._meter, self._held, self._after_step = pipe, meter, held, after_step
-        self._began = meter.seconds()
+    def __init__(self, pipe: Connection, meter: Any, after_step: Callable[[int], None]):
+        self._pipe, self._meter, self._after_step = pipe, meter, after_step
+        self._began = 0.0
 
     def __call__(self, step: int) -> None:
         self._after_step(step)
+        if step == WARM_UP - 2:
+            self._meter.mark()
+            return
+        if step == WARM_UP - 1:
+            self._meter.tell()
         self._pipe.send(self._meter.seconds() - self._began)
-        if step == 0:  # what came before the steps does not count
-            self._meter.forget()
         if self._pipe.recv() == _END:
             self._end()
         self._began = self._meter.seconds()
 
     def _end(self) -> NoReturn:
-        self._pipe.send(self._meter.most() - self._held)
+        self._pipe.send(self._meter.most)
         raise _Enough
 
 
 class _OfCpu:
-    """Seconds of the CPU, and resident memory in bytes, as Linux tells it."""
+    """Seconds of the CPU, and bytes that torch allocates.
 
-    _known = True
+    Attributes:
+        most: held during the step that was marked, once it is told.
+    """
+
+    most = 0.0
 
     def seconds(self) -> float:
         """Of all threads of the process."""
         return time.process_time()
 
-    def held(self) -> float:
-        """Now."""
-        return _status("VmRSS")
+    def take_up(self, start: Callable[[], None]) -> None:
+        """Start a recipe; what it allocates and keeps is part of the most."""
+        with _profiler() as seen:
+            start()
+        self._kept = sum(change for _, change in _allocations(seen))
 
-    def forget(self) -> None:
-        """The most is counted from now on."""
-        try:
-            Path("/proc/self/clear_refs").write_text("5")
-        except OSError:
-            self._known = False
+    def enter(self) -> None:
+        """Begin to count, before the first step."""
+        if not hasattr(self, "_seen"):
+            self._seen = _profiler()
+            self._seen.start()
 
-    def most(self) -> float:
-        """Since then; NaN where it could not be counted from then on."""
-        return _status("VmHWM") if self._known else math.nan
+    def mark(self) -> None:
+        """The next step's memory is told."""
+        with record_function(_MARK):
+            pass
+
+    def tell(self) -> None:
+        """That step is over."""
+        self._seen.stop()
+        times, changes = np.array(_allocations(self._seen)).T
+        events = self._seen.profiler.kineto_results.events()
+        begun = next(event.start_ns() for event in events if event.name() == _MARK)
+        self.most = float(self._kept + changes.cumsum()[times >= begun].max())
 
 
-def _status(name: str) -> float:
-    """An entry of the process's status in bytes; NaN where there is none."""
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith(f"{name}:"):
-                return 1024.0 * int(line.split()[1])
-    return math.nan
+def _profiler() -> profile:
+    return profile(activities=[ProfilerActivity.CPU], profile_memory=True)
 
 
-@dataclass(frozen=True)
+def _allocations(seen: profile) -> list[tuple[int, int]]:
+    """(nanoseconds, bytes) of what was allocated, or with a minus freed, in the order of time."""
+    events = (event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]")
+    return sorted(((event.start_ns(), event.nbytes()) for event in events), key=lambda one: one[0])
+
+
 class _OfGpu:
-    """Seconds until the GPU is done, and what torch holds there in bytes."""
+    """Seconds until the GPU is done, and bytes that torch holds there; otherwise as `_OfCpu`."""
 
-    device: torch.device
+    most = 0.0
+
+    def __init__(self, device: torch.device):
+        self.device = device
 
     def seconds(self) -> float:
         """On the wall."""
         torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
-    def held(self) -> float:
-        """Now."""
-        return torch.cuda.memory_allocated(self.device)
+    def take_up(self, start: Callable[[], None]) -> None:
+        """Start a recipe."""
+        self._before = torch.cuda.memory_allocated(self.device)
+        start()
 
-    def forget(self) -> None:
-        """The most is counted from now on."""
+    def enter(self) -> None:
+        """Nothing need be begun."""
+
+    def mark(self) -> None:
+        """The next step's memory is told."""
         torch.cuda.reset_peak_memory_stats(self.device)
 
-    def most(self) -> float:
-        """Since then."""
-        return torch.cuda.max_memory_allocated(self.device)
+    def tell(self) -> None:
+        """That step is over."""
+        self.most = float(torch.cuda.max_memory_allocated(self.device) - self._before)

@@ -28,10 +28,7 @@ from transferlens.training.recipes.settings.base import RecipeSettings
 from transferlens.training.turns import Cost, NotMeasured
 
 ROUNDS = 7
-_MEMORY = {
-    "cpu": "resident memory of a process of its own, beyond what it held with images and network",
-    "cuda": "what torch holds on the GPU, beyond what it held with images and network",
-}
+_MEMORY = "what torch holds during a step, beyond images and network"
 
 
 @dataclass(frozen=True)
@@ -91,13 +88,13 @@ def measure(subject: Subject, recipe: RecipeSettings, plain: RecipeSettings) -> 
     """Costs of the recipe and of the plain one, and what must be known of them ('' for nothing)."""
     both = recipe, with_batch_of(plain, recipe)
     images = len(index.read_index(subject.index).train)
-    rounds = min(ROUNDS, *(steps_of(one, images) - 1 for one in both))
+    rounds = min(ROUNDS, *(steps_of(one, images) - turns.WARM_UP for one in both))
     try:
         if rounds < 1:
-            raise NotMeasured("a run has a single step, and the first warms up")
+            raise NotMeasured(f"a run has {turns.WARM_UP} steps at most, and these warm up")
         return turns.by_turns([partial(subject.job, one) for one in both], rounds), note_of(recipe)
     except NotMeasured as reason:
-        return [Cost(np.full(1, np.nan), np.nan)] * 2, f"not measured: {reason}"
+        return [Cost(np.zeros(0), np.nan)] * 2, f"not measured: {reason}"
 
 
 def steps_of(recipe: RecipeSettings, images: int) -> int:
@@ -119,4 +116,4 @@ def write_cost(path: Path, subject: Subject, recipe: RecipeSettings, plain: Reci
             out.write(f"{start}seconds", cost.seconds)
             out.write(f"{start}peak", cost.peak)
         out.attribute("note", note)
-        out.attribute("memory", _MEMORY[subject.place.type])
+        out.attribute("memory", _MEMORY)
