@@ -61,10 +61,12 @@ class Comparison(Capability):
         """Trials, and the published protocol."""
         for target, one in scope.every(run):
             given, of = scope.asked(run), (scope.population(run), target, one.name)
-            trials = given.trials * given.choosing
-            yield Trainings("trials", *of, trials, 1 - given.held_out)
+            trials, recipe = given.trials * given.choosing, kinds.read(run.recipe(target, one.name))
+            epochs = space.epochs(recipe, given.search, run.seed, given.trials)
+            yield Trainings("trials", *of, trials, 1 - given.held_out, epochs)
             if given.published:
-                yield Trainings("published protocol", *of, given.models)
+                evaluations = tuning.evaluations(run, target, one.name)
+                yield Trainings("published protocol", *of, given.models, evaluations=evaluations)
 
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
