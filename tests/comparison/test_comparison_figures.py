@@ -70,15 +70,15 @@ def test_a_line_for_each_recipe_through_the_sizes_that_have_it(comparison):
     ]
     accuracy, forgetting = figures.rates(made).axes
     lines = {line.get_label(): line for line in accuracy.lines}
-    assert list(lines) == ["ema", "full", "lora", "full, from scratch"]  # by their last accuracy
+    assert list(lines) == ["ema", "full", "lora", "full from scratch"]  # by their last accuracy
     np.testing.assert_array_equal(lines["ema"].get_xdata(), [50, 500])
     np.testing.assert_allclose(
         lines["full"].get_ydata(), [float(figures.accuracies(of).value[0]) for of in made]
     )
     np.testing.assert_array_equal(lines["lora"].get_xdata(), [500])
-    assert lines["full, from scratch"].get_linestyle() == "--"
+    assert lines["full from scratch"].get_linestyle() == "--"
     assert accuracy.get_xscale() == "log"
-    from_scratch = next(line for line in forgetting.lines if line.get_label() == "full, from scratch")
+    from_scratch = next(line for line in forgetting.lines if line.get_label() == "full from scratch")
     assert len(from_scratch.get_xdata()) == 0
 
 

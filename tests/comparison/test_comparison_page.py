@@ -77,8 +77,8 @@ def test_tables_hold_every_measure_once_and_count_their_tests(sections, tmp_path
     differing = blocks(made["differences"], Table)
     cells = [cell for table in differing for row in table.rows for cell in row[1:]]
     assert sum(", p " in cell for cell in cells) == made["differences"].tests > 10
-    assert [row[0] for row in differing[0].rows] == ["ema", "full, from scratch"]
-    assert "Models from scratch have no source: full, from scratch (probe on the source)" in differing[1].note
+    assert [row[0] for row in differing[0].rows] == ["ema", "full from scratch"]
+    assert "Models from scratch have no source: full from scratch (probe on the source)" in differing[1].note
 
 
 def test_sizes_are_told_beside_the_whole_target(sections):

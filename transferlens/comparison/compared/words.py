@@ -22,7 +22,7 @@ _OTHERWISE_BEST = {
 
 def named(base: str, from_scratch: bool) -> str:
     """A contestant in words."""
-    return f"{base}, from scratch" if from_scratch else base
+    return f"{base} from scratch" if from_scratch else base
 
 
 def why(compared: Compared, estimates: Estimates, made: Recommendation) -> str:
