@@ -8,10 +8,12 @@ import pytest
 from tests.comparison import planted
 from transferlens import open_results
 from transferlens.capabilities import run_of
-from transferlens.comparison import page
+from transferlens.comparison import page, scope
+from transferlens.comparison.capability import CAPABILITY
 from transferlens.comparison.compared import stored, tables
 from transferlens.comparison.compared.artefacts import COMPARISON
 from transferlens.core.blocks import Cards, Figure, Place, Prose, Table
+from transferlens.core.errors import ConfigError
 from transferlens.report.methods import anchor
 
 STATISTICS = Path(__file__).resolve().parents[2] / "docs" / "statistics.md"
@@ -76,7 +78,7 @@ def test_tables_hold_every_measure_once_and_count_their_tests(sections, tmp_path
     cells = [cell for table in differing for row in table.rows for cell in row[1:]]
     assert sum(", p " in cell for cell in cells) == made["differences"].tests > 10
     assert [row[0] for row in differing[0].rows] == ["ema", "full from scratch"]
-    assert "Models from scratch have no source: full from scratch, probe on the source" in differing[1].note
+    assert "Models from scratch have no source: full from scratch (probe on the source)" in differing[1].note
 
 
 def test_sizes_are_told_beside_the_whole_target(sections):
@@ -106,10 +108,17 @@ def test_nothing_is_said_where_nothing_is_compared(tmp_path):
     assert list(page.sections(run, open_results(tmp_path))) == []
 
 
+def test_a_plain_recipe_that_cannot_be_had_is_refused(monkeypatch):
+    monkeypatch.setattr(scope, "left_out", lambda run, target, recipe: "no layer" * (recipe == "full"))
+    run = run_of(GIVEN)
+    with pytest.raises(ConfigError, match=r"comparison\.plain is 'full', which cannot be had on optdigits"):
+        CAPABILITY.check_networks(run)
+
+
 def test_numbers_are_told_as_they_are_known():
     assert tables._with_ends(np.nan, np.nan, np.nan) == "–"
     assert tables._with_ends(0.0, np.nan, np.nan) == "0"
-    assert tables._with_ends(0.25, np.nan, np.nan) == "+0.25"
-    assert tables._with_ends(0.25, 0.0, 0.5) == "+0.25 (+0 to +0.5)"
+    assert tables._with_ends(0.25, np.nan, np.nan) == "+0.250"
+    assert tables._with_ends(0.25, 0.0, 0.5) == "+0.250 (+0.000 to +0.500)"
     assert tables.p_text(0.04) == "p 0.04 *"
     assert tables.p_text(0.05) == "p 0.05"

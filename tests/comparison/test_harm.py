@@ -53,6 +53,7 @@ def test_the_mean_of_contributions_is_the_estimators_effect_and_their_spread_its
     made = Contributions(name, masks)
     parts = np.stack([made.of(outputs, unit) for unit in range(UNITS)], axis=2)
     np.testing.assert_allclose(parts.mean(0), found.effect, atol=1e-6)
+    np.testing.assert_allclose(made.df, np.mean(found.df), rtol=0.15)  # Welch's: of unequal noise
     observations = len(parts)
     error = np.sqrt(np.square(parts - parts.mean(0)).sum(0)) / observations
     if name == "least_squares" or design == "bernoulli":

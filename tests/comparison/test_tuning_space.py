@@ -79,6 +79,18 @@ def test_draws_stay_within_and_spread_over_the_search():
     assert -1.1 < strengths.max() <= -1
 
 
+def test_the_plan_counts_the_epochs_that_are_drawn():
+    written = recipe_of("full", changed(TRAINING, epochs=100))
+    drawn = [space.trial(written, SEARCH, 0, number).training.epochs for number in range(4)]
+    assert space.epochs(written, SEARCH, 0, 4) == pytest.approx(sum(drawn) / 400)
+    planned = {(one.name, one.recipe): one for one in CAPABILITY.trainings(small_run())}
+    trials = planned["trials", "full+tuned"]
+    assert (trials.models, trials.share) == (12, 0.8)
+    # Half of the evaluation images report: 16 epochs look at them; features that stay are looked at twice.
+    assert planned["published protocol", "full+tuned"].evaluations == 8
+    assert planned["published protocol", "fixed+tuned"].evaluations == 1
+
+
 def test_a_trial_depends_on_its_number_alone_and_the_first_is_as_written():
     written = recipe_of("ldifs")
     assert space.trial(written, SEARCH, 0, 0) == written

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from tests.comparison.sources import start_of, write_sources
 from tests.comparison.test_tuning_space import small_run
@@ -25,7 +24,6 @@ from transferlens.comparison.tuning.trials import Ground, tried
 from transferlens.core import artefacts
 from transferlens.core.errors import ArtefactError, DataError, NumericalError
 from transferlens.data.index_making import write_index
-from transferlens.data.pipeline import open_images
 from transferlens.training import engine
 from transferlens.training.block import train_block
 from transferlens.training.recipes.kinds import read
@@ -65,11 +63,7 @@ def job(dataset, tmp_path_factory):
 @pytest.fixture(scope="module")
 def sources(dataset, job):
     """Two source models."""
-    made, files = dataset
-    images = (
-        open_images(files["raw"][s], made.split(s), INPUT, torch.device("cpu")) for s in ("train", "val")
-    )
-    return write_sources(job / "s.h5", (made, *images), 2)
+    return write_sources(job / "s.h5", dataset)
 
 
 @pytest.fixture(scope="module")

@@ -61,10 +61,12 @@ class Comparison(Capability):
         """Trials, and the published protocol."""
         for target, one in scope.every(run):
             given, of = scope.asked(run), (scope.population(run), target, one.name)
-            trials = given.trials * given.choosing
-            yield Trainings("trials", *of, trials, 1 - given.held_out)
+            trials, recipe = given.trials * given.choosing, kinds.read(run.recipe(target, one.name))
+            epochs = space.epochs(recipe, given.search, run.seed, given.trials)
+            yield Trainings("trials", *of, trials, 1 - given.held_out, epochs)
             if given.published:
-                yield Trainings("published protocol", *of, given.models)
+                evaluations = tuning.evaluations(run, target, one.name)
+                yield Trainings("published protocol", *of, given.models, evaluations=evaluations)
 
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
@@ -80,6 +82,16 @@ class Comparison(Capability):
             _check_influences(run, given)
             _check_models(run, given)
             _check_trials(run, given)
+
+    def check_networks(self, run: Run) -> None:
+        """Refuse a plain recipe that cannot be had: all others are compared with it."""
+        for target in scope.targets(run):
+            plain = scope.asked(run).plain
+            if reason := scope.left_out(run, target, plain):
+                raise ConfigError(
+                    f"config: comparison.plain is '{plain}', which cannot be had on {target} ({reason}); "
+                    "name another recipe"
+                )
 
     def check_data(self, run: Run) -> None:
         """Refuse targets with too few images to hold any out, and data sets on which no probe can be had."""

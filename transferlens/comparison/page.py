@@ -8,6 +8,8 @@ import xarray as xr
 from transferlens.comparison import scope
 from transferlens.comparison.compared import tables
 from transferlens.comparison.compared.steps import with_parts
+from transferlens.comparison.harm import page as harm
+from transferlens.comparison.tuning import page as tuning
 from transferlens.core.blocks import (
     Block,
     Card,
@@ -122,7 +124,7 @@ def measured(made: xr.Dataset) -> Iterator[Block]:
     for title in tables.GROUPS:
         yield Prose(f"{title}.{_explained(made, title)}")
         yield tables.values(made, tables.shown(made, title))
-        if title == tables.FORGETTING and made.sizes["probed"] > 1:
+        if title == tables.FORGETTING and made.sizes["probed"] > 2:
             yield tables.forgetting(made)
 
 
@@ -147,8 +149,8 @@ def _explained(made: xr.Dataset, title: str) -> str:
         )
     if title == tables.COST:
         return (
-            " Intervals of seconds are over rounds of timing on this machine, by turns with the plain "
-            "recipe; not over models."
+            " Multiples of a step of plain fine-tuning. Intervals of seconds are over rounds of timing on "
+            "this machine, by turns with the plain recipe, and not over models; memory is measured once."
         )
     return " Calibration errors have intervals over models alone, for these images."
 
@@ -193,9 +195,6 @@ def left_out(made: xr.Dataset) -> Table:
 
 def _other_parts(run: Run, results: Results, target: str, subject: Subject) -> Iterator[Section]:
     """How recipes were tuned, and what harmful classes do under them."""
-    from transferlens.comparison.harm import page as harm
-    from transferlens.comparison.tuning import page as tuning
-
     if blocks := tuple(tuning.blocks(run, results, target)):
         yield Section("How recipes were tuned", "tuning", blocks, subject, method=METHOD)
     if blocks := tuple(harm.blocks(run, results, target)):

@@ -73,11 +73,14 @@ def population(run: Run) -> str:
 
 
 def influenced(run: Run) -> list[tuple[str, Contestant]]:
-    """(target, contestant) of which the models of study `influence` are adapted, too."""
+    """(target, contestant) of which the models of study `influence` are adapted, too; none on targets that
+    cannot have the plain recipe.
+    """
     given = asked(run)
-    if given is None or "influence" not in run.studies:
+    if given is None or not given.influences or "influence" not in run.studies:
         return []
-    return [(t, one) for t, one in every(run) if t in run.targets and _influences(given, one)]
+    wanted = [name for name in run.targets if not left_out(run, name, given.plain)]
+    return [(target, one) for target, one in every(run) if target in wanted and _influences(given, one)]
 
 
 def _influences(given: ComparisonSettings, one: Contestant) -> bool:

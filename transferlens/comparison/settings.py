@@ -69,7 +69,7 @@ class CompositeSettings(Section):
     """Target images pasted on images of source classes, of the report halves of both."""
 
     number: int = Field(
-        600,
+        1500,
         ge=2,
         description="How many: as many of each source class, and at least one. Every model of study "
         "`influence` answers to each twice.",

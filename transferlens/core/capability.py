@@ -147,6 +147,8 @@ class Trainings:
         models: how many.
         share: of the target's training images that they are trained on.
         epochs: how many times the recipe's epochs they take, on average.
+        evaluations: how often each is evaluated on the images that it is not trained on, or on the target's
+            own evaluation images where it is trained on all.
     """
 
     name: str
@@ -156,6 +158,7 @@ class Trainings:
     models: int
     share: float = 1.0
     epochs: float = 1.0
+    evaluations: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,15 @@ def of_fit(fit: LinearFit, outputs: np.ndarray, unit: int) -> np.ndarray:
     return effect + added - added.mean(0)
 
 
-def free_observations(models: int, by_pairs: bool) -> int:
-    """Degrees of freedom of a difference of means: pairs less one, or models less two."""
-    return models // 2 - 1 if by_pairs else models - 2
+def free_observations(seen: np.ndarray, by_pairs: bool) -> float:
+    """Degrees of freedom of a difference of means: pairs less one, or Welch's for equal noise on sides of
+    these sizes; the mean over columns of `seen`, as of `of_differences`.
+    """
+    if by_pairs:
+        return len(seen) / 2 - 1
+    sides = [side.sum(0).astype(np.float64) for side in (seen, ~seen)]
+    variance = sum(1 / side for side in sides)
+    return float(np.mean(variance**2 / sum(1 / (side**2 * (side - 1)) for side in sides)))
 
 
 class Contributions:
@@ -74,4 +80,4 @@ class Contributions:
         """Degrees of freedom that the observations leave."""
         if self.fit is not None:
             return float(self.fit.df.mean())
-        return float(free_observations(len(self.masks), self.by_pairs))
+        return free_observations(self.masks, self.by_pairs)

@@ -300,10 +300,11 @@ class _Measured:
 
     def training(self, asked: Trainings) -> float:
         """Seconds of the models that a step adapts itself, each evaluated on the images it is not trained on
-        or on the target's own."""
+        or on the target's own, once or several times."""
         images = self.data[asked.target]
         train = round(asked.share * images.train)
         evaluated = images.train - train if asked.share < 1 else images.val
+        evaluated = round(asked.evaluations * evaluated)
         return asked.models * asked.epochs * self._adaptation(asked, train, evaluated)
 
     def _adaptation(self, asked: Transfer | Trainings, train: int, evaluated: int) -> float:

@@ -9,6 +9,7 @@ from transferlens.comparison.compared.answers import Compared, Contestant
 from transferlens.comparison.compared.artefacts import MEASURES
 from transferlens.comparison.compared.quantities import (
     ITSELF,
+    ONCE,
     Alone,
     Mean,
     Missing,
@@ -192,9 +193,7 @@ def _cost(one: Contestant) -> dict[str, Quantity]:
     rounds, peak = cost.seconds.values / cost.plain_seconds.values, float(cost.peak / cost.plain_peak)
     return {
         "seconds": Rounds(rounds) if len(rounds) else Missing(note or "no step was timed"),
-        "memory": Alone(peak, "it was measured once")
-        if np.isfinite(peak)
-        else Missing(note or "it was not measured"),
+        "memory": Alone(peak, ONCE) if np.isfinite(peak) else Missing(note or "it was not measured"),
     }
 
 

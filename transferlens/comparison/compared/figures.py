@@ -127,7 +127,7 @@ def rates(comparisons: Sequence[xr.Dataset]) -> "Figure":
 
 
 def _styles(comparisons: Sequence[xr.Dataset]) -> dict[tuple[str, bool], dict]:
-    """Of every contestant of any size, the best with most images first; from scratch black and dashed, last."""
+    """Of every contestant of any size, the best with most images first; from scratch dashed and last."""
     last = comparisons[-1]
     order = np.lexsort([-accuracies(last).value.values, last.from_scratch.values])
     pairs = [

@@ -19,6 +19,7 @@ ONE_MODEL = "one model cannot tell how models differ"
 NO_SPREAD = "nothing varies, so that nothing tells how others would differ"
 ITSELF = "it is the plain recipe"
 A_RATIO = "it is a ratio to the plain recipe already"
+ONCE = "it was measured once"
 # Of fewer, no interval between two of them holds the median in 95 % of cases.
 LEAST_ROUNDS = 6
 

@@ -6,8 +6,9 @@ import numpy as np
 import xarray as xr
 
 from transferlens.comparison.compared.artefacts import MEASURES
+from transferlens.comparison.compared.quantities import ITSELF, ONCE
 from transferlens.comparison.compared.words import named
-from transferlens.core.blocks import Column, Table, signed
+from transferlens.core.blocks import Column, Table
 from transferlens.pictures.figures import SIGNIFICANT
 
 TRANSFER, FORGETTING, ROBUSTNESS, COST = (
@@ -47,7 +48,13 @@ SHORT = {
     "memory": "peak memory of a step",
 }
 _SIGNED = ("forgetting_source", "forgetting_others")
+_SAID = ("", ITSELF, ONCE)  # reasons that a table or the text beside it makes plain
 _PLACE = {name: i for i, name in enumerate(MEASURES)}
+
+
+def signed(value: float) -> str:
+    """Three decimals with a sign, so that columns of intervals stay narrow."""
+    return f"{value:+.3f}"
 
 
 def names(made: xr.Dataset) -> list[str]:
@@ -125,8 +132,8 @@ def _without(made: xr.Dataset, reasons: str, needs: str, measures: Sequence[str]
     given = made[reasons].values[:, places]
     told: dict[str, list[str]] = {}
     for (i, j), reason in np.ndenumerate(given):
-        if reason and lacks[i, j] and not (reasons == "difference_missing" and i == 0):
-            told.setdefault(reason, []).append(f"{names(made)[i]}, {SHORT[measures[j]]}")
+        if reason not in _SAID and lacks[i, j]:
+            told.setdefault(reason, []).append(f"{names(made)[i]} ({SHORT[measures[j]]})")
     return " ".join(f"{reason[0].upper()}{reason[1:]}: {_listed(cells)}." for reason, cells in told.items())
 
 

@@ -16,7 +16,7 @@ _PLACE = {name: i for i, name in enumerate(MEASURES)}
 # What decides between recipes that are as accurate, and how the best by it is told.
 _OTHERWISE_BEST = {
     "seconds": "a step is quickest by {} ({:.2f} times as long as plain fine-tuning's)",
-    "forgetting_source": "{} forgets least of the source ({:+.3g})",
+    "forgetting_source": "{} forgets least of the source ({:+.3f})",
 }
 
 

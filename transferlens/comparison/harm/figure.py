@@ -53,7 +53,7 @@ def _panel(axis: "Axes", harm: xr.Dataset, name: str) -> None:
     )
     title, label = _TITLES[name]
     axis.tick_params(labelsize=8)
-    axis.locator_params(axis="x", nbins=5)
+    axis.locator_params(axis="x", nbins=7)
     axis.set_title(title, fontsize=9)
     axis.set_xlabel(label, fontsize=8)
     axis.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=3)

@@ -30,19 +30,24 @@ class Answered:
     overlay: Sequence[str]
 
 
+def counted(seen: np.ndarray) -> np.ndarray:
+    """Composites bool[composites] whose class at least two models saw and two did not."""
+    saw = seen.sum(0)
+    return np.minimum(saw, len(seen) - saw) >= 2
+
+
 def compare(answered: Answered, by_pairs: bool) -> Told:
     """Seen minus unseen over all composites, with errors over models, backgrounds and pasted images.
 
-    A composite counts if at least two models saw its class and two did not.
+    At least one composite is `counted`, and only these are told.
 
     Args:
         by_pairs: whether models 2p and 2p + 1 saw complementary classes.
     """
-    models = len(answered.seen)
-    saw = answered.seen.sum(0)
-    told = np.minimum(saw, models - saw) >= 2
-    parts = [of_differences(answered.seen[:, told], drops[:, told], by_pairs) for drops in answered.drops]
+    told = counted(answered.seen)
+    seen = answered.seen[:, told]
+    parts = [of_differences(seen, drops[:, told], by_pairs) for drops in answered.drops]
     values = with_differences(np.stack(parts))
     factors = [np.unique(of, return_inverse=True)[1][told] for of in (answered.background, answered.overlay)]
-    means = crossed_means(values, np.ones(values.shape[1:]), factors, free_observations(models, by_pairs))
+    means = crossed_means(values, np.ones(values.shape[1:]), factors, free_observations(seen, by_pairs))
     return by_recipe(means.value, means.se, means.df)

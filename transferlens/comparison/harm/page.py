@@ -86,8 +86,8 @@ def _of_effects(harm: xr.Dataset) -> str:
         f"{harm.images} images of the report half. Below zero the class harms. Told is the mean of the "
         f"{harm.sizes['rank']} classes that harm most under the plain recipe. Each half of the draws of "
         "models chooses them on the select half of the images, and the other half of the draws reports them "
-        "here: a class that only looked harmful shows no harm here. The classes are the same for all "
-        "recipes; which classes harm most under another recipe is not shown. Differences are of the same "
+        "here: what looked harmful by chance is not expected to look so here. The classes are the same for "
+        "all recipes; which classes harm most under another recipe is not shown. Differences are of the same "
         "source models and images."
     )
 
@@ -107,9 +107,12 @@ _EXPLAINED = {"effect": _of_effects, "interference": _of_interference}
 
 
 def _chosen(harm: xr.Dataset) -> str:
-    """Which classes each half of the draws chose."""
+    """Which classes each half of the draws chose, and whether the other half finds that they harm."""
     first, second = (", ".join(map(str, of_fold)) for of_fold in harm.harmful_class.values)
-    return (
+    chosen = (
         f"Most harmful under the plain recipe, by the first half of the draws: {first}; by the second: "
         f"{second}."
     )
+    if float(harm.effect_high[0]) < 0 or np.isnan(harm.effect_high[0]):
+        return chosen
+    return f"{chosen} That they harm under it is not established: the interval is not below zero."

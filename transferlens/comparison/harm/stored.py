@@ -86,6 +86,8 @@ def interfering(paths: Sequence[Path], masks: np.ndarray) -> tuple[Told | None, 
             seen = file["mask"][:]
             images = [artefacts.names(file[name]) for name in ("background", "overlay")]
             drops.append(file["drop"][:])
+    if not interference.counted(seen).any():
+        return None, seen.shape[1], "no source class was seen by two models and left out of two"
     found = interference.compare(Answered(seen, drops, *images), estimators.is_fold_over(masks))
     return found, seen.shape[1], ""
 

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from transferlens.comparison import scope
+from transferlens.comparison.compared.words import named
 from transferlens.comparison.scope import Contestant
 from transferlens.core.blocks import Block, Column, Prose, Results, Table, signed, signed_range
 from transferlens.core.run import Run
@@ -22,7 +23,8 @@ _PUBLISHED = (
     "The chosen settings as papers report them: the epoch (and the head, where a recipe trains several) of "
     "each model is the one that is best on the report half's own images. That cannot be less than the last "
     "epoch, which is what is reported elsewhere on this page; how much more it is, is the optimism of the "
-    "protocol. Intervals (95 %, Student's t, paired) are over models, for these images."
+    "protocol. Intervals (95 %, Student's t, paired) are over models, for these images; they do not know "
+    "that it is never below 0."
 )
 
 
@@ -42,9 +44,14 @@ def blocks(run: Run, results: Results, target: str) -> Iterator[Block]:
 def _protocol(made: xr.Dataset, models: int) -> str:
     """What all recipes have alike."""
     trials = made.sizes["trial"]
-    return (
-        f"Every recipe has {_many(trials, 'trial')}: settings as written, and {trials - 1} drawn at random, "
-        "with the same factors of learning rate, weight decay and epochs for all recipes. They are made with "
+    if trials == 1:
+        drawn = "Every recipe has its settings as they are written, which one trial tells; it is made with "
+    else:
+        drawn = (
+            f"Every recipe has {trials} trials: settings as written, and {trials - 1} drawn at random, with "
+            "the same factors of learning rate, weight decay and epochs for all recipes. They are made with "
+        )
+    return drawn + (
         f"{_many(models, 'model')} that {'reports' if models == 1 else 'report'} nothing, trained on "
         f"{made.trained:,} training images and told on the {made.held_out:,} that are held out; the chosen "
         "settings are then trained on all. Other draws may choose other settings: differences between "
@@ -74,7 +81,7 @@ def _chosen_row(one: Contestant, made: xr.Dataset) -> tuple[str, ...]:
 
 def title(one: Contestant) -> str:
     """A contestant in words."""
-    return f"{one.base}, from scratch" if one.from_scratch else one.base
+    return named(one.base, one.from_scratch)
 
 
 def changes(made: xr.Dataset, best: int) -> str:

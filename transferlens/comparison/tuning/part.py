@@ -1,4 +1,4 @@
-"""Some images of a split, where only these are to be seen in evaluation."""
+"""Some images of a split, where only these are to be seen in evaluation; or what a backbone made of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from transferlens.data.pipeline import Images
+from transferlens.models.network import Network
 from transferlens.training import engine
 
 
@@ -34,3 +35,21 @@ class Part:
     def answers(self, network: torch.nn.Module) -> torch.Tensor:
         """Logits float32[those that are chosen, C] of a network, which is put into evaluation mode."""
         return engine.evaluate(network.eval(), self)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A part by what a backbone that stays makes of it, float32[images, features]: heads alone are asked."""
+
+    labels: torch.Tensor
+    features: torch.Tensor
+
+    @classmethod
+    def by(cls, network: Network, part: Part) -> "Seen":
+        """What the backbone of a network makes of a part."""
+        return cls(part.labels, part.answers(network.backbone))
+
+    @torch.inference_mode()
+    def answers(self, network: Network) -> torch.Tensor:
+        """Logits float32[images, C] of a network with this backbone."""
+        return network.head(self.features)

@@ -8,7 +8,7 @@ difference is the optimism of that choice.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,14 @@ import numpy as np
 from torch import nn
 
 from transferlens.comparison.tuning.artefacts import PUBLISHED
-from transferlens.comparison.tuning.part import Part
+from transferlens.comparison.tuning.part import Part, Seen
 from transferlens.core import artefacts, job
 from transferlens.data.pipeline import Images
 from transferlens.training import engine, fitting, outputs
 from transferlens.training.block import train_block
 from transferlens.training.draws import generators, set_generators
 from transferlens.training.recipes.base import Data, Recipe
-from transferlens.training.recipes.kinds import KINDS
+from transferlens.training.recipes.kinds import KINDS, caches_features
 from transferlens.training.recipes.settings.base import RecipeSettings
 from transferlens.training.resumption import Kept, Progress
 from transferlens.training.transfer import Start
@@ -36,11 +36,12 @@ class ReportHalf:
     """The report half of a target, as papers use a test set.
 
     Attributes:
+        part: its images, or what a backbone makes of them.
         classes: of the target.
         metric: what accuracy is, as in `outputs.accuracies`.
     """
 
-    part: Part
+    part: Part | Seen
     classes: int
     metric: str
 
@@ -134,8 +135,10 @@ def tried(
     start: Start, train: Images, test: ReportHalf, recipe: RecipeSettings, kept: Kept
 ) -> dict[int, dict[str, float]]:
     """The accuracy of every head of a model after 1, 2, ... epochs."""
-    every, last = EveryEpoch(test=test), KINDS[recipe.kind].epochs(recipe)
-    data = Data(train, np.arange(len(train)))
+    data, last = Data(train, np.arange(len(train))), KINDS[recipe.kind].epochs(recipe)
+    every = EveryEpoch(test=test)
+    if caches_features(recipe):  # the backbone stays, and one pass through it is enough
+        every = EveryEpoch(test=replace(test, part=Seen.by(start.network(train.device), test.part)))
     (trained,) = train_block([start.job(data, test.classes, recipe, every, kept)])
     # After the last epoch a recipe may still change the weights.
     every.told[last][OWN] = test.accuracy(trained.network)

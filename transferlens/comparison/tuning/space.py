@@ -44,6 +44,12 @@ def trial(recipe: RecipeSettings, search: SearchSettings, seed: int, number: int
     return drawn
 
 
+def epochs(recipe: RecipeSettings, search: SearchSettings, seed: int, trials: int) -> float:
+    """The mean number of epochs of so many trials, as a multiple of those that are written."""
+    drawn = (trial(recipe, search, seed, number).training.epochs for number in range(trials))
+    return sum(drawn) / trials / recipe.training.epochs
+
+
 def parameters(recipe: RecipeSettings, search: SearchSettings) -> list[str]:
     """Dotted keys of what trials of a recipe vary."""
     common = [

@@ -9,7 +9,7 @@ from transferlens.core.run import Run
 from transferlens.data.capability import betons, metric_of
 from transferlens.training.artefacts import SOURCE_MODELS
 from transferlens.training.capability import resumption, shard_paths
-from transferlens.training.recipes.kinds import KINDS
+from transferlens.training.recipes import kinds
 
 
 def parts(run: Run) -> list[str]:
@@ -74,7 +74,7 @@ def _trial_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
 def _trial_code(run: Run, wildcards: Wildcards) -> list[str]:
     """The ranges of the recipe's family count here, and in no transfer."""
     kind = run.recipe(wildcards["target"], wildcards["recipe"])["kind"]
-    return [*_code(run, wildcards), KINDS[kind].searched]
+    return [*_code(run, wildcards), kinds.KINDS[kind].searched]
 
 
 TUNE = Step(
@@ -101,6 +101,14 @@ CHOOSE = Step(
     inputs=lambda run, w: {"trials": [TRIALS.at(**w, part=part) for part in parts(run)]},
     made_for=lambda run: [{"target": target, "recipe": one.name} for target, one in scope.every(run)],
 )
+
+
+def evaluations(run: Run, target: str, recipe: str) -> float:
+    """How many times the published protocol looks at all evaluation images: at the report half, after every
+    epoch; where the backbone stays, once for all and once in the end."""
+    written = kinds.read(run.recipe(target, recipe))
+    looks = 2 if kinds.caches_features(written) else kinds.log_rows(written)
+    return looks * (1 - run.dataset(target).select_fraction)
 
 
 def _published_inputs(run: Run, wildcards: Wildcards) -> dict[str, Any]:
