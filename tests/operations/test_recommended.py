@@ -104,7 +104,8 @@ def write_comparison(path):
 
 def write_choice(path):
     """A decay and a learning rate."""
-    chosen = {"kind": "ema", "decay": 0.98, "training": {"lr": 0.03, "epochs": 11}}
+    chosen = {"kind": "ema", "decay": 0.98, "training": {"lr": 0.0312345, "epochs": 11, "schedule": "cosine"}}
+    chosen["training"]["step_epochs"] = 7  # which a cosine has not
     with artefacts.create(path, CHOICE) as out:
         for field in CHOICE.fields:
             out.write(field.name, blank(field, {}))
@@ -133,7 +134,8 @@ def test_the_recommended_recipe_stands_first_with_its_settings(page):
     assert "*What would make it surer:* More images." in page
     assert "recipes:\n  ema:\n    kind: ema\n" in page
     assert "decay: 0.98" in page
-    assert "lr: 0.03" in page
+    assert "lr: 0.03123," in page
+    assert "step_epochs" not in page
 
 
 def test_numbers_have_their_intervals(page):
@@ -147,7 +149,9 @@ def test_numbers_have_their_intervals(page):
 
 
 def test_what_was_not_tried_is_told_with_the_reason(page):
-    assert "`ldifs` (features are pulled to the source's, which is made against forgetting): 2 core-" in page
+    assert (
+        "`ldifs` (features are pulled to the source's, which is made against forgetting): its 2 core-" in page
+    )
     assert "`delta`: it needs blocks in depth order." in page
     assert "No task to keep was named" in page
     assert "no head" in page

@@ -116,4 +116,4 @@ def words(made: Plan, question: Question) -> Iterator[str]:
         yield f"The budget holds {made.trials} trials of each, not {question.trials}."
     for name, more in made.left_out.items():
         why = ORDER.get(name, "asked for")
-        yield f"Left out: {name} ({why}), as the budget holds no {in_hours(more)} more."
+        yield f"Left out: {name} ({why}): its {in_hours(more)} do not fit into the budget."

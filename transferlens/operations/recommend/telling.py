@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import xarray as xr
 import yaml
@@ -44,6 +44,14 @@ _SHOWN = (
 )
 
 
+# What trials of any schedule vary, though it is of another one.
+_OF_OTHER_SCHEDULES = {
+    "triangular": ("step_epochs", "warmup_epochs"),
+    "step": ("lr_peak_epoch",),
+    "cosine": ("lr_peak_epoch", "step_epochs"),
+}
+
+
 class Told(NamedTuple):
     """What a page is made of.
 
@@ -81,9 +89,10 @@ def _recommended(told: Told, compared: xr.Dataset) -> Iterator[str]:
     yield f"*Why, and how sure:* {compared.attrs['why']}\n"
     yield f"*What would make it surer:* {compared.attrs['surer']}\n"
     gain, missing = shares(compared, "chosen_gain", "+"), compared.attrs["chosen_gain_missing"]
-    yield f"*What choosing gains over plain fine-tuning, by models that did not choose:* {gain or missing}\n"
+    why_not = f"{gain and '; '}no interval: {missing}" if missing else ""
+    yield f"*What choosing gains over plain fine-tuning, by models that did not choose:* {gain}{why_not}.\n"
     if name:
-        yield "Its settings, as they were chosen (docs/recipes.md says what they mean):\n"
+        yield "Its settings, as they were chosen, to four digits (docs/recipes.md says what they mean):\n"
         yield f"```yaml\n{settings_block(told, base_of(compared, name), name)}```\n"
 
 
@@ -98,7 +107,17 @@ def settings_block(told: Told, base: str, name: str) -> str:
     with artefacts.open(path, CHOICE) as file:
         chosen = kinds.read(json.loads(file.attrs["recipe"]))
     own = {"kind": chosen.kind, **chosen.model_dump(exclude_defaults=True)}
-    return yaml.safe_dump({"recipes": {base: own}}, sort_keys=False, width=100)
+    for key in _OF_OTHER_SCHEDULES[chosen.training.schedule]:
+        own["training"].pop(key, None)
+    section = {"recipes": {base: _short(own)}}
+    return yaml.safe_dump(section, sort_keys=False, default_flow_style=None, width=100)
+
+
+def _short(value: Any) -> Any:
+    """Nested settings with numbers of four digits."""
+    if isinstance(value, dict):
+        return {key: _short(nested) for key, nested in value.items()}
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _recipes(told: Told, compared: xr.Dataset) -> Iterator[str]:
@@ -125,7 +144,7 @@ def _recipes(told: Told, compared: xr.Dataset) -> Iterator[str]:
 
 def _line(compared: xr.Dataset, name: str, probed: Sequence[str]) -> list[str]:
     one = compared.sel(recipe=name)
-    label = f"`{one.base.item()}`" + (" from scratch" if one.from_scratch.item() else "")
+    label = _label(one)
     label = f"**{label}**" if name == compared.attrs["recommended"] else label
     accuracy, cost = one.sel(measure="accuracy"), one.sel(measure="seconds")
     p = accuracy.difference_holm.item()
@@ -139,6 +158,10 @@ def _line(compared: xr.Dataset, name: str, probed: Sequence[str]) -> list[str]:
     ]
 
 
+def _label(one: xr.Dataset) -> str:
+    return f"`{one.base.item()}`" + (" from scratch" if one.from_scratch.item() else "")
+
+
 def _without_interval(compared: xr.Dataset) -> Iterator[str]:
     """Why numbers of the table stand without an interval."""
     for name in compared.recipe.values:
@@ -146,7 +169,7 @@ def _without_interval(compared: xr.Dataset) -> Iterator[str]:
             cell = compared.sel(recipe=name, measure=measure)
             if math.isnan(cell.value_low.item()) and cell.missing.item():
                 words, _, _ = COMPARED[measure]
-                yield f"`{base_of(compared, name)}`, {words}: {cell.missing.item()}."
+                yield f"{_label(cell)}, {words}: {cell.missing.item()}."
 
 
 def shares(of: xr.Dataset, name: str, sign: str = "") -> str:
@@ -169,7 +192,7 @@ def _frozen(told: Told) -> Iterator[str]:
     """Probe and scores of the network as it is."""
     yield f"## The network as it is, on {told.target.name}\n"
     rows = [row for row in told.rows if row.name in _SHOWN]
-    yield from table(["", "value", "95 % interval", "over", ""], [_number(row) for row in rows])
+    yield from table(["", "value", "95 % interval", "over", "note"], [_number(row) for row in rows])
     yield (
         "\nScores compare networks on the same images (higher is better); of one network they say little. "
         f"All of them, and the bound by way of {told.kept[0].name}: `scores.csv`.\n"
@@ -187,7 +210,7 @@ def _limits(told: Told, compared: xr.Dataset) -> Iterator[str]:
     yield "## What this was not tried on\n"
     for name, seconds in told.plan.left_out.items():
         why = ORDER.get(name, "")
-        yield f"* `{name}`{f' ({why})' if why else ''}: {in_hours(seconds)} more than the budget held."
+        yield f"* `{name}`{f' ({why})' if why else ''}: its {in_hours(seconds)} did not fit into the budget."
     for name, reason in zip(compared.left_out.values, compared.left_out_reason.values, strict=True):
         yield f"* `{name}`: {reason}."
     yield (
