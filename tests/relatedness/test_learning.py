@@ -112,6 +112,19 @@ def test_orthogonal_steps_end_where_no_turn_and_no_shift_is_better():
         assert min(ends) > distance(matrix, shift)
 
 
+def test_a_map_is_found_where_the_quick_decomposition_does_not_end(monkeypatch):
+    rng, order = np.random.default_rng(0), np.arange(30)
+    matched = Matched(*rng.normal(size=(2, 30, 4)), order, order, np.full(30, 1 / 30))
+    expected = orthogonal(matched, None, np.eye(4), np.zeros(4))
+
+    def fails(products):
+        raise np.linalg.LinAlgError("SVD did not converge")
+
+    monkeypatch.setattr(np.linalg, "svd", fails)
+    for made, known in zip(orthogonal(matched, None, np.eye(4), np.zeros(4)), expected, strict=True):
+        np.testing.assert_allclose(made, known, atol=1e-12)
+
+
 def test_labels_that_are_learned_keep_the_frequencies_and_lose_entropy():
     reference, target = digits(0)
     heads = fit_heads(reference, target, 0.2)

@@ -63,9 +63,20 @@ def orthogonal(matched: Matched, weight: np.ndarray, matrix: np.ndarray, shift: 
     pulls = matched.pulls(weights / weights.sum())
     from_mean, to_mean = pulls.sum(1) @ matched.reference, pulls.sum(0) @ matched.target
     products = matched.target.T @ (pulls.T @ matched.reference) - np.outer(to_mean, from_mean)
-    left, _, right = np.linalg.svd(products)
-    turn = left @ right
+    turn = _turn(products)
     return turn, to_mean - turn @ from_mean
+
+
+def _turn(products: np.ndarray) -> np.ndarray:
+    """U V' of the singular value decomposition of float64[d, d].
+
+    LAPACK's quick way (gesdd) does not end on some matrices of low rank; the slow one does.
+    """
+    try:
+        left, _, right = np.linalg.svd(products)
+    except np.linalg.LinAlgError:
+        left, _, right = scipy.linalg.svd(products, lapack_driver="gesvd")
+    return left @ right
 
 
 def affine(matched: Matched, weight: np.ndarray, matrix: np.ndarray, shift: np.ndarray) -> Map:
