@@ -26,6 +26,7 @@ def main(arguments: argparse.Namespace) -> None:
         _say(*planning.words(plan, question))
         look = Look(question.network.resolution, question.crop_ratio, question.mean, question.std)
         seen = (question.target, question.kept[0])
+        _say("First, the network as it is: probe and scores.")
         rows = frozen.rows(out, network.to(place), has_head, seen, look, question.seed)
         run = planning.run_in(out)
         costs = Costs(run, planning.data_of(question), plan.prices)

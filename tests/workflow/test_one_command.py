@@ -77,7 +77,7 @@ def test_it_says_what_it_found_and_how_far_it_is_and_stops_at_once(stopped, plac
     assert status == 130, printed
     assert "Target: digits, 3 classes, 21 training and 9 test images." in printed
     assert "test images, which stand for another task, as --keep names none." in printed
-    assert "Tried: full, fixed, and full from scratch; 2 trials of each" in printed
+    assert "To be tried: full, fixed, and full from scratch; 2 trials of each" in printed
     assert " of 35 jobs, about " in printed
     assert "Stopped. The same command goes on from what is finished." in printed
     assert not list(place.glob("out/.snakemake/locks/*"))

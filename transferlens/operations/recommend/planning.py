@@ -108,7 +108,7 @@ def described(question: Question) -> Iterator[str]:
 def words(made: Plan, question: Question) -> Iterator[str]:
     """What is tried within the budget, and what is not."""
     yield (
-        f"Tried: {', '.join(made.names)}, and {PLAIN} from scratch; {made.trials} trials of each, and "
+        f"To be tried: {', '.join(made.names)}, and {PLAIN} from scratch; {made.trials} trials of each, and "
         f"{question.models} models that report. About {in_hours(made.seconds)} by a few steps measured here; "
         "chosen settings may train up to twice as long as written ones."
     )
