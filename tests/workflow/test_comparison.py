@@ -44,7 +44,7 @@ def compared(smoke, tmp_path_factory) -> Path:
 def test_models_are_adapted_by_what_trials_chose(compared):
     choice = open_results(compared / "results").choice("optdigits", "full+tuned")
     accuracy = choice.accuracy.mean("model")
-    assert float(accuracy[choice.chosen]) == pytest.approx(float(accuracy.max()))
+    assert accuracy[choice.chosen].item() == pytest.approx(accuracy.max().item())
     assert int(choice.chosen.sum()) == 1
     with artefacts.open(compared / TRANSFER_RUNS.at(study="reference", shard="0000", **TUNED)) as file:
         assert json.loads(file.attrs["recipe"]) == json.loads(choice.attrs["recipe"])
