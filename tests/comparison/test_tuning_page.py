@@ -62,7 +62,7 @@ def test_every_recipe_is_told_with_what_was_chosen_and_what_it_took():
         {FULL: planted([0.5, 0.7, 0.6, 0.0], loss=[[1], [1], [1], [np.inf]]), SCRATCH: planted([0.9, 0.2])}
     )
     assert table.rows == (
-        ("full", "`training.lr` 0.1 -> 0.2; `rank` null -> 8", "0.500", "0.700", "1", "1"),
+        ("full", "training.lr 0.1 -> 0.2; rank null -> 8", "0.500", "0.700", "1", "1"),
         ("full from scratch", "as written", "0.900", "0.900", "0", "0.5"),
     )
 

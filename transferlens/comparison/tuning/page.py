@@ -90,7 +90,7 @@ def changes(made: xr.Dataset, best: int) -> str:
         return "as written"
     values = made.value.values
     return "; ".join(
-        f"`{key}` {_number(written)} -> {_number(now)}"
+        f"{key} {_number(written)} -> {_number(now)}"
         for key, written, now in zip(made.parameter.values, values[0], values[best], strict=True)
     )
 
