@@ -44,11 +44,10 @@ def write_all(path, artefact, values, **attributes):
     return path
 
 
-def probes(path, artefact, right):
+def probes(path, artefact, right, train_images=50):
     ids = [str(i) for i in range(right.shape[1])]
-    return write_all(
-        path, artefact, {"model": [0, 2], "example": ids, "example_class": ids, "correct": right}
-    )
+    values = {"model": [0, 2], "example": ids, "example_class": ids, "correct": right}
+    return write_all(path, artefact, values, train_images=train_images)
 
 
 def measures(path, numbers, correct, examples):
@@ -128,6 +127,11 @@ def test_files_that_do_not_fit_are_refused_by_name(files):
     other = measures(made["costs"][0].with_name("m9.h5"), [0, 2], np.ones((2, 3), bool), ["p", "q", "r"])
     with pytest.raises(ArtefactError, match="of other images than the report half"):
         answers.read({**made, "measures": [other, made["measures"][1]]}, SETTINGS)
+    before = made["after"][0].with_name("more.h5")
+    probes(before, SOURCE_PROBES, np.ones((2, 3), bool), train_images=60)
+    probes(made["after"][0], PROBES_AFTER, np.ones((2, 3), bool))
+    with pytest.raises(ArtefactError, match="of other images than .*more.h5"):
+        answers.read({**made, "before": [before, made["before"][1]]}, SETTINGS)
 
 
 def test_tuning_tells_what_the_published_protocol_would_print(tmp_path):
