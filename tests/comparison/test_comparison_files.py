@@ -130,7 +130,7 @@ def test_files_that_do_not_fit_are_refused_by_name(files):
     before = made["after"][0].with_name("more.h5")
     probes(before, SOURCE_PROBES, np.ones((2, 3), bool), train_images=60)
     probes(made["after"][0], PROBES_AFTER, np.ones((2, 3), bool))
-    with pytest.raises(ArtefactError, match="of other images than .*more.h5"):
+    with pytest.raises(ArtefactError, match=r"of other images than .*more.h5"):
         answers.read({**made, "before": [before, made["before"][1]]}, SETTINGS)
 
 
