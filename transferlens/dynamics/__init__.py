@@ -1,1 +1,1 @@
-"""Feature dynamics: what changes in a network while it is adapted, when, in which layer, because of which class."""
+"""Feature dynamics: what changes in a network while it is adapted, when, where, because of which class."""
