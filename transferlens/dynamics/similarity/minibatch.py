@@ -1,8 +1,8 @@
 """CKA of many rows at once, from the rows of their U-centred Grams on the same batches of images.
 
-A row is a layer of a network: of any model, after any step, or the input itself. Inner products are summed over
-batches before their ratio is taken (Nguyen, Raghu and Kornblith 2021): a mean of the batches'
-ratios would be biased. So is what is drawn with replacement; intervals leave out one batch at a time.
+A row is a layer of a network: of any model, after any step, or the input itself. Inner products are summed
+over batches before their ratio is taken (Nguyen, Raghu and Kornblith 2021): a mean of the batches' ratios would
+be biased. So would images drawn with replacement: intervals leave out one batch at a time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -56,7 +56,7 @@ class Products:
 
     @property
     def total(self) -> "Products":
-        """Sums over batches, as of one batch; added one after the other, so that equal terms give equal sums."""
+        """Sums over batches, as of one batch; added one by one, so that equal terms give equal sums."""
         return Products(*(reduce(np.add, part)[None] for part in (self.between, self.first, self.second)))
 
     def without_each(self) -> Iterator["Products"]:
@@ -72,7 +72,7 @@ class Products:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Similarities with their standard errors and 95 % intervals for other images, float64 each, of one shape."""
+    """Similarities, standard errors and 95 % intervals for other images, float64 each, of one shape."""
 
     value: np.ndarray
     se: np.ndarray
@@ -116,7 +116,7 @@ def products(rows: Rows, others: Rows | None = None) -> Products:
 
 
 def cka(given: Products) -> np.ndarray:
-    """Unbiased CKA float64[m, m'] of rows and others over all batches; not clipped, NaN for constant layers."""
+    """Unbiased CKA float64[m, m'] over all batches; may lie below 0, NaN for constant layers."""
     total = given.total
     first, second = (np.where(own > 0, own, np.nan) for own in (total.first[0], total.second[0]))
     return total.between[0] / np.sqrt(first[:, None] * second)
@@ -157,8 +157,8 @@ def jackknife(given: Products, statistic: Callable[[Products], np.ndarray] = cka
 def null(first: Rows, second: Rows, draws: int, rng: np.random.Generator) -> Null:
     """What the CKA of row i of the first with row i of the second would be if no image belonged to another.
 
-    The images of the second change places within each batch, in the same way for all its rows. What is held in
-    memory is one batch.
+    The images of the second change places within each batch, in the same way for all its rows. One
+    batch is held in memory at a time.
 
     Args:
         first, second: [batches, m, pairs] each.
@@ -205,31 +205,22 @@ def _inner(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def _batch(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Products [m, m'] of rows with others, and of each with themselves, [m] and [m']."""
-    own, (kinds, kind) = _inner(rows, rows), _distinct(rows)
-    other_kinds, other_kind = _distinct(others)
-    first, second = (
-        torch.from_numpy(each[list(places.values())])
-        for each, places in ((rows, kinds), (others, other_kinds))
-    )
-    between = (first @ second.T).numpy()
-    for i, (key, place) in enumerate(kinds.items()):
-        if key in other_kinds:
-            between[i, list(other_kinds).index(key)] = own[place]
+    own = _inner(rows, rows)
+    (kinds, place, kind), (other_kinds, other_place, other_kind) = _distinct(rows), _distinct(others)
+    between = (torch.from_numpy(rows[place]) @ torch.from_numpy(others[other_place]).T).numpy()
+    _, i, j = np.intersect1d(kinds, other_kinds, assume_unique=True, return_indices=True)
+    between[i, j] = own[place[i]]
     return between[kind][:, other_kind], own, _inner(others, others)
 
 
-def _distinct(rows: np.ndarray) -> tuple[dict[bytes, int], np.ndarray]:
-    """Where each distinct row stands first, by its bytes; and which of these each of rows [m, pairs] is."""
-    keys = [row.tobytes() for row in rows]
-    places: dict[bytes, int] = {}
-    for place, key in enumerate(keys):
-        places.setdefault(key, place)
-    number = {key: i for i, key in enumerate(places)}
-    return places, np.array([number[key] for key in keys])
+def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The bits of the distinct rows of [m, pairs], where each stands first, and which of them each row is."""
+    bits = rows.view(f"V{rows.itemsize * rows.shape[1]}")[:, 0]
+    return np.unique(bits, return_index=True, return_inverse=True)
 
 
 def _paired(first: np.ndarray, second: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Of a batch's m pairs of rows: both rows' own products, theirs, and theirs in each draw; [3 + draws, m]."""
+    """Products of a batch's m pairs of rows, [3 + draws, m]: of either row with itself, of both, in each draw."""
     images = images_of(first.shape[1])
     orders = (pair_order(torch.from_numpy(rng.permutation(images))).numpy() for _ in range(draws))
     shown = [_inner(first, second[:, order]) for order in orders]
