@@ -45,3 +45,22 @@ rule activity:
         message_of("activity")
     shell:
         "{params.job}"
+
+
+rule similarity:
+    input:
+        unpack(inputs_of("similarity")),
+    output:
+        **outputs_of("similarity"),
+    log:
+        log_of("similarity"),
+    benchmark:
+        benchmark_of("similarity")
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        **params_of("similarity"),
+    message:
+        message_of("similarity")
+    shell:
+        "{params.job}"
