@@ -20,7 +20,7 @@ from transferlens.training.recipes.settings.plain import FullSettings
 CPU = torch.device("cpu")
 LAYERS = ["backbone.stem", "backbone.block2", "backbone"]
 STEPS = (0, 1, 2, 4)
-GIVEN = ProbeSettings(images=48, batch=12)
+GIVEN = ProbeSettings(images=36, batch=12)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_what_layers_make_of_a_probe_is_what_a_plain_pass_gives(followed, textur
     seen = look(paths, tmp_path / "a.h5", val)
     assert seen["step"].tolist() == [0, 1, 2, 4, moments.total(FullSettings(training=TRAINING), 90)]
     positions = probes.drawn(val.examples, GIVEN, 0)
-    assert len(set(positions)) == 48
+    assert len(set(positions)) == 36
     inputs, _ = val.pick(np.sort(positions))
     inputs = inputs[np.argsort(np.argsort(positions))]
     for step, (_, network) in enumerate(networks.kept_networks(*paths, ARCHITECTURE, CPU, 1)):
@@ -93,9 +93,7 @@ def test_only_what_is_new_is_looked_at_again(followed, textures, tmp_path, monke
     paths, val = (shard, follow("t.h5")), textures[2]
     first = look(paths, tmp_path / "a.h5", val, LAYERS[1:])
     calls, real = [], measured.look
-    monkeypatch.setattr(
-        measured, "look", lambda net, names, probe: calls.append(names) or real(net, names, probe)
-    )
+    monkeypatch.setattr(measured, "look", lambda *given: calls.append(given[1]) or real(*given))
     again = look(paths, tmp_path / "a.h5", val, LAYERS[1:])
     assert calls == []
     more = look(paths, tmp_path / "a.h5", val)
@@ -105,11 +103,11 @@ def test_only_what_is_new_is_looked_at_again(followed, textures, tmp_path, monke
         np.testing.assert_array_equal(again[name], first[name])
         np.testing.assert_array_equal(more[name], whole[name])
     calls.clear()
-    look(paths, tmp_path / "a.h5", val, given=ProbeSettings(images=48, batch=8))
+    look(paths, tmp_path / "a.h5", val, given=ProbeSettings(images=36, batch=9))
     assert calls == [LAYERS] * 10
     calls.clear()
     monkeypatch.setattr(measured.fingerprint, "fingerprint", lambda *names: "code:changed")
-    look(paths, tmp_path / "a.h5", val, given=ProbeSettings(images=48, batch=8))
+    look(paths, tmp_path / "a.h5", val, given=ProbeSettings(images=36, batch=9))
     assert calls == [LAYERS] * 10
 
 
@@ -123,7 +121,7 @@ def test_a_damaged_file_is_made_anew(followed, textures, tmp_path):
 
 def test_probes_are_nested_and_too_few_images_are_refused(textures):
     val = textures[2]
-    more = probes.drawn(val.examples, ProbeSettings(images=48, batch=8), 3)
+    more = probes.drawn(val.examples, ProbeSettings(images=36, batch=8), 3)
     assert probes.drawn(val.examples, ProbeSettings(images=16, batch=8), 3).tolist() == more[:16].tolist()
     with pytest.raises(
         DataError, match=r"data set textures: \d+ val images are less than two batches of 40, .*lower"

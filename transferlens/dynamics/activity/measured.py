@@ -1,4 +1,4 @@
-"""What the layers of networks make of a probe, one network after the other; what is known is not made again."""
+"""What the layers of networks make of a probe, network after network; nothing known is made again."""
 
 import hashlib
 import json
