@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from functools import partial
 from itertools import permutations, product
 
 import numba
@@ -167,15 +168,21 @@ def test_prepared_features_in_another_order_are_those_of_the_images_in_that_orde
     assert moved == pytest.approx(metric(x, y[order.numpy()]), abs=1e-10)
 
 
-@pytest.mark.parametrize("whitening", [0.0, 0.5, 1.0])
-def test_angles_obey_the_triangle_inequality(whitening):
+ANGLES = {
+    "Procrustes": shapes.angle,
+    "half whitened": partial(shapes.angle, whitening=0.5),
+    "whitened": partial(shapes.angle, whitening=1.0),
+    "biased CKA": lambda x, y: math.acos(cka.linear(x, y)),
+}
+
+
+@pytest.mark.parametrize("angle", ANGLES.values(), ids=ANGLES)
+def test_angles_obey_the_triangle_inequality(angle):
     rng = np.random.default_rng(0)
     base = rng.normal(size=(40, 5))
     sides = [base + noise * rng.normal(size=(40, 5)) for noise in (0, 0.1, 0.5, 1, 3)]
     for a, b, c in permutations(sides, 3):
-        assert shapes.angle(a, c, whitening) <= (
-            shapes.angle(a, b, whitening) + shapes.angle(b, c, whitening) + 1e-12
-        )
+        assert angle(a, c) <= angle(a, b) + angle(b, c) + 1e-12
 
 
 def test_the_rank_cut_is_relative():

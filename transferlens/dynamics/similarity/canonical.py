@@ -41,7 +41,7 @@ def span(features: torch.Tensor) -> Rows:
 
 
 def leading_span(features: torch.Tensor) -> Rows:
-    """That of the fewest principal components of features [n, d] with 99 % of the variance, not of its root."""
+    """That of the fewest principal components of features [n, d] with 99 % of variance, not of its root."""
     return Rows(leading(thin(centred(features))).images)
 
 

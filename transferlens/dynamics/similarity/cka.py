@@ -110,10 +110,10 @@ def _ratio(between: float, first: float, second: float) -> float:
     return between / sqrt(first * second) if first > 0 and second > 0 else float("nan")
 
 
-def _residual(centred: Tensor, given: Tensor) -> Tensor:
+def _residual(matrix: Tensor, given: Tensor) -> Tensor:
     """A U-centred Gram without its projection on another; nothing if it is a multiple of that."""
     square = _inner(given, given)
     if square == 0:
-        return centred
-    left = centred - _inner(centred, given) / square * given
-    return left if _square(left) > _ROUNDING * _square(centred) else torch.zeros_like(left)
+        return matrix
+    left = matrix - _inner(matrix, given) / square * given
+    return left if _square(left) > _ROUNDING * _square(matrix) else torch.zeros_like(left)
