@@ -7,18 +7,23 @@ from transferlens.core.capability import Beside, Wildcards
 from transferlens.core.run import Run
 from transferlens.dynamics import scope
 from transferlens.dynamics.activity.artefacts import ACTIVITY
+from transferlens.dynamics.told.artefacts import REFERENCES, SIMILARITY
 from transferlens.training import moments
 from transferlens.training.artefacts import LOG_QUANTITIES, TRAJECTORIES
 from transferlens.training.recipes import kinds
 
 # Numbers that a layer gives of an image, on average: of common networks.
 _CHANNELS = 256
+# Metrics of pooled features, and measures of the gap between domains: importing them takes seconds.
+_METRICS, _GAPS = 18, 4
 
 
 def sizes_of(
     run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
 ) -> dict[str, int]:
     """Sizes by dimension, as of `Capability.sizes`."""
+    if made is SIMILARITY:
+        return _told(run, wildcards, known)
     if made not in (TRAJECTORIES, ACTIVITY):
         return {}
     recipe = kinds.read(run.recipe(wildcards["target"], wildcards["recipe"]))
@@ -41,3 +46,18 @@ def sizes_of(
 def _networks(models: int, kept: int) -> dict[str, int]:
     """Of a shard: heads and whole networks at the end, networks along the way."""
     return {"head": models, "weights": models, "checkpoints": models * kept, "checkpoint_step": kept}
+
+
+def _told(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str, int]:
+    """Of what is told of similarities."""
+    recipe = kinds.read(run.recipe(wildcards["target"], wildcards["recipe"]))
+    kept = moments.steps(scope.asked(run).steps, recipe, known.get("train_example", 1))
+    once = {"layer": len(scope.layers(run)), "step": 1 + len(kept), "metric": _METRICS}
+    return {
+        **once,
+        **{f"other_{name}": size for name, size in once.items()},
+        "domain": len(scope.domains(run, wildcards["target"])),
+        "model": scope.asked(run).models,
+        "reference": len(REFERENCES),
+        "gap_measure": _GAPS,
+    }
