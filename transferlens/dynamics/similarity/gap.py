@@ -18,7 +18,7 @@ from transferlens.dynamics.similarity.distances import gaussian
 
 BLOCKS = 16
 _TAU = 0.5**0.5  # the kernel is exp(-squared distance / median squared distance)
-FRECHET_REASON = "no interval: its bias at these numbers of images is larger than its error"
+FRECHET_REASON = "no interval: where images are few for the features it is too large by more than its error"
 
 Rows = torch.Tensor  # int64[r], rows of one set
 
