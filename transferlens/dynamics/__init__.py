@@ -1,0 +1,1 @@
+"""Feature dynamics: what changes in a network while it is fine-tuned, when, and in which layer."""
