@@ -1,1 +1,1 @@
-"""Feature dynamics: what changes in a network while it is fine-tuned, when, and in which layer."""
+"""Feature dynamics: what changes in a network while it is adapted, when, in which layer, because of which class."""

@@ -1,1 +1,1 @@
-"""Single units of a layer while it is fine-tuned: where they look, what excites them, when they die."""
+"""The visual half: receptive fields, strips, dead units, images that move units most."""
