@@ -53,7 +53,6 @@ UNITS = Artefact(
         Field("field_tile", ("shown", "step", *_TILES), np.uint8, "mean of the fields of its peaks"),
     ),
     attributes={
-        "repeat": "of the model that is followed",
         "report_images": "by which units are told and shown",
         "select_images": "by which the shown ones are chosen",
         "filter_images": "report images whose maps are compared",

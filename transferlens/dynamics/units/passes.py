@@ -66,13 +66,12 @@ class Followed:
 
 
 def write_units(
-    path: Path, networks: Callable[[], Iterator[Moment]], probe: Probe, asked: Asked, repeat: int
+    path: Path, networks: Callable[[], Iterator[Moment]], probe: Probe, asked: Asked
 ) -> None:
     """Follow the units of one model and write what is told of them.
 
     Args:
         networks: begins a pass over the networks that were kept of it.
-        repeat: of the model in its study.
 
     Raises:
         ConfigError: no layer's output holds a grid of cells.
@@ -84,7 +83,7 @@ def write_units(
     }
     second = look_again(networks(), units, probe, asked.seed)
     with artefacts.create(path, UNITS) as out:
-        written.write_identity(out, followed, probe, asked, repeat)
+        written.write_identity(out, followed, probe, asked)
         written.write_told(out, followed, probe, asked.top)
         written.write_filters(out, list(second.filters.values()), second.compared)
         ids = np.array(probe.ids, dtype=object)[probe.report]
@@ -115,7 +114,7 @@ def follow(networks: Iterator[Moment], layers: list[str], images: torch.Tensor) 
             cells = watching.cells_of(moment.network, layers, images)
             if not cells:
                 raise ConfigError(
-                    "config: dynamics.units: no layer of dynamics.layers has cells, so that units have no maps; "
+                    "config: dynamics.units: no layer of dynamics.layers has cells, so units have no maps; "
                     "name layers before the pooling, or set dynamics.units: null"
                 )
             fields = tracing.trace(moment.network, list(cells), tuple(images.shape[2:]))

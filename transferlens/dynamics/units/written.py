@@ -23,7 +23,7 @@ NO_INTERVALS = (
 
 
 def write_identity(
-    out: artefacts.Writer, followed: "Followed", probe: Probe, asked: "Asked", repeat: int
+    out: artefacts.Writer, followed: "Followed", probe: Probe, asked: "Asked"
 ) -> None:
     """Steps, layers, their fields, and what the file as a whole is about."""
     fields = [followed.fields[layer] for layer in followed.layers]
@@ -31,7 +31,6 @@ def write_identity(
     out.write("layer", followed.layers)
     out.write("field_size", [of.size for of in fields])
     out.write("mixed_by", [", ".join(of.mixed_by) for of in fields])
-    out.attribute("repeat", repeat)
     out.attribute("report_images", int(probe.report.sum()))
     out.attribute("select_images", int((~probe.report).sum()))
     out.attribute("top", asked.top)
