@@ -70,12 +70,14 @@ def _fields(
     images = [np.flatnonzero(tracking.strongest(peaks, looks.most)[:, unit]) for peaks in found]
     boxes = [looks.fields.boxes(peaks.cell[of, unit]) for peaks, of in zip(found, images, strict=True)]
     averaged = np.array([len(of) for of in images])
-    smallest = min((min(strips.smallest_crop(of)) for of in boxes if len(of)), default=0)
+    size = strips.smallest_crop(np.concatenate(boxes))  # a shown unit has peaks in the first network
     skipped = ""
-    if smallest < looks.smallest_side:
-        skipped = f"its smallest field is {smallest} pixels a side, below {looks.smallest_side}"
+    if min(size) < looks.smallest_side:
+        skipped = f"its smallest field is {min(size)} pixels a side, below {looks.smallest_side}"
     means = [
-        strips.field_average(pixels[of], box, peaks.value[of, unit]) if len(of) and not skipped else None
+        strips.field_average(pixels[of], box, peaks.value[of, unit], size)
+        if len(of) and not skipped
+        else None
         for peaks, of, box in zip(found, images, boxes, strict=True)
     ]
     return skipped, averaged, np.stack([strips.field_tile(mean) for mean in means])

@@ -115,7 +115,8 @@ def drift(first: Peaks, second: Peaks) -> np.ndarray:
 
     NaN where the unit says the same of all images in either network.
     """
-    return 1 - (_standardised(first.mean) * _standardised(second.mean)).sum(0)
+    # Half the squared distance of standardised values is the same, and exactly 0 of equal ones.
+    return np.square(_standardised(first.mean) - _standardised(second.mean)).sum(0) / 2
 
 
 def same_unit(first: Peaks, second: Peaks) -> np.ndarray:
