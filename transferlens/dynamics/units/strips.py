@@ -101,11 +101,9 @@ def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """An image [h, w, 3] in another size (height, width), float64; means of pixels where it gets smaller."""
     if image.shape[:2] == size:
         return image.astype(np.float64)
-    channels = [
-        Image.fromarray(image[..., c].astype(np.float32)).resize(size[::-1], Image.Resampling.BILINEAR)
-        for c in range(3)
-    ]
-    return np.stack([np.asarray(channel, np.float64) for channel in channels], axis=2)
+    channels = torch.from_numpy(image.astype(np.float64)).permute(2, 0, 1)[None]
+    large = functional.interpolate(channels, size, mode="bilinear", align_corners=False, antialias=True)
+    return large[0].permute(1, 2, 0).numpy()
 
 
 def _bytes(image: np.ndarray) -> np.ndarray:

@@ -57,11 +57,11 @@ def dead(found: Peaks) -> np.ndarray:
 
 
 def strongest(found: Peaks, most: int) -> np.ndarray:
-    """The images that move each unit most, bool[n, C]: at most so many, none that leaves it at its least."""
+    """The images that move each unit most, bool[n, C]: at most so many, none without a peak."""
     order = np.argsort(-found.value, axis=0, kind="stable")
     among = np.zeros(found.value.shape, bool)
     np.put_along_axis(among, order[:most], True, axis=0)
-    return among & (found.value > found.least.min(0))
+    return among & (found.cell[..., 0] >= 0)
 
 
 def jaccard(first: np.ndarray, second: np.ndarray) -> np.ndarray:
