@@ -29,7 +29,7 @@ def main(arguments: Namespace) -> None:
         probes.draw(images, settings["images"], settings["seed"]),
         Asked(*(settings[name] for name in ("layers", "shown", "top", "smallest_side", "seed"))),
     )
-    files.write_csv(tables.table(arguments.units), arguments.table)
+    files.write_csv(arguments.table, tables.table(arguments.units))
     pictures.draw_curves(arguments.units, [arguments.unit_curves, arguments.unit_curves_png])
     pictures.draw_filters(arguments.units, [arguments.unit_filters, arguments.unit_filters_png])
     pictures.draw_strips(arguments.units, arguments.strips)
