@@ -7,25 +7,30 @@ from transferlens.core.capability import Beside, Wildcards
 from transferlens.core.run import Run
 from transferlens.dynamics import scope
 from transferlens.dynamics.activity.artefacts import ACTIVITY
+from transferlens.dynamics.settings import UnitSettings
+from transferlens.dynamics.units.artefacts import UNITS
 from transferlens.training import moments
 from transferlens.training.artefacts import LOG_QUANTITIES, TRAJECTORIES
 from transferlens.training.recipes import kinds
 
 # Numbers that a layer gives of an image, on average: of common networks.
 _CHANNELS = 256
+_TILE = 96  # pixels of a side of a tile of a strip
 
 
 def sizes_of(
     run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
 ) -> dict[str, int]:
     """Sizes by dimension, as of `Capability.sizes`."""
-    if made not in (TRAJECTORIES, ACTIVITY):
+    if made not in (TRAJECTORIES, ACTIVITY, UNITS):
         return {}
     recipe = kinds.read(run.recipe(wildcards["target"], wildcards["recipe"]))
     kept = moments.steps(scope.asked(run).steps, recipe, known.get("train_example", 1))
     if made is TRAJECTORIES:
         logs = {"log_quantity": len(LOG_QUANTITIES), "epoch": kinds.log_rows(recipe)}
         return {**logs, **_networks(known["model"], len(kept))}
+    if made is UNITS:
+        return _units(len(scope.layers(run)), 1 + len(kept), scope.asked(run).units)
     given, layers = scope.asked(run).probe, len(scope.layers(run))
     images = min(given.images, known.get("val_example", given.images)) // given.batch * given.batch
     return {
@@ -35,6 +40,23 @@ def sizes_of(
         "pair": given.batch * (given.batch - 1) // 2,
         "example": images,
         "channel": layers * _CHANNELS,
+    }
+
+
+def _units(layers: int, steps: int, given: UnitSettings) -> dict[str, int]:
+    """What is told of units, and strips of those that are shown."""
+    return {
+        "layer": layers,
+        "step": steps,
+        "channel": layers * _CHANNELS,
+        "comparison": 3,
+        "filter_metric": 3,
+        "shown": layers * 2 * given.shown,
+        "strip": 2,
+        "axis": 2,
+        "tile_y": _TILE,
+        "tile_x": _TILE,
+        "colour": 3,
     }
 
 
