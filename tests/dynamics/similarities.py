@@ -140,7 +140,7 @@ def _of_metrics(out, cka):
     }.items():
         out.write(name, values)
     agreement = np.full((len(cka), len(METRICS), len(METRICS)), 0.7)
-    agreement[:, np.arange(3), np.arange(3)] = 1
+    agreement[:, np.arange(len(METRICS)), np.arange(len(METRICS))] = 1
     _interval(out, "agreement", agreement, se=False)
 
 
