@@ -1,11 +1,13 @@
 """What pages of one file carry in themselves: data for their scripts, and where their numbers come from."""
 
 import base64
+import io
 import json
 from typing import Any
 
 import h5py
 import numpy as np
+from PIL import Image
 
 from transferlens.core import artefacts
 
@@ -25,6 +27,13 @@ def rounded(values: np.ndarray) -> list:
 def base64_text(data: bytes) -> str:
     """Bytes as text of plain letters."""
     return base64.b64encode(data).decode()
+
+
+def jpeg(pixels: np.ndarray, quality: int = 80) -> bytes:
+    """An image uint8[height, width, 3] as a JPEG file."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality, optimize=True)
+    return file.getvalue()
 
 
 def provenance(file: h5py.File, made: str) -> dict[str, Any]:

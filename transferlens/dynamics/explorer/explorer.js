@@ -275,11 +275,12 @@ function showUnits() {
 function unitParts(unit) {
   const strips = unit.strips.map(({ title, picture, alt }) => make("figure", {},
     say("figcaption", title), make("img", { src: `data:image/${units.kind};base64,${picture}`, alt })));
+  const mark = (t) => (units.steps[t] === steps[view.step] ? "number here" : "number");
   const head = make("tr", {}, say("th", "step", { scope: "row" }), ...units.steps.map((step, t) =>
-    say("th", step.toLocaleString("en"), { scope: "col", className: t === view.step ? "number here" : "number" })));
+    say("th", step.toLocaleString("en"), { scope: "col", className: mark(t) })));
   const rows = unit.rows.map(({ heading, values, explanation }) => make("tr", {},
     say("th", heading, { scope: "row", title: explanation }), ...values.map((value, t) =>
-      say("td", known(value) ? short(value) : "–", { className: t === view.step ? "number here" : "number" }))));
+      say("td", known(value) ? short(value) : "–", { className: mark(t) }))));
   const notes = [unit.note].filter(Boolean).map((note) => say("p", note, { className: "soft" }));
   return [say("h3", `${layers[unit.layer]}, ${unit.name}: ${unit.why}`), ...strips,
     make("div", { className: "table" }, make("table", {}, head, ...rows)), ...notes];

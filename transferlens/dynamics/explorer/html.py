@@ -1,10 +1,10 @@
 """The interactive page of one target and recipe: one file that opens from disk, without a network."""
 
 from pathlib import Path
-from typing import Any
 
 from transferlens.core import artefacts, files, labelled
 from transferlens.dynamics.explorer.content import content
+from transferlens.dynamics.explorer.units import units as of_units
 from transferlens.dynamics.told.artefacts import SIMILARITY
 from transferlens.pictures import embedded, templates
 
@@ -18,21 +18,22 @@ WARNINGS = (
 )
 
 
-def write_page(path: Path, similarity: Path, units: dict[str, Any], title: str) -> None:
+def write_page(path: Path, similarity: Path, units: Path | None, title: str, no_units: str) -> None:
     """Write the page.
 
     Args:
-        similarity: the artefact of the target and recipe.
-        units: what the page shows of single units, or why it shows none.
+        similarity: SIMILARITY of the target and recipe.
+        units: their UNITS; None where units were not looked at, as the page then says in words: `no_units`.
     """
     made = labelled.read(similarity, SIMILARITY)
+    shown = {"missing": no_units} if units is None else of_units(units, made.layer.values.tolist())
     missing = [made.attrs[key] for key in ("band_missing", "gap_missing") if made.attrs[key]]
-    with artefacts.open(similarity, SIMILARITY.kind) as file:
+    with artefacts.open(similarity, SIMILARITY) as file:
         html = templates.template("dynamics/explorer/explorer.html.jinja").render(
             title=title,
             warnings=[*WARNINGS, *missing],
-            provenance=embedded.provenance(file, "told"),
-            data=embedded.script_json({**content(made), "units": units}),
+            provenance=embedded.provenance(file, "similarities told"),
+            data=embedded.script_json({**content(made), "units": shown}),
             style=templates.text("pictures/page.css") + templates.text("dynamics/explorer/explorer.css"),
             program=templates.text("dynamics/explorer/explorer.js"),
         )
