@@ -138,6 +138,7 @@ def _headline(made: xr.Dataset, folder: Path, target: str, recipe: str) -> Secti
 def _cards(made: xr.Dataset) -> Cards:
     """The last layer at the end, and accuracy before and after."""
     end = made.isel(layer=-1, step=-1)
+    (last,) = short_layers([str(end.layer.item())])
     cards = [
         Card(
             f"{last} to step 0, at the end: {words}",
