@@ -47,6 +47,25 @@ rule activity:
         "{params.job}"
 
 
+rule similarity:
+    input:
+        unpack(inputs_of("similarity")),
+    output:
+        **outputs_of("similarity"),
+    log:
+        log_of("similarity"),
+    benchmark:
+        benchmark_of("similarity")
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        **params_of("similarity"),
+    message:
+        message_of("similarity")
+    shell:
+        "{params.job}"
+
+
 rule dynamics_pictures:
     input:
         unpack(inputs_of("dynamics_pictures")),

@@ -44,7 +44,7 @@ _COORDINATES = (
     Field("other_step", ("other_step",), np.int64, "as `step`"),
     Field("metric", ("metric",), str, "how pooled features are compared"),
     Field("metric_title", ("metric",), str, "the metric in words"),
-    Field("metric_images", ("metric",), np.int64, "probe images that it is told of, at most: the first"),
+    Field("metric_images", ("metric", "domain"), np.int64, "probe images that it is told of: the first"),
     Field("metric_permutations", ("metric",), np.int64, "random orders in its null, of all models together"),
     Field("other_metric", ("other_metric",), str, "as `metric`"),
     Field("reference", ("reference",), str, "what is compared with: the network at the start, or at the end"),
@@ -125,7 +125,8 @@ _PATHS = (
         "half_change_step",
         _PATH,
         np.float64,
-        "first kept step with at most half of the change in excess CKA; NaN where nothing changed",
+        "first kept step by which half of the whole change of the excess was done; NaN where the interval of "
+        "the end's CKA with step 0 holds 1",
     ),
     Field(
         "path_length",
@@ -145,7 +146,7 @@ _GAPS = (
         "gap",
         ("gap_measure", "model", "layer", "step"),
         "distance of the domains' pooled features; interval over images",
-        "se low high",
+        "low high",
         optional=True,
     ),
     *_over_models("mean_gap", ("gap_measure", "layer", "step"), "distance of the domains", optional=True),
