@@ -32,9 +32,9 @@ def similarities(models, domains):
     return (np.cos(apart) ** 2 * between).clip(0)
 
 
-def write(folder, models=3, domains=tuple(DOMAINS), classes=True):
+def write(folder, target="pets", models=3, domains=tuple(DOMAINS), classes=True):
     """Write similarity.h5 below a results folder, and return its path."""
-    path, domains = path_of(folder), list(domains)
+    path, domains = path_of(folder, target), list(domains)
     path.parent.mkdir(parents=True, exist_ok=True)
     with artefacts.create(path, SIMILARITY) as out:
         _coordinates(out, models, domains)
@@ -66,7 +66,7 @@ def _coordinates(out, models, domains):
         "other_step": STEPS,
         "metric": METRICS,
         "metric_title": [name.upper() for name in METRICS],
-        "metric_images": [256] * len(METRICS),
+        "metric_images": np.full((len(METRICS), len(domains)), 256),
         "metric_permutations": [20] * len(METRICS),
         "other_metric": METRICS,
         "reference": REFERENCES,
@@ -163,7 +163,7 @@ def _gaps(out, models):
     out.write("gap_measure", ["means", "mmd"])
     out.write("gap_note", ["", "no interval"])
     gap = np.broadcast_to(np.linspace(0.2, 1, len(STEPS)), (2, models, len(LAYERS), len(STEPS)))
-    _interval(out, "gap", gap)
+    _interval(out, "gap", gap, se=False)
     _mean(out, "gap", gap)
 
 

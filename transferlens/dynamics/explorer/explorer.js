@@ -247,7 +247,6 @@ function showMatrix() {
       return { value, here: row === column, words: `${pairName(row, column)}: ${number(value)}` };
     },
   });
-  describePair(view.layer, view.layer);
 }
 
 function describePair(row, column) {
@@ -258,12 +257,11 @@ function describePair(row, column) {
 
 // ---- units --------------------------------------------------------------------------------------
 function showUnits() {
-  const about = units.missing || units.about;
-  const here = units.missing ? [] : units.shown.filter((unit) => unit.layer === view.layer);
-  $("units-about").textContent = units.missing || `${about} ${here.length
-    ? `Layer ${layers[view.layer]}:` : `Of layer ${layers[view.layer]} no unit is shown. ${units.reasons[view.layer] || ""}`}`;
-  const chosen = here.find((unit) => unit.name === view.unit) || here[0];
-  $("unit-list").replaceChildren(...here.map((unit) => {
+  const shown = units.missing ? [] : units.shown.filter((unit) => unit.layer === view.layer);
+  const none = `Of ${layers[view.layer]} no unit is shown. ${units.missing ? "" : units.reasons[view.layer] || ""}`;
+  $("units-about").textContent = units.missing || `${units.about} ${shown.length ? "" : none}`;
+  const chosen = shown.find((unit) => unit.name === view.unit) || shown[0];
+  $("unit-list").replaceChildren(...shown.map((unit) => {
     const button = say("button", `${unit.name} (${unit.why})`, { type: "button" });
     button.dataset.unit = unit.name;
     button.setAttribute("aria-pressed", unit === chosen);
@@ -272,15 +270,20 @@ function showUnits() {
   $("unit").replaceChildren(...(chosen ? unitParts(chosen) : []));
 }
 
+const here = (t) => (units.steps[t] === steps[view.step] ? "here" : "");
+
+// The steps of the tiles of a strip.
+const tileSteps = () => make("div", { className: "tiles" }, ...units.steps.map((step, t) =>
+  say("span", step.toLocaleString("en"), { className: here(t) })));
+
 function unitParts(unit) {
-  const strips = unit.strips.map(({ title, picture, alt }) => make("figure", {},
-    say("figcaption", title), make("img", { src: `data:image/${units.kind};base64,${picture}`, alt })));
-  const mark = (t) => (units.steps[t] === steps[view.step] ? "number here" : "number");
+  const strips = unit.strips.map(({ title, picture, alt }) => make("figure", {}, say("figcaption", title),
+    make("div", { className: "strip" }, make("img", { src: `data:image/${units.kind};base64,${picture}`, alt }), tileSteps())));
   const head = make("tr", {}, say("th", "step", { scope: "row" }), ...units.steps.map((step, t) =>
-    say("th", step.toLocaleString("en"), { scope: "col", className: mark(t) })));
+    say("th", step.toLocaleString("en"), { scope: "col", className: `number ${here(t)}` })));
   const rows = unit.rows.map(({ heading, values, explanation }) => make("tr", {},
     say("th", heading, { scope: "row", title: explanation }), ...values.map((value, t) =>
-      say("td", known(value) ? short(value) : "–", { className: mark(t) }))));
+      say("td", known(value) ? short(value) : "–", { className: `number ${here(t)}` }))));
   const notes = [unit.note].filter(Boolean).map((note) => say("p", note, { className: "soft" }));
   return [say("h3", `${layers[unit.layer]}, ${unit.name}: ${unit.why}`), ...strips,
     make("div", { className: "table" }, make("table", {}, head, ...rows)), ...notes];
@@ -291,8 +294,9 @@ function show() {
   for (const [name, field] of Object.entries(fields)) field.value = view[name];
   $("step-told").textContent = stepName(view.step);
   $("other-told").textContent = stepName(view.other);
+  describe(view.layer, view.step); // a grid that has the focus then describes the cell in focus
   showHeatmap();
-  describe(view.layer, view.step);
+  describePair(view.layer, view.layer);
   showMatrix();
   showUnits();
 }
