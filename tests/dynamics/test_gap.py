@@ -45,8 +45,8 @@ def test_mmd_pair_by_pair():
 
 def test_distance_of_means_by_hand():
     x = np.array([[0.0, 0], [2, 0], [0, 0], [2, 0]])  # variance 4/3
-    y = x[:, ::-1] + [3, 5]
-    assert gap.distance_of_means(*tensors(x, y)) == pytest.approx((2**2 + 6**2) / (8 / 3))
+    y = x[:, ::-1] + [3, 5]  # the means differ by 2 and 6, to which chance adds 2 / 3
+    assert gap.distance_of_means(*tensors(x, y)) == pytest.approx((2**2 + 6**2 - 2 / 3) / (8 / 3))
 
 
 @pytest.mark.parametrize(("n", "m", "d"), [(40, 30, 5), (12, 9, 20)])
@@ -82,12 +82,9 @@ def test_what_gaps_are_blind_to():
 def test_unbiased_gaps_are_0_in_the_mean_for_sets_of_one_kind():
     rng = np.random.default_rng(0)
     drawn = [tensors(rng.normal(size=(15, 30)), rng.normal(size=(11, 30))) for _ in range(300)]
-    for measure in (gap.mmd_linear, gap.mmd_rbf):
+    for measure in (gap.distance_of_means, gap.mmd_linear, gap.mmd_rbf):
         values = [measure(*pair) for pair in drawn]
         assert abs(np.mean(values)) < 3 * np.std(values) / math.sqrt(300)
-    assert np.mean([gap.distance_of_means(*p) for p in drawn]) == pytest.approx(
-        (1 / 15 + 1 / 11) / 2, rel=0.1
-    )
 
 
 def test_intervals_leave_out_one_block_of_both_sets():
@@ -99,7 +96,6 @@ def test_intervals_leave_out_one_block_of_both_sets():
     spread = math.sqrt(7 / 8 * np.sum((np.array(without) - np.mean(without)) ** 2))
     interval = found["mmd_linear"].interval
     assert interval.high - interval.value == pytest.approx(2.3646242516 * spread, rel=1e-9)
-    assert found["mmd_rbf"].interval.low > 0
     assert math.isnan(found["frechet"].interval.low)
     assert "bias" in found["frechet"].note
 

@@ -38,11 +38,12 @@ class Gap:
 def gaps(x: Array, y: Array, blocks: int = BLOCKS) -> dict[str, Gap]:
     """Every gap between the features [n, d] and [m, d] of two sets of images, by one network.
 
-    `means`: squared distance of the means over the sum of both total variances. Sets of one kind differ by
-    about (1/n + 1/m) / 2.
-    `mmd_linear`, `mmd_rbf`: unbiased squared maximum mean discrepancy, 0 in the mean for sets of one kind (so
-    it may be negative). In squared units of the features, and without units.
+    `means`: squared distance of the means over the sum of both total variances, without units.
+    `mmd_linear`, `mmd_rbf`: unbiased squared maximum mean discrepancy, in squared units of the features and
+    without units.
     `frechet`: squared distance of two normal distributions with these means and covariances.
+
+    The first three are 0 in the mean for sets of one kind, so that they may be negative; the last is not.
 
     Intervals leave out one of `blocks` blocks of both sets at a time (Student's t, blocks - 1 degrees of
     freedom); they speak of draws of images, given the network.
@@ -68,9 +69,11 @@ def gaps(x: Array, y: Array, blocks: int = BLOCKS) -> dict[str, Gap]:
 
 
 def distance_of_means(x: torch.Tensor, y: torch.Tensor) -> float:
-    """|mean x - mean y|^2 / (tr cov x + tr cov y) of [n, d] and [m, d]; NaN where nothing varies."""
-    between = (x.mean(0) - y.mean(0)).square().sum()
-    return float(between / (_variance(x) + _variance(y)))
+    """|mean x - mean y|^2 / (tr cov x + tr cov y) of [n, d] and [m, d]; NaN where nothing varies.
+
+    Without what chance adds to the numerator: of two sets of n images of one kind, 1 / n of the ratio.
+    """
+    return mmd_linear(x, y) / float(_variance(x) + _variance(y)) if _varies(x, y) else float("nan")
 
 
 def mmd_linear(x: torch.Tensor, y: torch.Tensor) -> float:
@@ -103,6 +106,11 @@ def _triangle(values: torch.Tensor) -> torch.Tensor:
     return torch.linalg.qr(values, mode="r").R
 
 
+def _varies(x: torch.Tensor, y: torch.Tensor) -> bool:
+    """Whether any feature differs within a set."""
+    return bool((x != x[0]).any() or (y != y[0]).any())
+
+
 def _variance(values: torch.Tensor) -> torch.Tensor:
     """Trace of the covariance of [n, d]."""
     return values.var(0).sum()
@@ -118,13 +126,16 @@ def _rbf(values: torch.Tensor) -> torch.Tensor:
 
 def _mmd(kernel: torch.Tensor, rows: Rows, columns: Rows) -> float:
     """Unbiased squared MMD of two groups of the kernel's rows."""
-    return float(_within(kernel, rows) + _within(kernel, columns) - 2 * kernel[rows][:, columns].mean())
+    shares = kernel.new_zeros((len(kernel), 2))
+    shares[rows, 0], shares[columns, 1] = 1 / len(rows), 1 / len(columns)
+    means = shares.T @ kernel @ shares
+    within = _without_self(means[0, 0], len(rows)) + _without_self(means[1, 1], len(columns))
+    return float(within - 2 * means[0, 1])
 
 
-def _within(kernel: torch.Tensor, rows: Rows) -> torch.Tensor:
-    """Mean over pairs of two different rows."""
-    block = kernel[rows][:, rows]
-    return (block.sum() - block.trace()) / (len(rows) * (len(rows) - 1))
+def _without_self(mean: torch.Tensor, count: int) -> torch.Tensor:
+    """Mean over pairs of two different rows, from that over all pairs: a row's kernel with itself is 1."""
+    return (count * mean - 1) / (count - 1)
 
 
 def _jackknifed(measure: Callable[[Rows, Rows], float], sizes: tuple[int, int], blocks: int) -> Gap:
