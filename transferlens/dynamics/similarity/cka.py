@@ -43,10 +43,20 @@ def rbf(x: Array, y: Array, tau: float = 0.5, unbiased: bool = False) -> float:
 
     m is the median of all n^2 squared distances, those of images to themselves included.
     """
-    first, second = (_gaussian(_centred(each), tau) for each in same_images(x, y))
+    first, second = (gaussian(each, tau) for each in same_images(x, y))
     if unbiased:
         return _u_ratio(first, second)
     return _ratio(*(_inner(a, b) for a, b in _pairs(_double_centred(first), _double_centred(second))))
+
+
+def gaussian(features: Tensor, tau: float = 0.5) -> Tensor:
+    """The Gaussian kernel [n, n] of `rbf`; all ones for features that are the same for most of the images."""
+    values = _centred(features)
+    squares = values.square().sum(1)
+    distances = (squares[:, None] + squares - 2 * _gram(values)).clamp_(min=0)
+    distances.fill_diagonal_(0)
+    median = float(np.median(distances.numpy()))
+    return torch.exp(-distances / (2 * tau**2 * median)) if median > 0 else torch.ones_like(distances)
 
 
 def partial(x: Array, y: Array, z: Array) -> float:
@@ -117,15 +127,6 @@ def _ratio(between: float, first: float, second: float) -> float:
 
 def _double_centred(gram: Tensor) -> Tensor:
     return gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean()
-
-
-def _gaussian(features: Tensor, tau: float) -> Tensor:
-    """The Gaussian kernel [n, n]; all ones for features that are the same for most pairs of images."""
-    squares = features.square().sum(1)
-    distances = (squares[:, None] + squares - 2 * _gram(features)).clamp_(min=0)
-    distances.fill_diagonal_(0)
-    median = float(np.median(distances.numpy()))
-    return torch.exp(-distances / (2 * tau**2 * median)) if median > 0 else torch.ones_like(distances)
 
 
 def _residual(centred: Tensor, given: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 
 from transferlens.core.statistics import centred_ranks
+from transferlens.dynamics.similarity import cka
 from transferlens.dynamics.similarity.axes import Undefined, centred, refuse_constant
 from transferlens.dynamics.similarity.grams import u_centred
 
@@ -76,15 +77,23 @@ def _ranked(distances: torch.Tensor, dimensions: int) -> Pairs:
 
 def centred_distances(features: torch.Tensor) -> Pairs:
     """Euclidean distances of features [n, d], less the means of their row and column."""
-    distances = squared_distances(centred(features)).sqrt()
-    rows = distances - distances.mean(0)
-    return Pairs(_normed(rows - rows.mean(1, keepdim=True), distances), features.shape[1])
+    return _double_centred(squared_distances(centred(features)).sqrt(), features.shape[1])
+
+
+def centred_gaussian(features: torch.Tensor) -> Pairs:
+    """The Gaussian kernel of `cka.rbf` of features [n, d], less the means of its rows and columns."""
+    return _double_centred(cka.gaussian(features), features.shape[1])
 
 
 def u_centred_distances(features: torch.Tensor) -> Pairs:
     """Euclidean distances of features [n, d], U-centred: unrelated features correlate by 0 in the mean."""
     distances = squared_distances(centred(features)).sqrt()
     return Pairs(_normed(u_centred(distances), distances), features.shape[1])
+
+
+def _double_centred(matrix: torch.Tensor, dimensions: int) -> Pairs:
+    rows = matrix - matrix.mean(0)
+    return Pairs(_normed(rows - rows.mean(1, keepdim=True), matrix), dimensions)
 
 
 def _normed(matrix: torch.Tensor, made_of: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,6 @@ _CELL = ("domain", "model", "layer", "step")
 _MEAN = ("domain", "layer", "step")
 _PATH = ("domain", "model", "layer")
 _METRIC = ("metric", "domain", "model", "reference", "layer", "step")
-_METRIC_NULL = ("metric", "domain", "reference", "layer", "step")
 
 
 def _over_models(name: str, dims: tuple[str, ...], meaning: str, **more: bool) -> tuple[Field, ...]:
@@ -98,12 +97,22 @@ _METRICS = (
     Field("metric_value", _METRIC, np.float64, "similarity of pooled features to those of the reference"),
     Field(
         "metric_null_mean",
-        _METRIC_NULL,
+        ("metric", *_MEAN),
         np.float64,
-        "its mean where images are in random order, over models and orders",
+        "mean similarity to the start where its images are in random order, over models and orders",
     ),
-    Field("metric_null_p95", _METRIC_NULL, np.float64, "its 95th percentile, likewise"),
-    Field("metric_excess", _METRIC, np.float64, "similarity above its null, over one minus the null"),
+    Field(
+        "metric_null_p95",
+        ("metric", "domain", "layer"),
+        np.float64,
+        "95th percentile of the same, over models, orders and steps",
+    ),
+    Field(
+        "metric_excess",
+        ("metric", *_CELL),
+        np.float64,
+        "similarity to the start above the null, over one minus the null",
+    ),
     Field("metric_note", ("metric", "domain", "layer"), str, "what speaks against its values; '' if nothing"),
     *estimate(
         "agreement",

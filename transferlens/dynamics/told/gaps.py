@@ -10,8 +10,13 @@ from transferlens.dynamics.told import bands
 from transferlens.dynamics.told.bands import Arrays
 from transferlens.dynamics.told.probed import Probed
 
-# Of each domain: kernels are of all pairs of images.
-_MOST_IMAGES = 256
+# Kernels are of all pairs of images: so many of each domain, or a quarter of them.
+_FEWEST_IMAGES, _MOST_IMAGES = 128, 512
+
+
+def images_of(images: int) -> int:
+    """How many of a domain's images are compared, the first."""
+    return min(images, max(_FEWEST_IMAGES, min(images // 4, _MOST_IMAGES)))
 
 
 def told(target: Probed, source: Probed) -> Arrays:
@@ -42,5 +47,5 @@ def _each(gaps: np.ndarray, end: str) -> np.ndarray:
 
 def _of_layer(target: Probed, source: Probed, model: int, layer: int) -> list[dict[str, Gap]]:
     """Of a layer of a model, after each step."""
-    features = (domain.pooled(model, layer, _MOST_IMAGES) for domain in (target, source))
+    features = (domain.pooled(model, layer, images_of(domain.images)) for domain in (target, source))
     return [gap.gaps(*own) for own in zip(*features, strict=True)]

@@ -36,7 +36,7 @@ class Shuffled:
         return cls(np.array(orders))
 
     def null(self, rows: np.ndarray) -> np.ndarray:
-        """CKA float64[draws, steps] of rows [steps, batches, pairs] with the first, its images in these orders."""
+        """CKA float64[draws, steps] of rows [steps, batches, pairs] with the first in these orders."""
         start = np.take_along_axis(rows[0][:, None], self.pairs, axis=2)
         return minibatch.cka(minibatch.products(rows.swapaxes(0, 1), start)).T
 

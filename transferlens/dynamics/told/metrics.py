@@ -35,7 +35,7 @@ _OF_PAIRS = (
 _MOST_IMAGES = 1024
 _FEWEST_OF_PAIRS = 128
 # Random orders of the images in a null, of all models together, at least.
-_ORDERS = 8
+_ORDERS = 4
 # Orders of the first n images, by n.
 Orders = Mapping[int, Sequence[Tensor]]
 
@@ -54,30 +54,28 @@ def orders_of(models: int) -> int:
 def told(probed: Probed, seed: int) -> Arrays:
     """Fields of SIMILARITY about metrics of pooled features on one domain, without the domain's axis."""
     rng = rng_for(seed, "dynamics", "metrics", probed.name)
-    counts = sorted({images_of(name, probed.images) for name in METRICS})
-    orders = {
-        n: [torch.from_numpy(rng.permutation(n)) for _ in range(orders_of(len(probed.whole)))] for n in counts
-    }
+    each, counts = orders_of(len(probed.whole)), {images_of(name, probed.images) for name in METRICS}
+    orders = {n: [torch.from_numpy(rng.permutation(n)) for _ in range(each)] for n in sorted(counts)}
     layers = range(len(probed.layers))
     made = [
         [_of_layer(probed.pooled(model, layer, _MOST_IMAGES), orders) for layer in layers]
         for model in job.progress(probed.whole, f"metrics on {probed.name}", "models")
     ]
-    # [metric, model, reference, layer, step, 1 + orders], the images' own order first.
-    similar = np.stack([np.stack([values for values, _ in own], axis=2) for own in made], axis=1)
+    similar = np.array([[similar for similar, _ in own] for own in made])  # [model, layer, metric, way, step]
+    similar = similar.transpose(2, 0, 3, 1, 4)
     notes = [
-        [_first([own[layer][1][metric] for own in made]) for layer in layers]
+        [next((own[layer][1][metric] for own in made if own[layer][1][metric]), "") for layer in layers]
         for metric in range(len(METRICS))
     ]
-    return _beside_null(similar[..., 0], similar[..., 1:]) | {"metric_note": np.array(notes, object)}
+    return _beside_null(similar[:, :, :2], similar[:, :, 2:]) | {"metric_note": np.array(notes, object)}
 
 
-def _of_layer(features: Tensor, orders: Orders) -> tuple[np.ndarray, list[str]]:
+def _of_layer(features: Tensor, orders: Orders) -> tuple[list[list[list[float]]], list[str]]:
     """Pooled features [steps, images, channels] of a layer of a model by every metric.
 
     Returns:
-        Similarities float64[metrics, references, steps, 1 + orders], with the images in their own order and
-        in each other one; and what speaks against those of each metric, '' if nothing.
+        Similarities of each metric [2 + orders, steps], as of `_similarities`; and what speaks against them,
+        '' if nothing.
     """
     known: dict[Any, list[Any]] = {}
     similar, notes = [], []
@@ -86,10 +84,9 @@ def _of_layer(features: Tensor, orders: Orders) -> tuple[np.ndarray, list[str]]:
         key = n, metric.prepare
         if key not in known:
             known[key] = [_prepared(metric, own[:n]) for own in features]
-        ways = [_similarities(metric, known[key], order) for order in (None, *orders[n])]
-        similar.append(np.stack(ways, axis=-1))
+        similar.append(_similarities(metric, known[key], orders[n]))
         notes.append(_note(metric, known[key], n))
-    return np.stack(similar), notes
+    return similar, notes
 
 
 def _prepared(metric: Metric, features: Tensor) -> Any:
@@ -100,17 +97,18 @@ def _prepared(metric: Metric, features: Tensor) -> Any:
         return reason
 
 
-def _similarities(metric: Metric, prepared: Sequence[Any], order: Tensor | None) -> list[list[float]]:
-    """Of networks along the way with the first and with the last, [references, steps]; the earlier is first.
+def _similarities(metric: Metric, prepared: Sequence[Any], orders: Sequence[Tensor]) -> list[list[float]]:
+    """Of networks along the way with the first, the last, and the first in other orders of its images.
 
-    Args:
-        order: of the images of the first, and of the last; None for their own.
+    [2 + orders, steps]; of two networks, the earlier comes first.
     """
-    start, end = (one if order is None else _permuted(one, order) for one in (prepared[0], prepared[-1]))
-    return [
-        [_between(metric, start, own) for own in prepared],
-        [_between(metric, own, end) for own in prepared],
+    start, end = prepared[0], prepared[-1]
+    to_end = [_between(metric, own, end) for own in prepared]
+    to_start, *null = [
+        [_between(metric, one, own) for own in prepared]
+        for one in (start, *(_permuted(start, order) for order in orders))
     ]
+    return [to_start, to_end, *null]
 
 
 def _permuted(prepared: Any, order: Tensor) -> Any:
@@ -131,26 +129,20 @@ def _note(metric: Metric, prepared: Sequence[Any], images: int) -> str:
     return metric.warning(images, max(own.dimensions for own in prepared))
 
 
-def _first(notes: Sequence[str]) -> str:
-    return next(filter(None, notes), "")
-
-
 def _beside_null(values: np.ndarray, null: np.ndarray) -> Arrays:
-    """Similarities [metric, model, reference, layer, step], beside those with the images in random orders
-    [..., orders], of all models together."""
+    """Similarities [metric, model, reference, layer, step] beside those with the start in other orders of its
+    images [metric, model, order, layer, step]."""
     with warnings.catch_warnings():  # where all are NaN
         warnings.simplefilter("ignore", RuntimeWarning)
-        mean, p95 = np.nanmean(null, axis=(1, 5)), np.nanquantile(null, 0.95, axis=(1, 5))
-    above = excess(values, mean[:, None])
+        mean, p95 = np.nanmean(null, axis=(1, 2)), np.nanquantile(null, 0.95, axis=(1, 2, 4))
+    above = excess(values[:, :, REFERENCES.index("start")], mean[:, None])
     return {
         "metric_value": values,
         "metric_null_mean": mean,
         "metric_null_p95": p95,
         "metric_excess": above,
-        # After no step all are the same.
-        **bands.named(
-            "agreement", bands.over_models(_agreement(above[:, :, REFERENCES.index("start"), :, 1:]))
-        ),
+        # Before the first step all are the same.
+        **bands.named("agreement", bands.over_models(_agreement(above[..., 1:]))),
     }
 
 

@@ -61,7 +61,7 @@ def path(features: Tensor) -> tuple[float, float]:
     """Length, in radians, of the way of features [steps, n, d] through the kept steps, and its straightness.
 
     The straightness is the angle between start and end over the length; NaN where nothing moved. Angles are
-    arc cosines of biased CKA: those of the unbiased one are no metric, so that a detour might come out shorter.
+    arc cosines of biased CKA, which are a metric: by the unbiased one, a detour might come out shorter.
     """
     length = sum(_angle(one, other) for one, other in pairwise(features))
     return length, _angle(features[0], features[-1]) / length if length else np.nan
