@@ -66,6 +66,28 @@ rule similarity:
         "{params.job}"
 
 
+rule dynamics_units:
+    input:
+        unpack(inputs_of("dynamics_units")),
+    output:
+        **outputs_of("dynamics_units"),
+    log:
+        log_of("dynamics_units"),
+    benchmark:
+        benchmark_of("dynamics_units")
+    priority: 1
+    conda:
+        "../../envs/transferlens.yaml"
+    resources:
+        **resources_of("dynamics_units"),
+    params:
+        **params_of("dynamics_units"),
+    message:
+        message_of("dynamics_units")
+    shell:
+        "{params.job}"
+
+
 rule dynamics_pictures:
     input:
         unpack(inputs_of("dynamics_pictures")),

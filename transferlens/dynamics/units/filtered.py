@@ -52,7 +52,8 @@ def _interval(by_image: np.ndarray) -> Interval:
     for place in np.ndindex(*by_image.shape[:-1]):
         values = by_image[place][~np.isnan(by_image[place])]
         if len(values) > 1:
-            parts[(slice(None), *place)] = statistics.mean_interval(values)
+            mean = statistics.mean_interval(values)
+            parts[(slice(None), *place)] = mean.value, mean.low, mean.high
     return Interval(*parts)
 
 

@@ -65,9 +65,7 @@ class Followed:
     peaks: dict[str, list[Peaks]]
 
 
-def write_units(
-    path: Path, networks: Callable[[], Iterator[Moment]], probe: Probe, asked: Asked
-) -> None:
+def write_units(path: Path, networks: Callable[[], Iterator[Moment]], probe: Probe, asked: Asked) -> None:
     """Follow the units of one model and write what is told of them.
 
     Args:

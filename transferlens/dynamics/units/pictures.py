@@ -53,7 +53,8 @@ def _curves(file: h5py.File) -> "Figure":
         axis.set_ylabel(label)
         _mark_steps(axis, file["step"][:])
     _draw_chance(axes[0, 1], axes[1, 0], file)
-    axes[0, 0].set_ylim(bottom=0)
+    for axis in axes.flat:
+        axis.set_ylim(bottom=0)
     handles, names = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside right upper", title="layer", fontsize=8, frameon=False)
     for axis in axes[1]:
@@ -64,11 +65,13 @@ def _curves(file: h5py.File) -> "Figure":
 def _draw_chance(overlap: "Axes", moved: "Axes", file: h5py.File) -> None:
     """What two random sets of images, and two different images, give."""
     overlap.axhline(file.attrs["jaccard_chance"], color=figures.NEUTRAL, linestyle="--", linewidth=1)
-    overlap.text(0, file.attrs["jaccard_chance"], "random sets", va="bottom", fontsize=7, color=figures.NEUTRAL)
+    overlap.text(
+        0, file.attrs["jaccard_chance"], "random sets", va="bottom", fontsize=7, color=figures.NEUTRAL
+    )
     chance = file["displacement_chance"][:]
     for place, line in enumerate(chance.T):
         moved.plot(line, color=_depth(place, chance.shape[1]), linestyle="--", linewidth=0.8)
-    moved.text(0.02, 0.97, "dashed: two different images", transform=moved.transAxes, va="top", fontsize=7)
+    moved.text(0.02, 0.85, "dashed: two different images", transform=moved.transAxes, fontsize=7)
 
 
 def draw_filters(path: Path, pictures: Sequence[Path]) -> None:
@@ -110,7 +113,9 @@ def draw_strips(path: Path, picture: Path) -> None:
     with artefacts.open(path, UNITS) as file:
         rows = _shown_rows(file)
         if not rows:
-            figures.save(figures.message("No strips: every unit is dead before the first step or at the end."), picture)
+            figures.save(
+                figures.message("No strips: every unit is dead before the first step or at the end."), picture
+            )
             return
         figure = figures.figure(2.6 + 0.95 * len(file["step"]), 0.6 + 2.75 * len(rows))
         blocks = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
@@ -134,11 +139,12 @@ def _draw_unit(block: "Figure", file: h5py.File, row: int) -> None:
     layer, number = int(file["shown_layer"][row]), int(file["shown_number"][row])
     name, why = _short(artefacts.names(file["layer"])[layer]), artefacts.names(file["shown_why"])[row]
     block.suptitle(f"{name}, unit {number} ({why})", fontsize=9, x=0.01, ha="left")
-    maps, looks = block.subplots(2, 1)
+    (maps, bar), (looks, empty) = block.subplots(2, 2, width_ratios=[1, 0.012])
+    empty.set_axis_off()
     maps.imshow(side_by_side(file["activation_tile"][row, 1]))
     example = file["activation_example"].asstr()[row, 1]
     maps.set_ylabel(f"map of\n{figures.shortened(example, 16)}", fontsize=7)
-    _draw_scale(maps, file["scale_low"][row], file["scale_high"][row])
+    _draw_scale(bar, file["scale_low"][row], file["scale_high"][row])
     looks.set_ylabel("mean field of\nits top images", fontsize=7)
     if skipped := file["field_skipped"].asstr()[row]:
         looks.text(0.01, 0.5, f"No strip of fields: {skipped}.", transform=looks.transAxes, fontsize=8)
@@ -182,7 +188,7 @@ def _draw_scale(axis: "Axes", low: float, high: float) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    bar = axis.figure.colorbar(ScalarMappable(Normalize(low, high), strips.COLOURS), ax=axis, pad=0.01)
+    bar = axis.figure.colorbar(ScalarMappable(Normalize(low, high), strips.COLOURS), cax=axis)
     bar.set_ticks([low, high], labels=[f"{value:.2g}" for value in (low, high)], fontsize=7)
 
 

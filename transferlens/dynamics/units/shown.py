@@ -70,12 +70,21 @@ def _fields(
     images = [np.flatnonzero(tracking.strongest(peaks, looks.most)[:, unit]) for peaks in found]
     boxes = [looks.fields.boxes(peaks.cell[of, unit]) for peaks, of in zip(found, images, strict=True)]
     averaged = np.array([len(of) for of in images])
-    smallest = min((min(strips.smallest_crop(of)) for of in boxes if len(of)), default=0)
-    skipped = ""
-    if smallest < looks.smallest_side:
-        skipped = f"its smallest field is {smallest} pixels a side, below {looks.smallest_side}"
+    size = strips.smallest_crop(np.concatenate(boxes)) if averaged.any() else (0, 0)
+    skipped = _why_skipped(size, looks.smallest_side)
     means = [
-        strips.field_average(pixels[of], box, peaks.value[of, unit]) if len(of) and not skipped else None
+        strips.field_average(pixels[of], box, peaks.value[of, unit], size)
+        if len(of) and not skipped
+        else None
         for peaks, of, box in zip(found, images, boxes, strict=True)
     ]
     return skipped, averaged, np.stack([strips.field_tile(mean) for mean in means])
+
+
+def _why_skipped(size: tuple[int, int], smallest_side: int) -> str:
+    """Why there is no strip of fields whose smallest crop has this size; empty where there is one."""
+    if size == (0, 0):
+        return "no image moves the unit"
+    if min(size) < smallest_side:
+        return f"its smallest field is {min(size)} pixels a side, below {smallest_side}"
+    return ""

@@ -53,8 +53,10 @@ def activation_tiles(image: np.ndarray, maps: np.ndarray, scale: Scale) -> np.nd
     return _bytes(_IMAGE_WEIGHT * grey + (1 - _IMAGE_WEIGHT) * 255 * colours)
 
 
-def field_average(images: np.ndarray, boxes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The mean of crops of images, weighted, float64[h, w, 3] of the size of the smallest one, 0 to 255.
+def field_average(
+    images: np.ndarray, boxes: np.ndarray, weights: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """The weighted mean of crops of images, float64[h, w, 3], 0 to 255.
 
     Weights below 0 count as 0; if none is above, all crops weigh the same.
 
@@ -62,8 +64,8 @@ def field_average(images: np.ndarray, boxes: np.ndarray, weights: np.ndarray) ->
         images: uint8[n, side, side, 3].
         boxes: int[n, 4]: top, bottom, left, right, the ends open.
         weights: float[n].
+        size: (h, w) that all crops are brought to: that of the smallest one of a strip.
     """
-    size = smallest_crop(boxes)
     crops = [
         _resized(image[top:bottom, left:right], size)
         for image, (top, bottom, left, right) in zip(images, boxes, strict=True)
@@ -73,7 +75,7 @@ def field_average(images: np.ndarray, boxes: np.ndarray, weights: np.ndarray) ->
 
 
 def smallest_crop(boxes: np.ndarray) -> tuple[int, int]:
-    """The smallest height and the smallest width of boxes int[..., 4]."""
+    """The smallest height and the smallest width of boxes int[n, 4]."""
     return int((boxes[..., 1] - boxes[..., 0]).min()), int((boxes[..., 3] - boxes[..., 2]).min())
 
 
@@ -99,11 +101,9 @@ def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """An image [h, w, 3] in another size (height, width), float64; means of pixels where it gets smaller."""
     if image.shape[:2] == size:
         return image.astype(np.float64)
-    channels = [
-        Image.fromarray(image[..., c].astype(np.float32)).resize(size[::-1], Image.Resampling.BILINEAR)
-        for c in range(3)
-    ]
-    return np.stack([np.asarray(channel, np.float64) for channel in channels], axis=2)
+    channels = torch.from_numpy(image.astype(np.float64)).permute(2, 0, 1)[None]
+    large = functional.interpolate(channels, size, mode="bilinear", align_corners=False, antialias=True)
+    return large[0].permute(1, 2, 0).numpy()
 
 
 def _bytes(image: np.ndarray) -> np.ndarray:

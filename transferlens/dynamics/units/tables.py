@@ -15,7 +15,9 @@ def table(path: Path) -> pd.DataFrame:
     """One row for every layer and step: means over the units that have a value."""
     with artefacts.open(path, UNITS) as file:
         layers, steps, of = artefacts.names(file["layer"]), file["step"][:], file["channel_layer"][:]
-        columns = {name: [_means(file[name][:], of == place) for place in range(len(layers))] for name in _MEANS}
+        columns = {
+            name: [_means(file[name][:], of == place) for place in range(len(layers))] for name in _MEANS
+        }
         columns["displacement_chance"] = list(file["displacement_chance"][:].T)
         comparisons, metrics = artefacts.names(file["comparison"]), artefacts.names(file["filter_metric"])
         similar = file["filter"][:]

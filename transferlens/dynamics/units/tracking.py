@@ -57,11 +57,11 @@ def dead(found: Peaks) -> np.ndarray:
 
 
 def strongest(found: Peaks, most: int) -> np.ndarray:
-    """The images that move each unit most, bool[n, C]: at most so many, none that leaves it at its least."""
+    """The images that move each unit most, bool[n, C]: at most so many, none without a peak."""
     order = np.argsort(-found.value, axis=0, kind="stable")
     among = np.zeros(found.value.shape, bool)
     np.put_along_axis(among, order[:most], True, axis=0)
-    return among & (found.value > found.least.min(0))
+    return among & (found.cell[..., 0] >= 0)
 
 
 def jaccard(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -115,7 +115,8 @@ def drift(first: Peaks, second: Peaks) -> np.ndarray:
 
     NaN where the unit says the same of all images in either network.
     """
-    return 1 - (_standardised(first.mean) * _standardised(second.mean)).sum(0)
+    # Half the squared distance of standardised values is the same, and exactly 0 of equal ones.
+    return np.square(_standardised(first.mean) - _standardised(second.mean)).sum(0) / 2
 
 
 def same_unit(first: Peaks, second: Peaks) -> np.ndarray:

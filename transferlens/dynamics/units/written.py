@@ -22,9 +22,7 @@ NO_INTERVALS = (
 )
 
 
-def write_identity(
-    out: artefacts.Writer, followed: "Followed", probe: Probe, asked: "Asked"
-) -> None:
+def write_identity(out: artefacts.Writer, followed: "Followed", probe: Probe, asked: "Asked") -> None:
     """Steps, layers, their fields, and what the file as a whole is about."""
     fields = [followed.fields[layer] for layer in followed.layers]
     out.write("step", followed.steps)
