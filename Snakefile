@@ -32,6 +32,7 @@ include: "workflow/rules/variance.smk"
 include: "workflow/rules/relatedness.smk"
 include: "workflow/rules/transferability.smk"
 include: "workflow/rules/comparison.smk"
+include: "workflow/rules/dynamics.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/tools.smk"
 

@@ -9,7 +9,7 @@ import torch
 from transferlens.core import imports, job
 from transferlens.core.settings import InputSettings, NetworkSettings
 from transferlens.data import index, pipeline
-from transferlens.training import device, resumption, transfer
+from transferlens.training import device, moments, resumption, transfer
 from transferlens.training.recipes import kinds as recipes
 
 
@@ -34,11 +34,17 @@ def main(arguments: Namespace) -> None:
         settings["metric"],
         [imports.resolve(path)(val, given) for path, given in settings.get("keeps", {}).items()],
         material_of(arguments, recipe, place),
-        settings.get("checkpoints", []),
+        _checkpoints(settings, recipe, len(train)),
         resumption.progress(
             arguments.runs, arguments.resume_minutes, "transfer.py", code_of(settings, recipe)
         ),
     )
+
+
+def _checkpoints(settings: Mapping[str, Any], recipe: recipes.RecipeSettings, images: int) -> list[int]:
+    """After how many optimiser steps networks are kept, if any are."""
+    given = settings.get("checkpoints")
+    return [] if given is None else moments.steps(moments.MomentSettings.read(given), recipe, images)
 
 
 def recipe_of(arguments: Namespace) -> recipes.RecipeSettings:

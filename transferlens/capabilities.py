@@ -22,6 +22,7 @@ _ROOMS = (
     "relatedness",
     "transferability",
     "comparison",
+    "dynamics",
     "report",
 )
 CAPABILITIES: list[Capability] = [

@@ -30,6 +30,7 @@ FLOORS = (
         "relatedness",
         "transferability",
         "comparison",
+        "dynamics",
     ),
     ("report", "capabilities", "results", "operations"),
 )

@@ -81,7 +81,6 @@ TRANSFER_RUNS = Artefact(
     fields=(
         *_OF_EVERY_MODEL,
         *_LOG,
-        *_CHECKPOINTS,
         *(Field(n, ("model", "example"), t, meaning, units) for n, (t, meaning, units) in OUTPUTS.items()),
         Field("remedy_class", ("remedy_class",), str, "source class used by the remedy", optional=True),
         Field("probe_example", ("probe_example",), str, "example whose maps are kept", optional=True),
@@ -105,7 +104,6 @@ TRANSFER_RUNS = Artefact(
     groups={
         "head": "target head, one model a row",
         "weights": "whole adapted network, one model a row",
-        "checkpoints": "states along the way",
     },
     attributes={
         **_METRIC,
@@ -113,6 +111,13 @@ TRANSFER_RUNS = Artefact(
         "recipe": "settings of the recipe",
         "backbone_changed": "whether it changes the backbone",
     },
+)
+TRAJECTORIES = Artefact(
+    kind="trajectories",
+    path="studies/{study}/trajectories/{target}/{recipe}/{shard}.h5",
+    fields=(*TRANSFER_RUNS.fields, *_CHECKPOINTS),
+    groups={**TRANSFER_RUNS.groups, "checkpoints": "states along the way"},
+    attributes={**TRANSFER_RUNS.attributes, "steps": "optimiser steps of a whole run"},
 )
 SUMMARY = Artefact(
     kind="summary",

@@ -202,8 +202,11 @@ LOAD_PRETRAINED = Step(
 )
 
 
-def _transfer_inputs(run: Run, wildcards: Wildcards) -> dict[str, Any]:
-    """Most jobs of a large run are transfers, and planning takes as long as their inputs are many."""
+def adaptation_inputs(run: Run, wildcards: Wildcards) -> dict[str, Any]:
+    """The files that an adaptation of models of a shard to a target by a recipe is made from.
+
+    Most jobs of a large run are transfers, and planning takes as long as their inputs are many.
+    """
     source = SOURCE_MODELS.at(study=wildcards["study"], shard=wildcards["shard"])
     files = {"source": source, **betons(wildcards["target"], "train", "val")}
     for capability in run.capabilities:
@@ -211,21 +214,41 @@ def _transfer_inputs(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     return files
 
 
-def _transfer_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
+def adaptation(run: Run, wildcards: Wildcards, keep_weights: bool) -> dict[str, Any]:
+    """Settings of an adaptation of models of a study to a target by a recipe.
+
+    Args:
+        keep_weights: whether whole adapted networks are kept.
+    """
     study, target, recipe = (wildcards[name] for name in ("study", "target", "recipe"))
     settings = {
         "architecture": run.architecture_of(study),
         "input": run.input_of(target, study),
         "recipe": run.recipe(target, recipe),
         "metric": metric_of(run, target),
-        # Whole adapted networks are kept only where later analyses read them.
-        "keep_weights": _keeps_networks(run, study, target, recipe),
+        "keep_weights": keep_weights,
     }
+    for capability in run.capabilities:
+        settings |= capability.recipe_settings(run, target, recipe)
+    return settings
+
+
+def adaptation_code(run: Run, wildcards: Wildcards) -> list[str]:
+    """Import paths of what adapts, of what makes its material, and of what reads what was chosen of it."""
+    target, recipe = wildcards["target"], wildcards["recipe"]
+    given = [capability.recipe_settings(run, target, recipe) for capability in run.capabilities]
+    makers = [settings["material"]["maker"] for settings in given if "material" in settings]
+    readers = [settings["chosen"] for settings in given if "chosen" in settings]
+    return [*run.recipe_code(target, recipe), *makers, *readers]
+
+
+def _transfer_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
+    study, target, recipe = (wildcards[name] for name in ("study", "target", "recipe"))
+    # Whole adapted networks are kept only where later analyses read them.
+    settings = adaptation(run, wildcards, _keeps_networks(run, study, target, recipe))
     # Only where something is kept: a change of it makes no other transfer again.
     if keeps := run.transfers[study, target, recipe].keeps:
         settings["keeps"] = dict(keeps)
-    for capability in run.capabilities:
-        settings |= capability.recipe_settings(run, target, recipe)
     return settings
 
 
@@ -238,11 +261,7 @@ def _keeps_networks(run: Run, study: str, target: str, recipe: str) -> bool:
 
 def _transfer_code(run: Run, wildcards: Wildcards) -> list[str]:
     study, target, recipe = (wildcards[name] for name in ("study", "target", "recipe"))
-    given = [capability.recipe_settings(run, target, recipe) for capability in run.capabilities]
-    makers = [settings["material"]["maker"] for settings in given if "material" in settings]
-    readers = [settings["chosen"] for settings in given if "chosen" in settings]
-    keepers = run.transfers[study, target, recipe].keeps
-    return [*run.recipe_code(target, recipe), *keepers, *makers, *readers]
+    return [*adaptation_code(run, wildcards), *run.transfers[study, target, recipe].keeps]
 
 
 TRANSFER = Step(
@@ -250,7 +269,7 @@ TRANSFER = Step(
     script="transfer.py",
     title="Transfer {study}, shard {shard}, to {target} ({recipe})",
     outputs={"runs": TRANSFER_RUNS},
-    inputs=_transfer_inputs,
+    inputs=adaptation_inputs,
     settings=_transfer_settings,
     code=_transfer_code,
     arguments=resumption,

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -17,7 +18,7 @@ from transferlens.core.studies import Rows
 from transferlens.models import states
 from transferlens.models.network import Network
 from transferlens.training import recipes, source
-from transferlens.training.artefacts import SOURCE_MODELS, TRANSFER_RUNS
+from transferlens.training.artefacts import SOURCE_MODELS, TRAJECTORIES, TRANSFER_RUNS
 from transferlens.training.recipes import kinds
 
 
@@ -70,7 +71,6 @@ def adapted_networks(
     architecture: NetworkSettings,
     device: torch.device,
     rows: Sequence[int] | None = None,
-    step: int | None = None,
 ) -> Iterator[Adapted]:
     """The transfer runs of a study's rows, one at a time; arguments as of `source_networks`.
 
@@ -87,20 +87,68 @@ def adapted_networks(
             artefacts.open(transfer_paths[shard], TRANSFER_RUNS) as file,
         ):
             own, network = (source.load_network(of_source, i, architecture, device) for _ in range(2))
-            network = _adapted(network, file, i, step)
-        # Heads of the target are made on the CPU, and of torch's default layout.
-        network = network.to(device, memory_format=torch.channels_last)
-        yield Adapted(own.eval(), network.eval())
+            network = _adapted(_converted(network, file), file, i)
+        yield Adapted(own.eval(), _placed(network, device))
 
 
-def _adapted(network: Network, file: h5py.File, row: int, step: int | None) -> Network:
-    """What a transfer run, a row of an open shard, made of a source model."""
+class Moment(NamedTuple):
+    """A network along the way of its adaptation, in evaluation mode.
+
+    Attributes:
+        step: optimiser steps taken by then.
+        network: as it would be evaluated then.
+    """
+
+    step: int
+    network: Network
+
+
+def kept_networks(
+    source_path: Path, trajectory_path: Path, architecture: NetworkSettings, device: torch.device, row: int
+) -> Iterator[Moment]:
+    """What was kept of one model while it was adapted, from the first step on to the adapted model itself.
+
+    One network is filled again and again: copy what is to outlast its turn.
+
+    Args:
+        source_path, trajectory_path: a shard of source models, and of TRAJECTORIES of the same rows.
+        row: position of the model in the shard.
+
+    Raises:
+        ArtefactError: a damaged file, or networks of another architecture.
+    """
+    with (
+        artefacts.open(source_path, SOURCE_MODELS) as of_source,
+        artefacts.open(trajectory_path, TRAJECTORIES) as file,
+    ):
+        network = _converted(source.load_network(of_source, row, architecture, device), file)
+        for step in kept_steps(file)[:-1]:
+            states.load_checkpoint(file, row, step, network)
+            network = _placed(network, device)
+            yield Moment(step, network)
+        yield Moment(int(file.attrs["steps"]), _placed(_adapted(network, file, row), device))
+
+
+def kept_steps(file: h5py.File) -> list[int]:
+    """Steps after which all models of a shard of TRAJECTORIES were kept, and those of a whole run."""
+    reached = file["checkpoint_kept"][:].all(0)
+    return [*file["checkpoint_step"][reached].tolist(), int(file.attrs["steps"])]
+
+
+def _placed(network: Network, device: torch.device) -> Network:
+    """For evaluation on a device: heads of the target are made on the CPU, and of torch's default layout."""
+    return network.to(device, memory_format=torch.channels_last).eval()
+
+
+def _converted(network: Network, file: h5py.File) -> Network:
+    """A source model as its transfers of an open shard began, up to its state."""
     network.head = nn.Linear(network.head.in_features, len(file["target_class"]))
     recipe = kinds.read(json.loads(file.attrs["recipe"]))
-    network = recipes.make(recipe).convert(network)
-    if step is not None:
-        states.load_checkpoint(file, row, step, network)
-        return network
+    return recipes.make(recipe).convert(network)
+
+
+def _adapted(network: Network, file: h5py.File, row: int) -> Network:
+    """What a transfer run, a row of an open shard, made of a source model."""
     if file.attrs["backbone_changed"]:
         if "weights" not in file:
             raise ArtefactError(f"{file.filename}: the adapted networks of this study were not kept")

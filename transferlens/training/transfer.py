@@ -21,9 +21,9 @@ from transferlens.data.index import Index
 from transferlens.data.pipeline import Images
 from transferlens.models import states
 from transferlens.models.network import Network
-from transferlens.training import engine, fitting, networks, outputs
+from transferlens.training import engine, fitting, moments, networks, outputs
 from transferlens.training import source as sources
-from transferlens.training.artefacts import OUTPUTS, SOURCE_MODELS, TRANSFER_RUNS
+from transferlens.training.artefacts import OUTPUTS, SOURCE_MODELS, TRAJECTORIES, TRANSFER_RUNS
 from transferlens.training.block import Job, Trained, train_block
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.kinds import KINDS, changes_backbone, log_rows
@@ -61,19 +61,22 @@ def transfer_shard(
         metric: what accuracy is on this target, as in `outputs.accuracies`.
         collectors: what else is kept of every adapted model.
         material: what the recipe is made of beside the target, if it asks for anything.
-        checkpoints: whole networks are also kept after so many optimiser steps.
+        checkpoints: whole networks are also kept after so many optimiser steps, and the runs are then
+            TRAJECTORIES instead of TRANSFER_RUNS.
         progress: what an interrupted job goes on from.
     """
     with (
         fitting.named(train.device, recipe.training.batch_size, train.settings.resolution),
         artefacts.open(source_path, SOURCE_MODELS) as source,
-        artefacts.create(path, TRANSFER_RUNS) as out,
+        artefacts.create(path, TRAJECTORIES if checkpoints else TRANSFER_RUNS) as out,
     ):
         rows = studies.read_rows(source)
         reserve(out, rows, target, log_rows(recipe), source)
         _write_identity(out, recipe, metric, material)
         data, classes = Data(train, np.arange(len(train)), material=material), len(target.class_names)
         require_possible(recipe, len(source["source_class"]), classes, train.examples.labels)
+        if checkpoints:
+            out.attribute("steps", moments.total(recipe, len(train)))
         shard = _Shard(source, architecture, recipe, data, classes, checkpoints, out, progress)
         models = train_block(shard.job(row) for row in range(len(rows)))
         for i in job.progress(range(len(rows)), f"transfer {path.stem}", "models"):

@@ -70,6 +70,11 @@ def temporary(outputs, name):
     return {key: temp(path) if key == name else path for key, path in outputs.items()}
 
 
+def updated(outputs, name):
+    """Outputs of which one is left in place for its job, which takes from it what still holds."""
+    return {key: update(path) if key == name else path for key, path in outputs.items()}
+
+
 def one_of(names):
     """A pattern of names that a wildcard may take; of none, one that nothing matches."""
     return "|".join(map(re.escape, names)) or "none"

@@ -1,0 +1,1 @@
+"""One pass of every kept network over fixed probe images: Gram matrices of all layers, pooled features."""

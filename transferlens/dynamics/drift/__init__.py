@@ -1,0 +1,1 @@
+"""Which source class moves which layer, and when."""

@@ -1,0 +1,1 @@
+"""Similarities over layers and steps, with intervals, null levels and references."""
