@@ -16,6 +16,7 @@ from sklearn.cross_decomposition import CCA
 
 from tests.dynamics.features import golden, independent, orthonormal, rotation
 from transferlens.core.errors import ConfigError, DataError
+from transferlens.dynamics import similarity
 from transferlens.dynamics.similarity import canonical, cka, distances, neighbours, shapes
 from transferlens.dynamics.similarity.axes import Rows, Undefined, thin
 from transferlens.dynamics.similarity.metrics import (
@@ -446,6 +447,8 @@ def test_compare_takes_tensors_and_gives_the_same_table_each_time():
     table = compare(torch.as_tensor(x), torch.as_tensor(y).float(), ["cca", "jaccard"])
     again = compare(x, y.astype(np.float32), ["cca", "jaccard"])
     assert table.equals(again)
+    assert table.equals(similarity.compare(x, y.astype(np.float32), ["cca", "jaccard"], seed=0))
+    assert not table.equals(compare(x, y, ["cca", "jaccard"], seed=1))
     value, null = table.value["cca"], table.null_mean["cca"]
     assert table.excess["cca"] == pytest.approx((value - null) / (1 - null))
 
