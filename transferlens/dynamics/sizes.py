@@ -9,6 +9,7 @@ from transferlens.dynamics import scope
 from transferlens.dynamics.activity.artefacts import ACTIVITY
 from transferlens.dynamics.explorer.steps import PAGE
 from transferlens.dynamics.settings import UnitSettings
+from transferlens.dynamics.told.artefacts import REFERENCES, SIMILARITY
 from transferlens.dynamics.units.artefacts import UNITS
 from transferlens.training import moments
 from transferlens.training.artefacts import LOG_QUANTITIES, TRAJECTORIES
@@ -20,12 +21,16 @@ _CHANNELS = 256
 _PAGE, _PAIR, _CELL, _TILE_BYTES = 60_000, 1.4, 90, 4_000
 _STRIPS = 3  # of a unit
 _TILE = 96  # pixels of a side of a tile of a strip
+# Metrics of pooled features, and measures of the gap between domains: importing them takes seconds.
+_METRICS, _GAPS = 18, 4
 
 
 def sizes_of(
     run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
 ) -> dict[str, int]:
     """Sizes by dimension, as of `Capability.sizes`."""
+    if made is SIMILARITY:
+        return _told(run, wildcards, known)
     page = PAGE.outputs["page"]
     if made not in (TRAJECTORIES, ACTIVITY, UNITS, page):
         return {}
@@ -78,3 +83,18 @@ def _page_bytes(run: Run, target: str, steps: int) -> int:
     cells, followed = layers * steps, given.models * len(scope.domains(run, target))
     tiles = 2 * given.units.shown * _STRIPS * cells if given.units else 0
     return round(_PAGE + followed * (_PAIR * cells * (cells + 1) / 2 + _CELL * cells) + _TILE_BYTES * tiles)
+
+
+def _told(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str, int]:
+    """Of what is told of similarities."""
+    recipe = kinds.read(run.recipe(wildcards["target"], wildcards["recipe"]))
+    kept = moments.steps(scope.asked(run).steps, recipe, known.get("train_example", 1))
+    once = {"layer": len(scope.layers(run)), "step": 1 + len(kept), "metric": _METRICS}
+    return {
+        **once,
+        **{f"other_{name}": size for name, size in once.items()},
+        "domain": len(scope.domains(run, wildcards["target"])),
+        "model": scope.asked(run).models,
+        "reference": len(REFERENCES),
+        "gap_measure": _GAPS,
+    }
