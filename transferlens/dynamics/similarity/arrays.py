@@ -1,0 +1,45 @@
+"""What measures of similarity take: features of the same images, as float64 tensors."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from transferlens.core.errors import DataError
+
+# Arrays of NumPy, tensors of any device, or what NumPy makes an array of.
+Array = np.ndarray | Tensor | Any
+
+FEWEST = 4  # images of which an unbiased estimate can be had
+
+
+def same_images(*features: Array) -> tuple[Tensor, ...]:
+    """Features [n, d], [n, d'], ... of the same n images, as float64 tensors on the CPU.
+
+    Raises:
+        DataError: not tables of finite numbers, of different images, or of fewer than 4.
+    """
+    tables = tuple(_table(each) for each in features)
+    images = [len(table) for table in tables]
+    if len(set(images)) > 1:
+        counts = " and ".join(f"{n:,}" for n in images)
+        raise DataError(
+            f"similarity: features of {counts} images; row i of each must be of the same image "
+            "(sets of different images are compared by domain gaps)"
+        )
+    if images[0] < FEWEST:
+        raise DataError(f"similarity: {images[0]} images; at least {FEWEST} are needed")
+    return tables
+
+
+def _table(features: Array) -> Tensor:
+    table = torch.as_tensor(features).detach().to("cpu", torch.float64)
+    if table.ndim != 2:
+        raise DataError(
+            f"similarity: features have the shape {list(table.shape)}; it must be [images, features] "
+            "(maps are flattened, or averaged over cells, before)"
+        )
+    if not table.isfinite().all():
+        raise DataError("similarity: features hold NaN or infinite numbers")
+    return table
