@@ -6,6 +6,7 @@ from transferlens.core import job
 from transferlens.core.settings import InputSettings, NetworkSettings
 from transferlens.data import index, pipeline
 from transferlens.dynamics.activity import measured, probes
+from transferlens.dynamics.settings import ProbeSettings
 from transferlens.training import device
 
 
@@ -13,14 +14,16 @@ def main(arguments: Namespace) -> None:
     settings, place = arguments.settings, device.pick()
     dataset = index.read_index(arguments.index)
     images = pipeline.open_images(arguments.val, dataset.val, InputSettings.read(settings["input"]), place)
-    probe = probes.draw(images, settings["probe"]["images"], settings["probe"]["batch"], settings["seed"])
+    given = ProbeSettings.read(settings["probe"])
+    probe = probes.draw(images, given, settings["seed"], settings["dataset"])
     measured.write_activity(
         arguments.activity,
         arguments.source,
         arguments.trajectories,
         NetworkSettings.read(settings["architecture"]),
-        measured.Asked(settings["layers"], probe, settings["rows"], settings["is_target"]),
-        dataset.class_names,
+        measured.Asked(
+            settings["layers"], probe, dataset.class_names, settings["rows"], settings["is_target"]
+        ),
     )
 
 

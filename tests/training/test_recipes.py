@@ -157,7 +157,7 @@ def test_a_converted_network_is_stored_and_loaded_as_it_was_evaluated(textures, 
     )  # fmt: skip
     transfer.transfer_shard(
         tmp_path / "t.h5", tmp_path / "s.h5", made, train, val, ARCHITECTURE, settings("Anchored"), True,
-        "global", checkpoints=(0, 3),
+        "global",
     )  # fmt: skip
     places = [tmp_path / "s.h5"], [tmp_path / "t.h5"], ARCHITECTURE, CPU
     models = list(networks.adapted_networks(*places))
@@ -175,7 +175,11 @@ def test_a_converted_network_is_stored_and_loaded_as_it_was_evaluated(textures, 
     )
     free = plain.network.backbone.stem[0].weight - theirs.backbone.stem[0].weight
     assert 0 < moved.norm() < 0.7 * free.norm()
-    start = next(networks.adapted_networks(*places, rows=[1], step=0)).network
+    transfer.transfer_shard(
+        tmp_path / "k.h5", tmp_path / "s.h5", made, train, val, ARCHITECTURE, settings("Anchored"), True,
+        "global", checkpoints=(0, 3),
+    )  # fmt: skip
+    start = next(networks.kept_networks(tmp_path / "s.h5", tmp_path / "k.h5", ARCHITECTURE, CPU, 1)).network
     torch.testing.assert_close(start.head.weight, transfer.new_head(32, 3, seed).weight, rtol=0, atol=0)
     assert (start.backbone[1].change.weight == 0).all()
 
@@ -301,15 +305,18 @@ def test_a_checkpoint_of_a_head_on_cached_features_takes_features_as_they_are(so
         tmp_path / "t.h5", sources, made, train, val, ARCHITECTURE, recipe, False, "global",
         checkpoints=(0, 20),
     )  # fmt: skip
-    places = [sources], [tmp_path / "t.h5"], ARCHITECTURE, CPU
-    start, end = (next(networks.adapted_networks(*places, step=step)) for step in (0, 20))
-    assert_same(end.network, next(networks.adapted_networks(*places)).network)
-    features = engine.evaluate(start.source.backbone, train)
+    along = networks.kept_networks(sources, tmp_path / "t.h5", ARCHITECTURE, CPU, 0)
+    kept = [(step, copy.deepcopy(network)) for step, network in along]
+    (first, start), (at_20, along), (last, end) = kept
+    assert (first, at_20, last) == (0, 20, 20)
+    assert_same(along, end)
+    (source_model,) = networks.source_networks([sources], ARCHITECTURE, CPU, [4])
+    features = engine.evaluate(source_model.backbone, train)
     head = transfer.new_head(32, 3, seed_for(0, "transfer"))
     std = features.std(0)
     standardised = (features - features.mean(0)) / torch.where(std > 0, std, torch.ones_like(std))
     expected = head(standardised).detach()
-    torch.testing.assert_close(engine.evaluate(start.network, train), expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(engine.evaluate(start, train), expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""Feature dynamics: what changes in a network while it is adapted, when, in which layer, because of which class."""
+"""What changes in a network while it is fine-tuned: when, in which layer, because of which source class."""

@@ -28,9 +28,8 @@ class Dynamics(Capability):
     def trainings(self, run: Run) -> Iterator[Trainings]:
         """Every model that is followed is adapted once more, and so is every one whose drift is told."""
         for target, recipe in scope.followed(run):
-            yield Trainings(
-                "trajectories", scope.population(run), target, recipe, 2 * scope.asked(run).models
-            )
+            models = 2 * scope.asked(run).models
+            yield Trainings("trajectories", scope.population(run), target, recipe, models)
             for study, rows in scope.drifting(run, target, recipe).items():
                 yield Trainings("drift", study, target, recipe, rows)
 

@@ -27,7 +27,7 @@ def shards(run: Run) -> list[str]:
 
 
 def domains(run: Run, target: str) -> list[str]:
-    """The data sets that networks are probed on: the target, for adaptation, and the source, for forgetting."""
+    """The data sets that networks are probed on: the target for adaptation, the source for forgetting."""
     return list(dict.fromkeys([target, run.source]))
 
 

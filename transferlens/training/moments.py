@@ -1,4 +1,4 @@
-"""When networks are kept while a model is adapted: after 0, 1, 2, 4, 8, ... optimiser steps, and after epochs."""
+"""When networks are kept while a model is adapted: after 0, 1, 2, 4, ... optimiser steps, and epochs."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ def steps(given: MomentSettings, recipe: RecipeSettings, images: int) -> list[in
 
 
 def total(recipe: RecipeSettings, images: int) -> int:
-    """Optimiser steps of a whole run, of all its phases (of complete batches, where the last one is drawn)."""
+    """Optimiser steps of all phases of a run (of complete batches, where the last one is drawn)."""
     return KINDS[recipe.kind].epochs(recipe) * schedule.steps_per_epoch(images, recipe.training)
 
 

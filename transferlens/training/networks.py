@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -90,8 +91,7 @@ def adapted_networks(
         yield Adapted(own.eval(), _placed(network, device))
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """A network along the way of its adaptation, in evaluation mode.
 
     Attributes:
@@ -106,7 +106,9 @@ class Moment:
 def kept_networks(
     source_path: Path, trajectory_path: Path, architecture: NetworkSettings, device: torch.device, row: int
 ) -> Iterator[Moment]:
-    """What was kept of one model while it was adapted, from before the first step to the adapted model itself.
+    """What was kept of one model while it was adapted, from the first step on to the adapted model itself.
+
+    One network is filled again and again: copy what is to outlast its turn.
 
     Args:
         source_path, trajectory_path: a shard of source models, and of TRAJECTORIES of the same rows.
@@ -128,7 +130,7 @@ def kept_networks(
 
 
 def kept_steps(file: h5py.File) -> list[int]:
-    """Steps after which networks of all models of a shard of TRAJECTORIES were kept, and those of a whole run."""
+    """Steps after which all models of a shard of TRAJECTORIES were kept, and those of a whole run."""
     reached = file["checkpoint_kept"][:].all(0)
     return [*file["checkpoint_step"][reached].tolist(), int(file.attrs["steps"])]
 

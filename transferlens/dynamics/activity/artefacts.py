@@ -28,9 +28,7 @@ ACTIVITY = Artefact(
             "the square root of 2, so that products of rows are those of matrices",
         ),
         Field("input_gram", ("batch", "pair"), np.float32, "likewise of the images' own pixels"),
-        Field(
-            "accuracy", ("model", "step"), np.float64, "share of the target's probe images", optional=True
-        ),
+        Field("accuracy", ("model", "step"), np.float64, "share of the target's probe images", optional=True),
         Field(
             "pooled",
             ("model", "step", "example", "channel"),

@@ -57,6 +57,7 @@ def _probe_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
         "layers": scope.layers(run),
         "probe": given.probe.model_dump(),
         "rows": 2 * given.models,
+        "dataset": wildcards["dataset"],  # for messages
         "is_target": wildcards["dataset"] == wildcards["target"],
         "seed": run.seed,
     }

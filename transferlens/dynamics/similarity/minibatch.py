@@ -1,8 +1,8 @@
 """CKA of many rows at once, from the rows of their U-centred Grams on the same batches of images.
 
 A row is a layer of a network: of any model, after any step, or the input itself. Inner products are summed
-over batches before their ratio is taken (Nguyen, Raghu and Kornblith 2021): a mean of the batches' ratios would
-be biased. So would images drawn with replacement: intervals leave out one batch at a time.
+over batches before their ratio is taken (Nguyen, Raghu and Kornblith 2021): a mean of the batches' ratios
+would be biased. So would images drawn with replacement: intervals leave out one batch at a time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -60,14 +60,10 @@ class Products:
         return Products(*(reduce(np.add, part)[None] for part in (self.between, self.first, self.second)))
 
     def without_each(self) -> Iterator["Products"]:
-        """Sums over all batches but one, for each."""
-        total = self.total
+        """All batches but one, for each."""
         for batch in range(self.batches):
-            yield Products(
-                total.between - self.between[batch],
-                total.first - self.first[batch],
-                total.second - self.second[batch],
-            )
+            parts = (self.between, self.first, self.second)
+            yield Products(*(np.delete(part, batch, axis=0) for part in parts))
 
 
 @dataclass(frozen=True)
@@ -110,7 +106,7 @@ def products(rows: Rows, others: Rows | None = None) -> Products:
     """
     if others is not None:
         return _stacked(_batch(a, b) for a, b in _batches(rows, others))
-    made = _stacked(_batch(a, b) for a, b in _batches(rows, rows))
+    made = _stacked(_batch(a, a) for a, _ in _batches(rows, rows))
     # A product of matrices may round (i, j) and (j, i) apart.
     return Products((made.between + made.between.swapaxes(1, 2)) / 2, made.first, made.second)
 
@@ -134,7 +130,7 @@ def partial(given: Products, control: int) -> np.ndarray:
     whole = cka(given)
     with_control = whole[:, control]
     left = np.sqrt(np.maximum(1 - with_control**2, 0))
-    left[(left < 1e-6) | (np.arange(len(left)) == control)] = np.nan
+    left[left < 1e-6] = np.nan  # what rounding leaves where the control explains all, as of itself
     return (whole - np.outer(with_control, with_control)) / np.outer(left, left)
 
 
@@ -220,7 +216,7 @@ def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _paired(first: np.ndarray, second: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Products of a batch's m pairs of rows, [3 + draws, m]: of either row with itself, of both, in each draw."""
+    """Products of a batch's m pairs of rows, [3 + draws, m]: of each with itself, of both, in each draw."""
     images = images_of(first.shape[1])
     orders = (pair_order(torch.from_numpy(rng.permutation(images))).numpy() for _ in range(draws))
     shown = [_inner(first, second[:, order]) for order in orders]

@@ -66,9 +66,9 @@ def compare_networks(
     """How similar each layer of a network is to each layer of another, on the same images.
 
     Both networks see each batch once, in float32, and what they make of it is gone with it: memory does not
-    grow with the images. As one pass feeds both, the loader may shuffle; images should come once, not
-    augmented. Outputs are seen before a later layer changes them in place. The calls of a layer that is called
-    several times in a pass are `name`, `name@2`, `name@3`.
+    grow with the images. As one pass feeds both, the loader may shuffle; each image should come once, not
+    augmented. Outputs are seen before a later layer changes them in place. A layer that is called several
+    times in a pass stands for each call: `name`, `name@2`, `name@3`.
 
     Args:
         loader: yields batches of images [b, ...] of one size (at least 4; 16 batches are advised), or tuples
@@ -137,9 +137,7 @@ class _Batches:
     def _whole(self, images: int) -> bool:
         self.size = self.size or images
         if self.size < FEWEST:
-            raise DataError(
-                f"loader: batches of {self.size} images; at least {FEWEST} are needed, 32 advised"
-            )
+            raise DataError(f"loader: batches of {self.size} images; at least {FEWEST} are needed")
         if images > self.size or self.left_out:
             raise DataError(
                 f"loader: a batch of {self.left_out or images} images among those of {self.size}; "
@@ -187,6 +185,7 @@ class _Watched:
             name = layer if calls[layer] == 1 else f"{layer}@{calls[layer]}"
             if (features := self._features(name, output, len(images))) is not None:
                 made[name] = grams.row(features)
+                self._require_numbers(name, made[name])
 
         # A copy, as a network may change in place what it is given.
         given = images.to(self._weights.device, self._weights.dtype, copy=True)
@@ -200,15 +199,17 @@ class _Watched:
         return [torch.stack(list(made.values()))]
 
     def _features(self, name: str, output: object, images: int) -> Tensor | None:
-        """A call's output [images, ...]; the first of several. None if it is not that, and nobody named it."""
+        """A call's output [images, ...], or the first of several; None if it is none, and nobody named it."""
         features = output[0] if isinstance(output, tuple | list) else output
         if isinstance(features, Tensor) and features.ndim and len(features) == images:
-            if not features.isfinite().all():
-                raise DataError(f"{self._which}: layer '{name}' gives NaN or infinite numbers")
             return features
         if self._asked:
             raise ConfigError(f"{self._which}: layer '{name}' gives no tensor with a row for each image")
         return None
+
+    def _require_numbers(self, name: str, row: Tensor) -> None:
+        if not row.isfinite().all():
+            raise DataError(f"{self._which}: layer '{name}' gives NaN, or numbers too large for float32")
 
     def _require_the_same(self, names: tuple[str, ...], calls: Counter[str]) -> None:
         """In each batch the same layers are called, as often; all that were asked for."""
@@ -224,7 +225,8 @@ class _Watched:
         """What to know of layers with products [batches, m] with themselves."""
         constant = [name for name, own in zip(self.names, products.sum(0), strict=True) if own == 0]
         if constant:
-            yield f"The same for all images, so undefined, in the {self._which} network: {', '.join(constant)}."
+            names = ", ".join(constant)
+            yield f"Undefined, as the same for all images, in the {self._which} network: {names}."
 
 
 def _computing(network: nn.Module) -> list[str]:
@@ -243,11 +245,9 @@ def _computing(network: nn.Module) -> list[str]:
 def _require_evaluation(which: str, network: nn.Module) -> None:
     training = [name or "all of it" for name, module in network.named_modules() if module.training]
     if training:
-        raise ConfigError(
-            f"{which}: the network is in training mode ({training[0]}); call its .eval() before"
-        )
+        raise ConfigError(f"{which}: the network is in training mode ({training[0]}); call its .eval()")
 
 
 def _require_precision(which: str, weights: Tensor) -> None:
     if weights.dtype not in (torch.float32, torch.float64):
-        raise ConfigError(f"{which}: the network computes in {weights.dtype}; call its .float() before")
+        raise ConfigError(f"{which}: the network computes in {weights.dtype}; call its .float()")
