@@ -1,4 +1,4 @@
-"""The source classes that move layers most, chosen by one half of the draws of models and told by the other."""
+"""The source classes that move layers most, chosen by half of the draws of models, told by the other half."""
 
 from dataclasses import dataclass
 

@@ -1,11 +1,10 @@
 """Do the classes that move a layer also change what models do? Rank correlations of effects over classes.
 
-The drift and the accuracy of one model err alike: a model that happens to learn more moves further. Effects on
-both that are estimated from the same models are therefore correlated where no class does anything. So effects
-on one come from one fold of the draws of masks and effects on the other from the other fold, whose errors have
-nothing to do with each other; both ways round are averaged. Errors that are left draw the correlation towards
-zero, and how far is read off the reliabilities: the same correlations between the two folds' estimates of one
-kind of effect.
+The drift and the accuracy of one model err alike: one that happens to learn more moves further. Effects on
+both that are estimated from the same models are therefore correlated even where no class does anything. So
+effects on one come from one fold of the draws of masks and effects on the other from the other, whose errors
+are not each other's; both ways round are averaged. Errors draw the correlation towards zero. How far
+is read off the reliabilities, the same correlations between two folds' estimates of one kind of effect.
 """
 
 from dataclasses import dataclass
@@ -21,8 +20,9 @@ PERMUTATIONS = 9999
 
 @dataclass(frozen=True)
 class Correlations:
-    """Rank correlations over classes, float64 each, of one shape; NaN where an effect is undefined or the same
-    for all classes.
+    """Rank correlations over classes, float64 each, of one shape.
+
+    NaN where an effect is undefined, or the same for all classes.
 
     Attributes:
         low, high: 95 % intervals, for other classes: a jackknife over these on Fisher's scale.
@@ -36,7 +36,7 @@ class Correlations:
 
 
 def across_folds(drift: np.ndarray, outcome: np.ndarray, rng: np.random.Generator) -> Correlations:
-    """Of drift effects [folds, ..., units] of each fold with outcome effects (the same shape) of the other."""
+    """Of drift effects [folds, ..., units] of each fold with outcome effects (likewise) of the other."""
     return _correlations(drift, outcome[::-1], rng)
 
 

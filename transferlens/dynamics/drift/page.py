@@ -30,7 +30,7 @@ _SHOWN = ("accuracy", "retention")
 
 
 def sections(run: Run, results: Results) -> Iterator[Section]:
-    """One section for every target and recipe that is followed; none where no drift influence is asked for."""
+    """One section for every target and recipe that is followed, where drift influence is asked for."""
     for target, recipe in scope.followed(run):
         if scope.drifting(run, target, recipe):
             told = results.drift_influence(target=target, recipe=recipe)
@@ -74,18 +74,18 @@ def _blocks(told: xr.Dataset, results: Results, target: str, recipe: str) -> Ite
 
 def _what(told: xr.Dataset, target: str) -> str:
     return (
-        f"Drift of a layer is 1 minus its similarity (unbiased CKA on fixed images) to itself before the "
-        f"first step. {told.models} models of random source classes were adapted to {target} once more; what a "
-        "source class adds to drift is told by the same estimator as what it adds to accuracy. Which classes "
-        "a model saw was drawn at random, so that the effect is that of having seen the class, in the mean over "
-        "the other classes. That a layer moves less does not say that its features are better."
+        "Drift of a layer is 1 minus its similarity (unbiased CKA on fixed images) to itself before the "
+        f"first step. {told.models} models of random source classes were adapted to {target} once more; what "
+        "a source class adds to drift is told by the same estimator as what it adds to accuracy. Which "
+        "classes a model saw was drawn at random, so that the effect is that of having seen the class, in "
+        "the mean over the other classes. That a layer moves less does not say that its features are better."
     )
 
 
 _CAPTION = (
-    "What source classes add to the drift of each layer at the end, on the target's images, as a share of the "
-    "layer's mean drift. One half of the draws of models chose the classes, the other half is shown. Dots: "
-    "q < .05 over both panels."
+    "What source classes add to the drift of each layer at the end, on the target's images, as a share of "
+    "the layer's mean drift. One half of the draws of models chose the classes, the other half is shown. "
+    "Dots: q < .05 over both panels."
 )
 
 
@@ -124,24 +124,26 @@ def _number(value: xr.DataArray) -> str:
 
 
 def _note(told: xr.Dataset, end: xr.Dataset) -> str:
-    reliable = "; ".join(
+    reliable = (
         f"{OUTCOMES[name]} {_number(end.outcome_reliability.sel(outcome=name)) or 'unknown'}"
         for name in _SHOWN
     )
     return (
-        f"Rank correlations over {told.sizes['source_class']} source classes, at the end, on the target's images. "
-        "Drift effects come from one half of the draws of models and the other effects from the other half, "
-        "both ways round: models that move further by chance are not those whose accuracy is compared. "
-        "A reliability is the correlation between the two halves' estimates of one effect; where either is low, "
-        f"a low correlation says little. Reliability of effects on {reliable}. Accuracy is "
-        f"{METRICS[told.metric]}. Intervals are for other classes, q is over all layers and steps of a column. "
-        "That two effects go together does not say that one makes the other."
+        f"Rank correlations over {told.sizes['source_class']} source classes, at the end, on the target's "
+        "images. Drift effects come from one half of the draws of models and the other effects from the "
+        "other half, both ways round: models that move further by chance are not those whose accuracy is "
+        "compared. A reliability is the correlation between the two halves' estimates of one effect; where "
+        "either is low, a low correlation says little. Reliability of effects on "
+        f"{'; '.join(reliable)}. Accuracy is {METRICS[told.metric]}. Intervals are for other classes, q is "
+        "over all layers and steps of a column. That two effects go together does not say that one makes the "
+        "other."
     )
 
 
 def _retrained(told: xr.Dataset) -> str:
     return (
-        f"Drift of models that were trained again without {int(told.k[-1])} source classes, minus that of models "
-        f"of the whole source that began with the same seeds, in {told.repeats} repeats: here the difference is "
-        "made by the removal. Bars are 95 % intervals over repeats, not corrected for their number."
+        f"Drift of models that were trained again without {int(told.k[-1])} source classes, minus that of "
+        f"models of the whole source that began with the same seeds, in {told.repeats} repeats: here the "
+        "difference is made by the removal. Bars are 95 % intervals over repeats, not corrected for their "
+        "number."
     )

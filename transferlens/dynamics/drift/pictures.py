@@ -21,8 +21,10 @@ _MARKS = "osD^vP"
 
 
 def effects(told: xr.Dataset) -> "Figure":
-    """What the strongest classes add to the drift of every layer at the end, as a share of its mean drift, on the
-    target's images; dots where q < 0.05."""
+    """What the strongest classes add to the drift of every layer at the end, on the target's images.
+
+    As a share of the layer's mean drift; dots where q < 0.05.
+    """
     if told.folds_missing:
         return figures.message(told.folds_missing)
     found = strongest(told, told.domain.values[0], SHOWN)

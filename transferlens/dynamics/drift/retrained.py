@@ -1,7 +1,7 @@
 """The drift of models whose source lacked classes, beside that of models of the whole source.
 
-Repeat r of every removal started from the same weights and seed as the whole source's repeat r: differences are
-taken repeat by repeat.
+Repeat r of every removal started from the same weights and seed as the whole source's repeat r: differences
+are taken repeat by repeat.
 """
 
 from collections.abc import Sequence

@@ -82,7 +82,7 @@ def _over_draws(drifts: Drifts) -> Interval:
 
 
 def outcome_effects(drifts: Drifts, folds: Folds | None, estimator: str) -> tuple[Effects, str]:
-    """Effects on all of OUTCOMES, [outcomes, steps, units], and why there is none on classes' own retention."""
+    """Effects on all of OUTCOMES, [outcomes, steps, units]; why there is none on classes' own retention."""
     masks = drifts.rows.masks
     of_models = np.stack([drifts.accuracy, drifts.margin, drifts.retention[:, -1]], axis=1)
     effects = effects_of(masks, of_models, estimator, folds)
@@ -99,8 +99,8 @@ def _no_own_retention(drifts: Drifts) -> str:
     few = np.isnan(drifts.class_retention[:, -1]).any((0, 1))
     if few.any():
         return (
-            f"{few.sum()} of {len(few)} source classes have fewer than {drifts.axes.fewest_images} probe images, or "
-            "constant features"
+            f"{few.sum()} of {len(few)} source classes have fewer than {drifts.axes.fewest_images} probe "
+            "images, or constant features"
         )
     return ""
 
