@@ -114,8 +114,9 @@ def test_intervals_of_drift_effects_cover():
     assert 0.035 < np.mean(false) < 0.065
 
 
-def test_models_that_err_alike_correlate_effects_and_folds_that_share_no_model_do_not():
+def test_models_that_err_alike_correlate_effects_and_folds_that_share_no_model_do_not(monkeypatch):
     """No class does anything: the same models' effects on drift and accuracy go together all the same."""
+    monkeypatch.setattr(correlations, "PERMUTATIONS", 19)
     rng, same, crossed = np.random.default_rng(0), [], []
     for seed in range(40):
         masks = masks_of(seed=seed)
@@ -134,36 +135,38 @@ def test_correlations_by_hand():
     """Against SciPy, one way and the other; leaving out a class, and exchanging classes."""
     rng = np.random.default_rng(0)
     drift, outcome = rng.normal(size=(2, 2, 9))
-    outcome += drift[::-1]
+    outcome += 0.3 * drift[::-1]
     found = correlations.across_folds(drift, outcome, rng)
     ways = [stats.spearmanr(drift[f], outcome[1 - f]).statistic for f in range(2)]
     np.testing.assert_allclose(found.value, np.mean(ways))
-    ranks = [stats.rankdata(of, axis=1) for of in (drift, outcome)]
     without = [
-        np.mean(
-            [np.corrcoef(np.delete(ranks[0][f], i), np.delete(ranks[1][1 - f], i))[0, 1] for f in range(2)]
-        )
+        np.mean([stats.spearmanr(np.delete(drift[f], i), np.delete(outcome[1 - f], i))[0] for f in range(2)])
         for i in range(9)
     ]
     spread = np.arctanh(without)
     reach = stats.t.ppf(0.975, 8) * np.sqrt(8 / 9 * np.square(spread - spread.mean()).sum())
     np.testing.assert_allclose(found.low, np.tanh(np.arctanh(found.value) - reach))
     shuffled = [
-        np.mean([stats.spearmanr(drift[f], outcome[1 - f][order]).statistic for f in range(2)])
+        (stats.spearmanr(drift[0][order], outcome[1]).statistic
+         + stats.spearmanr(drift[1], outcome[0][order]).statistic) / 2
         for order in (rng.permutation(9) for _ in range(400))
-    ]
-    expected = np.mean(np.abs(shuffled) >= found.value)
-    assert abs(found.p - expected) < 3 * np.sqrt(expected * (1 - expected) / 400) + 1e-3
+    ]  # fmt: skip
+    expected = 2 * np.mean(np.array(shuffled) >= found.value)
+    assert abs(found.p - expected) < 6 * np.sqrt(expected / 2 / 400) + 1e-3
     assert np.isnan(correlations.across_folds(np.ones((2, 9)), outcome, rng).value)
-    assert np.isnan(correlations.across_folds(drift[:, :3], outcome[:, :3], rng).value)  # of three classes
+    assert np.isnan(correlations.across_folds(drift[:, :4], outcome[:, :4], rng).value)  # of four classes
 
 
-def test_p_of_correlations_is_uniform_where_classes_have_nothing_in_common():
+def test_p_of_correlations_is_uniform_where_classes_have_nothing_in_common(monkeypatch):
+    """Also where drift and outcome share all the chance of their models, so that both ways are one."""
+    monkeypatch.setattr(correlations, "PERMUTATIONS", 499)
     rng, p = np.random.default_rng(0), []
-    for _ in range(60):
-        drift, outcome = rng.normal(size=(2, 2, 5, UNITS))
+    for _ in range(120):
+        drift, outcome = rng.normal(size=(2, 2, 4, UNITS))
+        outcome[:, 2:] = drift[:, 2:]
         p.append(correlations.across_folds(drift, outcome, rng).p)
-    assert stats.kstest(np.concatenate(p), "uniform").pvalue > 0.01
+    for cells in (slice(2), slice(2, None)):
+        assert stats.kstest(np.array(p)[:, cells].ravel(), "uniform").pvalue > 0.01
 
 
 def test_outcomes_and_reliabilities(told):

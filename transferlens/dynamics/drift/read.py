@@ -12,14 +12,8 @@ from transferlens.core.errors import ArtefactError
 from transferlens.core.studies import Rows
 from transferlens.dynamics.drift.artefacts import DRIFTS
 
-# What a file holds of every model, after every step but the first of `step`, which is before any.
-_OF_MODELS = {
-    "drift": (..., slice(1, None)),
-    "retention": (..., slice(1, None)),
-    "class_retention": (..., slice(1, None), slice(None)),
-    "accuracy": (..., slice(1, None)),
-    "margin": (..., slice(1, None)),
-}
+# What a file holds of every model, and the axis of the steps.
+_OF_MODELS = {"drift": 3, "retention": 2, "class_retention": 2, "accuracy": 1, "margin": 1}
 
 
 @dataclass(frozen=True)
@@ -27,7 +21,7 @@ class Axes:
     """What the models of a study were looked at on; the same for all that are compared.
 
     Attributes:
-        steps: optimiser steps taken, from the first moment after the start on.
+        steps: optimiser steps taken by the moments after the start that models reached.
         metric: what accuracy is.
         fewest_images: that a class needed for a retention of its own.
     """
@@ -83,11 +77,18 @@ def read_drifts(paths: Sequence[Path], like: Axes | None = None) -> Drifts:
 
 def _read(path: Path) -> Drifts:
     with artefacts.open(path, DRIFTS) as file:
-        values = {name: file[name][()][places] for name, places in _OF_MODELS.items()}
-        return Drifts(studies.read_rows(file), _axes(file), **values)
+        reached = _reached(file)
+        values = {name: np.take(file[name][:], reached, axis) for name, axis in _OF_MODELS.items()}
+        return Drifts(studies.read_rows(file), _axes(file, reached), **values)
 
 
-def _axes(file: h5py.File) -> Axes:
+def _reached(file: h5py.File) -> np.ndarray:
+    """Positions of the steps after the start at which all models were looked at."""
+    (reached,) = np.nonzero(np.isfinite(file["margin"][:]).all(0))
+    return reached[reached > 0]
+
+
+def _axes(file: h5py.File, reached: np.ndarray) -> Axes:
     domains, layers, classes = (artefacts.names(file[name]) for name in ("domain", "layer", "source_class"))
     told = file.attrs["metric"], int(file.attrs["fewest_images"])
-    return Axes(domains, layers, file["step"][1:].tolist(), classes, *told)
+    return Axes(domains, layers, file["step"][reached].tolist(), classes, *told)

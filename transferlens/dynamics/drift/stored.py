@@ -148,7 +148,7 @@ def _write_correlations(out: artefacts.Writer, drift: np.ndarray, outcomes: np.n
     p = _all(found, "p")
     out.write("correlation_q", np.array([[q_values(of) for of in of_outcome] for of_outcome in p]))
     for name, effects in (("drift", drift), ("outcome", outcomes)):
-        told = correlations.reliability(effects, rng_for(seed, "drift", "reliability"))
+        told = correlations.across_folds(effects, effects, rng_for(seed, "drift", "reliability"))
         out.write_interval(f"{name}_reliability", told)
 
 
