@@ -35,11 +35,20 @@ def strongest(told: xr.Dataset, domain: str, count: int) -> Chosen:
     """
     end = told.sel(domain=domain).isel(step=-1)
     effect, se, p = (end[f"drift_effect_by_fold{part}"].values for part in ("", "_se", "_p"))
-    ratio = np.divide(effect, se, out=np.zeros(effect.shape), where=se > 0)  # [folds, layers, units]
-    classes = np.argsort(-np.square(ratio).mean(1), axis=-1, kind="stable")[:, :count]
+    classes = chosen_by(effect, se, count)
     told_by_other = [
         np.stack([values[1 - fold][:, own].T for fold, own in enumerate(classes)]) for values in (effect, p)
     ]
     mean = end.mean_drift.values
     share = np.divide(told_by_other[0], mean, out=np.full(told_by_other[0].shape, np.nan), where=mean > 0)
     return Chosen(classes, told_by_other[0], share, q_values(told_by_other[1]))
+
+
+def chosen_by(effect: np.ndarray, se: np.ndarray, count: int) -> np.ndarray:
+    """The units whose effects [folds, layers, units] are largest beside their errors, over all layers.
+
+    Returns:
+        int64[folds, ranks].
+    """
+    ratio = np.divide(effect, se, out=np.zeros(effect.shape), where=se > 0)
+    return np.argsort(-np.square(ratio).mean(1), axis=-1, kind="stable")[:, :count]
