@@ -34,7 +34,8 @@ def same_images(*features: Array) -> tuple[Tensor, ...]:
 
 
 def _table(features: Array) -> Tensor:
-    table = torch.as_tensor(features).detach().to("cpu", torch.float64)
+    given = features if isinstance(features, Tensor) else torch.from_numpy(np.ascontiguousarray(features))
+    table = given.detach().to("cpu", torch.float64)
     if table.ndim != 2:
         raise DataError(
             f"similarity: features have the shape {list(table.shape)}; it must be [images, features] "

@@ -18,8 +18,8 @@ from transferlens.models import layers as hooks
 if TYPE_CHECKING:
     import pandas as pd
 
-# Layers that hand on what they are given, in evaluation.
-_PASSING = (nn.Identity, nn.Flatten, nn.Unflatten, nn.modules.dropout._DropoutNd)
+# Layers that, without parts and in evaluation, hand on what they are given.
+_PASSING = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Sequential, nn.modules.dropout._DropoutNd)
 # Layers that compute by their parts' weights, without calling the parts.
 _WHOLE = (nn.MultiheadAttention,)
 
@@ -236,7 +236,7 @@ def _computing(network: nn.Module) -> list[str]:
         name
         for name, module in network.named_modules()
         if name
-        and (name in whole or not any(module.children()))
+        and (name in whole or next(module.children(), None) is None)
         and not isinstance(module, _PASSING)
         and not name.startswith(tuple(f"{one}." for one in whole))
     ]
