@@ -7,6 +7,7 @@ from transferlens.core.capability import Beside, Wildcards
 from transferlens.core.run import Run
 from transferlens.dynamics import scope
 from transferlens.dynamics.activity.artefacts import ACTIVITY
+from transferlens.dynamics.drift.artefacts import DRIFT_INFLUENCE, DRIFTS, OUTCOMES
 from transferlens.dynamics.explorer.steps import PAGE
 from transferlens.dynamics.settings import UnitSettings
 from transferlens.dynamics.told.artefacts import REFERENCES, SIMILARITY
@@ -31,6 +32,8 @@ def sizes_of(
     """Sizes by dimension, as of `Capability.sizes`."""
     if made is SIMILARITY:
         return _told(run, wildcards, known)
+    if made in (DRIFTS, DRIFT_INFLUENCE):
+        return _of_drift(run, made, wildcards, known)
     page = PAGE.outputs["page"]
     if made not in (TRAJECTORIES, ACTIVITY, UNITS, page):
         return {}
@@ -98,3 +101,22 @@ def _told(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str,
         "reference": len(REFERENCES),
         "gap_measure": _GAPS,
     }
+
+
+def _of_drift(
+    run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
+) -> dict[str, int]:
+    """Of every model's drift, or of what source classes do to it."""
+    recipe = kinds.read(run.recipe(wildcards["target"], wildcards["recipe"]))
+    moved = len(moments.steps(scope.asked(run).influence.steps, recipe, known.get("train_example", 1)))
+    looked_at = {
+        "domain": len(scope.domains(run, wildcards["target"])),
+        "layer": len(scope.layers(run, "influence")),
+        "step": 1 + moved if made is DRIFTS else moved,
+    }
+    if made is DRIFTS:
+        return looked_at
+    retrained = run.settings.studies.counterfactual
+    removals = {"order": len(retrained.orders), "k": len(retrained.ks)} if retrained else {}
+    units = {"source_class": known["unit"]} if "unit" in known else {}
+    return {**looked_at, **removals, **units, "outcome": len(OUTCOMES), "fold": 2}
