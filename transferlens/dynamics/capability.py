@@ -33,8 +33,8 @@ class Dynamics(Capability):
         for target, recipe in scope.followed(run):
             models = 2 * scope.asked(run).models
             yield Trainings("trajectories", scope.population(run), target, recipe, models)
-            for study in scope.drifting(run):
-                yield Trainings("drift", study, target, recipe, run.studies[study].rows)
+            for study, rows in scope.drifting(run, target, recipe).items():
+                yield Trainings("drift", study, target, recipe, rows)
 
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]

@@ -124,3 +124,43 @@ rule dynamics_page:
         message_of("dynamics_page")
     shell:
         "{params.job}"
+
+
+rule drifts:
+    input:
+        unpack(inputs_of("drifts")),
+    output:
+        **outputs_of("drifts"),
+    log:
+        log_of("drifts"),
+    benchmark:
+        benchmark_of("drifts")
+    conda:
+        "../../envs/transferlens.yaml"
+    resources:
+        **resources_of("drifts"),
+    params:
+        **params_of("drifts"),
+    message:
+        message_of("drifts")
+    shell:
+        "{params.job}"
+
+
+rule drift_influence:
+    input:
+        unpack(inputs_of("drift_influence")),
+    output:
+        **outputs_of("drift_influence"),
+    log:
+        log_of("drift_influence"),
+    benchmark:
+        benchmark_of("drift_influence")
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        **params_of("drift_influence"),
+    message:
+        message_of("drift_influence")
+    shell:
+        "{params.job}"
