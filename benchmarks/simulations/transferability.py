@@ -13,6 +13,7 @@ import numpy as np
 
 from simulations.row import Row, coverage_row
 from transferlens.core.statistics import Interval
+from transferlens.estimation import fold_correlations
 from transferlens.transferability import class_effects, ranking
 from transferlens.transferability.candidates import SCORE, STATIC, Candidates, Ranker
 from transferlens.transferability.class_effects import Outputs
@@ -171,4 +172,4 @@ def _outputs(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _same_models(folds: np.ndarray) -> float:
     """The agreement within folds, which share models."""
-    return class_effects.correlation(folds[:, 1], folds[::-1, 0])
+    return fold_correlations.correlation(folds[:, 1], folds[::-1, 0])

@@ -6,6 +6,7 @@ import pytest
 from tests.conftest import rows_of
 from tests.transferability.planted import score, static
 from transferlens.core import labelled
+from transferlens.estimation import fold_correlations
 from transferlens.transferability import class_effects
 from transferlens.transferability.artefacts import CLASS_EFFECTS
 from transferlens.transferability.candidates import Transferred
@@ -85,9 +86,9 @@ def test_crossing_folds_takes_away_what_models_share():
         chance = rng.normal(size=len(masks))
         values = chance[:, None] + 0.1 * rng.normal(size=(len(masks), 2))
         folds, _, _ = class_effects.effects_by_fold(Outputs(masks, values, "difference_of_means"))
-        crossed.append(class_effects.correlation(folds[:, 1], folds[:, 0]))
-        same.append(class_effects.correlation(folds[:, 1], folds[::-1, 0]))
-        null = class_effects.exchanged(folds[:, 1], folds[:, 0], 100, rng)
+        crossed.append(fold_correlations.correlation(folds[:, 1], folds[:, 0]))
+        same.append(fold_correlations.correlation(folds[:, 1], folds[::-1, 0]))
+        null = fold_correlations.exchanged(folds[:, 1], folds[:, 0], 100, rng)
         low.append((null >= crossed[-1]).mean() < 0.05)
     assert abs(np.mean(crossed)) < 0.08
     assert np.mean(same) > 0.9

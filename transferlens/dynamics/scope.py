@@ -31,14 +31,29 @@ def domains(run: Run, target: str) -> list[str]:
     return list(dict.fromkeys([target, run.source]))
 
 
-def drifting(run: Run) -> list[str]:
-    """The studies whose models' drift is told by source class."""
+def removals(run: Run, target: str, recipe: str) -> str | None:
+    """The study of sources without classes whose drift is told, if there is one of this target and recipe."""
+    study = f"counterfactual/{target}/{recipe}"
+    return study if asked(run).influence.counterfactual and study in run.studies else None
+
+
+def drifting(run: Run, target: str, recipe: str) -> dict[str, int]:
+    """The studies whose models' drift is told, and how many of their first rows."""
     given = asked(run)
-    return ["influence"] if given and given.influence else []
+    if given is None or given.influence is None:
+        return {}
+    studies = {"influence": run.studies["influence"].rows}
+    if study := removals(run, target, recipe):
+        repeats = run.settings.studies.counterfactual.repeats
+        studies |= {study: run.studies[study].rows, "reference": 2 * repeats}
+    return studies
 
 
-def layers(run: Run) -> list[str]:
+def layers(run: Run, study: str | None = None) -> list[str]:
     """The layers that are looked at, in depth order; the network is tried for its blocks.
+
+    Args:
+        study: whose network; by default that of the models that are followed.
 
     Raises:
         ConfigError: a layer that the network does not have; names the nearest.
@@ -46,7 +61,7 @@ def layers(run: Run) -> list[str]:
     from transferlens.models import contract  # torch takes seconds to import
     from transferlens.models import layers as known
 
-    architecture = NetworkSettings.read(run.architecture_of(population(run)))
+    architecture = NetworkSettings.read(run.architecture_of(study or population(run)))
     named = asked(run).layers
     if named is None:
         return [*(f"backbone.{path}" for path in contract.find(architecture).parts.blocks), "backbone"]

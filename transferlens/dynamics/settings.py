@@ -113,3 +113,12 @@ class DynamicsSettings(CapabilitySection):
         description="Which source class moves which layer: every model of study `influence` is adapted once "
         "more; null to do without.",
     )
+
+    @model_validator(mode="after")
+    def _two_batches_of_drift(self) -> Self:
+        if self.influence and self.influence.images < 2 * self.probe.batch:
+            refuse(
+                f"dynamics.influence.images is {self.influence.images}, less than two batches of "
+                f"{self.probe.batch} (dynamics.probe.batch); raise it, or lower the batch"
+            )
+        return self

@@ -20,22 +20,19 @@ from transferlens.core.errors import ConfigError
 from transferlens.core.seeding import rng_for
 from transferlens.core.statistics import (
     Interval,
-    centred_ranks,
     correlation_interval,
     holm,
     jackknife_interval,
     permutation_p,
     q_values,
-    rank_correlations,
     t_interval,
 )
 from transferlens.estimation import crossfit, estimators
 from transferlens.estimation.estimators import Effects
+from transferlens.estimation.fold_correlations import FEWEST_UNITS, correlation, exchanged
 from transferlens.transferability.artefacts import CLASS_EFFECTS
 from transferlens.transferability.candidates import STATIC, Ranker, Transferred, write_rankers
 
-# Of source classes; with fewer no order of them is told.
-_LEAST_UNITS = 5
 # The static rankers that are no sums over the classes a model saw.
 _STATIC_WITH_EFFECTS = ("source accuracy", "other targets")
 
@@ -98,8 +95,8 @@ def why_no_effects(values: np.ndarray, units: int) -> str:
     unknown = int((~np.isfinite(values)).sum())
     if unknown:
         return f"unknown for {unknown} of {len(values)} models"
-    if units < _LEAST_UNITS:
-        return f"{units} source classes, fewer than {_LEAST_UNITS}"
+    if units < FEWEST_UNITS:
+        return f"{units} source classes, fewer than {FEWEST_UNITS}"
     return "" if np.ptp(values) else "the same for all models"
 
 
@@ -164,7 +161,7 @@ def agree(folds: np.ndarray, output: int, permutations: int, rng: np.random.Gene
     score, accuracy = folds[:, output], folds[:, 0]
     kept = [np.ones(score.shape[1], bool), *~np.eye(score.shape[1], dtype=bool)]
     crossed, own, ceiling = (
-        np.array([correlation(one[:, k], other[:, k]) for k in kept])
+        np.array([float(correlation(one[:, k], other[:, k])) for k in kept])
         for one, other in ((score, accuracy), (score, score), (accuracy, accuracy))
     )
     root = np.sqrt(np.maximum(ceiling, 0))
@@ -177,26 +174,6 @@ def agree(folds: np.ndarray, output: int, permutations: int, rng: np.random.Gene
         _interval(share),
         _correlation_interval(own),
     )
-
-
-def correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's correlation over units of effects [2, units] of one output and another, each time of
-    different folds; the mean of both ways.
-    """
-    return float(rank_correlations(one, other[::-1]).mean())
-
-
-def exchanged(one: np.ndarray, other: np.ndarray, permutations: int, rng: np.random.Generator) -> np.ndarray:
-    """`correlation` if the units of the first fold are exchanged at random: float64[permutations].
-
-    Those of its effects on both outputs alike: where the two share the chance of their models, both ways of
-    crossing folds are nearly one, and so must their permutations be.
-    """
-    a, b = (
-        ranks / np.linalg.norm(ranks, axis=1, keepdims=True) for ranks in map(centred_ranks, (one, other))
-    )
-    orders = np.array([rng.permutation(one.shape[1]) for _ in range(permutations)])
-    return (a[0][orders] @ b[1] + b[0][orders] @ a[1]) / 2
 
 
 def _interval(values: np.ndarray) -> Interval:

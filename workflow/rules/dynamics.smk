@@ -47,6 +47,25 @@ rule activity:
         "{params.job}"
 
 
+rule similarity:
+    input:
+        unpack(inputs_of("similarity")),
+    output:
+        **outputs_of("similarity"),
+    log:
+        log_of("similarity"),
+    benchmark:
+        benchmark_of("similarity")
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        **params_of("similarity"),
+    message:
+        message_of("similarity")
+    shell:
+        "{params.job}"
+
+
 rule dynamics_units:
     input:
         unpack(inputs_of("dynamics_units")),
@@ -65,5 +84,83 @@ rule dynamics_units:
         **params_of("dynamics_units"),
     message:
         message_of("dynamics_units")
+    shell:
+        "{params.job}"
+
+
+rule dynamics_pictures:
+    input:
+        unpack(inputs_of("dynamics_pictures")),
+    output:
+        **outputs_of("dynamics_pictures"),
+    log:
+        log_of("dynamics_pictures"),
+    benchmark:
+        benchmark_of("dynamics_pictures")
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        **params_of("dynamics_pictures"),
+    message:
+        message_of("dynamics_pictures")
+    shell:
+        "{params.job}"
+
+
+rule dynamics_page:
+    input:
+        unpack(inputs_of("dynamics_page")),
+    output:
+        **outputs_of("dynamics_page"),
+    log:
+        log_of("dynamics_page"),
+    benchmark:
+        benchmark_of("dynamics_page")
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        **params_of("dynamics_page"),
+    message:
+        message_of("dynamics_page")
+    shell:
+        "{params.job}"
+
+
+rule drifts:
+    input:
+        unpack(inputs_of("drifts")),
+    output:
+        **outputs_of("drifts"),
+    log:
+        log_of("drifts"),
+    benchmark:
+        benchmark_of("drifts")
+    conda:
+        "../../envs/transferlens.yaml"
+    resources:
+        **resources_of("drifts"),
+    params:
+        **params_of("drifts"),
+    message:
+        message_of("drifts")
+    shell:
+        "{params.job}"
+
+
+rule drift_influence:
+    input:
+        unpack(inputs_of("drift_influence")),
+    output:
+        **outputs_of("drift_influence"),
+    log:
+        log_of("drift_influence"),
+    benchmark:
+        benchmark_of("drift_influence")
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        **params_of("drift_influence"),
+    message:
+        message_of("drift_influence")
     shell:
         "{params.job}"
