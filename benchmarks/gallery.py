@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from tables import print_table
 
-from tests.memories.gallery import browser
+from tests import browser
 from tests.memories.gallery.artefacts import write_memories
 from transferlens.memories.gallery import html
 

@@ -130,11 +130,13 @@ def test_products_are_of_float32_numbers_whatever_is_allowed(rng):
     torch.set_float32_matmul_precision("medium")
     try:
         with torch.autocast("cpu"):
-            again = grams.batch_rows({"x": x.float(), "y": y.float()})
+            again = grams.batch_rows({"x": x, "y": y})
+        with grams.full_precision(x.device):
+            assert torch.backends.mkldnn.matmul.fp32_precision == "ieee"
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision(before)
-    assert (again == grams.batch_rows({"x": x.float(), "y": y.float()})).all()
+    assert (again == rows).all()
 
 
 def test_the_jackknife_by_hand(features):

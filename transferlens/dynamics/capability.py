@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Mapping
 
 from transferlens.core.artefacts import Artefact
+from transferlens.core.blocks import Results, Section
 from transferlens.core.capability import Beside, Capability, Trainings, Wildcards
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.dynamics import scope
 from transferlens.dynamics.activity import steps as activity
 from transferlens.dynamics.drift import steps as drift
+from transferlens.dynamics.explorer import steps as explorer
+from transferlens.dynamics.pictures import steps as pictures
 from transferlens.dynamics.settings import DynamicsSettings
 from transferlens.dynamics.sizes import sizes_of
 from transferlens.dynamics.told import steps as told
@@ -23,7 +26,7 @@ class Dynamics(Capability):
 
     name = "dynamics"
     settings = (DynamicsSettings,)
-    steps = (*activity.STEPS, *told.STEPS, *units.STEPS, *drift.STEPS)
+    steps = (*activity.STEPS, *told.STEPS, *units.STEPS, *drift.STEPS, *pictures.STEPS, *explorer.STEPS)
 
     def trainings(self, run: Run) -> Iterator[Trainings]:
         """Every model that is followed is adapted once more, and so is every one whose drift is told."""
@@ -62,6 +65,12 @@ class Dynamics(Capability):
         """Refuse layers that the network does not have."""
         if scope.asked(run):
             scope.layers(run)
+
+    def sections(self, run: Run, results: Results) -> Iterator[Section]:
+        """What changed on the way, of every target and recipe that is followed."""
+        from transferlens.dynamics import page
+
+        return page.sections(run, results)
 
 
 def _check_models(run: Run, given: DynamicsSettings) -> None:

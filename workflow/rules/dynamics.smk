@@ -47,6 +47,85 @@ rule activity:
         "{params.job}"
 
 
+rule similarity:
+    input:
+        unpack(inputs_of("similarity")),
+    output:
+        **outputs_of("similarity"),
+    log:
+        log_of("similarity"),
+    benchmark:
+        benchmark_of("similarity")
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        **params_of("similarity"),
+    message:
+        message_of("similarity")
+    shell:
+        "{params.job}"
+
+
+rule dynamics_units:
+    input:
+        unpack(inputs_of("dynamics_units")),
+    output:
+        **outputs_of("dynamics_units"),
+    log:
+        log_of("dynamics_units"),
+    benchmark:
+        benchmark_of("dynamics_units")
+    priority: 1
+    conda:
+        "../../envs/transferlens.yaml"
+    resources:
+        **resources_of("dynamics_units"),
+    params:
+        **params_of("dynamics_units"),
+    message:
+        message_of("dynamics_units")
+    shell:
+        "{params.job}"
+
+
+rule dynamics_pictures:
+    input:
+        unpack(inputs_of("dynamics_pictures")),
+    output:
+        **outputs_of("dynamics_pictures"),
+    log:
+        log_of("dynamics_pictures"),
+    benchmark:
+        benchmark_of("dynamics_pictures")
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        **params_of("dynamics_pictures"),
+    message:
+        message_of("dynamics_pictures")
+    shell:
+        "{params.job}"
+
+
+rule dynamics_page:
+    input:
+        unpack(inputs_of("dynamics_page")),
+    output:
+        **outputs_of("dynamics_page"),
+    log:
+        log_of("dynamics_page"),
+    benchmark:
+        benchmark_of("dynamics_page")
+    conda:
+        "../../envs/transferlens.yaml"
+    params:
+        **params_of("dynamics_page"),
+    message:
+        message_of("dynamics_page")
+    shell:
+        "{params.job}"
+
+
 rule drifts:
     input:
         unpack(inputs_of("drifts")),

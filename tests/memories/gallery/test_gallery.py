@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import re
 import shutil
 
@@ -11,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import browser
+from tests.browser import needs_browser
 from tests.conftest import CLASSES, draw
-from tests.memories.gallery import browser
 from tests.memories.gallery.artefacts import write_memories
 from transferlens.core import labelled
 from transferlens.data.artefacts import positions
@@ -24,10 +24,6 @@ from transferlens.memories.kept import binding
 SOURCES = ["espresso", "hen", "hen of the woods", "tench", "cello", "watch", "<i>agaric</i>", "tortoise"]
 TARGETS = ["cat", "dog", "fox"]
 ROWS, SIDE = 120, 48
-SECONDS = 20  # that a wait may take at most: machines are shared
-
-MISSING = browser.missing()
-needs_browser = pytest.mark.skipif(bool(MISSING), reason=f"a browser for tests needs {', '.join(MISSING)}")
 
 
 @pytest.fixture(scope="module")
@@ -67,29 +63,8 @@ def page(driver, study):
     return Page(driver, study / "memories.html")
 
 
-class Page:
+class Page(browser.Page):
     """A gallery in the browser."""
-
-    def __init__(self, driver, path, address=""):
-        self.driver, self.path = driver, path
-        self.open(address)
-
-    def open(self, address=""):
-        self.driver.get("about:blank")
-        self.driver.get(f"{self.path.as_uri()}{address}")
-        self.wait("return performance.getEntriesByName('complete').length")
-
-    def run(self, code, *arguments):
-        return self.driver.execute_script(code, *arguments)
-
-    def wait(self, code):
-        """Until a script returns something true, which is returned."""
-        from selenium.webdriver.support.ui import WebDriverWait
-
-        return WebDriverWait(self.driver, SECONDS, poll_frequency=0.05).until(lambda _: self.run(code))
-
-    def element(self, selector):
-        return self.driver.find_element("css selector", selector)
 
     @property
     def shown(self):
@@ -220,10 +195,7 @@ def test_nothing_is_fetched_and_nothing_fails(page):
         page.driver.get_log(log)  # what came before, of the browser's own pages
     page.open("#memory=espresso&colours=jet")
     page.wait("return document.querySelector('#list img')?.complete")
-    messages = [json.loads(entry["message"])["message"] for entry in page.driver.get_log("performance")]
-    sent = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    assert sent
-    assert not [url for url in sent if not url.startswith(("file:", "blob:", "data:", "about:"))]
+    assert not page.fetched()
     page.open("#sort=nothing&target=nobody&colours=pink&other=1")  # a stale link
     assert page.shown == ROWS
     assert page.driver.get_log("browser") == []

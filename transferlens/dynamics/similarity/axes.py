@@ -1,4 +1,4 @@
-"""Centred features, their rank, and as few axes as they need."""
+"""Centred features and matrices, rank, and as few axes as features need."""
 
 from typing import NamedTuple
 
@@ -11,6 +11,21 @@ RANK_CUT = 1e-6  # of the largest singular value: what is below is no direction 
 
 class Undefined(TransferlensError):
     """A metric that features do not have; the message says why. A table shows NaN and the message."""
+
+
+class Rows(NamedTuple):
+    """One row of numbers for each image, float64[n, r]."""
+
+    values: torch.Tensor
+
+    @property
+    def dimensions(self) -> int:
+        """r."""
+        return self.values.shape[1]
+
+    def permuted(self, order: torch.Tensor) -> "Rows":
+        """Of the images in another order int64[n]."""
+        return Rows(self.values[order])
 
 
 class Thin(NamedTuple):
@@ -29,6 +44,11 @@ def centred(features: torch.Tensor) -> torch.Tensor:
     """Minus the mean of each column [n, d]; exactly 0, not a rounding error, where a column is constant."""
     shifted = features - features[0]
     return shifted - shifted.mean(0)
+
+
+def double_centred(pairs: torch.Tensor) -> torch.Tensor:
+    """A symmetric matrix [n, n] less the means of its rows and columns."""
+    return pairs - pairs.mean(0) - pairs.mean(1, keepdim=True) + pairs.mean()
 
 
 def coordinates(features: torch.Tensor) -> torch.Tensor:

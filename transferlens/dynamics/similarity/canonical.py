@@ -9,35 +9,20 @@ from typing import NamedTuple
 
 import torch
 
-from transferlens.dynamics.similarity.axes import Thin, centred, thin
+from transferlens.dynamics.similarity.axes import Rows, Thin, centred, thin
 
 KEPT_VARIANCE = 0.99  # by the components that SVCCA keeps
-
-
-class Span(NamedTuple):
-    """The images' coordinates in an orthonormal basis of what features can say, float64[n, r]."""
-
-    images: torch.Tensor
-
-    @property
-    def dimensions(self) -> int:
-        """r."""
-        return self.images.shape[1]
-
-    def permuted(self, order: torch.Tensor) -> "Span":
-        """Of the images in another order int64[n]."""
-        return Span(self.images[order])
 
 
 class Weighed(NamedTuple):
     """A span and what each feature has of each of its axes.
 
     Attributes:
-        span: float64[n, r].
+        span: float64[n, r], orthonormal columns.
         loadings: float64[r, d], images^T features.
     """
 
-    span: Span
+    span: Rows
     loadings: torch.Tensor
 
     @property
@@ -50,14 +35,14 @@ class Weighed(NamedTuple):
         return Weighed(self.span.permuted(order), self.loadings)
 
 
-def span(features: torch.Tensor) -> Span:
-    """Of the centred features [n, d], up to their rank."""
-    return Span(thin(centred(features)).images)
+def span(features: torch.Tensor) -> Rows:
+    """An orthonormal basis [n, r] of the centred features [n, d], up to their rank."""
+    return Rows(thin(centred(features)).images)
 
 
-def leading_span(features: torch.Tensor) -> Span:
-    """Of the fewest principal components of features [n, d] with 99 % of their variance (not of its root)."""
-    return Span(leading(thin(centred(features))).images)
+def leading_span(features: torch.Tensor) -> Rows:
+    """That of the fewest principal components of features [n, d] with 99 % of variance, not of its root."""
+    return Rows(leading(thin(centred(features))).images)
 
 
 def leading(parts: Thin) -> Thin:
@@ -71,20 +56,20 @@ def weighed(features: torch.Tensor) -> Weighed:
     """Of the centred features [n, d]."""
     values = centred(features)
     images = thin(values).images
-    return Weighed(Span(images), images.T @ values)
+    return Weighed(Rows(images), images.T @ values)
 
 
-def correlations(one: Span, other: Span) -> torch.Tensor:
+def correlations(one: Rows, other: Rows) -> torch.Tensor:
     """Canonical correlations float64[min(r, r')], falling, 0 to 1."""
-    return torch.linalg.svdvals(one.images.T @ other.images).clamp(0, 1)
+    return torch.linalg.svdvals(one.values.T @ other.values).clamp(0, 1)
 
 
-def mean_correlation(one: Span, other: Span) -> float:
+def mean_correlation(one: Rows, other: Rows) -> float:
     """Mean canonical correlation, 0 to 1."""
     return float(correlations(one, other).mean())
 
 
-def mean_squared_correlation(one: Span, other: Span) -> float:
+def mean_squared_correlation(one: Rows, other: Rows) -> float:
     """R2 CCA: mean squared canonical correlation, 0 to 1."""
     return float(correlations(one, other).square().mean())
 
@@ -96,6 +81,6 @@ def projection_weighted(one: Weighed, other: Weighed) -> float:
     features of |<h, feature>|. So it is not symmetric, and not blind to rotations of `one`: give the network
     before fine-tuning first.
     """
-    turn, found, _ = torch.linalg.svd(one.span.images.T @ other.span.images, full_matrices=False)
+    turn, found, _ = torch.linalg.svd(one.span.values.T @ other.span.values, full_matrices=False)
     weights = (turn.T @ one.loadings).abs().sum(1)
     return float((weights * found.clamp(0, 1)).sum() / weights.sum())

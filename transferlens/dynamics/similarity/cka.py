@@ -6,11 +6,12 @@ defined (`why_undefined` says why). Nothing is clipped: unbiased values may lie 
 
 from math import sqrt
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from transferlens.dynamics.similarity.arrays import Array, same_images
+from transferlens.dynamics.similarity.axes import centred, double_centred
+from transferlens.dynamics.similarity.distances import gaussian
 from transferlens.dynamics.similarity.grams import u_centred
 
 # An inner product that is a smaller share of the whole Gram's is what rounding leaves of zero.
@@ -22,7 +23,7 @@ def linear(x: Array, y: Array) -> float:
 
     Of independent features it is far above 0 where images are few beside the features.
     """
-    first, second = map(_centred, same_images(x, y))
+    first, second = map(centred, same_images(x, y))
     if _by_features(first, second):
         return _ratio(*(_square(a.T @ b) for a, b in _pairs(first, second)))
     return _ratio(*(_inner(a, b) for a, b in _pairs(first @ first.T, second @ second.T)))
@@ -32,7 +33,7 @@ def unbiased(x: Array, y: Array) -> float:
     """Linear CKA from unbiased estimates of HSIC (Song et al. 2012): 0 on average where nothing
     is shared, however few the images.
     """
-    first, second = map(_centred, same_images(x, y))
+    first, second = map(centred, same_images(x, y))
     if _by_features(first, second):
         return _ratio(*(_u_inner(a, b) for a, b in _pairs(first, second)))
     return _u_ratio(first @ first.T, second @ second.T)
@@ -43,10 +44,10 @@ def rbf(x: Array, y: Array, tau: float = 0.5, unbiased: bool = False) -> float:
 
     m is the median of all n^2 squared distances, those of images to themselves included.
     """
-    first, second = (_gaussian(_centred(each), tau) for each in same_images(x, y))
+    first, second = (gaussian(each, tau) for each in same_images(x, y))
     if unbiased:
         return _u_ratio(first, second)
-    return _ratio(*(_inner(a, b) for a, b in _pairs(_double_centred(first), _double_centred(second))))
+    return _ratio(*(_inner(a, b) for a, b in _pairs(double_centred(first), double_centred(second))))
 
 
 def partial(x: Array, y: Array, z: Array) -> float:
@@ -54,25 +55,19 @@ def partial(x: Array, y: Array, z: Array) -> float:
 
     The U-centred Grams of x and y lose their projections on that of z (Szekely and Rizzo 2014).
     """
-    first, second, given = (u_centred(_gram(_centred(each))) for each in same_images(x, y, z))
+    first, second, given = (u_centred(_gram(centred(each))) for each in same_images(x, y, z))
     return _ratio(*(_inner(a, b) for a, b in _pairs(_residual(first, given), _residual(second, given))))
 
 
 def why_undefined(x: Array) -> str | None:
     """Why similarities with these features [n, d] are NaN, in words; None if they are not."""
     (features,) = same_images(x)
-    centred = _centred(features)
-    if not centred.any():
+    varying = centred(features)
+    if not varying.any():
         return "all images have the same features"
-    if not u_centred(_gram(centred)).any():
+    if not u_centred(_gram(varying)).any():
         return "but for one image, all have the same features"
     return None
-
-
-def _centred(features: Tensor) -> Tensor:
-    """Features minus their means over images; exactly 0 where one is the same for all images."""
-    shifted = features - features[0]
-    return shifted - shifted.mean(0)
 
 
 def _gram(features: Tensor) -> Tensor:
@@ -115,23 +110,10 @@ def _ratio(between: float, first: float, second: float) -> float:
     return between / sqrt(first * second) if first > 0 and second > 0 else float("nan")
 
 
-def _double_centred(gram: Tensor) -> Tensor:
-    return gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean()
-
-
-def _gaussian(features: Tensor, tau: float) -> Tensor:
-    """The Gaussian kernel [n, n]; all ones for features that are the same for most pairs of images."""
-    squares = features.square().sum(1)
-    distances = (squares[:, None] + squares - 2 * _gram(features)).clamp_(min=0)
-    distances.fill_diagonal_(0)
-    median = float(np.median(distances.numpy()))
-    return torch.exp(-distances / (2 * tau**2 * median)) if median > 0 else torch.ones_like(distances)
-
-
-def _residual(centred: Tensor, given: Tensor) -> Tensor:
+def _residual(matrix: Tensor, given: Tensor) -> Tensor:
     """A U-centred Gram without its projection on another; nothing if it is a multiple of that."""
     square = _inner(given, given)
     if square == 0:
-        return centred
-    left = centred - _inner(centred, given) / square * given
-    return left if _square(left) > _ROUNDING * _square(centred) else torch.zeros_like(left)
+        return matrix
+    left = matrix - _inner(matrix, given) / square * given
+    return left if _square(left) > _ROUNDING * _square(matrix) else torch.zeros_like(left)

@@ -6,10 +6,11 @@ Szekely & Rizzo 2013, The distance correlation t-test of independence in high di
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from transferlens.core.statistics import centred_ranks
-from transferlens.dynamics.similarity.axes import Undefined, centred, refuse_constant
+from transferlens.dynamics.similarity.axes import Undefined, centred, double_centred, refuse_constant
 from transferlens.dynamics.similarity.grams import u_centred
 
 _ROUNDING = 1e-12  # of the largest distance: what differs by less is a tie
@@ -41,6 +42,27 @@ def squared_distances(features: torch.Tensor) -> torch.Tensor:
     squares = features.square().sum(1)
     distances = (squares[:, None] + squares - 2 * features @ features.T).clamp(min=0)
     return distances.fill_diagonal_(0)
+
+
+def gaussian(features: torch.Tensor, tau: float) -> torch.Tensor:
+    """The Gaussian kernel exp(-|x_i - x_j|^2 / (2 tau^2 m)) [n, n] of features [n, d].
+
+    m is the median of all n^2 squared distances, those of images to themselves included; where it is 0, for
+    features that are the same for most pairs of images, all is one.
+    """
+    squares = squared_distances(centred(features))
+    median = float(np.median(squares.numpy()))
+    return torch.exp(-squares / (2 * tau**2 * median)) if median > 0 else torch.ones_like(squares)
+
+
+def centred_gaussian(features: torch.Tensor, tau: float) -> Pairs:
+    """The Gaussian kernel of features [n, d], less the means of its rows and columns.
+
+    Raises:
+        Undefined: where most pairs of images have the same features.
+    """
+    kernel = gaussian(features, tau)
+    return Pairs(_normed(double_centred(kernel), kernel), features.shape[1])
 
 
 def euclidean_ranks(features: torch.Tensor) -> Pairs:
@@ -77,8 +99,7 @@ def _ranked(distances: torch.Tensor, dimensions: int) -> Pairs:
 def centred_distances(features: torch.Tensor) -> Pairs:
     """Euclidean distances of features [n, d], less the means of their row and column."""
     distances = squared_distances(centred(features)).sqrt()
-    rows = distances - distances.mean(0)
-    return Pairs(_normed(rows - rows.mean(1, keepdim=True), distances), features.shape[1])
+    return Pairs(_normed(double_centred(distances), distances), features.shape[1])
 
 
 def u_centred_distances(features: torch.Tensor) -> Pairs:
@@ -91,5 +112,5 @@ def _normed(matrix: torch.Tensor, made_of: torch.Tensor) -> torch.Tensor:
     """A matrix [n, n] of norm 1, unless it is nothing but rounding errors of what it was made of."""
     size = matrix.norm()
     if size <= _ROUNDING * made_of.norm():
-        raise Undefined("constant: all pairs of images are equally far apart")
+        raise Undefined("constant: the pairs of images are equally far apart")
     return matrix / size

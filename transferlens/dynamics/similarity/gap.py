@@ -14,9 +14,10 @@ import torch
 from transferlens.core.errors import DataError
 from transferlens.core.statistics import Interval, jackknife_interval
 from transferlens.dynamics.similarity.arrays import Array, same_images
-from transferlens.dynamics.similarity.distances import squared_distances
+from transferlens.dynamics.similarity.distances import gaussian
 
 BLOCKS = 16
+_TAU = 0.5**0.5  # the kernel is exp(-squared distance / median squared distance)
 FRECHET_REASON = "no interval: its bias at these numbers of images is larger than its error"
 
 Rows = torch.Tensor  # int64[r], rows of one set
@@ -57,7 +58,7 @@ def gaps(x: Array, y: Array, blocks: int = BLOCKS) -> dict[str, Gap]:
             "a gap is between features of one layer of one network, and there are"
             f" {one.shape[1]} and {other.shape[1]}"
         )
-    kernel = _rbf(torch.cat([one, other]))
+    kernel = gaussian(torch.cat([one, other]), _TAU)
     measures = {
         "means": lambda rows, columns: distance_of_means(one[rows], other[columns]),
         "mmd_linear": lambda rows, columns: mmd_linear(one[rows], other[columns]),
@@ -85,7 +86,7 @@ def mmd_linear(x: torch.Tensor, y: torch.Tensor) -> float:
 def mmd_rbf(x: torch.Tensor, y: torch.Tensor) -> float:
     """Unbiased squared MMD with a Gaussian kernel as wide as the median distance; NaN where that is 0."""
     rows, columns = torch.arange(len(x)), torch.arange(len(y)) + len(x)
-    return _mmd(_rbf(torch.cat([x, y])), rows, columns)
+    return _mmd(gaussian(torch.cat([x, y]), _TAU), rows, columns)
 
 
 def frechet(x: torch.Tensor, y: torch.Tensor) -> float:
@@ -116,16 +117,10 @@ def _variance(values: torch.Tensor) -> torch.Tensor:
     return values.var(0).sum()
 
 
-def _rbf(values: torch.Tensor) -> torch.Tensor:
-    """Gaussian kernel [n, n] of features [n, d], with the median squared distance as twice its variance."""
-    distances = squared_distances(values - values.mean(0))
-    n = len(values)
-    i, j = torch.triu_indices(n, n, 1)
-    return torch.exp(-distances / distances[i, j].median())
-
-
 def _mmd(kernel: torch.Tensor, rows: Rows, columns: Rows) -> float:
-    """Unbiased squared MMD of two groups of the kernel's rows."""
+    """Unbiased squared MMD of two groups of the kernel's rows; NaN of a kernel of ones."""
+    if (kernel == 1).all():
+        return float("nan")
     shares = kernel.new_zeros((len(kernel), 2))
     shares[rows, 0], shares[columns, 1] = 1 / len(rows), 1 / len(columns)
     means = shares.T @ kernel @ shares

@@ -17,6 +17,17 @@ from transferlens.dynamics.similarity.arrays import FEWEST
 
 # What differs by fewer roundings than these, relative to its size, is taken to be the same.
 _ROUNDINGS = 8
+_HAS_BACKENDS = hasattr(torch.backends.cuda.matmul, "fp32_precision")  # since torch 2.9
+_BACKENDS = (
+    (
+        *(torch.backends.cuda.matmul, torch.backends.cudnn.conv),
+        *(torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv),
+    )
+    if _HAS_BACKENDS
+    else (torch.backends.cuda.matmul, torch.backends.cudnn)
+)
+# By which setting of theirs products and convolutions of float32 numbers are exact, and at what value.
+_EXACT = ("fp32_precision", "ieee") if _HAS_BACKENDS else ("allow_tf32", False)
 
 
 def u_centred(gram: Tensor) -> Tensor:
@@ -124,13 +135,13 @@ def row(output: Tensor) -> Tensor:
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
     """Arithmetic of float32 is float32 in the block: no autocast, TF32 or bfloat16."""
-    products = torch.get_float32_matmul_precision()
-    convolutions = torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
+    setting, exact = _EXACT
+    before = [getattr(backend, setting) for backend in _BACKENDS]
+    for backend in _BACKENDS:
+        setattr(backend, setting, exact)
     try:
         with torch.autocast(device.type, enabled=False):
             yield
     finally:
-        torch.set_float32_matmul_precision(products)
-        torch.backends.cudnn.allow_tf32 = convolutions
+        for backend, value in zip(_BACKENDS, before, strict=True):
+            setattr(backend, setting, value)

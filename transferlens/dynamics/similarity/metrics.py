@@ -117,7 +117,14 @@ _ALL = (
         biased=False,
     ),
     Metric("cka_linear", "CKA, biased", shapes.rows, _of_rows(cka.linear), _RIGID, _KORNBLITH),
-    Metric("cka_rbf", "CKA, Gaussian", shapes.rows, _of_rows(cka.rbf), _RIGID, _KORNBLITH),
+    Metric(
+        "cka_rbf",
+        "CKA, Gaussian",
+        partial(distances.centred_gaussian, tau=0.5),
+        distances.correlation,
+        _RIGID,
+        _KORNBLITH,
+    ),
     Metric("procrustes", "Procrustes", shapes.shape, shapes.procrustes, _RIGID, _WILLIAMS),
     Metric(
         "whitened_shape",

@@ -6,33 +6,19 @@ All are biased: of unrelated features, the more alike the more features there ar
 """
 
 import math
-from typing import NamedTuple
 
 import torch
 
 from transferlens.dynamics.similarity.arrays import Array, same_images
 from transferlens.dynamics.similarity.axes import (
+    Rows,
     centred,
     coordinates,
     coordinates_of_gram,
+    double_centred,
     refuse_constant,
     thin,
 )
-
-
-class Rows(NamedTuple):
-    """One row of numbers for each image, float64[n, r]."""
-
-    values: torch.Tensor
-
-    @property
-    def dimensions(self) -> int:
-        """r."""
-        return self.values.shape[1]
-
-    def permuted(self, order: torch.Tensor) -> "Rows":
-        """Of the images in another order int64[n]."""
-        return Rows(self.values[order])
 
 
 def shape(features: torch.Tensor, whitening: float = 0.0) -> Rows:
@@ -54,8 +40,7 @@ def shape(features: torch.Tensor, whitening: float = 0.0) -> Rows:
 
 def shape_of_gram(gram: torch.Tensor) -> Rows:
     """The shape, not whitened, of features whose Gram matrix float64[n, n] is known, centred or not."""
-    rows = gram - gram.mean(0)
-    return _normed(coordinates_of_gram(rows - rows.mean(1, keepdim=True)))
+    return _normed(coordinates_of_gram(double_centred(gram)))
 
 
 def _normed(values: torch.Tensor) -> Rows:

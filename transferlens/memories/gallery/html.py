@@ -5,9 +5,7 @@ are small), evidence maps as int8 with one scale each, beside a table of numbers
 (gallery.js) draws the few examples that are on screen.
 """
 
-import base64
 import io
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from transferlens.data.artefacts import HALVES, positions
 from transferlens.memories.artefacts import CONTRASTS, OUTPUTS
 from transferlens.memories.gallery import numbers
 from transferlens.memories.gallery.numbers import Study
-from transferlens.pictures import figures, templates
+from transferlens.pictures import embedded, figures, templates
 
 ROLES = {
     "source": ("source model", "its own top class", "source"),
@@ -121,26 +119,14 @@ def write_gallery(path: Path, study: Study, title: str, first: str, tables: Mapp
             warnings=numbers.warnings(study),
             retention=_histogram(data["binding"]),
             tables={name: numbers.readable_table(table) for name, table in tables.items()},
-            provenance=_provenance(panels),
-            data=_json(data),
+            provenance=embedded.provenance(panels, "panels drawn"),
+            data=embedded.script_json(data),
             blobs=_blobs(panels),
             style=templates.text("pictures/page.css") + templates.text("memories/gallery/gallery.css"),
             program=templates.text("memories/gallery/gallery.js"),
         )
         with files.replace_file(path) as temporary, temporary.open("w", encoding="utf-8") as page:
             stream.dump(page)
-
-
-def _json(data: Any) -> str:
-    """JSON that can stand in a script element: no '<', and not a number for what is missing."""
-    return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-
-
-def _numbers(values: np.ndarray) -> list:
-    """Nested lists with four significant digits, None for what is not finite."""
-    if values.ndim > 1:
-        return [_numbers(row) for row in values]
-    return [float(f"{v:.4g}") if np.isfinite(v) else None for v in values.tolist()]
 
 
 def _classes(study: Study) -> dict[str, list[str]]:
@@ -159,7 +145,7 @@ def _examples(panels: h5py.File, classes: Mapping[str, list[str]]) -> dict[str, 
     rows["id"] = [f"{example} on {behind}" if behind else example for example, behind in ids]
     rows["composite"] = [int(kind == "composite") for kind in artefacts.names(panels["kind"])]
     scores = [score for score in SCORES if np.isfinite(panels[score[0]][:]).any()]
-    rows |= {name: _numbers(panels[name][:]) for name, *_ in scores}
+    rows |= {name: embedded.rounded(panels[name][:]) for name, *_ in scores}
     q = np.where(rows["composite"], panels["cell_effect_q"][:], panels["removal_effect_q"][:])
     rows["significant"] = (q < numbers.SIGNIFICANT).astype(int).tolist()
     side = panels["image"].shape[1]
@@ -179,7 +165,7 @@ def _roles(panels: h5py.File, classes: Mapping[str, list[str]]) -> list[dict[str
         role = {"name": name, "heading": heading, "explanation": explanation, "head": head}
         role["class"] = positions(named[place], classes[f"{head}s"]).tolist()
         for key in ("probability", "raw_max", "raw_min"):
-            role[key] = _numbers(panels[key][place])
+            role[key] = embedded.rounded(panels[key][place])
         role["cells"] = list(panels["class_map"].shape[2:])
         roles.append(role)
     return roles
@@ -198,7 +184,10 @@ def _blobs(panels: h5py.File) -> Iterator[tuple[int, str]]:
         maps = panels["class_map"][:, block][places].swapaxes(0, 1)
         for i, (pixels, own) in enumerate(zip(panels["image"][block], maps, strict=True)):
             quantised = b"".join(_quantise(values) for values in own)
-            yield start + i, f"{_base64(_encode(pixels, side))} {_base64(quantised)}"
+            yield (
+                start + i,
+                f"{embedded.base64_text(_encode(pixels, side))} {embedded.base64_text(quantised)}",
+            )
 
 
 def _quantise(values: np.ndarray) -> bytes:
@@ -212,10 +201,6 @@ def _encode(pixels: np.ndarray, side: int) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, optimize=True, **kind)
     return file.getvalue()
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 def _matrix(study: Study, sources: list[str]) -> dict[str, Any]:
@@ -252,17 +237,17 @@ def _quantity(
 ) -> dict[str, Any]:
     """What the matrix can show of the source classes at positions int64[rows] of the file."""
     quantity = {"name": name, "heading": heading, "explanation": explanation}
-    quantity["value"] = _numbers(file[name][_REPORT][classes])
+    quantity["value"] = embedded.rounded(file[name][_REPORT][classes])
     if name in _ESTIMATES:
         quantity |= {
-            part: _numbers(file[f"{name}_{part}"][_REPORT][classes]) for part in ("low", "high", "q")
+            part: embedded.rounded(file[f"{name}_{part}"][_REPORT][classes]) for part in ("low", "high", "q")
         }
     return quantity
 
 
 def _binding(study: Study) -> dict[str, list]:
     table = numbers.binding_table(study)
-    return {name: _numbers(table[name].to_numpy(float)) for name in table}
+    return {name: embedded.rounded(table[name].to_numpy(float)) for name in table}
 
 
 def _histogram(binding: dict) -> dict | None:
@@ -282,19 +267,3 @@ def _stops(name: str) -> list[list[int]]:
     """A colour map as a short list of red, green and blue."""
     colours = figures.colours(name)(np.linspace(0, 1, _COLOURS))[:, :3]
     return np.round(255 * colours).astype(int).tolist()
-
-
-def _provenance(panels: h5py.File) -> dict:
-    attributes = panels.attrs
-    rows = [
-        ("Transferlens", attributes["transferlens_version"]),
-        ("commit", attributes["git_commit"] or "not a git checkout"),
-        ("device", attributes["device"]),
-        ("panels drawn", attributes["created"]),
-        *json.loads(attributes["software"]).items(),
-    ]
-    return {
-        "rows": rows,
-        "settings": json.dumps(artefacts.settings_of(panels), indent=2, sort_keys=True),
-        "inputs": artefacts.inputs_of(panels).items(),
-    }

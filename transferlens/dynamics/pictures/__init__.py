@@ -1,0 +1,1 @@
+"""Still pictures of feature dynamics, and their numbers as a table."""
