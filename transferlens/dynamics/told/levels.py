@@ -21,7 +21,7 @@ def told(probed: Probed) -> Arrays:
     return {
         **bands.named("random_init", bands.over_models(np.stack(starts, axis=1))),
         **bands.named("scratch_end", bands.over_models(np.stack(ends, axis=1))),
-        **bands.named("other_seed", _over_pairs(np.stack(seeds))),
+        **bands.named("other_seed", over_pairs(np.stack(seeds))),
     }
 
 
@@ -43,7 +43,7 @@ def _paired(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.diagonal(minibatch.cka(products))
 
 
-def _over_pairs(similarities: np.ndarray) -> Interval:
+def over_pairs(similarities: np.ndarray) -> Interval:
     """Means [...] over pairs of models [..., models, models]; the interval leaves out a model at a time."""
     models = similarities.shape[-1]
     value = _mean_of_pairs(similarities)
