@@ -60,15 +60,6 @@ def test_images_that_move_a_unit_most():
     assert np.isnan(tracking.jaccard(np.zeros((5, 1), bool), np.zeros((5, 1), bool)))
 
 
-def test_jaccard_by_chance_is_that_of_random_sets():
-    rng, images, top = np.random.default_rng(0), 20, 6
-    first, second = (rng.random((images, 20_000)).argsort(0) < top for _ in range(2))
-    assert tracking.jaccard_by_chance(images, top) == pytest.approx(
-        tracking.jaccard(first, second).mean(), abs=0.003
-    )
-    assert tracking.jaccard_by_chance(5, 9) == pytest.approx(1.0)
-
-
 def test_drift_and_identity_of_units():
     rng = np.random.default_rng(0)
     maps = torch.from_numpy(rng.random((40, 5, 2, 2)))
@@ -187,6 +178,19 @@ def test_the_unit_that_dies_is_told(followed):
         assert np.isnan([file[name][3, 3] for name in ("drift", "displacement", "same_unit")]).all()
         shown = set(zip(file["shown_layer"][:].tolist(), file["shown_number"][:].tolist(), strict=True))
         assert (0, 3) not in shown
+
+
+def test_chance_levels(followed):
+    """Of sets of 4 of the 12 report images; of peaks in two images of 32 pixels a side."""
+    rng = np.random.default_rng(0)
+    first, second = (rng.random((12, 20_000)).argsort(0).argsort(0) < 4 for _ in range(2))
+    with artefacts.open(followed, UNITS) as file:
+        assert file.attrs["jaccard_chance"] == pytest.approx(
+            tracking.jaccard(first, second).mean(), abs=0.004
+        )
+        chance = file["displacement_chance"][:]
+        assert (chance > 4).all()
+        assert (chance < 32).all()
 
 
 def test_what_is_shown(followed):

@@ -1,6 +1,6 @@
 """Figures of single units over the steps of an adaptation, from the stored file alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +30,7 @@ _METRICS = {"cka": "CKA", "procrustes": "Procrustes", "ssim": "SSIM"}
 
 def draw_curves(path: Path, pictures: Sequence[Path]) -> None:
     """Dead units, overlap of top images, displacement of peaks and identity of units, by layer and step."""
-    with artefacts.open(path, UNITS) as file:
-        figure = _curves(file)
-    for picture in pictures:
-        figures.save(figure, picture)
+    _draw(_curves, path, pictures)
 
 
 def _curves(file: h5py.File) -> "Figure":
@@ -77,10 +74,7 @@ def _draw_chance(overlap: "Axes", moved: "Axes", file: h5py.File) -> None:
 
 def draw_filters(path: Path, pictures: Sequence[Path]) -> None:
     """The similarities of the paper between the maps of a unit now and before the first step, with floors."""
-    with artefacts.open(path, UNITS) as file:
-        figure = _filters(file)
-    for picture in pictures:
-        figures.save(figure, picture)
+    _draw(_filters, path, pictures)
 
 
 def _filters(file: h5py.File) -> "Figure":
@@ -196,6 +190,14 @@ def _draw_scale(axis: "Axes", low: float, high: float) -> None:
 
 
 # Parts of all figures
+
+
+def _draw(make: Callable[[h5py.File], "Figure"], path: Path, pictures: Sequence[Path]) -> None:
+    """Save a figure of a file as every picture."""
+    with artefacts.open(path, UNITS) as file:
+        figure = make(file)
+    for picture in pictures:
+        figures.save(figure, picture)
 
 
 def _mark_steps(axis: "Axes", steps: np.ndarray) -> None:

@@ -21,7 +21,7 @@ def cells_of(network: Network, paths: Sequence[str], images: torch.Tensor) -> di
     """(height, width) of the maps of those layers whose outputs hold a grid of more than one cell."""
     with layers.watch(network, paths) as outputs:
         network(images[:1])
-    found = {path: grids.cells_of(outputs[path].shape, network.parts.prefix_tokens) for path in paths}
+    found = {path: grids.cells_of(outputs[path].shape, _prefix(network, outputs[path])) for path in paths}
     return {path: cells for path, cells in found.items() if cells is not None and max(cells) > 1}
 
 
@@ -34,7 +34,13 @@ def maps_of(network: Network, paths: Sequence[str], images: torch.Tensor) -> dic
     """
     with layers.watch(network, paths) as outputs:
         network(images)
-    return {path: grids.to_maps(outputs[path], network.parts.prefix_tokens) for path in paths}
+    return {path: grids.to_maps(outputs[path], _prefix(network, outputs[path])) for path in paths}
+
+
+def _prefix(network: Network, output: torch.Tensor) -> int:
+    """Tokens of an output before those of cells: the network's, or none where they are yet to be added."""
+    prefix = network.parts.prefix_tokens
+    return prefix if grids.cells_of(output.shape, prefix) else 0
 
 
 def peaks_of(network: Network, paths: Sequence[str], images: torch.Tensor) -> dict[str, Peaks]:
