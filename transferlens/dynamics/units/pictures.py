@@ -135,8 +135,10 @@ def _draw_unit(block: "SubFigure", file: h5py.File, row: int) -> None:
     layer, number = int(file["shown_layer"][row]), int(file["shown_number"][row])
     name, why = _short(artefacts.names(file["layer"])[layer]), artefacts.names(file["shown_why"])[row]
     skipped = file["field_skipped"].asstr()[row]
-    reason = f"; no fields: {skipped}" if skipped else ""
-    block.suptitle(f"{name}, unit {number} ({why}{reason})", fontsize=9, x=0.01, ha="left")
+    mixed = file["mixed_by"].asstr()[layer]
+    words = [why, f"no fields: {skipped}" if skipped else "", f"mixed by {mixed}" if mixed else ""]
+    title = f"{name}, unit {number} ({'; '.join(filter(None, words))})"
+    block.suptitle(title, fontsize=9, x=0.01, ha="left")
     axes = block.subplots(1 if skipped else 2, 2, squeeze=False, width_ratios=[1, 0.012])
     example = figures.shortened(file["activation_example"].asstr()[row, 1], 16)
     _draw_tiles(axes[0, 0], file["activation_tile"][row, 1], f"map of\n{example}")
@@ -144,8 +146,8 @@ def _draw_unit(block: "SubFigure", file: h5py.File, row: int) -> None:
     _draw_scale(axes[0, 1], file["scale_low"][row], file["scale_high"][row])
     if not skipped:
         size = " x ".join(str(side) for side in file["field_size"][layer])
-        mixed = file["mixed_by"].asstr()[layer]
-        _draw_tiles(axes[1, 0], file["field_tile"][row], f"mean field\n({mixed or size + ' px'})")
+        seen = "the whole image" if mixed else f"{size} px"
+        _draw_tiles(axes[1, 0], file["field_tile"][row], f"mean field\n({seen})")
         axes[1, 1].set_axis_off()
 
 
