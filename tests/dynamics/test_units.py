@@ -9,11 +9,15 @@ import torch
 from tests.conftest import ARCHITECTURE
 from transferlens.core import artefacts
 from transferlens.core.errors import ConfigError
+from transferlens.core.run import Run
+from transferlens.data.capability import CAPABILITY as DATA
+from transferlens.dynamics.capability import CAPABILITY
 from transferlens.dynamics.units import choice, filtered, passes, pictures, probes, tables, tracking
 from transferlens.dynamics.units.artefacts import UNITS
 from transferlens.dynamics.units.passes import Asked
 from transferlens.dynamics.units.probes import Probe
 from transferlens.models import contract
+from transferlens.training.capability import CAPABILITY as TRAINING
 from transferlens.training.networks import Moment
 
 
@@ -222,7 +226,17 @@ def test_figures_and_table(followed, tmp_path):
     assert table.cka_same["backbone.stem", 2] == pytest.approx(1)
 
 
-def test_layers_without_cells_are_refused():
-    network = contract.build(ARCHITECTURE, 3).eval()
-    with pytest.raises(ConfigError, match=r"dynamics\.units: no layer of dynamics\.layers has cells"):
-        passes.follow(iter([Moment(0, network)]), ["backbone"], torch.zeros(2, 3, 32, 32))
+def run_of(**given) -> Run:
+    recipes = {"full": {"kind": "full"}}
+    base = {"source": "digits-and-clothes", "targets": {"optdigits": {"recipes": ["full"]}}}
+    base |= {"architecture": ARCHITECTURE.model_dump(include={"name", "width"})}
+    return Run({**base, "recipes": recipes, "dynamics": given}, [DATA, TRAINING, CAPABILITY])
+
+
+def test_layers_without_cells_are_refused_before_anything_runs():
+    CAPABILITY.check_networks(run_of(layers=["backbone", "backbone.stem"]))
+    CAPABILITY.check_networks(run_of(layers=["backbone"], units=None))
+    with pytest.raises(
+        ConfigError, match=r"units: no layer of backbone has cells.*set dynamics\.units: null"
+    ):
+        CAPABILITY.check_networks(run_of(layers=["backbone"]))
