@@ -35,7 +35,8 @@ class Dynamics(Capability):
             models = 2 * scope.asked(run).models
             yield Trainings("trajectories", scope.population(run), target, recipe, models)
             for study, rows in scope.drifting(run, target, recipe).items():
-                yield Trainings("drift", study, target, recipe, rows)
+                moments_told = 2 + len(scope.asked(run).influence.steps.epochs)
+                yield Trainings("drift", study, target, recipe, rows, evaluations=moments_told)
 
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
