@@ -38,7 +38,7 @@ _QUESTION = (
 )
 _HEATMAP = (
     "Excess of the similarity to step 0 over its null (images in random order), mean over models. Hatched: "
-    "not told from the null (q ≥ .05). Gray: undefined, the layer is constant."
+    "not told from the null (q > .05). Gray: undefined, the layer is constant."
 )
 _CURVES = (
     "Similarity to step 0 by step (logarithmic from step 1). Line and band: mean over models, 95 % over "

@@ -5,7 +5,7 @@
 const $ = (id) => document.getElementById(id);
 const data = JSON.parse($("data").textContent);
 const { layers, steps, domains, models, quantities, levels, units } = data;
-const SIGNIFICANT = 0.05;
+const SIGNIFICANT = 0.05; // what has a larger q is not told from the null
 const LAST = steps.length - 1;
 
 // ---- words and numbers --------------------------------------------------------------------------
@@ -151,7 +151,7 @@ const isTested = () => quantities[view.quantity].name !== "to_end";
 
 function isHatched(layer, step) {
   const q = of(data.q, layer, step);
-  return isTested() && known(q) && q >= SIGNIFICANT;
+  return isTested() && known(q) && q > SIGNIFICANT;
 }
 
 function withInterval(quantity, layer, step) {
@@ -186,7 +186,7 @@ function describe(layer, step) {
     ["end, against one from scratch", number(levels.scratch_end[view.domain][layer])],
     ["accuracy on the target's images", number(data.accuracy[view.model][step])]);
   const notes = [data.notes[view.domain][layer]].filter(Boolean);
-  if (known(q) && q >= SIGNIFICANT) notes.push("Not told from the null: as similar as images in random order can be.");
+  if (known(q) && q > SIGNIFICANT) notes.push("Its similarity to step 0 is not told from the null (q > .05).");
   $("told").replaceChildren(say("h3", `${layers[layer]}, ${stepName(step)}`), define(pairs), curve(layer, step),
     ...notes.map((note) => say("p", note, { className: "soft" })));
 }

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _STEPS_SHOWN = 4  # of the pictures of layers by layers
+_DIGITS = 6  # of q-values: of few random orders, many are exactly the level, but for rounding
 _SMALL = 0.15  # side of a cell in them, in inches
 
 
@@ -24,7 +25,7 @@ def heatmap(made: xr.Dataset) -> "Figure":
     axes = figure.subplots(1, made.sizes["domain"], sharey=True, squeeze=False)[0]
     for i, (axis, title) in enumerate(zip(axes, domain_words(made), strict=True)):
         of = made.isel(domain=i)
-        chance = of.mean_to_start_q.values >= figures.SIGNIFICANT
+        chance = of.mean_to_start_q.values.round(_DIGITS) > figures.SIGNIFICANT
         picture = cells.paint(axis, of.mean_excess.values, layers, steps, chance)
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("step")
@@ -40,7 +41,7 @@ def shown_steps(steps: np.ndarray) -> list[int]:
 def matrices(made: xr.Dataset) -> "Figure":
     """Similarity of all layers at a few steps (rows) with all layers at step 0 (columns)."""
     layers, steps = short_layers(made.layer.values), shown_steps(made.step.values)
-    side = max(1.2, _SMALL * len(layers))
+    side = max(1.5, _SMALL * len(layers))
     figure = figures.figure(2.4 + side * len(steps), 1.4 + (side + 0.3) * made.sizes["domain"])
     axes = figure.subplots(made.sizes["domain"], len(steps), sharex=True, sharey=True, squeeze=False)
     mean = made.cka.mean("model", skipna=False)
@@ -50,7 +51,7 @@ def matrices(made: xr.Dataset) -> "Figure":
             picture = cells.paint(axis, values, layers, layers, numbered=False)
             axis.set_title(f"step {step_words(made.step.values[step], made.step.values[-1])}", fontsize=9)
             axis.tick_params(axis="x", rotation=90)
-        axes[i][0].set_ylabel(title)
+        axes[i][0].set_ylabel(title.replace(" (", "\n("))
     figure.supxlabel("layers at step 0", fontsize=9)
     figure.colorbar(picture, ax=axes, label="CKA", shrink=0.6)
     return figure
