@@ -16,6 +16,7 @@ from sklearn.cross_decomposition import CCA
 
 from tests.dynamics.features import golden, independent, orthonormal, rotation
 from transferlens.core.errors import ConfigError, DataError
+from transferlens.dynamics import similarity
 from transferlens.dynamics.similarity import canonical, cka, distances, neighbours, shapes
 from transferlens.dynamics.similarity.axes import Rows, Undefined, thin
 from transferlens.dynamics.similarity.metrics import (
@@ -285,6 +286,14 @@ def test_rsa_of_rsatoolbox():
     assert METRICS["rsa_correlation"](x, y) == pytest.approx(spearman, abs=1e-12)
 
 
+def test_images_that_are_twice_in_the_set_are_at_no_distance():
+    x = np.repeat(golden()[0] + 50, 2, axis=0)
+    apart = distances.squared_distances(tensor(x - x.mean(0)))
+    i = torch.arange(0, 200, 2)
+    assert (apart[i, i + 1] == 0).all()
+    assert int((apart == 0).sum()) == 400
+
+
 def test_rsa_of_features_with_tied_distances():
     x, y = (np.random.default_rng(seed).integers(0, 2, (40, 6)).astype(float) for seed in (0, 1))
     i, j = np.triu_indices(40, 1)
@@ -394,10 +403,14 @@ def test_constant_layers_are_undefined_and_say_why(value):
 
 def test_why_some_metrics_are_undefined():
     x, y = independent(40, 3)
-    with pytest.raises(Undefined, match="1 images have one value"):
+    with pytest.raises(Undefined, match="one value in all features: 1"):
         distances.correlation_ranks(tensor(np.vstack([x[:39], np.ones(3)])))
     with pytest.raises(Undefined, match="equally far apart"):
         distances.u_centred_distances(tensor(np.eye(6)))
+    with pytest.raises(Undefined, match="one direction"):
+        neighbours.near(tensor(np.arange(1, 21)[:, None] * [0.1, 0.7]))
+    with pytest.raises(Undefined, match="constant"):
+        distances.centred_gaussian(tensor(np.eye(20)[:, :2]), tau=0.5)
     table = compare(x[:9], y[:9], ["jaccard", "procrustes"])
     assert table.note.tolist() == ["undefined: 10 neighbours need more than 10 images", ""]
     assert math.isnan(table.value["jaccard"])
@@ -434,6 +447,8 @@ def test_compare_takes_tensors_and_gives_the_same_table_each_time():
     table = compare(torch.as_tensor(x), torch.as_tensor(y).float(), ["cca", "jaccard"])
     again = compare(x, y.astype(np.float32), ["cca", "jaccard"])
     assert table.equals(again)
+    assert table.equals(similarity.compare(x, y.astype(np.float32), ["cca", "jaccard"], seed=0))
+    assert not table.equals(compare(x, y, ["cca", "jaccard"], seed=1))
     value, null = table.value["cca"], table.null_mean["cca"]
     assert table.excess["cca"] == pytest.approx((value - null) / (1 - null))
 

@@ -11,7 +11,7 @@ from transferlens.dynamics.similarity import grams
 from transferlens.dynamics.told import levels, maps
 
 
-def told(tmp_path, features, permutations=19, **more):
+def told(tmp_path, features, permutations=39, **more):
     with activities.probed(activities.write(tmp_path / "a.h5", features, **more)) as probed:
         return maps.told(probed, permutations, seed=0)
 

@@ -98,7 +98,7 @@ class DynamicsSettings(CapabilitySection):
     steps: MomentSettings = Field(MomentSettings(), description="When networks are kept.")
     probe: ProbeSettings = Field(ProbeSettings(), description="The images on which they are compared.")
     permutations: int = Field(
-        50, ge=19, description="Random orders of the images in the null of every similarity."
+        50, ge=39, description="Random orders of the images in the null of every similarity."
     )
     keep_networks: bool = Field(
         False,

@@ -1,6 +1,7 @@
 """How large the files of feature dynamics are, for the plan of a run."""
 
 from collections.abc import Mapping
+from math import prod
 
 from transferlens.core.artefacts import Artefact
 from transferlens.core.capability import Beside, Wildcards
@@ -9,7 +10,6 @@ from transferlens.dynamics import scope
 from transferlens.dynamics.activity.artefacts import ACTIVITY
 from transferlens.dynamics.drift.artefacts import DRIFT_INFLUENCE, DRIFTS, OUTCOMES
 from transferlens.dynamics.explorer.steps import PAGE
-from transferlens.dynamics.settings import UnitSettings
 from transferlens.dynamics.told.artefacts import REFERENCES, SIMILARITY
 from transferlens.dynamics.units.artefacts import UNITS
 from transferlens.training import moments
@@ -30,69 +30,64 @@ def sizes_of(
     run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
 ) -> dict[str, int]:
     """Sizes by dimension, as of `Capability.sizes`."""
-    if made is SIMILARITY:
-        return _told(run, wildcards, known)
-    if made in (DRIFTS, DRIFT_INFLUENCE):
-        return _of_drift(run, made, wildcards, known)
-    page = PAGE.outputs["page"]
-    if made not in (TRAJECTORIES, ACTIVITY, UNITS, page):
-        return {}
+    if made is PAGE.outputs["page"]:
+        return {"bytes": _page_bytes(run, wildcards, known)}
+    sizes = {
+        TRAJECTORIES.kind: _kept,
+        ACTIVITY.kind: _activity,
+        SIMILARITY.kind: _told,
+        UNITS.kind: _units,
+        DRIFTS.kind: _drifts,
+        DRIFT_INFLUENCE.kind: _drift_influence,
+    }
+    kind = made.kind if isinstance(made, Artefact) else ""
+    return sizes[kind](run, wildcards, known) if kind in sizes else {}
+
+
+def _followed(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str, int]:
+    """Layers, and steps with the end, of models that are followed."""
+    return {
+        "layer": len(scope.layers(run)),
+        "step": 1 + _along(scope.asked(run).steps, run, wildcards, known),
+    }
+
+
+def _along(given: moments.MomentSettings, run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> int:
+    """How many networks of a model are kept before the end."""
     recipe = kinds.read(run.recipe(wildcards["target"], wildcards["recipe"]))
-    kept = moments.steps(scope.asked(run).steps, recipe, known.get("train_example", 1))
-    if made is TRAJECTORIES:
-        logs = {"log_quantity": len(LOG_QUANTITIES), "epoch": kinds.log_rows(recipe)}
-        return {**logs, **_networks(known["model"], len(kept))}
-    if made is page:
-        return {"bytes": _page_bytes(run, wildcards["target"], len(kept) + 1)}
-    if made is UNITS:
-        return _units(len(scope.layers(run)), 1 + len(kept), scope.asked(run).units)
-    given, layers = scope.asked(run).probe, len(scope.layers(run))
-    images = min(given.images, known.get("val_example", given.images)) // given.batch * given.batch
+    return len(moments.steps(given, recipe, known.get("train_example", 1)))
+
+
+def _kept(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str, int]:
+    """Of a shard: heads and whole networks at the end, networks along the way, and the logs."""
+    models, along = known["model"], _along(scope.asked(run).steps, run, wildcards, known)
+    epochs = kinds.log_rows(kinds.read(run.recipe(wildcards["target"], wildcards["recipe"])))
+    logs = {"log_quantity": len(LOG_QUANTITIES), "epoch": epochs}
     return {
-        "layer": layers,
-        "step": 1 + len(kept),
-        "batch": images // given.batch,
+        **logs,
+        "head": models,
+        "weights": models,
+        "checkpoints": models * along,
+        "checkpoint_step": along,
+    }
+
+
+def _activity(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str, int]:
+    """Of what networks make of a probe."""
+    given, followed = scope.asked(run).probe, _followed(run, wildcards, known)
+    batches = min(given.images, known.get("val_example", given.images)) // given.batch
+    return {
+        **followed,
+        "batch": batches,
         "pair": given.batch * (given.batch - 1) // 2,
-        "example": images,
-        "channel": layers * _CHANNELS,
+        "example": batches * given.batch,
+        "channel": followed["layer"] * _CHANNELS,
     }
-
-
-def _units(layers: int, steps: int, given: UnitSettings) -> dict[str, int]:
-    """What is told of units, and strips of those that are shown."""
-    return {
-        "layer": layers,
-        "step": steps,
-        "channel": layers * _CHANNELS,
-        "comparison": 3,
-        "filter_metric": 3,
-        "shown": layers * 2 * given.shown,
-        "strip": 2,
-        "axis": 2,
-        "tile_y": _TILE,
-        "tile_x": _TILE,
-        "colour": 3,
-    }
-
-
-def _networks(models: int, kept: int) -> dict[str, int]:
-    """Of a shard: heads and whole networks at the end, networks along the way."""
-    return {"head": models, "weights": models, "checkpoints": models * kept, "checkpoint_step": kept}
-
-
-def _page_bytes(run: Run, target: str, steps: int) -> int:
-    """Of the interactive page: similarities of all layers and steps, and strips of units."""
-    given, layers = scope.asked(run), len(scope.layers(run))
-    cells, followed = layers * steps, given.models * len(scope.domains(run, target))
-    tiles = 2 * given.units.shown * _STRIPS * cells if given.units else 0
-    return round(_PAGE + followed * (_PAIR * cells * (cells + 1) / 2 + _CELL * cells) + _TILE_BYTES * tiles)
 
 
 def _told(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str, int]:
     """Of what is told of similarities."""
-    recipe = kinds.read(run.recipe(wildcards["target"], wildcards["recipe"]))
-    kept = moments.steps(scope.asked(run).steps, recipe, known.get("train_example", 1))
-    once = {"layer": len(scope.layers(run)), "step": 1 + len(kept), "metric": _METRICS}
+    once = {**_followed(run, wildcards, known), "metric": _METRICS}
     return {
         **once,
         **{f"other_{name}": size for name, size in once.items()},
@@ -103,20 +98,49 @@ def _told(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str,
     }
 
 
-def _of_drift(
-    run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
-) -> dict[str, int]:
-    """Of every model's drift, or of what source classes do to it."""
-    recipe = kinds.read(run.recipe(wildcards["target"], wildcards["recipe"]))
-    moved = len(moments.steps(scope.asked(run).influence.steps, recipe, known.get("train_example", 1)))
-    looked_at = {
+def _units(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str, int]:
+    """What is told of units, and strips of those that are shown."""
+    followed = _followed(run, wildcards, known)
+    return {
+        **followed,
+        "channel": followed["layer"] * _CHANNELS,
+        "comparison": 3,
+        "filter_metric": 3,
+        "shown": followed["layer"] * 2 * scope.asked(run).units.shown,
+        "strip": 2,
+        "axis": 2,
+        "tile_y": _TILE,
+        "tile_x": _TILE,
+        "colour": 3,
+    }
+
+
+def _page_bytes(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> int:
+    """Of the interactive page: similarities of all layers and steps, and strips of units."""
+    given, cells = scope.asked(run), prod(_followed(run, wildcards, known).values())
+    shown = given.models * len(scope.domains(run, wildcards["target"]))
+    tiles = 2 * given.units.shown * _STRIPS * cells if given.units else 0
+    return round(_PAGE + shown * (_PAIR * cells * (cells + 1) / 2 + _CELL * cells) + _TILE_BYTES * tiles)
+
+
+def _drifts(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str, int]:
+    """Of every model's drift, which is told of the end, too."""
+    looked_at = _looked_at(run, wildcards, known)
+    return {**looked_at, "step": looked_at["step"] + 1}
+
+
+def _looked_at(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str, int]:
+    """Domains, layers and steps of which drift is told."""
+    return {
         "domain": len(scope.domains(run, wildcards["target"])),
         "layer": len(scope.layers(run, "influence")),
-        "step": 1 + moved if made is DRIFTS else moved,
+        "step": _along(scope.asked(run).influence.steps, run, wildcards, known),
     }
-    if made is DRIFTS:
-        return looked_at
+
+
+def _drift_influence(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str, int]:
+    """Of what source classes do to drift."""
     retrained = run.settings.studies.counterfactual
     removals = {"order": len(retrained.orders), "k": len(retrained.ks)} if retrained else {}
     units = {"source_class": known["unit"]} if "unit" in known else {}
-    return {**looked_at, **removals, **units, "outcome": len(OUTCOMES), "fold": 2}
+    return {**_looked_at(run, wildcards, known), **removals, **units, "outcome": len(OUTCOMES), "fold": 2}

@@ -14,6 +14,7 @@ from transferlens.dynamics.similarity.axes import Undefined, centred, double_cen
 from transferlens.dynamics.similarity.grams import u_centred
 
 _ROUNDING = 1e-12  # of the largest distance: what differs by less is a tie
+_EPSILONS = 64  # rounding errors of the largest square that a distance of equal images may come to
 
 
 class Pairs(NamedTuple):
@@ -38,10 +39,10 @@ def distance_correlation(one: Pairs, other: Pairs) -> float:
 
 
 def squared_distances(features: torch.Tensor) -> torch.Tensor:
-    """Squared Euclidean distances [n, n] of centred features [n, d], exact to rounding of the largest."""
+    """Squared Euclidean distances [n, n] of centred features [n, d]; 0 where rounding alone is left."""
     squares = features.square().sum(1)
-    distances = (squares[:, None] + squares - 2 * features @ features.T).clamp(min=0)
-    return distances.fill_diagonal_(0)
+    distances = (squares[:, None] + squares - 2 * features @ features.T).fill_diagonal_(0)
+    return distances.masked_fill(distances < _EPSILONS * torch.finfo(features.dtype).eps * squares.max(), 0)
 
 
 def gaussian(features: torch.Tensor, tau: float) -> torch.Tensor:
@@ -79,7 +80,7 @@ def correlation_ranks(features: torch.Tensor) -> Pairs:
     rows = centred(features.T).T
     lengths = rows.norm(dim=1, keepdim=True)
     if (lengths == 0).any():
-        raise Undefined(f"{int((lengths == 0).sum())} images have one value in all features")
+        raise Undefined(f"images that have one value in all features: {int((lengths == 0).sum())}")
     rows = rows / lengths
     return _ranked(1 - rows @ rows.T, features.shape[1])
 

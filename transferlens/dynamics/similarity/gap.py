@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from transferlens.core.errors import DataError
+from transferlens.core.errors import ConfigError, DataError
 from transferlens.core.statistics import Interval, jackknife_interval
 from transferlens.dynamics.similarity.arrays import Array, same_images
 from transferlens.dynamics.similarity.distances import gaussian
 
 BLOCKS = 16
 _TAU = 0.5**0.5  # the kernel is exp(-squared distance / median squared distance)
-FRECHET_REASON = "no interval: its bias at these numbers of images is larger than its error"
+FRECHET_REASON = "no interval: where images are few for the features it is too large by more than its error"
 
 Rows = torch.Tensor  # int64[r], rows of one set
 
@@ -47,11 +47,15 @@ def gaps(x: Array, y: Array, blocks: int = BLOCKS) -> dict[str, Gap]:
     The first three are 0 in the mean for sets of one kind, so that they may be negative; the last is not.
 
     Intervals leave out one of `blocks` blocks of both sets at a time (Student's t, blocks - 1 degrees of
-    freedom); they speak of draws of images, given the network.
+    freedom); they speak of draws of images, given the network. The order of the images must say nothing about
+    them: every blocks-th is in a block.
 
     Raises:
         DataError: sets with other features, or fewer than 4 images, or values that are not finite.
+        ConfigError: fewer than 2 blocks.
     """
+    if blocks < 2:
+        raise ConfigError(f"blocks: at least 2 are needed, and there are {blocks}")
     (one,), (other,) = same_images(x), same_images(y)
     if one.shape[1] != other.shape[1]:
         raise DataError(

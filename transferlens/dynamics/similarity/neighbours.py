@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from scipy.stats import hypergeom
 
-from transferlens.dynamics.similarity.axes import Undefined, refuse_constant
+from transferlens.dynamics.similarity.axes import Undefined
 from transferlens.scores import knn
 
 NEIGHBOURS = 10
+_ROUNDING = 1e-14  # of directions of length 1
 _CELLS = 1 << 22  # distances in memory at a time
 
 
@@ -54,12 +55,13 @@ def near(features: torch.Tensor, k: int = NEIGHBOURS) -> Near:
     """The k nearest other images of features [n, d].
 
     Raises:
-        Undefined: k images or fewer; a constant layer, where all are equally near.
+        Undefined: k images or fewer, or all equally near, as those of a constant layer.
     """
     if len(features) <= k:
         raise Undefined(f"{k} neighbours need more than {k} images")
-    refuse_constant((features - features[0]).abs().max())
     units = _directions(features)
+    if (units - units[0]).abs().max() < _ROUNDING:
+        raise Undefined("constant: all images have features of one direction")
     found = knn.neighbours(units.numpy(), k, "euclidean").rows
     return Near(units, torch.as_tensor(found))
 
@@ -142,6 +144,6 @@ def _second_order(one: Near, other: Near, block: slice) -> torch.Tensor:
 
 
 def _distances(side: Near, block: slice) -> torch.Tensor:
-    """Cosine distances [rows of the block, n]; those within rounding of 0 are 0."""
+    """Cosine distances [rows of the block, n]; 0 where rounding alone is left."""
     distances = 1 - side.directions[block] @ side.directions.T
-    return distances.masked_fill(distances < 1e-14, 0)
+    return distances.masked_fill(distances < _ROUNDING, 0)
