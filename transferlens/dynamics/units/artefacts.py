@@ -10,7 +10,7 @@ _TILES = ("tile_y", "tile_x", "colour")
 _FIRST = "with the network before the first step"
 
 UNITS = Artefact(
-    kind="units",
+    kind="network units",
     path="dynamics/{target}/{recipe}/units.h5",
     fields=(
         STEP_FIELD,
@@ -27,7 +27,10 @@ UNITS = Artefact(
             "displacement", _BY_STEP, np.float64, f"of its peak, mean over report images, {_FIRST}", "pixels"
         ),
         Field(
-            "same_unit", _BY_STEP, np.float64, "whether no other unit now correlates more with what it was"
+            "same_unit",
+            _BY_STEP,
+            np.float64,
+            "whether no unit now correlates more with what it was; by chance 1 of C",
         ),
         Field("filter_metric", ("filter_metric",), str, "similarity of two maps"),
         Field("comparison", ("comparison",), str, "what a unit's map of an image is compared with"),

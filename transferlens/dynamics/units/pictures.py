@@ -15,10 +15,11 @@ from transferlens.pictures import figures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 _MOST_LAYERS = 4  # that strips and similarities of filters show: spread over the depth
 _GAP = 6  # pixels between tiles
+_HEIGHTS = (1.55, 2.75)  # inches of a unit without and with a strip of fields
 _COMPARED = {
     "same": ("same unit, same image", figures.BLACK, "-"),
     "other image": ("floor: another image of the class", figures.VERMILION, "--"),
@@ -117,8 +118,9 @@ def draw_strips(path: Path, picture: Path) -> None:
                 figures.message("No strips: every unit is dead before the first step or at the end."), picture
             )
             return
-        figure = figures.figure(2.6 + 0.95 * len(file["step"]), 0.6 + 2.75 * len(rows))
-        blocks = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
+        heights = [_HEIGHTS[not file["field_skipped"].asstr()[row]] for row in rows]
+        figure = figures.figure(2.2 + 0.95 * len(file["step"]), sum(heights))
+        blocks = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
         for block, row in zip(blocks, rows, strict=True):
             _draw_unit(block, file, row)
     figures.save(figure, picture)
@@ -135,29 +137,30 @@ def _shown_rows(file: h5py.File) -> list[int]:
     return [int(row) for rows in found for row in rows]
 
 
-def _draw_unit(block: "Figure", file: h5py.File, row: int) -> None:
+def _draw_unit(block: "SubFigure", file: h5py.File, row: int) -> None:
     layer, number = int(file["shown_layer"][row]), int(file["shown_number"][row])
     name, why = _short(artefacts.names(file["layer"])[layer]), artefacts.names(file["shown_why"])[row]
-    block.suptitle(f"{name}, unit {number} ({why})", fontsize=9, x=0.01, ha="left")
-    (maps, bar), (looks, empty) = block.subplots(2, 2, width_ratios=[1, 0.012])
-    empty.set_axis_off()
-    maps.imshow(side_by_side(file["activation_tile"][row, 1]))
-    example = file["activation_example"].asstr()[row, 1]
-    maps.set_ylabel(f"map of\n{figures.shortened(example, 16)}", fontsize=7)
-    _draw_scale(bar, file["scale_low"][row], file["scale_high"][row])
-    looks.set_ylabel("mean field of\nits top images", fontsize=7)
-    if skipped := file["field_skipped"].asstr()[row]:
-        looks.text(0.01, 0.5, f"No strip of fields: {skipped}.", transform=looks.transAxes, fontsize=8)
-    else:
-        looks.imshow(side_by_side(file["field_tile"][row]))
+    skipped = file["field_skipped"].asstr()[row]
+    reason = f"; no fields: {skipped}" if skipped else ""
+    block.suptitle(f"{name}, unit {number} ({why}{reason})", fontsize=9, x=0.01, ha="left")
+    axes = block.subplots(1 if skipped else 2, 2, squeeze=False, width_ratios=[1, 0.012])
+    example = figures.shortened(file["activation_example"].asstr()[row, 1], 16)
+    _draw_tiles(axes[0, 0], file["activation_tile"][row, 1], f"map of\n{example}")
+    _note_tiles(axes[0, 0], _notes(file, layer, number))
+    _draw_scale(axes[0, 1], file["scale_low"][row], file["scale_high"][row])
+    if not skipped:
         size = " x ".join(str(side) for side in file["field_size"][layer])
         mixed = file["mixed_by"].asstr()[layer]
-        looks.set_ylabel(f"mean field\n({mixed or size + ' px'})", fontsize=7)
-    _note_tiles(maps, _notes(file, layer, number))
-    for axis in (maps, looks):
-        axis.set_yticks([])
-        axis.spines[:].set_visible(False)
-    looks.set_xticks([])
+        _draw_tiles(axes[1, 0], file["field_tile"][row], f"mean field\n({mixed or size + ' px'})")
+        axes[1, 1].set_axis_off()
+
+
+def _draw_tiles(axis: "Axes", tiles: np.ndarray, label: str) -> None:
+    axis.imshow(side_by_side(tiles))
+    axis.set_ylabel(label, fontsize=7)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.spines[:].set_visible(False)
 
 
 def side_by_side(tiles: np.ndarray) -> np.ndarray:
