@@ -134,6 +134,8 @@ def test_a_unit_is_clicked_to_see_its_strips_and_a_view_can_be_linked(page):
     assert all(alt for _, alt in sizes)
     here = page.run(f"return {TEXTS}", "#unit .here")
     assert here == [str(STEPS[2])] * 3 + [str(STEPS[2]), ".80", *here[5:]]  # strips, then the table
+    moved = page.run(f"return {TEXTS}", "#unit tr:nth-child(3) td")
+    assert moved == [".00", "2.00", "4.00", "6.00", "8.00", "10.00", "12.00"]
     page.open("#layer=1&unit=unit+5")
     assert "unit 5" in page.element("#unit h3").text
     page.slide("layer", 3)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _STEPS_SHOWN = 4  # of the pictures of layers by layers
+_ACROSS = 26  # cells side by side, at most
 _DIGITS = 6  # of q-values: of few random orders, many are exactly the level, but for rounding
 _SMALL = 0.15  # side of a cell in them, in inches
 
@@ -60,8 +61,7 @@ def matrices(made: xr.Dataset) -> "Figure":
 def metrics(made: xr.Dataset) -> "Figure":
     """Excess of the end's similarity to step 0 by every metric: metrics by layers, a panel a domain."""
     layers, titles = short_layers(made.layer.values), made.metric_title.values.tolist()
-    figure = figures.figure(*cells.size((len(titles) + 2) * made.sizes["domain"], len(layers) + 3))
-    axes = figure.subplots(made.sizes["domain"], 1, sharex=True, squeeze=False)[:, 0]
+    figure, axes = _panels(made.sizes["domain"], len(titles) + 2, len(layers))
     for i, (axis, title) in enumerate(zip(axes, domain_words(made), strict=True)):
         of = made.isel(domain=i, step=-1).sel(reference="start")
         excess = of.metric_excess.mean("model", skipna=False).transpose("metric", "layer").values
@@ -73,6 +73,15 @@ def metrics(made: xr.Dataset) -> "Figure":
     return figure
 
 
+def _panels(count: int, rows: int, columns: int) -> tuple["Figure", np.ndarray]:
+    """A figure and its panels of so many cells: side by side where there is room, else above each other."""
+    if count * columns <= _ACROSS:
+        figure = figures.figure(*cells.size(rows, count * columns))
+        return figure, figure.subplots(1, count, sharey=True, squeeze=False)[0]
+    figure = figures.figure(*cells.size(count * rows, columns + 3))
+    return figure, figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
+
+
 def _mark_notes(axis: "Axes", notes: np.ndarray) -> None:
     """A cross where something speaks against a number."""
     for row, column in np.argwhere(notes != ""):
@@ -82,8 +91,7 @@ def _mark_notes(axis: "Axes", notes: np.ndarray) -> None:
 def agreement(made: xr.Dataset) -> "Figure":
     """Rank correlation of metrics over layers and steps, a panel for each domain."""
     titles = made.metric_title.values.tolist()
-    figure = figures.figure(*cells.size((len(titles) + 2) * made.sizes["domain"], len(titles) + 3))
-    axes = figure.subplots(made.sizes["domain"], 1, sharex=True, squeeze=False)[:, 0]
+    figure, axes = _panels(made.sizes["domain"], len(titles) + 2, len(titles))
     for i, (axis, title) in enumerate(zip(axes, domain_words(made), strict=True)):
         of = made.isel(domain=i)
         chance = of.agreement_low.values <= 0
