@@ -66,7 +66,7 @@ def parse(project: str) -> None:
 
 
 def answer(folder: str, arguments: list[str], printed: list[str], environment: dict[str, str]) -> None:
-    """Become the process that was asked for; Snakemake ends it."""
+    """Become the process that was asked for, and end it."""
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
@@ -75,7 +75,20 @@ def answer(folder: str, arguments: list[str], printed: list[str], environment: d
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     sys.path[0] = folder
     sys.argv = ["snakemake", *arguments]
-    runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        status = status_of(end)
+    sys.stdout.flush()
+    os._exit(status)  # to free what was parsed takes longer than many a plan
+
+
+def status_of(end: SystemExit) -> int:
+    """The exit status that Python makes of it."""
+    if isinstance(end.code, str):
+        print(end.code, file=sys.stderr, flush=True)
+        return 1
+    return int(end.code or 0)
 
 
 if __name__ == "__main__":

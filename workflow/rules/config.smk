@@ -1,5 +1,4 @@
 # The configuration: read, checked, completed. Nothing here reads images.
-import atexit
 import gc
 import os
 import re
@@ -8,8 +7,6 @@ from pathlib import Path
 
 # Planning makes millions of objects that stay: to look through them seldom saves a fifth of the time.
 gc.set_threshold(100_000, 50, 50)
-# And not once more when Snakemake ends, which took two fifths of a plan.
-atexit.register(gc.freeze)
 
 # Jobs run `python`: make that the interpreter Snakemake itself runs in, activated or not.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
