@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 
 from tests.dynamics import activities
+from tests.runs import ROOMS
 from transferlens.core import labelled
 from transferlens.core.errors import ArtefactError
+from transferlens.core.run import Run
+from transferlens.dynamics.capability import CAPABILITY as DYNAMICS
 from transferlens.dynamics.told import bands, stored
 from transferlens.dynamics.told.artefacts import SIMILARITY
+from transferlens.dynamics.told.steps import TELL
 
 WALKS = {"models": 4, "steps": 3, "images": 32, "channels": 4}
 
@@ -88,3 +92,26 @@ def test_shards_that_were_kept_at_other_steps_are_refused(tmp_path):
     second = activities.write(tmp_path / "1.h5", walks[2:], first_row=2, steps=[0, 1, 9])
     with pytest.raises(ArtefactError, match=r"1\.h5: networks were kept after other steps"):
         told(tmp_path, digits=[first, second])
+
+
+@pytest.mark.parametrize("target", ["optdigits", "digits-and-clothes"])
+def test_the_step_reads_every_shard_of_every_domain(target):
+    """Of three pairs of models in shards of four; a target that is the source is read once."""
+    given = {
+        "source": "digits-and-clothes",
+        "targets": {target: {}},
+        "recipes": {"fixed": {"kind": "fixed"}, "full": {"kind": "full"}},
+        "studies": {"reference": {"repeats": 4, "shard_size": 4}},
+        "dynamics": {"models": 3},
+    }
+    run = Run(given, [*ROOMS, DYNAMICS])
+    place = {"target": target, "recipe": "full"}
+    (job,) = TELL.made_for(run)
+    assert job == place
+    inputs, settings = TELL.inputs(run, place), TELL.settings(run, place)
+    domains = ["optdigits", "digits-and-clothes"] if target == "optdigits" else ["digits-and-clothes"]
+    assert settings["domains"] == domains
+    assert list(inputs.values()) == [
+        [f"results/studies/reference/activity/{target}/full/{domain}/000{shard}.h5" for shard in range(2)]
+        for domain in domains
+    ]
