@@ -85,9 +85,7 @@ def test_metrics_of_pairs_are_told_of_fewer_images():
     assert [metrics.images_of("cca", n) for n in (64, 512, 4096)] == [64, 512, 1024]
     assert [metrics.images_of("rsa", n) for n in (64, 512, 4096)] == [64, 128, 1024]
     assert [metrics.orders_of(models) for models in (1, 3, 8)] == [4, 2, 1]
-    slow = {name for name in NAMES if metrics.images_of(name, 512) < 512}
-    of_pairs = {
-        name for name in NAMES if hasattr(METRICS[name].prepare(torch.rand(20, 3).double()), "values")
-        and METRICS[name].prepare(torch.rand(20, 3).double()).values.shape == (20, 20)
-    }  # fmt: skip
-    assert of_pairs <= slow
+    for name, metric in METRICS.items():
+        made = metric.prepare(torch.rand(20, 3).double())
+        if getattr(made, "values", None) is not None and made.values.shape == (20, 20):
+            assert metrics.images_of(name, 512) == 128, name

@@ -5,7 +5,6 @@ they say whether fine-tuning brings two domains together.
 Sources: MMD, Gretton et al. 2012, A kernel two-sample test; Frechet distance, Dowson & Landau 1982.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,7 @@ BLOCKS = 16
 _TAU = 0.5**0.5  # the kernel is exp(-squared distance / median squared distance)
 FRECHET_REASON = "no interval: where images are few for the features it is too large by more than its error"
 
-Rows = torch.Tensor  # int64[r], rows of one set
+Shares = torch.Tensor  # float64[r, n], what each image of a set counts in each of r measures of it
 
 
 @dataclass(frozen=True)
@@ -62,14 +61,15 @@ def gaps(x: Array, y: Array, blocks: int = BLOCKS) -> dict[str, Gap]:
             "a gap is between features of one layer of one network, and there are"
             f" {one.shape[1]} and {other.shape[1]}"
         )
-    kernel = gaussian(torch.cat([one, other]), _TAU)
+    enough = min(len(one), len(other)) >= 2 * blocks
+    shares = [_shares(len(values), blocks if enough else 0) for values in (one, other)]
+    linear, spread = _linear(one, other, *shares)
     measures = {
-        "means": lambda rows, columns: distance_of_means(one[rows], other[columns]),
-        "mmd_linear": lambda rows, columns: mmd_linear(one[rows], other[columns]),
-        "mmd_rbf": lambda rows, columns: _mmd(kernel, rows, columns + len(one)),
+        "means": _over(linear, spread),
+        "mmd_linear": linear,
+        "mmd_rbf": _rbf(one, other, *shares),
     }
-    sizes = (len(one), len(other))
-    found = {name: _jackknifed(measure, sizes, blocks) for name, measure in measures.items()}
+    found = {name: _jackknifed(values.numpy(), blocks) for name, values in measures.items()}
     return found | {"frechet": Gap(_unknown(frechet(one, other)), FRECHET_REASON)}
 
 
@@ -78,19 +78,17 @@ def distance_of_means(x: torch.Tensor, y: torch.Tensor) -> float:
 
     Without what chance adds to the numerator: of two sets of n images of one kind, 1 / n of the ratio.
     """
-    return mmd_linear(x, y) / float(_variance(x) + _variance(y)) if _varies(x, y) else float("nan")
+    return float(_over(*_linear(x, y, _shares(len(x)), _shares(len(y)))))
 
 
 def mmd_linear(x: torch.Tensor, y: torch.Tensor) -> float:
     """Unbiased squared MMD with the linear kernel: |mean x - mean y|^2 without what chance adds to it."""
-    between = (x.mean(0) - y.mean(0)).square().sum()
-    return float(between - _variance(x) / len(x) - _variance(y) / len(y))
+    return float(_linear(x, y, _shares(len(x)), _shares(len(y)))[0])
 
 
 def mmd_rbf(x: torch.Tensor, y: torch.Tensor) -> float:
     """Unbiased squared MMD with a Gaussian kernel as wide as the median distance; NaN where that is 0."""
-    rows, columns = torch.arange(len(x)), torch.arange(len(y)) + len(x)
-    return _mmd(gaussian(torch.cat([x, y]), _TAU), rows, columns)
+    return float(_rbf(x, y, _shares(len(x)), _shares(len(y))))
 
 
 def frechet(x: torch.Tensor, y: torch.Tensor) -> float:
@@ -111,48 +109,69 @@ def _triangle(values: torch.Tensor) -> torch.Tensor:
     return torch.linalg.qr(values, mode="r").R
 
 
-def _varies(x: torch.Tensor, y: torch.Tensor) -> bool:
-    """Whether any feature differs within a set."""
-    return bool((x != x[0]).any() or (y != y[0]).any())
-
-
 def _variance(values: torch.Tensor) -> torch.Tensor:
     """Trace of the covariance of [n, d]."""
     return values.var(0).sum()
 
 
-def _mmd(kernel: torch.Tensor, rows: Rows, columns: Rows) -> float:
-    """Unbiased squared MMD of two groups of the kernel's rows; NaN of a kernel of ones."""
+def _shares(size: int, blocks: int = 0) -> Shares:
+    """Of all images alike; and, for each block of every blocks-th, of all but these."""
+    rows = torch.arange(size)
+    kept = [torch.ones(size, dtype=torch.bool), *(rows % blocks != block for block in range(blocks))]
+    kept = torch.stack(kept).double()
+    return kept / kept.sum(1, keepdim=True)
+
+
+def _counts(shares: Shares) -> torch.Tensor:
+    """How many images have a share, float64[r]."""
+    return (shares > 0).sum(1).double()
+
+
+def _linear(
+    x: torch.Tensor, y: torch.Tensor, of_x: Shares, of_y: Shares
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Squared linear MMDs of features [n, d] and [m, d], and the sums of both total variances, float64[r]."""
+    (mean_x, variance_x), (mean_y, variance_y) = _moments(x, of_x), _moments(y, of_y)
+    chance = variance_x / _counts(of_x) + variance_y / _counts(of_y)
+    return (mean_x - mean_y).square().sum(1) - chance, variance_x + variance_y
+
+
+def _moments(values: torch.Tensor, shares: Shares) -> tuple[torch.Tensor, torch.Tensor]:
+    """Means [r, d] and total variances [r] of features [n, d]; these exactly 0 where all are the same."""
+    away = values - values[0]
+    means, count = shares @ away, _counts(shares)
+    within = shares @ away.square().sum(1) - means.square().sum(1)
+    return values[0] + means, within * count / (count - 1)
+
+
+def _over(linear: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
+    """NaN where nothing varies."""
+    return torch.where(spread > 0, linear / spread, torch.nan)
+
+
+def _rbf(x: torch.Tensor, y: torch.Tensor, of_x: Shares, of_y: Shares) -> torch.Tensor:
+    """Squared Gaussian MMDs float64[r] of features [n, d] and [m, d]; NaN of a kernel of ones."""
+    kernel, n = gaussian(torch.cat([x, y]), _TAU), len(x)
     if (kernel == 1).all():
-        return float("nan")
-    shares = kernel.new_zeros((len(kernel), 2))
-    shares[rows, 0], shares[columns, 1] = 1 / len(rows), 1 / len(columns)
-    means = shares.T @ kernel @ shares
-    within = _without_self(means[0, 0], len(rows)) + _without_self(means[1, 1], len(columns))
-    return float(within - 2 * means[0, 1])
+        return of_x.new_full((len(of_x),), torch.nan)
+    within = _within(kernel[:n, :n], of_x) + _within(kernel[n:, n:], of_y)
+    return within - 2 * ((of_x @ kernel[:n, n:]) * of_y).sum(1)
 
 
-def _without_self(mean: torch.Tensor, count: int) -> torch.Tensor:
-    """Mean over pairs of two different rows, from that over all pairs: a row's kernel with itself is 1."""
+def _within(kernel: torch.Tensor, shares: Shares) -> torch.Tensor:
+    """Means over pairs of two different images float64[r]; an image's kernel with itself is 1."""
+    mean, count = ((shares @ kernel) * shares).sum(1), _counts(shares)
     return (count * mean - 1) / (count - 1)
 
 
-def _jackknifed(measure: Callable[[Rows, Rows], float], sizes: tuple[int, int], blocks: int) -> Gap:
-    """A measure of rows of both sets, with an interval from leaving out one block of each at a time."""
-    value = measure(*(torch.arange(size) for size in sizes))
+def _jackknifed(values: np.ndarray, blocks: int) -> Gap:
+    """A measure of all images, with an interval from those without each block, if there are: float64[r]."""
+    value, *without = values
     if np.isnan(value):
         return Gap(_unknown(value), "constant: no two images have different features")
-    if min(sizes) < 2 * blocks:
+    if not without:
         return Gap(_unknown(value), f"no interval: needs {2 * blocks} images of each set")
-    kept = zip(*(_leaving_out(size, blocks) for size in sizes), strict=True)
-    without = np.array([measure(rows, columns) for rows, columns in kept])
-    return Gap(jackknife_interval(value, without))
-
-
-def _leaving_out(size: int, blocks: int) -> list[Rows]:
-    """The rows that are left without each of so many blocks, every blocks-th row a block."""
-    rows = torch.arange(size)
-    return [rows[rows % blocks != block] for block in range(blocks)]
+    return Gap(jackknife_interval(value, np.array(without)))
 
 
 def _unknown(value: float) -> Interval:

@@ -178,6 +178,7 @@ SIMILARITY = Artefact(
     attributes={
         "images": "of each domain, in the order of `domain`",
         "batches": "of each domain, likewise",
+        "gap_images": "of each domain whose gap is told, likewise",
         "band_missing": "why means have no interval over models; '' where they have",
         "gap_missing": "why there is no distance of the domains; '' where there is",
     },

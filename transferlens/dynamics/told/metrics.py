@@ -62,12 +62,12 @@ def told(probed: Probed, seed: int) -> Arrays:
         for model in job.progress(probed.whole, f"metrics on {probed.name}", "models")
     ]
     similar = np.array([[similar for similar, _ in own] for own in made])  # [model, layer, metric, way, step]
+    notes = np.array([[notes for _, notes in own] for own in made], object)  # [model, layer, metric]
     similar = similar.transpose(2, 0, 3, 1, 4)
-    notes = [
-        [next((own[layer][1][metric] for own in made if own[layer][1][metric]), "") for layer in layers]
-        for metric in range(len(METRICS))
-    ]
-    return _beside_null(similar[:, :, :2], similar[:, :, 2:]) | {"metric_note": np.array(notes, object)}
+    return {
+        **_beside_null(similar[:, :, :2], similar[:, :, 2:]),
+        "metric_note": np.array([[_first(own) for own in of_layers] for of_layers in notes.T], object),
+    }
 
 
 def _of_layer(features: Tensor, orders: Orders) -> tuple[list[list[list[float]]], list[str]]:
@@ -87,6 +87,10 @@ def _of_layer(features: Tensor, orders: Orders) -> tuple[list[list[list[float]]]
         similar.append(_similarities(metric, known[key], orders[n]))
         notes.append(_note(metric, known[key], n))
     return similar, notes
+
+
+def _first(notes: Sequence[str]) -> str:
+    return next(filter(None, notes), "")
 
 
 def _prepared(metric: Metric, features: Tensor) -> Any:
@@ -149,15 +153,11 @@ def _beside_null(values: np.ndarray, null: np.ndarray) -> Arrays:
 def _agreement(similar: np.ndarray) -> np.ndarray:
     """Rank correlations [models, metrics, metrics] over cells of [metrics, models, layers, steps]."""
     metrics, models = similar.shape[:2]
-    cells = similar.reshape(metrics, models, -1)
-    made = np.full((models, metrics, metrics), np.nan)
-    for model in range(models):
-        for one in range(metrics):
-            made[model, one, one] = 1
+    made = np.tile(np.eye(metrics), (models, 1, 1))
+    for model, cells in enumerate(similar.swapaxes(0, 1).reshape(models, metrics, -1)):
         for one, other in combinations(range(metrics), 2):
-            pair = cells[[one, other], model]
-            first, second = pair[:, ~np.isnan(pair).any(0)]
-            (made[model, one, other],) = (made[model, other, one],) = rank_correlations(
-                first[None], second[None]
-            )
+            pair = cells[[one, other]]
+            told_of = pair[:, ~np.isnan(pair).any(0)]
+            (found,) = rank_correlations(told_of[:1], told_of[1:])
+            made[model, one, other] = made[model, other, one] = found
     return made

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import h5py
 import numpy as np
 import torch
 
@@ -82,6 +83,6 @@ class Probed:
         file, row = self._place(model)
         return file["accuracy"][row] if "accuracy" in file else np.full(len(self.steps), np.nan)
 
-    def _place(self, model: int) -> tuple["artefacts.h5py.File", int]:
+    def _place(self, model: int) -> tuple[h5py.File, int]:
         shard, row = self._places[model]
         return self._files[shard], row

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from transferlens.core import artefacts
 from transferlens.dynamics.similarity.metrics import METRICS
@@ -15,6 +16,7 @@ from transferlens.dynamics.told.bands import Arrays
 from transferlens.dynamics.told.probed import Probed
 
 
+@torch.inference_mode()
 def write(path: Path, activities: Mapping[str, Sequence[Path]], permutations: int, seed: int) -> None:
     """Tell everything, and store it.
 
@@ -79,6 +81,7 @@ def _attributes(domains: Sequence[Probed]) -> dict[str, Any]:
     return {
         "images": [probed.images for probed in domains],
         "batches": [probed.batches for probed in domains],
+        "gap_images": [gaps.images_of(probed.images) for probed in domains],
         "band_missing": bands.ONE_MODEL if len(domains[0].whole) == 1 else "",
         "gap_missing": "the target is the source" if len(domains) == 1 else "",
     }
