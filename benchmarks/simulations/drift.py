@@ -15,6 +15,7 @@ from transferlens.dynamics.drift.chosen import chosen_by
 from transferlens.dynamics.drift.correlations import Correlations
 from transferlens.dynamics.drift.effects import Effects, effects_of
 from transferlens.estimation import crossfit, designs
+from transferlens.estimation.fold_correlations import correlation
 
 UNITS, LAYERS, CHOSEN = 20, 6, 5
 NOISE, SHARED, EFFECT, AGREE = 0.02, 0.5, 0.01, 0.7
@@ -99,7 +100,14 @@ def _correlations(drifts: list[Effects], accuracies: list[Effects], of: str, nul
     if null:
         error = 3 * value.std() / np.sqrt(n)
         yield Row(name, f"mean, {of}", "0", value.mean(), -error, error, n)
+        same = float(np.mean(list(map(_of_the_same_models, drifts, accuracies))))
+        yield Row(name, f"mean of the same models (not used), {of}", "above 0", same, 0.2, 1, n)
         yield _level(name, of, p)
+
+
+def _of_the_same_models(drift: Effects, accuracy: Effects) -> float:
+    """Of effects from folds that are not crossed."""
+    return float(correlation(drift.by_fold[:, 0], accuracy.by_fold[::-1, 0]))
 
 
 def _of_all(found: list[Correlations], name: str) -> np.ndarray:

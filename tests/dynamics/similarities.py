@@ -128,14 +128,14 @@ def _of_metrics(out, cka):
     value = np.stack(
         [np.stack([start, end], 2)] * len(METRICS)
     )  # [metric, domain, model, reference, layer, step]
-    null = np.full(np.delete(value.shape, 2), NULL)
+    null = np.full((len(METRICS), len(cka), len(LAYERS), len(STEPS)), NULL)
     notes = np.full((len(METRICS), len(cka), len(LAYERS)), "", dtype=object)
     notes[1, :, -1] = "too few images (n < 5 d)"
     for name, values in {
         "metric_value": value,
         "metric_null_mean": null,
-        "metric_null_p95": 2 * null,
-        "metric_excess": (value - NULL) / (1 - NULL),
+        "metric_null_p95": 2 * null[..., 0],
+        "metric_excess": np.stack([(start - NULL) / (1 - NULL)] * len(METRICS)),
         "metric_note": notes,
     }.items():
         out.write(name, values)

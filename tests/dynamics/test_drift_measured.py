@@ -27,7 +27,7 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 QUICK = changed(TRAINING, epochs=2, crop="random_resized", flip=True)
 LAYERS = ["backbone.block2", "backbone"]
 PROBE = ProbeSettings(images=36, batch=9)
-# Of one phase and whole networks, of a frozen backbone, of two networks, of adapters, of several runs.
+# Whole networks, a frozen backbone, a copy of the source beside the network, adapters in it.
 KINDS = ["full", "fixed", "l2_sp", "lora"]
 
 

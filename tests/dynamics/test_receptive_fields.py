@@ -73,6 +73,7 @@ PROBED = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:The default weight initialization of GoogleNet")
 @pytest.mark.parametrize("name", PROBED)
 def test_fields_are_where_gradients_are(name):
     """Of the linearised network: positive weights and images pass every ReLU, means stand for maxima."""

@@ -1,10 +1,8 @@
 """Strips show what they say: known crops, plain means, one scale for all steps."""
 
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
+import torch
 
 from transferlens.dynamics.units import shown as of_unit
 from transferlens.dynamics.units import strips, tracking
@@ -33,8 +31,6 @@ def peaks(values, cells):
     maps = np.zeros((len(values), 1, 4, 4), np.float32)
     for image, (value, cell) in enumerate(zip(values, cells, strict=True)):
         maps[image, 0, *cell] = value
-    import torch
-
     return tracking.peaks(torch.from_numpy(maps)), maps
 
 
@@ -115,10 +111,3 @@ def test_scales_hold_zero_and_stand_a_flat_map():
     assert strips.scale_of(np.array([[-2.0, -1.0]])) == Scale(-2.0, 0.0)
     np.testing.assert_array_equal(strips.scale_of(np.zeros((2, 2))).relative(np.zeros((2, 2))), 0)
     np.testing.assert_array_equal(Scale(-1, 3).relative(np.array([-5, -1, 1, 9])), [0, 0, 0.5, 1])
-
-
-def test_encoded_strips_are_small(pixels):
-    tiles = strips.activation_tiles(pixels[0], np.random.default_rng(1).random((9, 8, 8)), Scale(0, 1))
-    made = strips.encoded(tiles)
-    assert Image.open(io.BytesIO(made)).size == (9 * strips.TILE, strips.TILE)
-    assert len(made) < 9 * 6000

@@ -9,11 +9,15 @@ import torch
 from tests.conftest import ARCHITECTURE
 from transferlens.core import artefacts
 from transferlens.core.errors import ConfigError
+from transferlens.core.run import Run
+from transferlens.data.capability import CAPABILITY as DATA
+from transferlens.dynamics.capability import CAPABILITY
 from transferlens.dynamics.units import choice, filtered, passes, pictures, probes, tables, tracking
 from transferlens.dynamics.units.artefacts import UNITS
 from transferlens.dynamics.units.passes import Asked
 from transferlens.dynamics.units.probes import Probe
 from transferlens.models import contract
+from transferlens.training.capability import CAPABILITY as TRAINING
 from transferlens.training.networks import Moment
 
 
@@ -58,15 +62,6 @@ def test_images_that_move_a_unit_most():
     other = tracking.strongest(planted([3.0, 0.0, 5.0, 1.0, 0.0], [(0, 0)] * 5), 2)
     assert tracking.jaccard(tracking.strongest(found, 2), other) == [1 / 3]
     assert np.isnan(tracking.jaccard(np.zeros((5, 1), bool), np.zeros((5, 1), bool)))
-
-
-def test_jaccard_by_chance_is_that_of_random_sets():
-    rng, images, top = np.random.default_rng(0), 20, 6
-    first, second = (rng.random((images, 20_000)).argsort(0) < top for _ in range(2))
-    assert tracking.jaccard_by_chance(images, top) == pytest.approx(
-        tracking.jaccard(first, second).mean(), abs=0.003
-    )
-    assert tracking.jaccard_by_chance(5, 9) == pytest.approx(1.0)
 
 
 def test_drift_and_identity_of_units():
@@ -189,6 +184,19 @@ def test_the_unit_that_dies_is_told(followed):
         assert (0, 3) not in shown
 
 
+def test_chance_levels(followed):
+    """Of sets of 4 of the 12 report images; of peaks in two images of 32 pixels a side."""
+    rng = np.random.default_rng(0)
+    first, second = (rng.random((12, 20_000)).argsort(0).argsort(0) < 4 for _ in range(2))
+    with artefacts.open(followed, UNITS) as file:
+        assert file.attrs["jaccard_chance"] == pytest.approx(
+            tracking.jaccard(first, second).mean(), abs=0.004
+        )
+        chance = file["displacement_chance"][:]
+        assert (chance > 4).all()
+        assert (chance < 32).all()
+
+
 def test_what_is_shown(followed):
     with artefacts.open(followed, UNITS) as file:
         of_layer = [choice.DRIFT] * 2 + [choice.RANDOM] * 2
@@ -218,7 +226,17 @@ def test_figures_and_table(followed, tmp_path):
     assert table.cka_same["backbone.stem", 2] == pytest.approx(1)
 
 
-def test_layers_without_cells_are_refused():
-    network = contract.build(ARCHITECTURE, 3).eval()
-    with pytest.raises(ConfigError, match=r"dynamics\.units: no layer of dynamics\.layers has cells"):
-        passes.follow(iter([Moment(0, network)]), ["backbone"], torch.zeros(2, 3, 32, 32))
+def run_of(**given) -> Run:
+    recipes = {"full": {"kind": "full"}}
+    base = {"source": "digits-and-clothes", "targets": {"optdigits": {"recipes": ["full"]}}}
+    base |= {"architecture": ARCHITECTURE.model_dump(include={"name", "width"})}
+    return Run({**base, "recipes": recipes, "dynamics": given}, [DATA, TRAINING, CAPABILITY])
+
+
+def test_layers_without_cells_are_refused_before_anything_runs():
+    CAPABILITY.check_networks(run_of(layers=["backbone", "backbone.stem"]))
+    CAPABILITY.check_networks(run_of(layers=["backbone"], units=None))
+    with pytest.raises(
+        ConfigError, match=r"units: no layer of backbone has cells.*set dynamics\.units: null"
+    ):
+        CAPABILITY.check_networks(run_of(layers=["backbone"]))

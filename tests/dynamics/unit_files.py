@@ -28,7 +28,7 @@ def write(folder, layers, steps, target="pets", recipe="full"):
             "dead": np.zeros((len(steps), units)),
             "drift": 1 - falling,
             "jaccard": falling,
-            "displacement": 10 * (1 - falling),
+            "displacement": 20 * (1 - falling),
             "same_unit": np.ones((len(steps), units)),
             "filter_metric": ["cka", "procrustes", "ssim"],
             "comparison": ["same", "other image", "other unit"],

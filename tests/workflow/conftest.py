@@ -1,5 +1,6 @@
 """The smoke study, run for real once a session in a copy of the project."""
 
+import atexit
 import fcntl
 import os
 import re
@@ -9,14 +10,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from tests.workflow.calls import Caller
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMOKE = ("--configfile", "configs/smoke.yaml")
+# The last file of the smallest of its studies: eight source models, transferred and summarized.
+SMALLEST = "results/studies/repeated/summary/optdigits/fixed.h5"
+Call = Callable[..., subprocess.CompletedProcess]
 
 
 def copy_project(folder: Path) -> Path:
@@ -28,10 +35,17 @@ def copy_project(folder: Path) -> Path:
     return folder
 
 
+@cache
+def _caller() -> Caller:
+    """The one of all projects."""
+    caller = Caller()
+    atexit.register(caller.close)
+    return caller
+
+
 def run_snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     """Run Snakemake in a copy of the project."""
-    command = [sys.executable, "-m", "snakemake", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return _caller()(folder, *arguments)
 
 
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -39,15 +53,15 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return run_snakemake(folder, *SMOKE, *arguments)
 
 
-def planned(folder: Path, *arguments: str) -> dict[str, int]:
+def planned(folder: Path, *arguments: str, call: Call = run_snakemake) -> dict[str, int]:
     """The number of jobs that Snakemake would run on the smoke study, by rule."""
     # The configuration last: a target that follows it would be taken for a second one.
-    return planned_jobs(folder, *arguments, *SMOKE)
+    return planned_jobs(folder, *arguments, *SMOKE, call=call)
 
 
-def planned_jobs(folder: Path, *arguments: str) -> dict[str, int]:
+def planned_jobs(folder: Path, *arguments: str, call: Call = run_snakemake) -> dict[str, int]:
     """The number of jobs that Snakemake would run, by rule."""
-    done = run_snakemake(folder, "--dry-run", *arguments)
+    done = call(folder, "--dry-run", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     table = (done.stdout + done.stderr).partition("Job stats:")[2].split("\n\n")[0]
     counts = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
@@ -108,10 +122,10 @@ def smoke(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def interrupted(tmp_path_factory) -> tuple[Path, list[Path]]:
-    """The same study in another folder, stopped by Ctrl-C while models train; and what it left behind."""
+    """Its smallest study in another folder, stopped by Ctrl-C while models train; and what it left behind."""
     folder = copy_project(tmp_path_factory.mktemp("interrupted"))
     process = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", "--cores", "2", *SMOKE],
+        [sys.executable, "-m", "snakemake", "--cores", "2", SMALLEST, *SMOKE],
         cwd=folder,
         start_new_session=True,
         # A shell starts what it runs in the background deaf to Ctrl-C, and so would this.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflow.conftest import SMOKE, planned, run_snakemake, snakemake
-from tests.workflow.test_reruns import edit
+from tests.workflow.edited import Study, edit
 
 pytestmark = pytest.mark.workflow
 TOY = Path(__file__).parent / "toy"
@@ -45,10 +45,17 @@ def extended(smoke, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def edited(extended):
+    with Study(extended) as study:
+        yield study
+
+
 @pytest.fixture
-def changed(extended, tmp_path) -> Path:
-    """A private copy, to change."""
-    return shutil.copytree(extended, tmp_path / "copy")
+def changed(edited):
+    """The same study, to change: edits are taken back."""
+    yield edited
+    edited.restore()
 
 
 @pytest.mark.parametrize(
@@ -73,25 +80,23 @@ def test_moving_in_re_ran_the_page_alone(smoke, tmp_path):
 
 
 def test_a_change_re_runs_what_it_decides(changed):
-    assert planned(changed, *ON) == {}
-    assert planned(changed, "--config", "colours={models: 3}") == {"colours": 1, "report": 1}
-    edit(changed / "transferlens/colours/measure.py", '"""Mean confidence', '"""The mean confidence')
-    edit(
-        changed / "transferlens/colours/settings.py", "Models whose outputs", "How many models whose outputs"
-    )
-    edit(changed / "transferlens/colours/artefacts.py", "mean probability", "average probability")
-    assert planned(changed, *ON) == {}  # words alone
-    edit(changed / "transferlens/colours/measure.py", "weight * means", "weight * means + 0")
-    assert planned(changed, *ON) == {"colours": 1, "report": 1}
+    assert changed.planned(*ON) == {}
+    assert changed.planned("--config", "colours={models: 3}") == {"colours": 1, "report": 1}
+    changed.edit("transferlens/colours/measure.py", '"""Mean confidence', '"""The mean confidence')
+    changed.edit("transferlens/colours/settings.py", "Models whose outputs", "How many models whose outputs")
+    changed.edit("transferlens/colours/artefacts.py", "mean probability", "average probability")
+    assert changed.planned(*ON) == {}  # words alone
+    changed.edit("transferlens/colours/measure.py", "weight * means", "weight * means + 0")
+    assert changed.planned(*ON) == {"colours": 1, "report": 1}
 
 
 def test_arithmetic_deep_below_re_runs_it(changed):
-    edit(
-        changed / "transferlens/core/statistics.py",
+    changed.edit(
+        "transferlens/core/statistics.py",
         "values.std(-1, ddof=1) / np.sqrt(n)",
         "values.std(-1, ddof=1) / n**0.5",
     )
-    jobs = planned(changed, *ON)
+    jobs = changed.planned(*ON)
     assert jobs["colours"] == jobs["counterfactual"] == jobs["report"] == 1
     assert not {"train_source", "transfer", "influence", "dataset"} & jobs.keys()
 
@@ -136,12 +141,11 @@ def test_the_plan_counts_it(extended):
     assert any(line.split() == ["colours", "1"] for line in done.stdout.splitlines())
 
 
-def test_the_doctor_checks_it(changed):
-    shutil.copy(
-        changed / "results/colours/optdigits/fixed.h5", changed / "results/colours/optdigits/other.h5"
-    )
-    os.truncate(changed / TARGET, (changed / TARGET).stat().st_size // 2)
-    done = run_snakemake(changed, "doctor", "--cores", "2", *ON, *SMOKE)
+def test_the_doctor_checks_it(extended, tmp_path):
+    folder = shutil.copytree(extended, tmp_path / "copy")
+    shutil.copy(folder / TARGET, folder / "results/colours/optdigits/other.h5")
+    os.truncate(folder / TARGET, (folder / TARGET).stat().st_size // 2)
+    done = run_snakemake(folder, "doctor", "--cores", "2", *ON, *SMOKE)
     said = done.stdout + done.stderr
     assert done.returncode == 1
     assert "results/colours/optdigits/other.h5: was made as colours/optdigits/fixed.h5" in said

@@ -7,6 +7,7 @@ from transferlens.core.blocks import Results, Section
 from transferlens.core.capability import Beside, Capability, Trainings, Wildcards
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
+from transferlens.core.settings import NetworkSettings
 from transferlens.dynamics import scope
 from transferlens.dynamics.activity import steps as activity
 from transferlens.dynamics.drift import steps as drift
@@ -34,7 +35,8 @@ class Dynamics(Capability):
             models = 2 * scope.asked(run).models
             yield Trainings("trajectories", scope.population(run), target, recipe, models)
             for study, rows in scope.drifting(run, target, recipe).items():
-                yield Trainings("drift", study, target, recipe, rows)
+                moments_told = 2 + len(scope.asked(run).influence.steps.epochs)
+                yield Trainings("drift", study, target, recipe, rows, evaluations=moments_told)
 
     def sizes(
         self, run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
@@ -62,9 +64,11 @@ class Dynamics(Capability):
                 moments.check(given.influence.steps, recipe, "dynamics.influence.steps", name)
 
     def check_networks(self, run: Run) -> None:
-        """Refuse layers that the network does not have."""
-        if scope.asked(run):
-            scope.layers(run)
+        """Refuse layers that the network does not have, and units where no layer has cells."""
+        if given := scope.asked(run):
+            layers = scope.layers(run)
+            if given.units:
+                _check_cells(NetworkSettings.read(run.architecture_of(scope.population(run))), layers)
 
     def sections(self, run: Run, results: Results) -> Iterator[Section]:
         """What changed on the way, of every target and recipe that is followed."""
@@ -87,6 +91,17 @@ def _check_models(run: Run, given: DynamicsSettings) -> None:
             f"config: dynamics.models is {given.models}, but {section.key}.repeats is {study.repeats}; "
             "raise the latter, or ask for fewer"
         )
+
+
+def _check_cells(architecture: NetworkSettings, layers: list[str]) -> None:
+    """Refuse layers of which none has maps; the network is tried."""
+    import torch
+
+    from transferlens.dynamics.units import watching
+    from transferlens.models import contract
+
+    side = architecture.resolution
+    watching.cells_of(contract.build(architecture, 2).eval(), layers, torch.zeros(1, 3, side, side))
 
 
 CAPABILITY = Dynamics()

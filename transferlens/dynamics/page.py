@@ -23,6 +23,7 @@ from transferlens.core.blocks import (
 )
 from transferlens.core.run import Run
 from transferlens.dynamics import scope
+from transferlens.dynamics.drift import page as drift
 from transferlens.dynamics.told.artefacts import FEWEST_IMAGES
 from transferlens.dynamics.words import domain_words, short_layers
 
@@ -38,7 +39,7 @@ _QUESTION = (
 )
 _HEATMAP = (
     "Excess of the similarity to step 0 over its null (images in random order), mean over models. Hatched: "
-    "not told from the null (q ≥ .05). Gray: undefined, the layer is constant."
+    "not told from the null (q > .05). Gray: undefined, the layer is constant."
 )
 _CURVES = (
     "Similarity to step 0 by step (logarithmic from step 1). Line and band: mean over models, 95 % over "
@@ -73,15 +74,24 @@ _CLASSES = (
     f"mean over models and 95 % over models. Classes with fewer than {FEWEST_IMAGES} probe images have none. "
     "Of source classes: what stays as it was. That a class scores lowest of many is partly chance."
 )
+_COLUMNS = (
+    "To step 0: mean over models, 95 % over models. Null: the same with images in random order. At random: "
+    "a source model before adaptation against a network at random. Other seed: two adapted models. From "
+    "scratch: an adapted model against one trained on the target alone. Half by step: geometric mean over "
+    "models; empty where the layer did not change."
+)
 # Figures of units, that the step of units draws: the caption, and words for who cannot see it.
 _UNITS = {
-    "unit_curves": ("What becomes of units, layer by layer and step by step.", "Curves of units over steps"),
-    "unit_filters": (
+    "unit_curves.svg": (
+        "What becomes of units, layer by layer and step by step.",
+        "Curves of units over steps",
+    ),
+    "unit_filters.svg": (
         "Similarity of a unit's maps to those at step 0, beside maps of another image and of another unit: "
         "these floors are far from 0.",
         "Similarity of maps over steps with their floors",
     ),
-    "unit_strips": (
+    "unit_strips.png": (
         "Strips of a few units of the first model: one model's strips show one model. The interactive page "
         "has those of all layers.",
         "Strips of units, a tile a step",
@@ -92,8 +102,7 @@ _UNITS = {
 def sections(run: Run, results: Results) -> Iterator[Section]:
     """Of every target and recipe that is followed."""
     for target, recipe in scope.followed(run):
-        made = results.similarity(target, recipe)
-        folder = results.folder / "dynamics" / target / recipe
+        made, folder = results.similarity(target, recipe), results.folder / "dynamics" / target / recipe
         subject = adaptation(target, recipe)
         yield _headline(made, folder, target, recipe)
         yield Section(
@@ -101,14 +110,16 @@ def sections(run: Run, results: Results) -> Iterator[Section]:
         )
         yield _further(folder, subject)
         if scope.asked(run).units:
-            figures = tuple(
-                Figure(folder / f"{name}.{_kind(name)}", *words) for name, words in _UNITS.items()
+            yield Section(
+                "What single units answer to", "dynamics-units", tuple(_units(folder)), subject, method=METHOD
             )
-            yield Section("What single units answer to", "dynamics-units", figures, subject, method=METHOD)
+    yield from drift.sections(run, results)
 
 
-def _kind(name: str) -> str:
-    return "png" if name == "unit_strips" else "svg"
+def _units(folder: Path) -> Iterator[Block]:
+    """The pictures that the step of units draws."""
+    for name, words in _UNITS.items():
+        yield Figure(folder / name, *words)
 
 
 def _headline(made: xr.Dataset, folder: Path, target: str, recipe: str) -> Section:
@@ -179,6 +190,7 @@ def _layers(made: xr.Dataset, folder: Path) -> Iterator[Block]:
     for i, words in enumerate(domain_words(made)):
         yield Prose(f"Images of {words}, adapted networks:")
         yield layer_table(made.isel(domain=i))
+    yield Prose(_COLUMNS)
     yield Figure(
         folder / "paths.svg", _PATHS, "Half-change step, path length and straightness of every layer"
     )
@@ -200,13 +212,7 @@ def layer_table(of: xr.Dataset) -> Table:
     rows = tuple(
         (name, *_cells(end.isel(layer=layer))) for layer, name in enumerate(short_layers(of.layer.values))
     )
-    note = (
-        "To step 0: mean over models, 95 % over models. Null: the same with images in random order. At "
-        "random: a source model before adaptation against a network at random. Other seed: two adapted "
-        "models. From scratch: an adapted model against one trained on the target alone. Half by step: "
-        "geometric mean over models; empty where the layer did not change."
-    )
-    return Table((Column("layer"), *(Column(name, number=True) for name in head)), rows, note)
+    return Table((Column("layer"), *(Column(name, number=True) for name in head)), rows)
 
 
 def _cells(of: xr.Dataset) -> Iterator[str]:

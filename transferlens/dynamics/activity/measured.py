@@ -171,7 +171,7 @@ def look(network: Network, names: Sequence[str], probe: Probe) -> tuple[dict[str
     """
     rows, pooled, correct = [], [], 0
     labels = torch.from_numpy(probe.labels).split(probe.batch)
-    with layers.watch(network, names) as latest, torch.autocast(probe.images.device.type, enabled=False):
+    with layers.watch(network, names) as latest, grams.full_precision(probe.images.device):
         for images, truth in zip(probe.inputs(), labels, strict=True):
             logits = network(images)
             rows.append(grams.batch_rows({name: latest[name] for name in names}).cpu().numpy())

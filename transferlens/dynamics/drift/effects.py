@@ -1,5 +1,4 @@
-"""What switching a source class on adds to the drift of layers, and to what models do, by the estimator of
-influences."""
+"""What source classes add to the drift of layers and to what models do, by the estimator of influences."""
 
 from dataclasses import dataclass
 

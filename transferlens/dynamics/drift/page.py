@@ -85,7 +85,7 @@ def _what(told: xr.Dataset, target: str) -> str:
 _CAPTION = (
     "What source classes add to the drift of each layer at the end, on the target's images, as a share of "
     "the layer's mean drift. One half of the draws of models chose the classes, the other half is shown. "
-    "Dots: q < .05 over both panels."
+    "Dots: q < .05 over both panels; a cell without one is not told from zero."
 )
 
 

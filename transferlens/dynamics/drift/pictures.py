@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from transferlens.dynamics.drift.chosen import strongest
+from transferlens.dynamics.words import domain_words, short_layers
 from transferlens.pictures import figures
 from transferlens.pictures.figures import SIGNIFICANT
 
@@ -54,11 +55,11 @@ def curves(told: xr.Dataset) -> "Figure":
         1.6 + columns * (1.2 + 0.32 * shown.sizes["layer"]), 0.9 + 2.3 * rows, layout="constrained"
     )
     axes = figure.subplots(rows, columns, squeeze=False, sharey="row")
-    for row, domain in enumerate(shown.domain.values):
+    for row, (domain, words) in enumerate(zip(shown.domain.values, domain_words(shown), strict=True)):
         for column, step in enumerate(shown.step.values):
             axis = axes[row, column]
             _curves(axis, shown.sel(domain=domain, step=step))
-            axis.set_title(f"images of {domain}, after {step} steps", fontsize=8)
+            axis.set_title(f"images of {words}, after {step} steps", fontsize=8)
         axes[row, 0].set_ylabel("drift minus that from\nthe whole source")
     axes[0, 0].legend(frameon=False, fontsize=7)
     return figure
@@ -85,6 +86,6 @@ def _curves(axis: "Axes", one: xr.Dataset) -> None:
 
 
 def _name_layers(axis: "Axes", told: xr.Dataset) -> None:
-    """Layers along x, without the word that all paths begin with."""
-    names = [str(name).removeprefix("backbone.") for name in told.layer.values]
+    """Layers along x."""
+    names = short_layers(told.layer.values)
     axis.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=7)

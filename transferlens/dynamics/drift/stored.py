@@ -32,18 +32,19 @@ def write(path: Path, drifts: Drifts, retrained: Retrained | str, estimator: str
     folds, why = _divided(masks, estimator)
     drift = effects_of(masks, drifts.drift, estimator, folds)
     outcomes, own_missing = outcome_effects(drifts, folds, estimator)
+    told = {
+        "models": len(masks),
+        "estimator": estimator,
+        "metric": drifts.axes.metric,
+        "fold_estimator": folds.estimator if folds else "",
+        "folds_missing": why,
+        "own_retention_missing": own_missing,
+        "retrained_missing": retrained if isinstance(retrained, str) else "",
+        "repeats": 0 if isinstance(retrained, str) else retrained.repeats,
+    }
     with artefacts.create(path, DRIFT_INFLUENCE) as out:
         _write_axes(out, drifts)
-        for name, value in {
-            "models": len(masks),
-            "estimator": estimator,
-            "metric": drifts.axes.metric,
-            "fold_estimator": folds.estimator if folds else "",
-            "folds_missing": why,
-            "own_retention_missing": own_missing,
-            "retrained_missing": retrained if isinstance(retrained, str) else "",
-            "repeats": 0 if isinstance(retrained, str) else retrained.repeats,
-        }.items():
+        for name, value in told.items():
             out.attribute(name, value)
         out.write_interval("mean_drift", _over_draws(drifts))
         _write_effects(out, "drift_effect", drift)
@@ -137,8 +138,13 @@ def _write_retrained(out: artefacts.Writer, retrained: Retrained) -> None:
 
 
 def _write_correlations(out: artefacts.Writer, drift: np.ndarray, outcomes: np.ndarray, seed: int) -> None:
-    """Of drift effects [folds, domains, layers, steps, units] with outcome effects [folds, outcomes, steps,
-    units] after as many steps; q is over the layers and steps of an outcome and a domain."""
+    """Of drift effects with outcome effects after as many steps; q is over the layers and steps of an outcome
+    and a domain.
+
+    Args:
+        drift: [folds, domains, layers, steps, units].
+        outcomes: [folds, outcomes, steps, units].
+    """
     found = [
         correlations.across_folds(drift, _like(outcomes[:, i], drift), rng_for(seed, "drift", name))
         for i, name in enumerate(OUTCOMES)

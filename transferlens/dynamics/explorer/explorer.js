@@ -1,27 +1,15 @@
 // The interactive page of feature dynamics: two grids to walk, a curve, and strips of units. Numbers are in
 // the element #data, nested as [domain, model, layer, step].
-"use strict";
 (() => {
-const $ = (id) => document.getElementById(id);
 const data = JSON.parse($("data").textContent);
 const { layers, steps, domains, models, quantities, levels, units } = data;
-const SIGNIFICANT = 0.05;
+const SIGNIFICANT = 0.05; // what has a larger q is not told from the null
 const LAST = steps.length - 1;
 
 // ---- words and numbers --------------------------------------------------------------------------
-const known = (value) => value !== null && value !== undefined;
 const number = (value, digits = 3) => (known(value) ? value.toFixed(digits).replace("-", "−") : "undefined");
-const short = (value) => number(value, 2).replace("0.", ".");
-const small = (value) => (known(value) ? (value < 0.001 ? "<0.001" : String(+value.toPrecision(2))) : "–");
+const short = (value) => pointed(number(value, 2));
 const stepName = (t) => `step ${steps[t].toLocaleString("en")}${t === LAST ? " (end)" : ""}`;
-
-function make(tag, properties = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children);
-  return node;
-}
-
-const say = (tag, textContent, properties = {}) => make(tag, { textContent, ...properties });
 
 // A definition list: [term, value, explanation of the term].
 const define = (pairs) => make("dl", {}, ...pairs.flatMap(([term, value, title = ""]) =>
@@ -57,14 +45,7 @@ function change(changes) {
 }
 
 // ---- similarities of all layers and steps -------------------------------------------------------
-function unpack(text) {
-  const characters = atob(text);
-  const array = new Uint8Array(characters.length);
-  for (let i = 0; i < array.length; i++) array[i] = characters.charCodeAt(i);
-  return new Int16Array(array.buffer);
-}
-
-const unpacked = data.cka.packed.map((ofDomain) => ofDomain.map(unpack));
+const unpacked = data.cka.packed.map((ofDomain) => ofDomain.map((text) => new Int16Array(bytes(text).buffer)));
 
 // CKA of a layer at a step with another layer at another step: of one model, or their mean.
 function cka(layer, step, otherLayer, otherStep) {
@@ -151,7 +132,7 @@ const isTested = () => quantities[view.quantity].name !== "to_end";
 
 function isHatched(layer, step) {
   const q = of(data.q, layer, step);
-  return isTested() && known(q) && q >= SIGNIFICANT;
+  return isTested() && known(q) && q > SIGNIFICANT;
 }
 
 function withInterval(quantity, layer, step) {
@@ -186,7 +167,7 @@ function describe(layer, step) {
     ["end, against one from scratch", number(levels.scratch_end[view.domain][layer])],
     ["accuracy on the target's images", number(data.accuracy[view.model][step])]);
   const notes = [data.notes[view.domain][layer]].filter(Boolean);
-  if (known(q) && q >= SIGNIFICANT) notes.push("Not told from the null: as similar as images in random order can be.");
+  if (known(q) && q > SIGNIFICANT) notes.push("Its similarity to step 0 is not told from the null (q > .05).");
   $("told").replaceChildren(say("h3", `${layers[layer]}, ${stepName(step)}`), define(pairs), curve(layer, step),
     ...notes.map((note) => say("p", note, { className: "soft" })));
 }

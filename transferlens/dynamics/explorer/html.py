@@ -35,7 +35,7 @@ def write_page(path: Path, similarity: Path, units: Path | None, title: str, no_
             provenance=embedded.provenance(file, "similarities told"),
             data=embedded.script_json({**content(made), "units": shown}),
             style=templates.text("pictures/page.css") + templates.text("dynamics/explorer/explorer.css"),
-            program=templates.text("dynamics/explorer/explorer.js"),
+            program=templates.text("pictures/page.js") + templates.text("dynamics/explorer/explorer.js"),
         )
     with files.replace_file(path) as temporary:
         temporary.write_text(html, encoding="utf-8")

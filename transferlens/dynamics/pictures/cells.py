@@ -62,8 +62,14 @@ def _hatch(axis: "Axes", chance: np.ndarray) -> None:
 def _number(axis: "Axes", values: np.ndarray, chance: np.ndarray) -> None:
     """Two digits in each cell, a dash where there is no number; on a light ground where it is hatched."""
     for (row, column), value in np.ndenumerate(values):
-        text = "–" if np.isnan(value) else f"{value:.2f}".replace("0.", ".").replace("-", "−")
+        text = "–" if np.isnan(value) else _short(value)
         dark = np.isnan(value) or value >= _BRIGHT or chance[row, column]
         ground = _GROUND if chance[row, column] else None
         style = {"fontsize": 7, "color": "black" if dark else "white", "bbox": ground}
         axis.text(column, row, text, ha="center", va="center", **style)
+
+
+def _short(value: float) -> str:
+    """Two digits, without a zero before the point."""
+    text = f"{abs(value):.2f}".removeprefix("0")
+    return f"−{text}" if value < 0 else text

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 MOST_LAYERS = 16  # panels of a figure; of more layers some are left out, evenly
 _ACROSS = 4
 _STYLES = ((figures.BLUE, "o", "-"), (figures.VERMILION, "D", "--"))  # of the target's images, the source's
+_MEASURES = {
+    "means": "means, over variances",
+    "mmd_linear": "MMD², linear",
+    "mmd_rbf": "MMD², Gaussian",
+    "frechet": "Fréchet distance, squared",
+}
 _LEVELS = (
     ("random_init", ":", "start of a network at random"),
     ("scratch_end", "-.", "end of one from scratch"),
@@ -39,6 +45,8 @@ def curves(made: xr.Dataset) -> "Figure":
             _of_layer(axis, made.isel(domain=i, layer=layer), title, _STYLES[i])
         axis.set_title(names[layer], fontsize=9)
         steps_axis(axis, made.step.values)
+    for axis in axes[: len(layers)][-_ACROSS:]:  # the last of each column
+        axis.tick_params(labelbottom=True)
     for axis in axes[len(layers) :]:
         axis.set_axis_off()
     for axis in axes[::_ACROSS]:
@@ -103,8 +111,17 @@ def gaps(made: xr.Dataset) -> "Figure":
                 of.step, of.mean_gap_low, of.mean_gap_high, color=colour, alpha=0.12, linewidth=0
             )
         steps_axis(axis, made.step.values)
-        axis.set_title(str(measure), fontsize=9)
+        _logarithmic(axis, made.mean_gap.sel(gap_measure=measure).values)
+        axis.set_title(_MEASURES.get(measure, str(measure)), fontsize=9)
         axis.set_xlabel("step")
     axes[0].set_ylabel("distance of the domains")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=8, frameon=False)
     return figure
+
+
+def _logarithmic(axis: "Axes", values: np.ndarray) -> None:
+    """A logarithmic axis that holds all values, where they are positive: layers differ by magnitudes."""
+    known = values[np.isfinite(values)]
+    if len(known) and known.min() > 0:
+        axis.set_yscale("log")
+        axis.set_ylim(known.min() / 1.5, known.max() * 1.5)

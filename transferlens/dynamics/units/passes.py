@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from transferlens.core import artefacts
-from transferlens.core.errors import ConfigError
 from transferlens.core.seeding import rng_for
 from transferlens.dynamics.units import choice, filtered, probes, shown, tracing, watching, written
 from transferlens.dynamics.units.artefacts import UNITS
@@ -104,17 +103,16 @@ def strips_of_all(
 
 
 def follow(networks: Iterator[Moment], layers: list[str], images: torch.Tensor) -> Followed:
-    """The peaks of all units of layers whose outputs have cells, in every network."""
+    """The peaks of all units of layers whose outputs have cells, in every network.
+
+    Raises:
+        ConfigError: no layer's output has.
+    """
     steps: list[int] = []
     peaks: dict[str, list[Peaks]] = {}
     for moment in networks:
         if not steps:
             cells = watching.cells_of(moment.network, layers, images)
-            if not cells:
-                raise ConfigError(
-                    "config: dynamics.units: no layer of dynamics.layers has cells, so units have no maps; "
-                    "name layers before the pooling, or set dynamics.units: null"
-                )
             fields = tracing.trace(moment.network, list(cells), tuple(images.shape[2:]))
             peaks = {layer: [] for layer in cells}
         steps.append(moment.step)

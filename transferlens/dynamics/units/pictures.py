@@ -1,6 +1,6 @@
 """Figures of single units over the steps of an adaptation, from the stored file alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +30,7 @@ _METRICS = {"cka": "CKA", "procrustes": "Procrustes", "ssim": "SSIM"}
 
 def draw_curves(path: Path, pictures: Sequence[Path]) -> None:
     """Dead units, overlap of top images, displacement of peaks and identity of units, by layer and step."""
-    with artefacts.open(path, UNITS) as file:
-        figure = _curves(file)
-    for picture in pictures:
-        figures.save(figure, picture)
+    _draw(_curves, path, pictures)
 
 
 def _curves(file: h5py.File) -> "Figure":
@@ -77,10 +74,7 @@ def _draw_chance(overlap: "Axes", moved: "Axes", file: h5py.File) -> None:
 
 def draw_filters(path: Path, pictures: Sequence[Path]) -> None:
     """The similarities of the paper between the maps of a unit now and before the first step, with floors."""
-    with artefacts.open(path, UNITS) as file:
-        figure = _filters(file)
-    for picture in pictures:
-        figures.save(figure, picture)
+    _draw(_filters, path, pictures)
 
 
 def _filters(file: h5py.File) -> "Figure":
@@ -141,8 +135,10 @@ def _draw_unit(block: "SubFigure", file: h5py.File, row: int) -> None:
     layer, number = int(file["shown_layer"][row]), int(file["shown_number"][row])
     name, why = _short(artefacts.names(file["layer"])[layer]), artefacts.names(file["shown_why"])[row]
     skipped = file["field_skipped"].asstr()[row]
-    reason = f"; no fields: {skipped}" if skipped else ""
-    block.suptitle(f"{name}, unit {number} ({why}{reason})", fontsize=9, x=0.01, ha="left")
+    mixed = file["mixed_by"].asstr()[layer]
+    words = [why, f"no fields: {skipped}" if skipped else "", f"mixed by {mixed}" if mixed else ""]
+    title = f"{name}, unit {number} ({'; '.join(filter(None, words))})"
+    block.suptitle(title, fontsize=9, x=0.01, ha="left")
     axes = block.subplots(1 if skipped else 2, 2, squeeze=False, width_ratios=[1, 0.012])
     example = figures.shortened(file["activation_example"].asstr()[row, 1], 16)
     _draw_tiles(axes[0, 0], file["activation_tile"][row, 1], f"map of\n{example}")
@@ -150,8 +146,8 @@ def _draw_unit(block: "SubFigure", file: h5py.File, row: int) -> None:
     _draw_scale(axes[0, 1], file["scale_low"][row], file["scale_high"][row])
     if not skipped:
         size = " x ".join(str(side) for side in file["field_size"][layer])
-        mixed = file["mixed_by"].asstr()[layer]
-        _draw_tiles(axes[1, 0], file["field_tile"][row], f"mean field\n({mixed or size + ' px'})")
+        seen = "the whole image" if mixed else f"{size} px"
+        _draw_tiles(axes[1, 0], file["field_tile"][row], f"mean field\n({seen})")
         axes[1, 1].set_axis_off()
 
 
@@ -196,6 +192,14 @@ def _draw_scale(axis: "Axes", low: float, high: float) -> None:
 
 
 # Parts of all figures
+
+
+def _draw(make: Callable[[h5py.File], "Figure"], path: Path, pictures: Sequence[Path]) -> None:
+    """Save a figure of a file as every picture."""
+    with artefacts.open(path, UNITS) as file:
+        figure = make(file)
+    for picture in pictures:
+        figures.save(figure, picture)
 
 
 def _mark_steps(axis: "Axes", steps: np.ndarray) -> None:

@@ -6,12 +6,10 @@ the unit looks at: the receptive fields of its peaks in the images that move it 
 as weights.
 """
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.nn import functional
 
 from transferlens.pictures import figures
@@ -88,13 +86,6 @@ def field_tile(average: np.ndarray | None) -> np.ndarray:
     top, left = (TILE - height) // 2, (TILE - width) // 2
     tile[top : top + height, left : left + width] = _bytes(_resized(average, (height, width)))
     return tile
-
-
-def encoded(tiles: np.ndarray, quality: int = 85) -> bytes:
-    """Tiles uint8[T, h, w, 3] side by side as JPEG: about 3 kB a tile."""
-    file = io.BytesIO()
-    Image.fromarray(np.concatenate(list(tiles), axis=1)).save(file, "JPEG", quality=quality)
-    return file.getvalue()
 
 
 def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
-import scipy.stats
 import torch
 
 
@@ -72,13 +71,6 @@ def jaccard(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """
     union = (first | second).sum(0)
     return np.divide((first & second).sum(0), union, out=np.full(len(union), np.nan), where=union > 0)
-
-
-def jaccard_by_chance(images: int, most: int) -> float:
-    """What two sets drawn at random have in common on average: E[m / (2 k - m)], m hypergeometric."""
-    size = min(most, images)
-    common = np.arange(size + 1)
-    return float(scipy.stats.hypergeom(images, size, size).pmf(common) @ (common / (2 * size - common)))
 
 
 def displacement(first: Peaks, second: Peaks, pixels: tuple[float, float]) -> np.ndarray:

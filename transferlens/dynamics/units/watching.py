@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from transferlens.core.errors import ConfigError
 from transferlens.dynamics.similarity import filters
 from transferlens.dynamics.units import tracking
 from transferlens.dynamics.units.choice import STRIPS, Shown
@@ -18,11 +19,21 @@ _SIDE = 56  # cells a side, at most, of maps that are held
 
 @torch.inference_mode()
 def cells_of(network: Network, paths: Sequence[str], images: torch.Tensor) -> dict[str, tuple[int, int]]:
-    """(height, width) of the maps of those layers whose outputs hold a grid of more than one cell."""
+    """(height, width) of the maps of those layers whose outputs hold a grid of more than one cell.
+
+    Raises:
+        ConfigError: none does.
+    """
     with layers.watch(network, paths) as outputs:
         network(images[:1])
-    found = {path: grids.cells_of(outputs[path].shape, network.parts.prefix_tokens) for path in paths}
-    return {path: cells for path, cells in found.items() if cells is not None and max(cells) > 1}
+    found = {path: grids.cells_of(outputs[path].shape, _prefix(network, outputs[path])) for path in paths}
+    found = {path: cells for path, cells in found.items() if cells is not None and max(cells) > 1}
+    if not found:
+        raise ConfigError(
+            f"config: dynamics.units: no layer of {', '.join(paths)} has cells, so their units have no maps; "
+            "name others in dynamics.layers, or set dynamics.units: null"
+        )
+    return found
 
 
 @torch.inference_mode()
@@ -34,7 +45,13 @@ def maps_of(network: Network, paths: Sequence[str], images: torch.Tensor) -> dic
     """
     with layers.watch(network, paths) as outputs:
         network(images)
-    return {path: grids.to_maps(outputs[path], network.parts.prefix_tokens) for path in paths}
+    return {path: grids.to_maps(outputs[path], _prefix(network, outputs[path])) for path in paths}
+
+
+def _prefix(network: Network, output: torch.Tensor) -> int:
+    """Tokens of an output before those of cells: the network's, or none where they are yet to be added."""
+    prefix = network.parts.prefix_tokens
+    return prefix if grids.cells_of(output.shape, prefix) else 0
 
 
 def peaks_of(network: Network, paths: Sequence[str], images: torch.Tensor) -> dict[str, Peaks]:

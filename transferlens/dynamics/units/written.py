@@ -7,6 +7,7 @@ import numpy as np
 
 from transferlens.core import artefacts
 from transferlens.core.statistics import Interval
+from transferlens.dynamics.similarity import neighbours
 from transferlens.dynamics.units import tracking
 from transferlens.dynamics.units.choice import STRIPS, Shown
 from transferlens.dynamics.units.filtered import COMPARISONS, METRICS, Filtered
@@ -54,7 +55,9 @@ def write_told(out: artefacts.Writer, followed: "Followed", probe: Probe, top: i
     for name in told[0]:
         out.write(name, np.concatenate([of[name] for of in told], axis=1))
     out.write("displacement_chance", np.transpose(chance))
-    out.attribute("jaccard_chance", tracking.jaccard_by_chance(int(probe.report.sum()), top))
+    images = int(probe.report.sum())
+    # An image has its neighbours among the others; a unit's top images are among all.
+    out.attribute("jaccard_chance", neighbours.jaccard_chance(images + 1, min(top, images)))
 
 
 def told_of(found: Sequence[Peaks], top: int, pixels: tuple[float, float]) -> dict[str, np.ndarray]:

@@ -1,28 +1,17 @@
 // The gallery's page: a matrix to click, tables to sort, and a list of thousands of examples of which only
 // those on screen exist. Numbers are in the element #data; pixels and maps of example i in the element #e<i>.
-"use strict";
 (() => {
-const $ = (id) => document.getElementById(id);
 const data = JSON.parse($("data").textContent);
 const { rows, roles, scores, sources, targets, matrix, binding } = data;
 const COUNT = rows.id.length;
 const SIGNIFICANT = 0.05;
 
 // ---- words and numbers --------------------------------------------------------------------------
-const known = (value) => value !== null && value !== undefined;
 const signed = (value) => (known(value) ? (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2) : "–");
 const plain = (value) => (known(value) ? String(+value.toPrecision(3)).replace("-", "−") : "–");
 const share = (value) => (known(value) ? value.toFixed(2) : "–");
-const small = (value) => (known(value) ? (value < 0.001 ? "<0.001" : String(+value.toPrecision(2))) : "–");
 const thousands = (value) => value.toLocaleString("en");
 
-function make(tag, properties = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children);
-  return node;
-}
-
-const say = (tag, textContent, properties = {}) => make(tag, { textContent, ...properties });
 const option = (value, textContent, title = "") => make("option", { value, textContent, title });
 
 // A definition list: [term, value, explanation of the term].
@@ -234,13 +223,6 @@ function fillRow(node, i) {
   paintRow(node, i);
 }
 
-function bytes(text) {
-  const characters = atob(text);
-  const array = new Uint8Array(characters.length);
-  for (let i = 0; i < array.length; i++) array[i] = characters.charCodeAt(i);
-  return array;
-}
-
 function caption(panel, name, numbers) {
   panel.querySelector("figcaption b").textContent = panel.querySelector("figcaption b").title = name;
   panel.querySelector("figcaption span").textContent = numbers;
@@ -425,7 +407,7 @@ function matrixCell(row, column, at, end, isWide) {
     cell.className = value < 0 ? "minus" : "plus";
     const part = Math.abs(value) / end;
     cell.style.setProperty("--part", `${Math.round(100 * part)}%`);
-    if (isWide) cell.textContent = signed(value).replace("0.", ".");
+    if (isWide) cell.textContent = pointed(signed(value));
     cell.classList.toggle("strong", part > 0.55);
     const q = quantity.q ? quantity.q[row][column] : null;
     cell.classList.toggle("significant", known(q) && q < SIGNIFICANT);

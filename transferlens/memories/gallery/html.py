@@ -123,7 +123,7 @@ def write_gallery(path: Path, study: Study, title: str, first: str, tables: Mapp
             data=embedded.script_json(data),
             blobs=_blobs(panels),
             style=templates.text("pictures/page.css") + templates.text("memories/gallery/gallery.css"),
-            program=templates.text("memories/gallery/gallery.js"),
+            program=templates.text("pictures/page.js") + templates.text("memories/gallery/gallery.js"),
         )
         with files.replace_file(path) as temporary, temporary.open("w", encoding="utf-8") as page:
             stream.dump(page)
