@@ -37,7 +37,7 @@ def _retrained(arguments: Namespace, drifts: Drifts) -> retrained.Retrained | st
     reference, removals = (
         read_drifts(paths, drifts.axes) for paths in (arguments.reference, arguments.removals)
     )
-    return retrained.compare(reference, removals, settings["orders"], settings["ks"])
+    return retrained.compare(reference, removals, *(settings[name] for name in ("ranked_by", "orders", "ks")))
 
 
 if __name__ == "__main__":

@@ -215,7 +215,7 @@ def test_retrained_models_are_compared_repeat_by_repeat(tmp_path):
     """What repeats share, ten times what they do not, is no part of the difference."""
     rng = np.random.default_rng(0)
     reference, removals = paired(rng)
-    found = retrained.compare(reference, removals, ["top", "bottom"], [2, 4])
+    found = retrained.compare(reference, removals, "full", ["top", "bottom"], [2, 4])
     np.testing.assert_allclose(found.change.value[0, 1], 0.2, atol=0.005)
     np.testing.assert_allclose(found.change.value[1], 0, atol=0.005)
     assert (found.change.high - found.change.low).max() < 0.02 < (found.drift.high - found.drift.low).min()
@@ -227,7 +227,7 @@ def test_retrained_models_are_compared_repeat_by_repeat(tmp_path):
     with pytest.raises(
         ArtefactError, match="repeat 0 has no model of the whole source that began with its seed"
     ):
-        retrained.compare(reference, removals, ["top", "bottom"], [2, 4])
+        retrained.compare(reference, removals, "full", ["top", "bottom"], [2, 4])
 
 
 def test_shards_are_read_in_order_without_the_start_and_other_places_are_refused(tmp_path):

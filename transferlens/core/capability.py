@@ -241,7 +241,8 @@ class Capability:
 
         Args:
             known: the sizes that follow from data sets and studies: `model`, `unit`, `source_class`,
-                `source_image`, `target_class`, `example` (all of a target), `half`, `y`, `x`, `map_y`,
+                `source_image`, `target_class`, `target_image` (for training), `example` (all of a target's
+                others), `half`, `y`, `x`, `map_y`,
                 `map_x`, `feature` (of a network). What is not known of a data set before it is prepared is
                 not among them.
 

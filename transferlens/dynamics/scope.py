@@ -32,9 +32,13 @@ def domains(run: Run, target: str) -> list[str]:
 
 
 def removals(run: Run, target: str, recipe: str) -> str | None:
-    """The study of sources without classes whose drift is told, if there is one of this target and recipe."""
-    study = f"counterfactual/{target}/{recipe}"
-    return study if asked(run).influence.counterfactual and study in run.studies else None
+    """The study of sources without classes whose drift is told: that of this target and recipe, or of the
+    target's first recipe that has one; None if there is none, or none is asked for.
+    """
+    if not asked(run).influence.counterfactual:
+        return None
+    studies = (f"counterfactual/{target}/{name}" for name in (recipe, *run.targets[target].recipes))
+    return next((study for study in studies if study in run.studies), None)
 
 
 def drifting(run: Run, target: str, recipe: str) -> dict[str, int]:

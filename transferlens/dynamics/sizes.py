@@ -55,7 +55,7 @@ def _followed(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> dict[
 def _along(given: moments.MomentSettings, run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> int:
     """How many networks of a model are kept before the end."""
     recipe = kinds.read(run.recipe(wildcards["target"], wildcards["recipe"]))
-    return len(moments.steps(given, recipe, known.get("train_example", 1)))
+    return len(moments.steps(given, recipe, known.get("target_image", 1)))
 
 
 def _kept(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str, int]:

@@ -107,7 +107,8 @@ class Sizes:
             known |= self.data[name].dimensions
         target = wildcards.get("target")
         if target in self.data:
-            known |= {"example": self.data[target].val, "target_class": self.data[target].classes}
+            own = self.data[target]
+            known |= {"example": own.val, "target_image": own.train, "target_class": own.classes}
         study = self.run.studies.get(wildcards.get("study", "influence"))
         if study:
             known["unit"] = self.units(study.masks.get("units", "classes"))

@@ -132,6 +132,7 @@ DRIFT_INFLUENCE = Artefact(
         "folds_missing": "why there are no folds, and so no correlations; '' where there are",
         "own_retention_missing": "why there is no retention of single classes; '' where there is",
         "retrained_missing": "why there are no retrained models; '' where there are",
+        "ranked_by": "the recipe by whose influences removed classes were ranked",
         "repeats": "retrained models of each kind, and models of the whole source beside them",
     },
 )

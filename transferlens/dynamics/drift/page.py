@@ -142,8 +142,9 @@ def _note(told: xr.Dataset, end: xr.Dataset) -> str:
 
 def _retrained(told: xr.Dataset) -> str:
     return (
-        f"Drift of models that were trained again without {int(told.k[-1])} source classes, minus that of "
-        f"models of the whole source that began with the same seeds, in {told.repeats} repeats: here the "
+        f"Drift of models that were trained again without {int(told.k[-1])} source classes (those at the top "
+        f"or bottom by influence under recipe '{told.ranked_by}'; or at random), minus that of models of the "
+        f"whole source that began with the same seeds, in {told.repeats} repeats: here the "
         "difference is made by the removal. Bars are 95 % intervals over repeats, not corrected for their "
         "number."
     )

@@ -20,6 +20,7 @@ class Retrained:
     """Means over repeats with their intervals.
 
     Attributes:
+        ranked_by: the recipe by whose influences classes were ranked.
         orders, ks: how removed classes were chosen, and how many.
         full: of the whole source's models, [domains, layers, steps].
         drift: of every kind of removal, [orders, ks, domains, layers, steps].
@@ -27,6 +28,7 @@ class Retrained:
         repeats: how many.
     """
 
+    ranked_by: str
     orders: Sequence[str]
     ks: Sequence[int]
     full: Interval
@@ -35,7 +37,9 @@ class Retrained:
     repeats: int
 
 
-def compare(reference: Drifts, removals: Drifts, orders: Sequence[str], ks: Sequence[int]) -> Retrained:
+def compare(
+    reference: Drifts, removals: Drifts, ranked_by: str, orders: Sequence[str], ks: Sequence[int]
+) -> Retrained:
     """Curves of removals by order and number of classes, and what they change.
 
     Args:
@@ -56,7 +60,7 @@ def compare(reference: Drifts, removals: Drifts, orders: Sequence[str], ks: Sequ
             order, k = orders.index(rows.removed_by[row]), ks.index(int(rows.removed[row]))
             drift[order, k, rows.repeats[row]] = removals.drift[row]
     means = _over_repeats(full, 0), _over_repeats(drift, 2), _over_repeats(drift - full, 2)
-    return Retrained(orders, ks, *means, repeats)
+    return Retrained(ranked_by, orders, ks, *means, repeats)
 
 
 def _require_pairs(reference: Drifts, removals: Drifts, whole: np.ndarray) -> None:

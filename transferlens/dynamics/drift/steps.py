@@ -10,7 +10,7 @@ from transferlens.dynamics.drift.artefacts import DRIFT_INFLUENCE, DRIFTS
 from transferlens.training.capability import adaptation, adaptation_code, adaptation_inputs, resumption
 
 _NOT_ASKED = "dynamics.influence.counterfactual is false"
-_NO_REMOVALS = "this target and recipe have no counterfactual study"
+_NO_REMOVALS = "this target has no counterfactual study"
 
 
 def _shards(run: Run) -> list[dict[str, str]]:
@@ -71,7 +71,8 @@ def _estimate_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     settings = {"estimator": run.settings.influence.estimator, "seed": run.seed}
     if study := scope.removals(run, **wildcards):
         masks = run.studies[study].masks
-        return {**settings, "orders": masks["orders"], "ks": masks["ks"]}
+        ranked_by = study.split("/")[-1]
+        return {**settings, "orders": masks["orders"], "ks": masks["ks"], "ranked_by": ranked_by}
     asked = scope.asked(run).influence.counterfactual
     return {**settings, "retrained_missing": _NO_REMOVALS if asked else _NOT_ASKED}
 

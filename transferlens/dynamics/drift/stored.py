@@ -41,6 +41,7 @@ def write(path: Path, drifts: Drifts, retrained: Retrained | str, estimator: str
         "own_retention_missing": own_missing,
         "retrained_missing": retrained if isinstance(retrained, str) else "",
         "repeats": 0 if isinstance(retrained, str) else retrained.repeats,
+        "ranked_by": "" if isinstance(retrained, str) else retrained.ranked_by,
     }
     with artefacts.create(path, DRIFT_INFLUENCE) as out:
         _write_axes(out, drifts)
