@@ -22,6 +22,7 @@ from transferlens.core.blocks import (
     adaptation,
 )
 from transferlens.core.run import Run
+from transferlens.core.statistics import mean_interval
 from transferlens.dynamics import scope
 from transferlens.dynamics.drift import page as drift
 from transferlens.dynamics.told.artefacts import FEWEST_IMAGES
@@ -158,15 +159,20 @@ def _cards(made: xr.Dataset) -> Cards:
         )
         for i, words in enumerate(domain_words(made))
     ]
-    accuracy = made.accuracy.mean("model")
-    told = f"{float(accuracy[0]):.3f} at step 0, {made.step.values[-1]:,} steps"
-    cards.append(
-        Card("accuracy on the target's probe images, at the end", f"{float(accuracy[-1]):.3f}", told)
-    )
+    cards.append(_accuracy(made))
     images = ", ".join(f"{n:,}" for n in json.loads(made.attrs["images"]))
     models, steps = made.sizes["model"], made.sizes["step"]
     note = f"{models} models, {steps} kept steps, {images} probe images of the domains."
     return Cards(tuple(cards), note)
+
+
+def _accuracy(made: xr.Dataset) -> Card:
+    """The adapted models' accuracy, for these images; and that before the first step."""
+    start, end = (made.accuracy.isel(step=step).values for step in (0, -1))
+    interval = mean_interval(end) if len(end) > 1 else None
+    about = f"95 % {interval.low:.3f} to {interval.high:.3f}" if interval else "no interval: one model"
+    words = f"{about}; {start.mean():.3f} at step 0 of {made.step.values[-1]:,}"
+    return Card("accuracy on the target's probe images, at the end", f"{end.mean():.3f}", words)
 
 
 def _range(of: xr.Dataset, name: str) -> str:
