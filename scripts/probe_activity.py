@@ -21,9 +21,7 @@ def main(arguments: Namespace) -> None:
         arguments.source,
         arguments.trajectories,
         NetworkSettings.read(settings["architecture"]),
-        measured.Asked(
-            settings["layers"], probe, dataset.class_names, settings["rows"], settings["is_target"]
-        ),
+        measured.Asked(settings["layers"], probe, dataset.class_names, settings["is_target"]),
     )
 
 

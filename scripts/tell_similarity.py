@@ -10,7 +10,9 @@ def main(arguments: Namespace) -> None:
     settings = arguments.settings
     files = [arguments.target, arguments.source] if arguments.source else [arguments.target]
     activities = dict(zip(settings["domains"], files, strict=True))
-    stored.write(arguments.similarity, activities, settings["permutations"], settings["seed"])
+    stored.write(
+        arguments.similarity, activities, *(settings[name] for name in ("models", "permutations", "seed"))
+    )
 
 
 if __name__ == "__main__":

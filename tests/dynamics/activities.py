@@ -65,7 +65,7 @@ def packed(values):
 def probed(*paths, name="target"):
     """Shards as what is told reads them."""
     with ExitStack() as stack:
-        yield Probed(paths, name, stack)
+        yield Probed(paths, name, 99, stack)
 
 
 def walks(seed=0, models=4, steps=4, layers=2, images=64, channels=5, speeds=None):

@@ -45,7 +45,7 @@ def followed(textures, tmp_path):
 
 def look(paths, path, images, names=LAYERS, given=GIVEN):
     probe = probes.draw(images, given, 0, "textures")
-    asked = measured.Asked(names, probe, CLASSES, rows=2, is_target=True)
+    asked = measured.Asked(names, probe, CLASSES, is_target=True)
     measured.write_activity(path, *paths, ARCHITECTURE, asked)
     with artefacts.open(path, ACTIVITY) as file:
         values = {name: file[name][()] for name in ("gram", "input_gram", "pooled", "step", "accuracy")}

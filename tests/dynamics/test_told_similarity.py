@@ -17,7 +17,7 @@ WALKS = {"models": 4, "steps": 3, "images": 32, "channels": 4}
 
 
 def told(tmp_path, **files):
-    stored.write(tmp_path / "similarity.h5", files, 19, 0)
+    stored.write(tmp_path / "similarity.h5", files, 99, 19, 0)
     return labelled.read(tmp_path / "similarity.h5", SIMILARITY)
 
 

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.workflow
 
 # Little of everything; influences by recipe of fixed features alone, which are made in seconds.
 SMALL = {
+    "recipes": ["full", "fixed"],
     "models": 2,
     "trials": 2,
     "shard_size": 2,

@@ -40,7 +40,7 @@ def test_a_layer_is_itself_at_the_start_and_in_the_end(followed):
 
 def test_the_page_shows_it_and_links_to_the_one_that_answers(followed):
     page = (followed / "results/report/index.html").read_text(encoding="utf-8")
-    assert "Feature dynamics" in page
+    assert "What changes on the way" in page
     assert "dynamics/optdigits/quick/dynamics.html" in page
     assert (followed / "results/dynamics/optdigits/quick/dynamics.html").exists()
     assert not list((followed / "results/studies/reference/trajectories").rglob("*.h5"))

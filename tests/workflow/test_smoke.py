@@ -299,9 +299,11 @@ def test_agreement_leaves_out_pairs_of_one_meaning(results):
 def test_page_is_self_contained_and_says_what_the_tables_say(smoke):
     page = (smoke / "results/report/index.html").read_text()
     links = re.findall(r"""(?:src|href)\s*=\s*["'](?!data:|#)([^"']*)""", page)
-    assert links == ["optdigits/full/memories.html"]  # the gallery, a page of its own
-    gallery = (smoke / "results/report" / links[0]).read_text()
-    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", gallery)
+    # Pages of their own: the gallery, and the one of feature dynamics.
+    assert sorted(links) == ["../dynamics/optdigits/quick/dynamics.html", "optdigits/full/memories.html"]
+    for link in links:
+        other = (smoke / "results/report" / link).read_text()
+        assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", other)
     assert not re.search(r"url\((?!['\"]?(?:#|data:))", page)
     assert page.count("<svg") == 5 + 4 + 1  # four of bounds, one of scores
     # Heatmaps, how faithful they are, influence maps, two analyses; five of memories; two of scores.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from math import prod
+from pathlib import Path
 
 from transferlens.core.artefacts import Artefact
 from transferlens.core.capability import Beside, Wildcards
@@ -21,6 +22,9 @@ _CHANNELS = 256
 # Bytes of the interactive page: itself, of a pair of layers and steps, of a layer at a step, and of a tile.
 _PAGE, _PAIR, _CELL, _TILE_BYTES = 60_000, 1.4, 90, 4_000
 _STRIPS = 3  # of a unit
+# Bytes of drawings: of a pair of metrics, of a tile of a strip as a picture, of any other drawing.
+_PAIR_DRAWN, _DRAWN_TILE, _DRAWING = 840, 7_300, 60_000
+_STRIPS_DRAWN = 2
 _TILE = 96  # pixels of a side of a tile of a strip
 # Metrics of pooled features, and measures of the gap between domains: importing them takes seconds.
 _METRICS, _GAPS = 18, 4
@@ -30,8 +34,8 @@ def sizes_of(
     run: Run, made: Artefact | Beside, wildcards: Wildcards, known: Mapping[str, int]
 ) -> dict[str, int]:
     """Sizes by dimension, as of `Capability.sizes`."""
-    if made is PAGE.outputs["page"]:
-        return {"bytes": _page_bytes(run, wildcards, known)}
+    if isinstance(made, Beside):
+        return _beside(run, made, wildcards, known)
     sizes = {
         TRAJECTORIES.kind: _kept,
         ACTIVITY.kind: _activity,
@@ -40,8 +44,18 @@ def sizes_of(
         DRIFTS.kind: _drifts,
         DRIFT_INFLUENCE.kind: _drift_influence,
     }
-    kind = made.kind if isinstance(made, Artefact) else ""
-    return sizes[kind](run, wildcards, known) if kind in sizes else {}
+    return sizes[made.kind](run, wildcards, known) if made.kind in sizes else {}
+
+
+def _beside(run: Run, made: Beside, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str, int]:
+    """Bytes of the interactive page, of strips, and of drawings; of others as usual."""
+    if made is PAGE.outputs["page"]:
+        return {"bytes": _page_bytes(run, wildcards, known)}
+    if made.path.endswith("unit_strips.png"):
+        followed, shown = _followed(run, wildcards, known), scope.asked(run).units.shown
+        return {"bytes": 2 * shown * _STRIPS_DRAWN * prod(followed.values()) * _DRAWN_TILE}
+    drawn = {"agreement.svg": _METRICS**2 * _PAIR_DRAWN}.get(Path(made.path).name, _DRAWING)
+    return {"bytes": drawn} if made.path.endswith(".svg") else {}
 
 
 def _followed(run: Run, wildcards: Wildcards, known: Mapping[str, int]) -> dict[str, int]:

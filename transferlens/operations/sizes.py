@@ -17,7 +17,7 @@ import numpy as np
 
 from transferlens.core import artefacts, provenance
 from transferlens.core.artefacts import Artefact, Field
-from transferlens.core.capability import Beside, Wildcards
+from transferlens.core.capability import Beside, Capability, Step, Wildcards
 from transferlens.core.run import Run
 from transferlens.core.settings import NetworkSettings
 from transferlens.operations.datasets import Data
@@ -90,14 +90,20 @@ class Sizes:
 
     def _page(self) -> float:
         """Bytes of the page: the pictures that steps make for it, as text."""
-        pictures = 0.0
-        for step in self.run.steps.values():
-            jobs = len(self.run.jobs_of(step.name)) * step.shown
-            suffixes = [Path(made.path).suffix for made in step.outputs.values() if isinstance(made, Beside)]
-            # Where there is a drawing, the page takes it in place of the picture.
-            drawn, pictured = suffixes.count(".svg"), suffixes.count(".png")
-            pictures += jobs * (drawn or pictured * _AS_TEXT) * _BESIDE[".svg" if drawn else ".png"]
-        return pictures
+        return sum(
+            self._picture(capability, made, wildcards)
+            for capability in self.run.capabilities
+            for step in capability.steps
+            if step.shown
+            for wildcards in self.run.jobs_of(step.name)
+            for made in _shown(step)
+        )
+
+    def _picture(self, capability: Capability, made: Beside, wildcards: Wildcards) -> float:
+        """Bytes of a picture in the page."""
+        given = capability.sizes(self.run, made, wildcards, self.known(wildcards))
+        suffix = Path(made.path).suffix
+        return given.get("bytes", _BESIDE[suffix]) * (_AS_TEXT if suffix == ".png" else 1)
 
     def known(self, wildcards: Wildcards) -> dict[str, int]:
         """The sizes that follow from data sets and studies, by dimension."""
@@ -187,6 +193,18 @@ class Sizes:
             return 0.0
         each, tensors = network.head(classes) if group == "head" else network.state(classes)
         return given[group] * (each + tensors * _CHUNK_BYTES)
+
+
+def _shown(step: Step) -> list[Beside]:
+    """The pictures of a step that the page takes: drawings, and those of which there is no drawing."""
+    files = [made for made in step.outputs.values() if isinstance(made, Beside)]
+    drawn = {str(Path(made.path).with_suffix("")) for made in files if made.path.endswith(".svg")}
+    return [
+        made
+        for made in files
+        if made.path.endswith(".svg")
+        or (made.path.endswith(".png") and str(Path(made.path).with_suffix("")) not in drawn)
+    ]
 
 
 def _stored(dtype: Any) -> tuple[str, int]:

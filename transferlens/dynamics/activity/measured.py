@@ -61,14 +61,12 @@ class Asked:
         layers: paths in the network.
         probe: the images.
         class_names: what their labels stand for.
-        rows: row numbers of the study from this one on are left out.
         is_target: whether networks are adapted to tell the classes of these images.
     """
 
     layers: Sequence[str]
     probe: Probe
     class_names: Sequence[str]
-    rows: int
     is_target: bool
 
 
@@ -83,7 +81,6 @@ def write_activity(
     with artefacts.open(trajectory_path, TRAJECTORIES) as file:
         rows, steps = studies.read_rows(file), networks.kept_steps(file)
         code = _code(json.loads(file.attrs["recipe"])["kind"])
-    rows = rows.first(int((rows.numbers < asked.rows).sum()))
     device = asked.probe.images.device
     with ExitStack() as stack:
         known = Known.of(path, code, asked.probe.digest, stack)

@@ -56,7 +56,6 @@ def _probe_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
         "input": run.input_of(wildcards["dataset"], study),
         "layers": scope.layers(run),
         "probe": given.probe.model_dump(),
-        "rows": 2 * given.models,
         "dataset": wildcards["dataset"],  # for messages
         "is_target": wildcards["dataset"] == wildcards["target"],
         "seed": run.seed,

@@ -21,15 +21,19 @@ class Probed:
     Attributes:
         name: of the data set.
         numbers: int64[models], row numbers in the study.
-        whole, scratch: positions of the source models, and of those from scratch in the same pairs.
+        whole, scratch: positions of the source models that are told of, and of those from scratch in the same
+            pairs.
         layers: paths in the network, in depth order.
         steps: int64[steps], optimiser steps taken by then.
         classes: the class of each image.
         batches: how many there are.
     """
 
-    def __init__(self, paths: Sequence[Path], name: str, stack: ExitStack):
+    def __init__(self, paths: Sequence[Path], name: str, models: int, stack: ExitStack):
         """Open shards, which stay open as long as the stack.
+
+        Args:
+            models: how many pairs are told of, the first; shards may hold more.
 
         Raises:
             ArtefactError: a damaged file, shards out of order, or networks that were kept at other steps.
@@ -39,8 +43,10 @@ class Probed:
         rows, first = studies.joined(parts, list(paths)), self._files[0]
         self._places = studies.places(parts, paths, rows.numbers)
         self.name, self.numbers = name, rows.numbers
-        scratch = np.array(rows.roles) == SCRATCH
-        self.whole, self.scratch = np.flatnonzero(~scratch).tolist(), np.flatnonzero(scratch).tolist()
+        scratch, first_pairs = np.array(rows.roles) == SCRATCH, rows.repeats < models
+        self.whole, self.scratch = (
+            np.flatnonzero(kind & first_pairs).tolist() for kind in (~scratch, scratch)
+        )
         self.layers, self.steps = artefacts.names(first["layer"]), first["step"][:]
         self.classes = artefacts.names(first["example_class"])
         self._channels = [channels for _, channels in layer_channels(first)]

@@ -24,6 +24,7 @@ def _inputs(run: Run, wildcards: Wildcards) -> dict[str, Any]:
 def _settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
     return {
         "domains": scope.domains(run, wildcards["target"]),
+        "models": scope.asked(run).models,
         "permutations": scope.asked(run).permutations,
         "seed": run.seed,
     }

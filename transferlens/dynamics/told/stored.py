@@ -17,19 +17,22 @@ from transferlens.dynamics.told.probed import Probed
 
 
 @torch.inference_mode()
-def write(path: Path, activities: Mapping[str, Sequence[Path]], permutations: int, seed: int) -> None:
+def write(
+    path: Path, activities: Mapping[str, Sequence[Path]], models: int, permutations: int, seed: int
+) -> None:
     """Tell everything, and store it.
 
     Args:
         activities: files of ACTIVITY of all shards by data set, the target's first; the source's beside them,
             where it is another one.
+        models: pairs of a source model and one from scratch that are told of, the first.
         permutations: random orders of the images in the null of CKA.
 
     Raises:
         ArtefactError: damaged files, or files of other networks.
     """
     with ExitStack() as stack:
-        domains = [Probed(paths, name, stack) for name, paths in activities.items()]
+        domains = [Probed(paths, name, models, stack) for name, paths in activities.items()]
         parts = [_of_domain(probed, permutations, seed) for probed in domains]
         arrays = _identity(domains) | _stacked(parts)
         for probed, kind in zip(domains, ("target_class", "source_class"), strict=False):
