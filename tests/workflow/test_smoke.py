@@ -305,9 +305,9 @@ def test_page_is_self_contained_and_says_what_the_tables_say(smoke):
         other = (smoke / "results/report" / link).read_text()
         assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", other)
     assert not re.search(r"url\((?!['\"]?(?:#|data:))", page)
-    assert page.count("<svg") == 5 + 4 + 1  # four of bounds, one of scores
-    # Heatmaps, how faithful they are, influence maps, two analyses; five of memories; two of scores.
-    assert page.count('<img src="data:image/png;base64,') == 5 + 5 + 2
+    assert page.count("<svg") == 5 + 4 + 1 + 10  # four of bounds, one of scores, ten of feature dynamics
+    # Heatmaps, how faithful they are, influence maps, two analyses; five of memories; two of scores; strips.
+    assert page.count('<img src="data:image/png;base64,') == 5 + 5 + 2 + 1
     folder = smoke / "results/report/optdigits/fixed"
     checks = pd.concat(pd.read_csv(folder / f"{name}_checks.csv") for name in ("counterfactual", "influence"))
     assert len(checks) == 3
