@@ -9,7 +9,7 @@ import torch
 
 from tests.conftest import ARCHITECTURE, CLASSES, TRAINING, changed, rows_of
 from transferlens.core import artefacts
-from transferlens.core.errors import DataError
+from transferlens.core.errors import ArtefactError, DataError
 from transferlens.dynamics.activity import measured, probes
 from transferlens.dynamics.activity.artefacts import ACTIVITY
 from transferlens.dynamics.settings import ProbeSettings
@@ -155,3 +155,11 @@ def test_kept_networks_begin_with_a_fresh_head_on_the_source_and_end_with_the_ad
     with artefacts.open(path, "trajectories") as file:
         torch.testing.assert_close(kept[-1].head.weight.ravel(), torch.from_numpy(file["head/weight"][0]))
     assert not torch.equal(kept[-1].head.weight, kept[-2].head.weight)
+
+
+def test_kept_networks_of_another_architecture_are_refused(followed):
+    shard, follow = followed
+    wider = ARCHITECTURE.model_copy(update={"width": 16})
+    line = r"s.h5: its weights are of another network than .* \(they differ in 'backbone\..*restore"
+    with pytest.raises(ArtefactError, match=line):
+        next(networks.kept_networks(shard, follow("t.h5"), wider, CPU, 0))

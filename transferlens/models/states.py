@@ -33,9 +33,27 @@ def save(writer: artefacts.Writer, group: str, row: int | tuple[int, int], modul
 
 
 def load(file: h5py.File, group: str, row: int | tuple[int, int], module: nn.Module) -> None:
-    """Load row `row` (or model and step) of a stack into the module, strictly."""
+    """Load row `row` (or model and step) of a stack into the module, strictly.
+
+    Raises:
+        ArtefactError: states of another network.
+    """
     stack = file[group]
+    _require_same(file, group, module)
     take(module, {name: torch.from_numpy(np.asarray(stack[name][row])) for name in module.state_dict()})
+
+
+def _require_same(file: h5py.File, group: str, module: nn.Module) -> None:
+    """Refuse a stack of states of another network than the module."""
+    stack, own = file[group], module.state_dict()
+    sizes = {name: tensor.numel() for name, tensor in own.items()}
+    other = sorted({name for name in {*stack, *sizes} if name not in stack or name not in sizes})
+    other += [name for name in sizes if name in stack and stack[name].shape[-1] != sizes[name]]
+    if other:
+        raise ArtefactError(
+            f"{file.filename}: its {group} are of another network than the settings ask for (they differ in "
+            f"'{other[0]}'); restore architecture, or delete the file and run snakemake again"
+        )
 
 
 def take(module: nn.Module, flat: Mapping[str, torch.Tensor]) -> None:
