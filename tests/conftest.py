@@ -1,5 +1,6 @@
 """Small real inputs shared by the tests."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +128,17 @@ def textures(dataset):
     made, files = dataset
     cpu = torch.device("cpu")
     return made, *(pipeline.open_images(files["raw"][s], made.split(s), INPUT, cpu) for s in ("train", "val"))
+
+
+# Files that take minutes and hold few tests: begun last, one worker would wait for the other.
+_FIRST = ("test_slurm.py", "test_recipes.py", "test_own_network.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files in the order in which workers take them: these first, then those with most tests."""
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (not _is_first(item.path), -tests[item.path], str(item.path)))
+
+
+def _is_first(path: Path) -> bool:
+    return path.parent.name == "workflow" and path.name in _FIRST
