@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from transferlens.core.configuration import CapabilitySection
-from transferlens.core.settings import Fraction, Section, refuse
+from transferlens.core.settings import Fraction, Section, different, refuse
 
 Corruption = Literal[
     "gaussian_noise",
@@ -31,12 +31,6 @@ def _one_trial(trials: Any) -> Any:
     return trials
 
 
-def _different(values: list) -> list:
-    if len(set(values)) < len(values):
-        raise ValueError("it must not name anything twice")
-    return values
-
-
 class SearchSettings(Section):
     """How far trials go from the settings as written; what a recipe has of its own has its own range."""
 
@@ -57,10 +51,10 @@ class SearchSettings(Section):
 class CorruptionSettings(Section):
     """Corruptions of the target's evaluation images."""
 
-    names: Annotated[list[Corruption], AfterValidator(_different)] = Field(
+    names: Annotated[list[Corruption], AfterValidator(different)] = Field(
         ["gaussian_noise", "defocus_blur", "contrast", "jpeg"], description="Which; none to do without."
     )
-    severities: Annotated[list[Annotated[int, Field(ge=1, le=5)]], AfterValidator(_different)] = Field(
+    severities: Annotated[list[Annotated[int, Field(ge=1, le=5)]], AfterValidator(different)] = Field(
         [1, 3, 5], min_length=1, description="How severe, of 1 to 5."
     )
 
@@ -87,7 +81,7 @@ class ComparisonSettings(CapabilitySection):
     nullable: ClassVar[bool] = True
     default_null: ClassVar[bool] = True
 
-    recipes: Annotated[list[str], AfterValidator(_different)] | None = Field(
+    recipes: Annotated[list[str], AfterValidator(different)] | None = Field(
         None,
         description="The recipes (keys of `recipes`) that are compared, on every target and each of its "
         "sizes; null for all. Those that a network or a target cannot have are left out with the reason.",
@@ -120,7 +114,7 @@ class ComparisonSettings(CapabilitySection):
         "not trained on; the chosen settings are then trained on all.",
     )
     search: SearchSettings = Field(SearchSettings(), description="What trials vary.")
-    others: Annotated[list[str], AfterValidator(_different)] = Field(
+    others: Annotated[list[str], AfterValidator(different)] = Field(
         [],
         description="Further data sets on which forgetting is measured, beside the source, by fresh linear "
         "probes.",
@@ -134,7 +128,7 @@ class ComparisonSettings(CapabilitySection):
     corruptions: CorruptionSettings = Field(
         CorruptionSettings(), description="Robustness: what evaluation images are corrupted by."
     )
-    influences: Annotated[list[str], AfterValidator(_different)] = Field(
+    influences: Annotated[list[str], AfterValidator(different)] = Field(
         [],
         max_length=MOST_INFLUENCES,
         description="Recipes, at most four, of which the models of study `influence` are adapted, too: what "

@@ -51,6 +51,13 @@ def refuse(reason: str) -> None:
     raise PydanticCustomError("refused", "{reason}", {"reason": reason})
 
 
+def different(values: list | None) -> list | None:
+    """A validator of lists: refuses what names anything twice."""
+    if values is not None and len(set(values)) < len(values):
+        raise ValueError("it must not name anything twice")
+    return values
+
+
 def explain(error: ValidationError, section: type[Section], where: str = "config") -> str:
     """The first mistake of a validation in one line: the key, what was found, and what would be right.
 

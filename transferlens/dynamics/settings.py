@@ -5,17 +5,11 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from transferlens.core.configuration import CapabilitySection
-from transferlens.core.settings import Section, refuse
+from transferlens.core.settings import Section, different, refuse
 from transferlens.training.moments import MomentSettings
 
 # The unbiased estimator of CKA needs as many images in a batch.
 SMALLEST_BATCH = 4
-
-
-def _different(values: list | None) -> list | None:
-    if values is not None and len(set(values)) < len(values):
-        raise ValueError("it must not name anything twice")
-    return values
 
 
 class ProbeSettings(Section):
@@ -75,7 +69,7 @@ class DynamicsSettings(CapabilitySection):
     nullable: ClassVar[bool] = True
     default_null: ClassVar[bool] = True
 
-    recipes: Annotated[list[str], AfterValidator(_different)] = Field(
+    recipes: Annotated[list[str], AfterValidator(different)] = Field(
         ["full"],
         min_length=1,
         description="The recipes (keys of `recipes`) that are followed, on every target. They need not be "
@@ -89,7 +83,7 @@ class DynamicsSettings(CapabilitySection):
     models: int = Field(
         4, ge=1, description="Pairs of a source model and a model from scratch: the first repeats."
     )
-    layers: Annotated[list[str] | None, AfterValidator(_different)] = Field(
+    layers: Annotated[list[str] | None, AfterValidator(different)] = Field(
         None,
         min_length=1,
         description="Paths of the layers in the network (`backbone.layer1.0`); null for all blocks, and "

@@ -5,14 +5,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from transferlens.core.configuration import CapabilitySection
-from transferlens.core.settings import Fraction, Section
+from transferlens.core.settings import Fraction, Section, different
 from transferlens.training.recipes.settings.remedies import Remedy
-
-
-def _different(values: list) -> list:
-    if len(set(values)) < len(values):
-        raise ValueError("it must not name anything twice")
-    return values
 
 
 class CompositeSettings(Section):
@@ -66,7 +60,7 @@ class MemorySettings(CapabilitySection):
     nullable: ClassVar[bool] = True
     default_null: ClassVar[bool] = True
 
-    recipes: Annotated[list[str], AfterValidator(_different)] = Field(
+    recipes: Annotated[list[str], AfterValidator(different)] = Field(
         ["full"],
         min_length=1,
         description="The recipes (keys of `recipes`) whose adapted models are studied, on every target. They "
@@ -139,7 +133,7 @@ class MemorySettings(CapabilitySection):
         description="Models without each of these classes (fewer than 2 tell nothing of other models); at "
         "most `memories.models`, whose training seeds they share.",
     )
-    remedies: Annotated[list[Remedy], AfterValidator(_different)] = Field(
+    remedies: Annotated[list[Remedy], AfterValidator(different)] = Field(
         [],
         description="Recipes against distraction that are made of each of `recipes` and compared with it. "
         "`composites` adds composites with their target's label; `uniform` adds images of distracting source "

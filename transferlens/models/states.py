@@ -45,14 +45,13 @@ def load(file: h5py.File, group: str, row: int | tuple[int, int], module: nn.Mod
 
 def _require_same(file: h5py.File, group: str, module: nn.Module) -> None:
     """Refuse a stack of states of another network than the module."""
-    stack, own = file[group], module.state_dict()
-    sizes = {name: tensor.numel() for name, tensor in own.items()}
-    other = sorted({name for name in {*stack, *sizes} if name not in stack or name not in sizes})
-    other += [name for name in sizes if name in stack and stack[name].shape[-1] != sizes[name]]
-    if other:
+    stored = {name: states.shape[-1] for name, states in file[group].items()}
+    own = {name: tensor.numel() for name, tensor in module.state_dict().items()}
+    if stored != own:
+        other = min(name for name in {*stored, *own} if stored.get(name) != own.get(name))
         raise ArtefactError(
             f"{file.filename}: its {group} are of another network than the settings ask for (they differ in "
-            f"'{other[0]}'); restore architecture, or delete the file and run snakemake again"
+            f"'{other}'); restore architecture, or delete the file and run snakemake again"
         )
 
 

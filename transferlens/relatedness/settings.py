@@ -5,16 +5,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from transferlens.core.configuration import CapabilitySection
-from transferlens.core.settings import ClassSelection, Name, Section
+from transferlens.core.settings import ClassSelection, Name, Section, different
 
 Transform = Literal["FixedAll", "LearnedA", "LearnedAll"]
 _Tau = Annotated[float, Field(gt=0)]
-
-
-def _different(values: list) -> list:
-    if len(set(values)) < len(values):
-        raise ValueError("it must not name anything twice")
-    return values
 
 
 def learned(transforms: list[str]) -> list[str]:
@@ -34,7 +28,7 @@ class ReferenceSettings(Section):
         description="The classes in use, as `datasets.<name>.classes`; null for all. They are chosen among "
         "images that are prepared whole.",
     )
-    targets: Annotated[list[str], AfterValidator(_different)] | None = Field(
+    targets: Annotated[list[str], AfterValidator(different)] | None = Field(
         None, min_length=1, description="The targets that it is a reference of; null for all."
     )
 
@@ -52,7 +46,7 @@ class RelatednessSettings(CapabilitySection):
         "that the bound is one. `faithful`: the eleven numbers of the published algorithm stand beside it, "
         "made as its programs make them, which takes as many reference classes as target classes.",
     )
-    transforms: Annotated[list[Transform], AfterValidator(_different)] = Field(
+    transforms: Annotated[list[Transform], AfterValidator(different)] = Field(
         ["FixedAll", "LearnedA", "LearnedAll"],
         min_length=1,
         description="How much of the reference is turned into the target: classes are paired, and nothing "
@@ -71,7 +65,7 @@ class RelatednessSettings(CapabilitySection):
         "at `random`, by the assignment of classes of the least distance (`hungarian`), or all alike "
         "(`uniform`).",
     )
-    taus: Annotated[list[_Tau], AfterValidator(_different)] = Field(
+    taus: Annotated[list[_Tau], AfterValidator(different)] = Field(
         [0.2],
         min_length=1,
         description="Lipschitz constants that heads are held to; the first one is reported, the others are "
