@@ -43,8 +43,8 @@ _UNREADABLE = (
     ArithmeticError,
     MemoryError,
 )
-# Bytes of an array, and how many times those of its file, above which it cannot be there (gzip packs 1032 times
-# at most): what is missing would be read as zeros, until memory is full.
+# Bytes of an array, and how many times those of its file, above which it cannot be there, as gzip packs 1032
+# times at most: what is missing would be read as zeros, until memory is full.
 _LARGE, _PACKED = 1 << 28, 2000
 # What every artefact says of its making.
 _HEADER = ("kind", "schema_version", "place", "place_pattern", "settings", "inputs")
