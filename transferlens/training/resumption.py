@@ -6,6 +6,7 @@ results: a job that goes on ends with the same bits.
 """
 
 import hashlib
+import io
 import json
 import shutil
 import time
@@ -16,8 +17,11 @@ from typing import Any
 import torch
 
 from transferlens.core import files, fingerprint, provenance
+from transferlens.core.job import log
 
 _IDENTITY = "identity.json"
+# Bytes of the SHA-256 that a kept file begins with: torch reads flipped bits without a word.
+_DIGEST = 32
 
 
 class Progress:
@@ -26,7 +30,8 @@ class Progress:
     Args:
         output: the file that the job makes.
         minutes: between two times that a run in progress is kept; None to keep nothing.
-        identity: of what decides the results; what was kept under another one is forgotten.
+        identity: of what decides the results; what was kept under another one is forgotten, and so is all
+            of it where a file of it is damaged.
     """
 
     def __init__(self, output: Path, minutes: float | None, identity: str):
@@ -36,6 +41,11 @@ class Progress:
         self._identity = identity
         if self.folder.exists() and self._found() != identity:
             self.remove()
+        for path in self.folder.glob("*.pt"):
+            if _content(path) is None:
+                log.warning("%s: damaged, so the training in progress begins anew", path)
+                self.remove()
+                break
 
     def of(self, model: int) -> "Kept":
         """What is kept of one of the job's models."""
@@ -59,15 +69,20 @@ class Progress:
 
     def load(self, name: str) -> dict[str, Any] | None:
         """What was kept under a name, on the CPU; None if nothing was."""
-        return torch.load(self._place(name), "cpu", weights_only=True) if self.has(name) else None
+        if not self.has(name):
+            return None
+        return torch.load(io.BytesIO(_content(self._place(name))), "cpu", weights_only=True)
 
     def save(self, name: str, kept: Mapping[str, Any]) -> None:
         """Keep tensors and plain values under a name."""
         if not (self.folder / _IDENTITY).exists():
             with files.replace_file(self.folder / _IDENTITY) as temporary:
                 temporary.write_text(self._identity)
-        with files.replace_file(self._place(name)) as temporary:
-            torch.save(dict(kept), temporary)
+        buffer = io.BytesIO()  # torch itself takes a full disk for a fault of its own
+        torch.save(dict(kept), buffer)
+        with files.replace_file(self._place(name)) as temporary, temporary.open("wb") as file:
+            file.write(hashlib.sha256(buffer.getbuffer()).digest())
+            file.write(buffer.getbuffer())
         self._last = time.monotonic()
 
     def _place(self, name: str) -> Path:
@@ -76,6 +91,13 @@ class Progress:
     def _found(self) -> str:
         path = self.folder / _IDENTITY
         return path.read_text() if path.is_file() else ""
+
+
+def _content(path: Path) -> bytes | None:
+    """What was kept in a file, without its digest; None if it is not that any more."""
+    written = path.read_bytes()
+    digest, content = written[:_DIGEST], written[_DIGEST:]
+    return content if hashlib.sha256(content).digest() == digest else None
 
 
 class Kept:
