@@ -19,7 +19,6 @@ SMALLER = (
     "recipes={full: {training: {epochs: 4}}}",
     "studies={influence: {models: 32}, reference: {repeats: 2}}",
     "heatmaps={examples: 2, faithfulness: null}",
-    "analyses={failures: null}",
     "variance=null",
 )
 OWN = ("--configfile", "my.yaml", "--config", *SMALLER)
