@@ -14,7 +14,7 @@ import torch
 
 from fuzzing import spoiling
 from fuzzing.cases import Case, Group, judged, tried
-from fuzzing.children import Report
+from fuzzing.children import NotMade, Report
 
 KINDS = ("pt", "pt", "safetensors", "legacy")
 State = dict[str, Any]
@@ -81,10 +81,13 @@ class Checkpoints(Group):
         from transferlens.models import weights
 
         made = Checkpoint(dict(self.state), case.random.choice(KINDS))
-        for step in case.steps(list(self.steps)):
-            self.steps[step.name](made, step.random)
         path = Path("net.safetensors" if made.kind == "safetensors" else "net.pt").absolute()
-        _save(made, path)
+        try:
+            for step in case.steps(list(self.steps)):
+                self.steps[step.name](made, step.random)
+            _save(made, path)
+        except Exception as error:  # those of torch, of which there are many
+            raise NotMade from error
         for change, numbers in made.late:
             change(path, numbers)
         things = [*made.things, path.name]
@@ -112,7 +115,7 @@ def _otherwise(taken: State, made: Checkpoint, path: Path) -> list[str]:
     """Where what was read is not what was saved, unless the file says so without contradicting itself."""
     bad = [name for name, tensor in taken.items() if not torch.isfinite(tensor).all()]
     if bad:
-        return [f"{bad[0]} holds numbers that are not finite"]
+        return [f"'{bad[0]}' holds numbers that are not finite"]
     expected = {name: tensor for name, tensor in made.state.items() if torch.is_tensor(tensor)}
     if made.late and made.kind == "pt" and (damage := _contradiction(path)):
         return [f"a file that contradicts itself was taken: {damage}"] if _differs(taken, expected) else []
@@ -128,7 +131,7 @@ def _differs(taken: State, expected: State) -> list[str]:
         name for name, tensor in taken.items() if not tensor.any()
     }  # a bias or counter that is not there
     lost = [name for name, tensor in taken.items() if name not in zeros and _key(tensor) not in known]
-    return [f"{lost[0]} is no tensor that was saved"] if lost else []
+    return [f"'{lost[0]}' is no tensor that was saved"] if lost else []
 
 
 def _key(tensor: torch.Tensor) -> tuple:
@@ -144,7 +147,7 @@ def _contradiction(path: Path) -> str:
             if len(set(names)) < len(names):
                 return "a member is there twice"
             bad = opened.testzip()
-            return f"the checksum of {bad}" if bad else ""
+            return f"the checksum of '{bad}'" if bad else ""
     except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError, ValueError, RuntimeError) as error:
         return str(error)
 

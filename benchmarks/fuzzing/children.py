@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fuzzing.outcomes import CRASH, HANG, MEMORY, TRACEBACK, Outcome
+from fuzzing.outcomes import CRASH, HANG, MEMORY, NOT_MADE, TRACEBACK, Outcome
 
 _GIGABYTE = 1 << 30
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -34,6 +34,10 @@ class Limits:
     cpu: float = 60
     asleep: float = 15
     memory: int = 2 * _GIGABYTE
+
+
+class NotMade(Exception):
+    """What is done wrong cannot be done: no file can hold it."""
 
 
 class Report:
@@ -90,6 +94,9 @@ def _become(work: Callable[[Report], None], report: Report, folder: Path, limits
         _redirect(folder / "printed")
         os.chdir(folder)
         work(report)
+        status = 0
+    except NotMade as error:
+        report.add(Outcome("make", NOT_MADE, repr(error.__cause__)[:200]))
         status = 0
     except BaseException as error:  # of the instrument, as the code under test is called by `cases.tried`
         import traceback

@@ -15,7 +15,7 @@ import yaml
 
 from fuzzing import written
 from fuzzing.cases import Case, Group, import_all, judged, tried
-from fuzzing.children import Report
+from fuzzing.children import NotMade, Report
 from fuzzing.outcomes import HARMLESS, WRONG, Outcome
 from fuzzing.spoiling import odd_value
 
@@ -83,7 +83,10 @@ class Configurations(Group):
         given = Given(copy.deepcopy(case.random.choice(self.bases)))
         for step in case.steps(list(self.steps)):
             self.steps[step.name](self, given, step.random)
-        data = _bytes_of(given, case.random)
+        try:
+            data = _bytes_of(given, case.random)
+        except (yaml.YAMLError, ValueError, TypeError) as error:
+            raise NotMade from error
         path = Path("config.yaml")
         path.write_bytes(data)
         things = [*given.things, *self.known, "config.yaml", *_names(given.document)]

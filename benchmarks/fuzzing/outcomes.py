@@ -9,7 +9,7 @@ from pathlib import Path
 
 from transferlens.core.errors import TransferlensError
 
-HARMLESS, LINE = "harmless", "one line with a cure"
+HARMLESS, LINE, NOT_MADE = "harmless", "one line with a cure", "not made"
 WRONG, HANG, TRACEBACK, CURELESS = "SILENT WRONG", "HANG", "TRACEBACK", "LINE WITHOUT CURE"
 CRASH, MEMORY = "CRASH", "MEMORY BOMB"
 BAD = (WRONG, HANG, TRACEBACK, CURELESS, CRASH, MEMORY)

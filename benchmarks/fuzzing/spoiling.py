@@ -66,6 +66,7 @@ ODD_WORDS = (
     ),
     *("ünï", "日本", "\U0001f600", "x" * 300, "results/x", "0", "digit 1", "n01443537"),
 )
+_READ = 10**8  # bytes of a file that are read to spoil them
 
 
 def odd_value(random: Random, depth: int = 0) -> object:
@@ -155,7 +156,9 @@ BYTES: dict[str, Callable[[bytes, Random], bytes]] = {
 
 
 def spoil_bytes(path: Path, random: Random) -> None:
-    """One of the above, of a file; a link is replaced by the file."""
+    """One of the above, of a file; a link is replaced by the file. What is no plain file stays."""
+    if not path.is_file() or path.stat().st_size > _READ:
+        return
     data = random.choice(list(BYTES.values()))(path.read_bytes(), random)
     replace(path)
     path.write_bytes(data)
