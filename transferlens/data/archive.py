@@ -168,9 +168,13 @@ def explained(archive: Path, folder: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the archive's
             raise DataError(f"{archive}: cannot be unpacked into {folder.parent} ({error})") from error
         raise DataError(
-            f"{archive}: cannot be unpacked ({error or type(error).__name__}); it is half-downloaded or "
-            "damaged: fetch it again"
+            f"{archive}: cannot be unpacked ({_told(error)}); it is half-downloaded or damaged: fetch it again"
         ) from error
+
+
+def _told(error: Exception) -> str:
+    """An error in one line; tarfile writes one for every compression that it tried."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def unpack_tar(archive: Path, tar: tarfile.TarFile, folder: Path, limit_gb: float) -> None:
@@ -262,7 +266,7 @@ def class_names(archive: Path) -> list[str]:
                     names.add(_class_of(member.name))
                     tar.members = []  # tarfile would remember every member
     except _BROKEN as error:
-        raise DataError(f"{archive}: cannot be read ({error}); fetch it again") from error
+        raise DataError(f"{archive}: cannot be read ({_told(error)}); fetch it again") from error
     names.discard(None)
     if not names:
         raise DataError(f"{archive}: holds no train/<class>/* at its top")

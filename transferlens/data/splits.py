@@ -133,9 +133,6 @@ def _eight_bits(gray: np.ndarray) -> np.ndarray:
 
 
 def _reason(file: str | Path, error: Exception) -> str:
-    try:
-        if os.path.getsize(file) == 0:
-            return "the file is empty"
-    except OSError:
-        pass
+    if os.path.isfile(file) and not os.path.getsize(file):
+        return "the file is empty"
     return files.first_line(error)
