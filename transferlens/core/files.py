@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import socket
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 # The end of the name of a folder beside an output, in which its job keeps what it has done so far.
 PROGRESS = ".progress"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_FILES = (
+    (stat.S_ISDIR, "folder"),
+    (stat.S_ISFIFO, "pipe"),
+    (stat.S_ISSOCK, "socket"),
+    (stat.S_ISCHR, "device"),
+    (stat.S_ISBLK, "device"),
+)
 
 
 class Disk(io.FileIO):
@@ -116,6 +124,19 @@ def date_back(paths: Iterable[str | Path]) -> list[str]:
                 os.utime(path)
                 dated.append(str(path))
     return dated
+
+
+def plain(path: str | Path) -> Path:
+    """The path of a file that can be read to its end. Others are never opened: a pipe would wait for ever.
+
+    Raises:
+        OSError: there is none, or it is a folder, pipe, socket or device.
+    """
+    mode = os.stat(path).st_mode
+    for is_one, kind in _NO_FILES:
+        if is_one(mode):
+            raise OSError(f"it is a {kind}, not a file")
+    return Path(path)
 
 
 def refuse_unwritable(folder: str | Path) -> None:
