@@ -7,6 +7,7 @@ file knows the place it was made for: a whole file of another shard, target or r
 """
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +31,10 @@ RESULTS = "results"
 # What netCDF calls a dimension that has no coordinates.
 _NO_COORDINATES = "This is a netCDF dimension but not a netCDF variable. {:10d}"
 _CHUNK_BYTES = 1 << 20
+# What h5py raises on files that are damaged, or not as declared.
+_UNREADABLE = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError)
+# What every artefact says of its making.
+_HEADER = ("kind", "schema_version", "place", "place_pattern", "settings", "inputs")
 
 
 @dataclass(frozen=True)
@@ -358,10 +363,7 @@ def _refuse_strangers(inputs: Sequence[Path], digests: Mapping[str, str]) -> Non
                 made_from = inputs_of(file)
             for other, recorded in made_from.items():
                 if digests.get(other, recorded) != recorded:
-                    raise ArtefactError(
-                        f"{path}: made from another {other} than is there now; delete it and run snakemake "
-                        f"again to remake it: rm {shlex.quote(str(path))}"
-                    )
+                    raise ArtefactError(f"{path}: made from another {other} than is there now{remake(path)}")
 
 
 class _Attributes(h5py.AttributeManager):
@@ -397,23 +399,26 @@ def open(path: str | Path, artefact: Artefact | str | None = None) -> Iterator[h
     except FileNotFoundError as error:
         raise ArtefactError(f"{path}: no such file; run snakemake to make it") from error
     except PermissionError as error:
-        raise ArtefactError(f"{path}: no permission to read it") from error
-    except OSError as error:
+        raise ArtefactError(f"{path}: no permission to read it; chmod u+r it, as its owner") from error
+    except _UNREADABLE as error:
         raise _damaged(path, error) from error
     with file:
         try:
             _check_header(path, artefact, file)
             yield file
-        except (OSError, KeyError, RuntimeError) as error:
+        except _UNREADABLE as error:
             # HDF5 does not say which file failed, and a damaged header ends as a KeyError.
-            damage = first_damage(file)
-            if damage is None:
-                raise
-            raise _damaged(path, damage) from error
+            if damage := first_damage(file):
+                raise _damaged(path, damage) from error
+            if isinstance(artefact, Artefact) and (reason := contradiction(file, artefact)):
+                raise ArtefactError(f"{path}: {reason}{remake(path)}") from error
+            raise
 
 
 def _opened(path: str | Path) -> _File:
     """Without a lock, as a file with its final name is never written to."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ArtefactError(f"{path}: no regular file{remake(path)}")  # to open a pipe waits for ever
     try:
         return _File(path, "r", locking=False)
     except OSError as error:
@@ -434,28 +439,60 @@ def first_damage(file: h5py.File) -> Exception | None:
     try:
         dict(file.attrs)
         file.visititems(read)
-    except (OSError, KeyError, RuntimeError) as error:
+    except _UNREADABLE as error:
         return error
     return None
 
 
-def _damaged(path: str | Path, error: Exception) -> ArtefactError:
-    return ArtefactError(
-        f"{path}: damaged or not an HDF5 file ({files.first_line(error)}); delete it and run snakemake again "
-        f"to remake it: rm {shlex.quote(str(path))}"
+def contradiction(file: h5py.File, artefact: Artefact) -> str | None:
+    """What of an open file is not as it is declared, in words; None when all of it is."""
+    for field in artefact.fields:
+        if "*" in field.name or (field.optional and field.name not in file):
+            continue
+        if not isinstance(stored := file.get(field.name), h5py.Dataset):
+            return f"has no '{field.name}', which a file of its kind holds"
+        if stored.ndim != len(field.dims):
+            return f"'{field.name}' has {stored.ndim} axes where {len(field.dims)} were expected"
+        if (stored.dtype.kind in "iufb") == (field.dtype is str):
+            wanted = "names" if field.dtype is str else "numbers"
+            return f"'{field.name}' holds {stored.dtype} where {wanted} were expected"
+    return next(
+        (
+            f"has no '{name}', which a file of its kind says"
+            for name in artefact.attributes or ()
+            if name not in file.attrs
+        ),
+        None,
     )
 
 
+def remake(path: str | Path) -> str:
+    """The end of a message on a file that is of no use: how to get another one.
+
+    Only a file of the results folder here is to be deleted, as Snakemake makes it again. Any other one is the
+    user's own, whoever named it.
+    """
+    inside = os.path.relpath(path, RESULTS)
+    if inside.split(os.sep)[0] in (os.curdir, os.pardir):
+        return f"; it is not in {RESULTS} of this folder: put a whole copy in its place, or name another file"
+    quoted = shlex.quote(os.path.join(RESULTS, inside))
+    return f"; delete it and run snakemake again to remake it: rm {quoted}"
+
+
+def _damaged(path: str | Path, error: Exception) -> ArtefactError:
+    return ArtefactError(f"{path}: damaged or not an HDF5 file ({files.first_line(error)}){remake(path)}")
+
+
 def _check_header(path: str | Path, artefact: Artefact | str | None, file: h5py.File) -> None:
-    kind = file.attrs.get("kind")
-    if kind is None:
+    if missing := [name for name in _HEADER if name not in file.attrs]:
         if damage := first_damage(file):
             raise _damaged(path, damage)
-        raise ArtefactError(f"{path}: not written by Transferlens (it names no kind)")
-    refuse_version(path, int(file.attrs["schema_version"]))
+        raise ArtefactError(f"{path}: not written by Transferlens (it names no {missing[0]}){remake(path)}")
+    refuse_version(path, file.attrs["schema_version"])
     expected = artefact.kind if isinstance(artefact, Artefact) else artefact
+    kind = str(file.attrs["kind"])
     if expected is not None and kind != expected:
-        raise ArtefactError(f"{path}: holds '{kind}' where '{expected}' was expected")
+        raise ArtefactError(f"{path}: holds '{kind}' where '{expected}' was expected{remake(path)}")
     _check_place(path, str(file.attrs["place"]), str(file.attrs["place_pattern"]))
 
 
@@ -463,18 +500,17 @@ def _check_place(path: str | Path, place: str, pattern: str) -> None:
     """Refuse a file that lies where another one of its kind belongs; it may lie outside a results folder."""
     here = pattern_of(pattern).search(str(Path(path).absolute()))
     if place and here and here["place"] != place and not str(Path(path).absolute()).endswith(f"/{place}"):
-        raise ArtefactError(
-            f"{path}: was made as {place}, and copied here; delete it and run snakemake again to remake it: "
-            f"rm {shlex.quote(str(path))}"
-        )
+        raise ArtefactError(f"{path}: was made as {place}, and copied here{remake(path)}")
 
 
-def refuse_version(path: str | Path, version: int) -> None:
+def refuse_version(path: str | Path, version: Any) -> None:
     """Refuse a file of another schema.
 
     Raises:
         ArtefactError: naming the version that wrote it, and the cure.
     """
+    if not isinstance(version, int | np.integer):
+        raise ArtefactError(f"{path}: not written by Transferlens (its schema is no number){remake(path)}")
     if version > SCHEMA_VERSION:
         raise ArtefactError(
             f"{path}: written by a newer Transferlens (schema {version}, this one reads {SCHEMA_VERSION}); "
@@ -492,10 +528,9 @@ def refuse_other_versions(folder: str | Path) -> None:
 
     Damaged files are left to the jobs that read them, and to the doctor.
     """
-    for path in sorted(Path(folder).glob("data/*/index.h5")):
-        with suppress(OSError, KeyError, RuntimeError), h5py.File(path, "r", locking=False) as file:
-            version = int(file.attrs["schema_version"])
-            refuse_version(path, version)
+    for path in filter(Path.is_file, sorted(Path(folder).glob("data/*/index.h5"))):
+        with suppress(*_UNREADABLE), h5py.File(path, "r", locking=False) as file:
+            refuse_version(path, file.attrs["schema_version"])
 
 
 def names(dataset: h5py.Dataset) -> list[str]:
@@ -505,9 +540,24 @@ def names(dataset: h5py.Dataset) -> list[str]:
 
 def settings_of(file: h5py.File) -> dict[str, Any]:
     """The settings an artefact was made with."""
-    return json.loads(file.attrs["settings"])
+    return _mapping(file, "settings")
 
 
 def inputs_of(file: h5py.File) -> dict[str, str]:
     """The files an artefact was computed from, with the SHA-256 of each."""
-    return json.loads(file.attrs["inputs"])
+    return _mapping(file, "inputs")
+
+
+def _mapping(file: h5py.File, name: str) -> dict[str, Any]:
+    """An attribute that holds a mapping as JSON.
+
+    Raises:
+        ArtefactError: it holds something else.
+    """
+    try:
+        value = json.loads(file.attrs[name])
+    except (TypeError, ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise ArtefactError(f"{file.filename}: its attribute '{name}' is no mapping{remake(file.filename)}")
+    return value

@@ -31,6 +31,7 @@ INFRASTRUCTURE = {
     "transferlens.core.artefacts",
     "transferlens.core.capability",
     "transferlens.core.configuration",
+    "transferlens.core.digests",
     "transferlens.core.errors",
     "transferlens.core.files",
     "transferlens.core.fingerprint",

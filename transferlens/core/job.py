@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 from tqdm import tqdm
 
-from transferlens.core import files, provenance
+from transferlens.core import digests, files, provenance
 from transferlens.core.errors import TransferlensError
 
 log = logging.getLogger("transferlens")
@@ -39,6 +39,7 @@ class Script:
         self.parser.add_argument("--seed", type=int, help="of the run, for the record")
         self.parser.add_argument("--log", type=Path, help="also write messages to this file")
         self._inputs: list[str] = []
+        self._outputs: list[str] = []
         self._others = ""
 
     def reads(self, name: str, help: str = "", *, many: bool = False, required: bool = True) -> None:
@@ -54,6 +55,7 @@ class Script:
 
     def writes(self, name: str, help: str = "", *, required: bool = True) -> None:
         """A file that the script makes."""
+        self._outputs.append(name)
         self.parser.add_argument(_option(name), type=Path, required=required, help=help)
 
     def takes(self, name: str, **options: Any) -> None:
@@ -61,7 +63,7 @@ class Script:
         self.parser.add_argument(_option(name), **options)
 
     def run(self, main: Callable[[argparse.Namespace], None]) -> NoReturn:
-        """Parse the command line, note the provenance, and `run` the work."""
+        """Parse the command line, note the provenance, `run` the work, and record the digests of outputs."""
         arguments, rest = self.parser.parse_known_args()
         if rest and not self._others:
             self.parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -71,7 +73,14 @@ class Script:
             setattr(arguments, self._others, others)
             inputs += others.values()
         provenance.begin(arguments.settings, [_recorded(path) for path in inputs], arguments.seed)
-        run(main, arguments)
+        outputs = [path for name in self._outputs for path in _paths(getattr(arguments, name))]
+
+        def recorded(arguments: argparse.Namespace) -> None:
+            digests.forget(outputs)
+            main(arguments)
+            digests.record(outputs)
+
+        run(recorded, arguments)
 
 
 def _option(name: str) -> str:
