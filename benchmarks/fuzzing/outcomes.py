@@ -66,8 +66,8 @@ def faults(text: str, things: Sequence[str]) -> list[str]:
         found.append("several lines")
     if any(_moves_the_terminal(character) for character in text.strip("\n")):
         found.append("control characters")
-    if len(text) > _LONGEST:
-        found.append(f"{len(text)} characters")
+    if (length := len(re.sub(r"\(known: [^)]*\)|/tmp/\S*/", "", text))) > _LONGEST:
+        found.append(f"{length} characters")
     if things and not any(thing in text for thing in things):
         found.append("names nothing that was touched")
     if not _CURES.search(text):
@@ -76,8 +76,20 @@ def faults(text: str, things: Sequence[str]) -> list[str]:
 
 
 def _moves_the_terminal(character: str) -> bool:
-    """Whether a character is no printed one: a control, or one that turns the direction of writing."""
-    return character != "\n" and unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    """Whether a character is no printed one: a control, half a code, or one that turns the direction."""
+    kind = unicodedata.category(character)
+    turns = unicodedata.bidirectional(character) in (
+        "RLE",
+        "LRE",
+        "RLO",
+        "LRO",
+        "PDF",
+        "RLI",
+        "LRI",
+        "FSI",
+        "PDI",
+    )
+    return character not in "\t\n" and (kind in ("Cc", "Cs", "Zl", "Zp") or turns)
 
 
 def removed(text: str) -> list[str]:

@@ -24,7 +24,7 @@ import numpy as np
 
 from transferlens import __version__
 from transferlens.core import files, provenance
-from transferlens.core.errors import ArtefactError
+from transferlens.core.errors import ArtefactError, DataError, printable
 
 SCHEMA_VERSION = 2
 RESULTS = "results"
@@ -176,7 +176,7 @@ class Writer:
         """Store a whole array, or a list of names."""
         field = self._artefact.field(name)
         if field.dtype is str:
-            data = _encoded(values)
+            data = _encoded(values, field)
         elif field.dtype is np.unsignedinteger:
             data = np.asarray(values).astype(np.min_scalar_type(np.max(values, initial=0)))
         else:
@@ -272,10 +272,21 @@ def _each(nested: Any, attribute: str) -> Any:
     return getattr(nested, attribute)
 
 
-def _encoded(values: Sequence[str]) -> np.ndarray:
-    """Names as UTF-8 of fixed length: HDF5 keeps no checksum of strings of any length."""
-    flat = np.array([str(value).encode() for value in np.asarray(values, dtype=object).ravel()], dtype=bytes)
+def _encoded(values: Sequence[str], field: Field) -> np.ndarray:
+    """Names as UTF-8 of fixed length: HDF5 keeps no checksum of strings of any length.
+
+    Raises:
+        DataError: a name that no terminal, table or page can show as it is.
+    """
     shape = np.shape(np.asarray(values, dtype=object))
+    texts = [str(value) for value in np.asarray(values, dtype=object).ravel()]
+    for text in texts:
+        if printable(text) != text:
+            raise DataError(
+                f"{field.name}: '{text}' ({field.meaning}) holds control characters, marks that turn the "
+                "direction of text, or bytes that are no UTF-8; rename it without them"
+            )
+    flat = np.array([text.encode() for text in texts], dtype=bytes)
     return flat.astype(h5py.string_dtype("utf-8", max(flat.itemsize, 1))).reshape(shape)
 
 

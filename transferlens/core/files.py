@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import os
+import re
 import socket
 import stat
 import time
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 # The end of the name of a folder beside an output, in which its job keeps what it has done so far.
 PROGRESS = ".progress"
+# What other libraries advise: to trust a file, to change their code's arguments, to report a fault.
+_ADVICE = re.compile(
+    r"weights_only|safe_globals|if you trust|(file|open|submit) an issue|(please|bug) report", re.I
+)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_FILES = (
     (stat.S_ISDIR, "folder"),
@@ -157,5 +162,7 @@ def sha256(path: str | Path) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """An error in one line."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    """An error in one line, without what a library advises those who write programs with it."""
+    line = next(iter(str(error).splitlines()), "")
+    said = [part for part in re.split(r"(?<=[.;!])(?=\s)", line) if not _ADVICE.search(part)]
+    return "".join(said).strip() or type(error).__name__
