@@ -25,18 +25,16 @@ class Checkpoint:
 
     Attributes:
         state: the named tensors.
-        content: what is saved: the state, or something around it; None for the state.
+        around: what of the state is saved: itself, or something around it.
         late: what is done to the file.
         things: what was touched.
-        honest: whether the tensors are still those of a trained network.
     """
 
     def __init__(self, state: State, kind: str):
         self.state, self.kind = state, kind
-        self.content: Any = None
+        self.around: Callable[[State], Any] = lambda state: state
         self.late: list[tuple[Callable[..., None], Random]] = []
         self.things: list[str] = []
-        self.honest = True
 
 
 class Checkpoints(Group):
@@ -99,7 +97,6 @@ class Checkpoints(Group):
 
 
 def _save(made: Checkpoint, path: Path) -> None:
-    content = made.state if made.content is None else made.content
     if made.kind == "safetensors":
         from safetensors.torch import save_file
 
@@ -108,7 +105,7 @@ def _save(made: Checkpoint, path: Path) -> None:
         }
         save_file({k: v.contiguous() for k, v in plain.items() if not v.is_quantized}, path)
     else:
-        torch.save(content, path, _use_new_zipfile_serialization=made.kind == "pt")
+        torch.save(made.around(made.state), path, _use_new_zipfile_serialization=made.kind == "pt")
 
 
 def _otherwise(taken: State, made: Checkpoint, path: Path) -> list[str]:
@@ -136,7 +133,7 @@ def _differs(taken: State, expected: State) -> list[str]:
 
 def _key(tensor: torch.Tensor) -> tuple:
     number = tensor.float() if tensor.is_floating_point() else tensor
-    return tuple(number.shape), number.contiguous().numpy().tobytes()
+    return tuple(number.shape), number.detach().contiguous().numpy().tobytes()
 
 
 def _contradiction(path: Path) -> str:
@@ -242,50 +239,39 @@ def _added(made: Checkpoint, numbers: Random) -> None:
 
 
 def _wrapped(made: Checkpoint, numbers: Random) -> None:
-    if made.kind == "safetensors":
-        return
-    kind = numbers.choice(("state_dict", "deep", "itself", "list", "many", "two"))
-    content: Any = dict(made.state)
-    if kind == "deep":
-        for _ in range(numbers.choice((3, 400, 5000))):
-            content = {"a": content}
-    elif kind == "itself":
-        content["self"] = content
-    elif kind == "list":
-        content = [content]
-    elif kind == "many":
-        content = {f"part{i}": dict(made.state) for i in range(30)}
-    elif kind == "two":
-        content = {
-            "model": content,
-            "ema": {
-                k: v + 1 if v.is_floating_point() else v
-                for k, v in content.items()
-                if torch.is_tensor(v) and not v.is_quantized and v.layout == torch.strided
-            },
-        }
-        made.state = made.state | {f"ema.{k}": v for k, v in content["ema"].items()}
-    else:
-        content = {"state_dict": content, "epoch": 3}
-    made.content = content
+    """The state within something else."""
+    ways: tuple[Callable[[State], Any], ...] = (
+        lambda state: {"state_dict": state, "epoch": 3},
+        lambda state: _nested(state, 3),
+        lambda state: _nested(state, 400),
+        _within_itself,
+        lambda state: [state],
+        lambda state: {f"part{i}": dict(state) for i in range(30)},
+        lambda state: {"model": state, "optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}}},
+    )
+    made.around = numbers.choice(ways)
+
+
+def _nested(state: State, depth: int) -> Any:
+    for _ in range(depth):
+        state = {"a": state}
+    return state
+
+
+def _within_itself(state: State) -> Any:
+    content = dict(state)
+    content["self"] = content
+    return content
 
 
 def _odd_object(made: Checkpoint, numbers: Random) -> None:
-    if made.kind == "safetensors":
-        return
-    kinds = (
-        *(
-            lambda: 3,
-            lambda: [],
-            dict,
-            lambda: None,
-            lambda: "text",
-            lambda: torch.zeros(3),
-            lambda: {1: torch.zeros(2)},
-        ),
-        *(lambda: np.zeros(3), lambda: {"a": {"b": {}}}, lambda: {"fc.weight": None}),
+    """No state at all."""
+    objects = (
+        *(3, [], {}, None, "text", torch.zeros(3), {1: torch.zeros(2)}, np.zeros(3), {"a": {"b": {}}}),
+        {"fc.weight": None},
     )
-    made.content = numbers.choice(kinds)()
+    other = numbers.choice(objects)
+    made.around = lambda _: other
 
 
 class _Runs:

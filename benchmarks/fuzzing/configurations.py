@@ -131,7 +131,7 @@ class Configurations(Group):
             basedir=str(REPOSITORY),
             config_settings=settings,
             is_main_process=main,
-            main_snakefile="Snakefile",
+            output_settings=SimpleNamespace(quiet=(), dryrun=True),
         )
         sys.argv = ["snakemake"]
         place = {"workflow": workflow, "config": config, "__name__": "config.smk"}

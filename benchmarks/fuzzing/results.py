@@ -101,19 +101,19 @@ class Results(Group):
 
     def prepare(self, folder: Path) -> None:
         """Find or make a finished study, and what the doctor says of it while it is whole."""
-        from transferlens.operations import doctor
+        from transferlens.operations import checked, doctor
 
         import_all("matplotlib.pyplot", "pandas", "scipy.optimize", "scipy.stats", "xarray", "h5netcdf")
         import_all("transferlens.data.pipeline", "transferlens.results", "transferlens.training.transfer")
         note_provenance()
         self.base, self.foreign, self.run = self._studies(folder)
         with contextlib.chdir(self.base):
-            paths, _ = doctor.find_files(Path("results"))
-            self.files = [str(path) for path in paths]
-            self.checked = {
-                file.path: file for file in doctor.check_files(self.run, Path("results"), paths, 1)
-            }
-            problems = doctor.find_problems(self.run, list(self.checked.values()), [])
+            paths = checked.find_files(Path("results")).files
+            digests = [path for path in Path("results/digests").rglob("*") if path.is_file()]
+            self.files = [str(path) for path in [*paths, *digests]]
+            files = checked.check_files(self.run, Path("results"), paths, 1)
+            self.checked = {file.path: file for file in files}
+            problems = doctor.find_problems(self.run, files, [])
         if problems:
             raise RuntimeError(f"the study is not whole: {problems[0]}")
         self.readers = self._readers()
@@ -179,29 +179,34 @@ class Results(Group):
 
     def _check(self, report: Report, folder: Folder, path: str, changed: bool) -> None:
         """What the doctor says: damage where there is some, in a good line."""
-        from transferlens.operations import doctor
-
-        def check() -> list[Any]:
-            paths, temporary = doctor.find_files(Path("results"))
-            known = {str(p): self.checked.get(str(p)) for p in paths}
-            again = [p for p in paths if known[str(p)] is None or str(p) in folder.touched]
-            checked = known | {f.path: f for f in doctor.check_files(self.run, Path("results"), again, 1)}
-            doctor.conclusion(self.run, list(checked.values()), [], [])
-            return [
-                *doctor.find_problems(self.run, list(checked.values()), []),
-                *doctor.notices(temporary, paths),
-            ]
-
-        found = tried(report, "doctor", check, [path])
+        found = tried(report, "doctor", lambda: self._problems(folder), [path])
         if not found.accepted:
             return
         for problem in found.value:
             report.add(of_line("doctor", str(problem), [problem.path]))
         named = any(path in str(problem) for problem in found.value)
-        if changed and os.path.lexists(path) and not named:
+        if changed and not named and self._must_be_seen(path):
             report.add(Outcome("doctor", WRONG, f"{path} is changed, which the doctor does not see"))
         elif not found.value:
             report.add(Outcome("doctor", HARMLESS))
+
+    def _problems(self, folder: Folder) -> list[Any]:
+        """All that the doctor finds; what was not touched is as it was."""
+        from transferlens.operations import checked, doctor
+
+        there = checked.find_files(Path("results"))
+        known = {str(path): self.checked.get(str(path)) for path in there.files}
+        again = [path for path in there.files if known[str(path)] is None or _is_touched(path, folder)]
+        anew = {file.path: file for file in checked.check_files(self.run, Path("results"), again, 1)}
+        every = [file for file in (known | anew).values() if file]
+        doctor.conclusion(self.run, every, [], [])
+        problems = doctor.find_problems(self.run, every, [])
+        return [*problems, *doctor.notices(there.unfinished, there.files)]
+
+    def _must_be_seen(self, path: str) -> bool:
+        """Whether the doctor can know what a file was, and the file is there in some way."""
+        before = self.checked.get(path)
+        return Path(path).exists() and not Path(path).is_dir() and (before is None or before.is_recorded)
 
     def _use(self, report: Report, path: str, folder: Folder) -> None:
         """A job that reads a spoiled file: refused, or with the results that it had before."""
@@ -222,6 +227,12 @@ class Results(Group):
             if Path(output).exists() and not _same_arrays(Path(output), self.base / output):
                 wrong.append(f"{output} has other numbers, from spoiled {', '.join(folder.touched)}")
         judged(report, action, wrong)
+
+
+def _is_touched(path: Path, folder: Folder) -> bool:
+    """Whether a file, its digest, or what its digest is compared with was spoiled."""
+    digest = f"results/digests/{path.relative_to('results')}.sha256"
+    return any(part in folder.touched for part in (str(path), digest, str(path.with_suffix(".h5"))))
 
 
 def _place(run: Any, path: str) -> Any:

@@ -27,6 +27,7 @@ def settings(seed: int = 0) -> dict[str, Any]:
         "recipes": {"fixed": {"kind": "fixed", "training": training}},
         "studies": {
             "reference": {"repeats": 3, "shard_size": 6},
+            "repeated": None,
             "influence": {"models": 8, "shard_size": 4, "design": "complementary"},
         },
         "influence": {"estimator": "difference_of_means"},
