@@ -10,7 +10,17 @@ from PIL import Image
 from tests.conftest import DATASET, changed
 from transferlens.core import files
 from transferlens.core.errors import ConfigError, DataError, TransferlensError
-from transferlens.data import folder, image_lists, index_making, sources, splits, tables, written
+from transferlens.data import (
+    ffcv_files,
+    ffcv_writing,
+    folder,
+    image_lists,
+    index_making,
+    plain_text,
+    sources,
+    splits,
+    tables,
+)
 
 
 def make(root, *places, seed=0):
@@ -136,7 +146,7 @@ def test_a_path_of_a_data_set_is_never_a_pipe(tmp_path, name):
     [
         tables.class_names,
         image_lists.class_names,
-        lambda path: list(written.rows(path, ["a"], "a table", DataError)),
+        lambda path: list(plain_text.rows(path, ["a"], "a table", DataError)),
         files.plain,
     ],
 )
@@ -197,6 +207,18 @@ def test_bombs_are_refused_before_they_are_unpacked_and_odd_pictures_are_taken(t
     assert splits.decode(tmp_path / "one.png", "x").shape == (1, 1, 3)
     with pytest.raises(DataError, match=r"of shape \(2, 0, 5\)"):
         splits.array_split(np.zeros((2, 0, 5), np.uint8), [0, 1], "train")
+
+
+def test_images_that_leave_no_crop_are_met_before_cplusplus_aborts(tmp_path):
+    make(tmp_path, *SET)
+    Image.new("RGB", (3000, 1)).save(tmp_path / "train/a/9.png")
+    refused(tmp_path, r"'train/a/9.png' has 3000 x 1 pixels, too few for a crop; repair or remove it")
+    made, skipped = index_of(tmp_path, unreadable="skip")
+    assert skipped == ["train/a/9.png"]
+    images = folder.open_folder(tmp_path)
+    ffcv_writing.write_beton(tmp_path / "x.beton", images.train, made.train, DATASET, 1)
+    with pytest.raises(DataError, match=r"a crop_ratio of 0.1 leaves no pixel of image 0, .* has 8;"):
+        ffcv_files.decode_all(tmp_path / "x.beton", 8, 0.1, 1)
 
 
 # Sets that are no task

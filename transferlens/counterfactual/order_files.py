@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from transferlens.core.errors import ConfigError, nearest
-from transferlens.data import written
+from transferlens.data import plain_text
 from transferlens.data.classnames import readable
 
 _COLUMN = "source_class"
@@ -22,7 +22,7 @@ def read_order(path: str | Path, unit_names: list[str]) -> list[int]:
             "path"
         )
     order: list[int] = []
-    for line, (given,) in written.rows(path, (_COLUMN,), "an order of removal", ConfigError):
+    for line, (given,) in plain_text.rows(path, (_COLUMN,), "an order of removal", ConfigError):
         name = readable(given)
         if name not in unit_names:
             raise ConfigError(

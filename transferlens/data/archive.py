@@ -6,6 +6,7 @@ import lzma
 import os
 import shutil
 import socket
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -18,7 +19,7 @@ from transferlens.core.errors import DataError
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError, RuntimeError, ValueError)
-_BROKEN += (lzma.LZMAError, LookupError)
+_BROKEN += (lzma.LZMAError, LookupError, struct.error)
 _HEADERS = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
@@ -168,7 +169,8 @@ def explained(archive: Path, folder: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the archive's
             raise DataError(f"{archive}: cannot be unpacked into {folder.parent} ({error})") from error
         raise DataError(
-            f"{archive}: cannot be unpacked ({_told(error)}); it is half-downloaded or damaged: fetch it again"
+            f"{archive}: cannot be unpacked ({_told(error)}); it is half-downloaded or damaged: "
+            "fetch it again"
         ) from error
 
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from transferlens.core.errors import ConfigError, nearest
-from transferlens.data import wordnet, written
+from transferlens.data import plain_text, wordnet
 from transferlens.data.classnames import readable
 
 
@@ -34,7 +34,7 @@ def wordnet_level(origin: str | Path) -> int | None:
 
 def _read_table(path: str | Path, class_names: list[str]) -> list[str]:
     group_of: dict[str, str] = {}
-    for _, (given, group) in written.rows(path, ("class", "group"), "a table of groups", ConfigError):
+    for _, (given, group) in plain_text.rows(path, ("class", "group"), "a table of groups", ConfigError):
         name = readable(given)
         if name not in class_names:
             raise ConfigError(f"{path}: unknown class '{name}'" + nearest(name, class_names))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from transferlens.core import files
 from transferlens.core.errors import DataError
-from transferlens.data import written
+from transferlens.data import plain_text
 from transferlens.data.splits import ImageSet, file_split, image_set
 
 FOLDER = "image_list"
@@ -116,6 +116,6 @@ def _text(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines."""
     try:
         with files.plain(path).open(encoding="utf-8-sig") as file:
-            yield from enumerate(written.lines(file), 1)
+            yield from enumerate(plain_text.lines(file), 1)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a list of images ({files.first_line(error)})") from error

@@ -19,6 +19,7 @@ from transferlens.data.selection import at_most
 from transferlens.data.splits import ImageSet, Split
 
 _IMAGES_QUEUED = 4096  # at a time, as every image in the queue of a thread pool takes memory
+_LEAST_SIDE = 2  # in pixels; of one pixel, a centre crop takes none
 # Of a split: the images, their positions int64[examples], and their heights and widths int64[examples, 2].
 Chosen = tuple[Split, np.ndarray, np.ndarray]
 
@@ -27,9 +28,8 @@ def make_index(name: str, images: ImageSet, settings: DatasetSettings, seed: int
     """Choose, check and divide the images of a data set.
 
     Every chosen image is decoded once here, so that a broken one is met before any training; a warning tells
-    of images that are in both splits. The val
-    examples of every class are divided at random into a half that may be looked at (select) and one that
-    is only reported on (report).
+    of images that are in both splits. The val examples of every class are divided at random into a half that
+    may be looked at (select) and one that is only reported on (report).
 
     Returns:
         The index, and the ids of images left out because they cannot be decoded (policy `skip`).
@@ -103,7 +103,10 @@ def _decode_all(
             pixels = split.image(position)
         except DataError as error:
             return error
-        return (*pixels.shape[:2], digest(pixels))
+        height, width = pixels.shape[:2]
+        if min(height, width) < _LEAST_SIDE:
+            return DataError(f"'{split.ids[position]}' has {width} x {height} pixels, too few for a crop")
+        return height, width, digest(pixels)
 
     seen, broken = np.zeros((len(positions), 3), np.int64), {}
     with ThreadPoolExecutor(int(os.environ.get("OMP_NUM_THREADS", 1))) as threads:

@@ -13,9 +13,9 @@ from transferlens.core.settings import DatasetSettings
 from transferlens.data import classnames, digits, places
 from transferlens.data.catalogue import CATALOGUE
 from transferlens.data.groups import read_groups
+from transferlens.data.plain_text import require_printable
 from transferlens.data.selection import restricted
 from transferlens.data.splits import ImageSet
-from transferlens.data.written import require_printable
 
 ARCHIVE_LIMIT_GB = 500.0
 _BUILT_IN = {

@@ -11,7 +11,7 @@ from PIL import Image
 
 from transferlens.core import files
 from transferlens.core.errors import DataError
-from transferlens.data.written import require_printable
+from transferlens.data.plain_text import require_printable
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from transferlens.core.errors import DataError
-from transferlens.data import written
+from transferlens.data import plain_text
 from transferlens.data.splits import ImageSet, file_split, image_set
 
 _COLUMNS = ("path", "label", "split")
@@ -39,7 +39,7 @@ def read(table: Path) -> ImageSet:
 
 
 def _rows(table: Path) -> Iterator[tuple[str, str, str]]:
-    for number, (path, label, split) in written.rows(table, _COLUMNS, "a table of images", DataError):
+    for number, (path, label, split) in plain_text.rows(table, _COLUMNS, "a table of images", DataError):
         if not path or not label or split not in _SPLITS:
             raise DataError(
                 f"{table}, line {number}: path '{path}', label '{label}', split '{split}'; "

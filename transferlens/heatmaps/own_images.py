@@ -16,8 +16,8 @@ from transferlens.core import files, job
 from transferlens.core.errors import ConfigError, DataError
 from transferlens.data.folder import entries
 from transferlens.data.photographs import central_square
+from transferlens.data.plain_text import require_printable
 from transferlens.data.splits import picture_in
-from transferlens.data.written import require_printable
 from transferlens.maps.class_maps import ClassMaps, class_maps
 from transferlens.models.network import Network
 from transferlens.pictures import figures, overlays

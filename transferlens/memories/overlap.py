@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from transferlens.core.errors import ConfigError, nearest
-from transferlens.data import wordnet, written
+from transferlens.data import plain_text, wordnet
 from transferlens.data.classnames import readable, same_names
 
 COLUMNS = ("source_class", "target_class", "confirmed")
@@ -41,7 +41,7 @@ def read_table(path: Path, source_names: list[str], target_names: list[str]) -> 
             f"{path}: no such table of overlapping classes; draft one: snakemake propose_overlap --cores 1 "
             "--config 'memories={overlap: names}'"
         )
-    for line, row in written.rows(path, COLUMNS, "a table of overlapping classes", ConfigError):
+    for line, row in plain_text.rows(path, COLUMNS, "a table of overlapping classes", ConfigError):
         empty = False
         where, (source, target, confirmed) = f"{path}, line {line}", row
         cell = (

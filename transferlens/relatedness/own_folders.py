@@ -99,6 +99,8 @@ def read(root: Path, choice: Choice) -> Folder:
         names, splits = found.class_names, (found.train, found.val)
     else:
         names = image_folder.subfolders(root)
+        if not names:
+            raise DataError(f"{root}: has no class folders; a task needs two or more: <class>/*")
         splits = _divided(image_folder.list_split(root, names), choice.test_share, rng)
     if len(names) < 2:
         raise DataError(f"{root}: has {len(names)} class folders; a task needs two or more")
