@@ -7,6 +7,7 @@ file knows the place it was made for: a whole file of another shard, target or r
 """
 
 import json
+import math
 import os
 import re
 import shlex
@@ -32,7 +33,19 @@ RESULTS = "results"
 _NO_COORDINATES = "This is a netCDF dimension but not a netCDF variable. {:10d}"
 _CHUNK_BYTES = 1 << 20
 # What h5py raises on files that are damaged, or not as declared.
-_UNREADABLE = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError)
+_UNREADABLE = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    AttributeError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    MemoryError,
+)
+# Bytes of an array, and how many times those of its file, above which it cannot be there, as gzip packs 1032
+# times at most: what is missing would be read as zeros, until memory is full.
+_LARGE, _PACKED = 1 << 28, 2000
 # What every artefact says of its making.
 _HEADER = ("kind", "schema_version", "place", "place_pattern", "settings", "inputs")
 
@@ -393,6 +406,23 @@ class _File(h5py.File):
         """Attributes of the root."""
         return _Attributes(self)
 
+    def __getitem__(self, name: str) -> Any:
+        item = super().__getitem__(name)
+        if isinstance(item, h5py.Dataset):
+            require_held(item)
+        return item
+
+
+def require_held(dataset: h5py.Dataset) -> None:
+    """Refuse an array that its file cannot hold, before memory is taken for it.
+
+    Raises:
+        OSError: as for other damage.
+    """
+    declared = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
+    if declared > _LARGE and declared > _PACKED * (size := os.path.getsize(dataset.file.filename)):
+        raise OSError(f"'{dataset.name}' declares {declared:.3g} bytes in a file of {size}")
+
 
 @contextmanager
 def open(path: str | Path, artefact: Artefact | str | None = None) -> Iterator[h5py.File]:
@@ -421,8 +451,8 @@ def open(path: str | Path, artefact: Artefact | str | None = None) -> Iterator[h
             # HDF5 does not say which file failed, and a damaged header ends as a KeyError.
             if damage := first_damage(file):
                 raise _damaged(path, damage) from error
-            if isinstance(artefact, Artefact) and (reason := contradiction(file, artefact)):
-                raise ArtefactError(f"{path}: {reason}{remake(path)}") from error
+            if isinstance(artefact, Artefact):
+                require_declared(path, file, artefact)
             raise
 
 
@@ -444,6 +474,7 @@ def first_damage(file: h5py.File) -> Exception | None:
     def read(_: str, item: h5py.Group | h5py.Dataset) -> None:
         dict(item.attrs)
         if isinstance(item, h5py.Dataset):
+            require_held(item)
             for part in item.iter_chunks() if item.chunks else [()]:
                 item[part]
 
@@ -457,24 +488,38 @@ def first_damage(file: h5py.File) -> Exception | None:
 
 def contradiction(file: h5py.File, artefact: Artefact) -> str | None:
     """What of an open file is not as it is declared, in words; None when all of it is."""
+    sizes: dict[str, int] = {}
     for field in artefact.fields:
         if "*" in field.name or (field.optional and field.name not in file):
             continue
         if not isinstance(stored := file.get(field.name), h5py.Dataset):
             return f"has no '{field.name}', which a file of its kind holds"
-        if stored.ndim != len(field.dims):
-            return f"'{field.name}' has {stored.ndim} axes where {len(field.dims)} were expected"
-        if (stored.dtype.kind in "iufb") == (field.dtype is str):
-            wanted = "names" if field.dtype is str else "numbers"
-            return f"'{field.name}' holds {stored.dtype} where {wanted} were expected"
-    return next(
-        (
-            f"has no '{name}', which a file of its kind says"
-            for name in artefact.attributes or ()
-            if name not in file.attrs
-        ),
-        None,
-    )
+        if stored.shape is None or stored.ndim != len(field.dims):
+            return f"'{field.name}' has not the {len(field.dims)} axes that were expected"
+        if stored.dtype.kind not in _kinds(field):
+            return f"'{field.name}' holds {stored.dtype}, which it never does"
+        for dim, size in zip(field.dims, stored.shape, strict=True):
+            if sizes.setdefault(dim, size) != size:
+                return f"'{field.name}' has {size} along '{dim}', but there are {sizes[dim]} elsewhere"
+    missing = [name for name in artefact.attributes or () if name not in file.attrs]
+    return f"has no '{missing[0]}', which a file of its kind says" if missing else None
+
+
+def _kinds(field: Field) -> str:
+    """The kinds of NumPy types that an array may be stored as."""
+    if field.dtype is str:
+        return "SO"
+    return "iub" if isinstance(field.dtype, type) and issubclass(field.dtype, np.integer) else "iufb"
+
+
+def require_declared(path: str | Path, file: h5py.File, artefact: Artefact) -> None:
+    """Refuse an open file that is not as it is declared, before all of it is read.
+
+    Raises:
+        ArtefactError: naming what is not, and the cure.
+    """
+    if reason := contradiction(file, artefact):
+        raise ArtefactError(f"{path}: {reason}{remake(path)}")
 
 
 def remake(path: str | Path) -> str:
@@ -499,7 +544,9 @@ def _check_header(path: str | Path, artefact: Artefact | str | None, file: h5py.
         if damage := first_damage(file):
             raise _damaged(path, damage)
         raise ArtefactError(f"{path}: not written by Transferlens (it names no {missing[0]}){remake(path)}")
-    refuse_version(path, file.attrs["schema_version"])
+    if not isinstance(version := file.attrs["schema_version"], np.integer):
+        raise ArtefactError(f"{path}: not written by Transferlens (its schema is no number){remake(path)}")
+    refuse_version(path, int(version))
     expected = artefact.kind if isinstance(artefact, Artefact) else artefact
     kind = str(file.attrs["kind"])
     if expected is not None and kind != expected:
@@ -514,14 +561,12 @@ def _check_place(path: str | Path, place: str, pattern: str) -> None:
         raise ArtefactError(f"{path}: was made as {place}, and copied here{remake(path)}")
 
 
-def refuse_version(path: str | Path, version: Any) -> None:
+def refuse_version(path: str | Path, version: int) -> None:
     """Refuse a file of another schema.
 
     Raises:
         ArtefactError: naming the version that wrote it, and the cure.
     """
-    if not isinstance(version, int | np.integer):
-        raise ArtefactError(f"{path}: not written by Transferlens (its schema is no number){remake(path)}")
     if version > SCHEMA_VERSION:
         raise ArtefactError(
             f"{path}: written by a newer Transferlens (schema {version}, this one reads {SCHEMA_VERSION}); "
@@ -541,7 +586,8 @@ def refuse_other_versions(folder: str | Path) -> None:
     """
     for path in filter(Path.is_file, sorted(Path(folder).glob("data/*/index.h5"))):
         with suppress(*_UNREADABLE), h5py.File(path, "r", locking=False) as file:
-            refuse_version(path, file.attrs["schema_version"])
+            version = int(file.attrs["schema_version"])
+            refuse_version(path, version)
 
 
 def names(dataset: h5py.Dataset) -> list[str]:

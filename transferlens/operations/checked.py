@@ -115,6 +115,8 @@ def _check_artefact(path: Path, kind: Artefact | None) -> dict[str, Any]:
     with artefacts.open(path, kind) as file:
         if damage := artefacts.first_damage(file):
             raise damage
+        if kind:
+            artefacts.require_declared(path, file, kind)
         of_study = "study" in (kind.wildcards if kind else ())
         recorded = {
             "settings": artefacts.settings_of(file),

@@ -107,6 +107,7 @@ def _indexed(run: Run, name: str, path: Path) -> Data:
         ArtefactError: there is none, or it is damaged.
     """
     with artefacts.open(path, INDEX) as file:
+        artefacts.require_declared(path, file, INDEX)
         groups = len(set(artefacts.names(file["class_group"])))
         sizes = {split: file[f"{split}_size"][:] for split in _SPLITS}
         positions = {split: file[f"{split}_position"][:] for split in _SPLITS}
