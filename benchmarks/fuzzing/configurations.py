@@ -16,7 +16,7 @@ import yaml
 from fuzzing import written
 from fuzzing.cases import Case, Group, import_all, judged, tried
 from fuzzing.children import NotMade, Report
-from fuzzing.outcomes import HARMLESS, WRONG, Outcome
+from fuzzing.outcomes import HARMLESS, Outcome
 from fuzzing.spoiling import odd_value
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -111,11 +111,11 @@ class Configurations(Group):
         report.begin("plan")
         try:
             given = _snakemake_settings(files, entries)
-        except (WorkflowError, ValueError, AssertionError) as error:
+        except (WorkflowError, ValueError, AssertionError, RecursionError) as error:
             report.add(Outcome("plan", _OWN_WORDS, str(error)[:200]))
             return None
         except Exception as error:
-            report.add(Outcome("plan", WRONG, f"Snakemake reads no file: {type(error).__name__}"))
+            report.add(Outcome("plan", _OWN_WORDS, f"Snakemake fails: {type(error).__name__} {error}"[:200]))
             return None
         return tried(report, "plan", lambda: self._planned(files, entries, main, given), things).value
 

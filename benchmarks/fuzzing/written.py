@@ -10,7 +10,7 @@ import yaml
 
 from fuzzing.spoiling import flipped
 
-_DEEP = 3000
+_DEEP = (20, 400)
 
 
 def rendered(document: Any, random: Random) -> str:
@@ -158,9 +158,13 @@ def line_lost(text: str, random: Random) -> str:
     return "\n".join(lines[:i] + lines[i + 1 :])
 
 
+def _nest(depth: int) -> str:
+    return "[" * depth + "]" * depth
+
+
 def nested_deep(text: str, random: Random) -> str:
-    """A value thousands of levels deep."""
-    return _with_value(text, random, lambda _: "[" * _DEEP + "]" * _DEEP)
+    """A value hundreds of levels deep."""
+    return _with_value(text, random, lambda _: _nest(random.choice(_DEEP)))
 
 
 def other_key(text: str, random: Random) -> str:
