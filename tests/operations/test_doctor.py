@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from transferlens.capabilities import run_of
-from transferlens.core import artefacts, files, provenance, studies
+from transferlens.core import artefacts, digests, files, provenance, studies
 from transferlens.core.studies import MASKS, Rows
 from transferlens.data.artefacts import INDEX, MANIFEST
 from transferlens.estimation import designs
-from transferlens.operations import doctor
+from transferlens.operations import checked, doctor
 from transferlens.operations.asked import Job
 from transferlens.training.artefacts import TRANSFER_RUNS
 
@@ -72,9 +72,13 @@ def write_dataset(name, images, content=b"images"):
 
 def found(jobs=()):
     """The problems of the results folder here, by path."""
-    paths, _ = doctor.find_files(Path("results"))
-    checked = doctor.check_files(RUN, Path("results"), paths, workers=1)
-    return {problem.path: problem.words for problem in doctor.find_problems(RUN, checked, jobs)}
+    return {problem.path: problem.words for problem in doctor.find_problems(RUN, read(), jobs)}
+
+
+def read():
+    """Every file of the results folder here, as the doctor reads it."""
+    folder = Path("results")
+    return checked.check_files(RUN, folder, checked.find_files(folder).files, workers=1)
 
 
 @pytest.fixture(autouse=True)
@@ -130,10 +134,10 @@ def test_training_in_progress_is_told_and_is_no_damage():
     folder = Path("results/studies/influence/source/.0001.h5.progress")
     folder.mkdir(parents=True)
     (folder / "model-3-run-0-state.pt").write_bytes(b"tensors")
-    paths, temporary = doctor.find_files(Path("results"))
-    assert temporary == [folder]
+    there = checked.find_files(Path("results"))
+    assert there.unfinished == [folder]
     assert found() == {}
-    (told,) = doctor.notices(temporary, paths)
+    (told,) = doctor.notices(there.unfinished, there.files)
     assert "training in progress left by a killed job" in told.words
     assert not told.damaged
 
@@ -195,3 +199,52 @@ def test_inputs_and_settings_that_are_others_now_are_named_unless_they_are_re_ma
     }
     outdated = Job("dataset", [f"{DIGITS}/index.h5"], [], ["params have changed since last execution"])
     assert set(found([outdated])) == {f"{DIGITS}/train.h5"}
+
+
+TABLE = Path("results/report/mnist/fixed/counterfactual.csv")
+RECORD = Path("results/digests/report/mnist/fixed/counterfactual.csv.sha256")
+
+
+def write_table(text="class,gain\ncat,0.25\n"):
+    """A table with its digest, as its job leaves them."""
+    digests.forget([TABLE])
+    TABLE.parent.mkdir(parents=True, exist_ok=True)
+    TABLE.write_text(text)
+    digests.record([TABLE])
+
+
+def test_one_letter_changed_in_a_table_is_named():
+    write_table()
+    assert found() == {}
+    TABLE.write_text("class,gain\ncat,0.35\n")
+    where = "SHA-256 in results/digests/report/mnist/fixed/counterfactual.csv.sha256"
+    assert found() == {
+        str(TABLE): f"not as it was made ({where}); if somebody edited it, keep a copy elsewhere"
+    }
+
+
+def test_what_has_no_digest_is_told_and_is_no_damage():
+    write_table()
+    digests.forget([TABLE])
+    assert found() == {}
+    assert f"Of 1 no digest is recorded, so only their format was checked: {TABLE}" in doctor.conclusion(
+        RUN, read(), [], []
+    )
+    TABLE.write_text("class,gain\ncat")
+    assert "cut off" in found()[str(TABLE)]
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda line: line[:-1], lambda line: line.replace("mnist", "other"), str.upper]
+)
+def test_a_digest_that_is_damaged_or_of_another_file_is_named(spoil):
+    write_table()
+    record = Path("results/digests/report/mnist/fixed/counterfactual.csv.sha256")
+    record.write_text(spoil(record.read_text()))
+    assert found() == {str(TABLE): f"{record}: damaged, or the digest of another file"}
+
+
+def test_the_digest_of_a_file_that_is_gone_harms_nobody():
+    write_table()
+    TABLE.unlink()
+    assert found() == {}

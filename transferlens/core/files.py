@@ -4,7 +4,9 @@ import errno
 import hashlib
 import io
 import os
+import re
 import socket
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +20,18 @@ if TYPE_CHECKING:
 
 # The end of the name of a folder beside an output, in which its job keeps what it has done so far.
 PROGRESS = ".progress"
+# What other libraries advise: to trust a file, to change their code's arguments, to report a fault.
+_ADVICE = re.compile(
+    r"weights_only|safe_globals|if you trust|(file|open|submit) an issue|(please|bug) report", re.I
+)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_FILES = (
+    (stat.S_ISDIR, "folder"),
+    (stat.S_ISFIFO, "pipe"),
+    (stat.S_ISSOCK, "socket"),
+    (stat.S_ISCHR, "device"),
+    (stat.S_ISBLK, "device"),
+)
 
 
 class Disk(io.FileIO):
@@ -118,6 +131,19 @@ def date_back(paths: Iterable[str | Path]) -> list[str]:
     return dated
 
 
+def plain(path: str | Path) -> Path:
+    """The path of a file that can be read to its end. Others are never opened: a pipe would wait for ever.
+
+    Raises:
+        OSError: there is none, or it is a folder, pipe, socket or device.
+    """
+    mode = os.stat(path).st_mode
+    for is_one, kind in _NO_FILES:
+        if is_one(mode):
+            raise OSError(f"it is a {kind}, not a file")
+    return Path(path)
+
+
 def refuse_unwritable(folder: str | Path) -> None:
     """Stop before any work if nothing can be written to a results folder."""
     folder = Path(folder)
@@ -136,5 +162,7 @@ def sha256(path: str | Path) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """An error in one line."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    """An error in one line, without what a library advises those who write programs with it."""
+    line = next(iter(str(error).splitlines()), "")
+    said = [part for part in re.split(r"(?<=[.;!])(?=\s)", line) if not _ADVICE.search(part)]
+    return "".join(said).strip() or type(error).__name__
