@@ -138,9 +138,9 @@ def plain(path: str | Path) -> Path:
         OSError: there is none, or it is a folder, pipe, socket or device.
     """
     mode = os.stat(path).st_mode
-    for is_one, kind in _NO_FILES:
-        if is_one(mode):
-            raise OSError(f"it is a {kind}, not a file")
+    if not stat.S_ISREG(mode):
+        kind = next(name for is_one, name in _NO_FILES if is_one(mode))
+        raise OSError(f"it is a {kind}, not a file")
     return Path(path)
 
 
