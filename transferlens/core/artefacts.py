@@ -410,7 +410,7 @@ def open(path: str | Path, artefact: Artefact | str | None = None) -> Iterator[h
     except PermissionError as error:
         raise ArtefactError(f"{path}: no permission to read it") from error
     except OSError as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     with file:
         try:
             _check_header(path, artefact, file)
@@ -420,7 +420,7 @@ def open(path: str | Path, artefact: Artefact | str | None = None) -> Iterator[h
             damage = first_damage(file)
             if damage is None:
                 raise
-            raise _damaged(path, damage) from error
+            raise damaged(path, damage) from error
 
 
 def _opened(path: str | Path) -> _File:
@@ -450,7 +450,8 @@ def first_damage(file: h5py.File) -> Exception | None:
     return None
 
 
-def _damaged(path: str | Path, error: Exception) -> ArtefactError:
+def damaged(path: str | Path, error: Exception) -> ArtefactError:
+    """What to raise of a file that cannot be read as it was written."""
     return ArtefactError(
         f"{path}: damaged or not an HDF5 file ({files.first_line(error)}); delete it and run snakemake again "
         f"to remake it: rm {shlex.quote(str(path))}"
@@ -461,7 +462,7 @@ def _check_header(path: str | Path, artefact: Artefact | str | None, file: h5py.
     kind = file.attrs.get("kind")
     if kind is None:
         if damage := first_damage(file):
-            raise _damaged(path, damage)
+            raise damaged(path, damage)
         raise ArtefactError(f"{path}: not written by Transferlens (it names no kind)")
     refuse_version(path, int(file.attrs["schema_version"]))
     expected = artefact.kind if isinstance(artefact, Artefact) else artefact
