@@ -40,7 +40,7 @@ def main() -> int:
         finished = given.results or made(Path(name) / "finished")
         study = Study(finished.absolute(), Path(name) / "copy", [run_of_smoke(), run_of_smoke(0)])
         steps = given.steps or study.steps
-        preload(sorted({job.command[0] for step in steps for job in study.jobs[0][step]}))
+        preload(sorted({job.script for step in steps for job in study.jobs[0][step]}))
         return int(report(*kill_jobs(study, steps, given)))
 
 

@@ -20,7 +20,6 @@ from typing import NoReturn
 import psutil
 
 from killing.study import Job
-from transferlens.core.run import SCRIPTS
 
 _OPERATIONS = ("open", "os.rename", "os.remove")  # audit events of what is done with a file
 _SECONDS_TO_END = 300  # that a job may take to end, or to notice a signal, on a busy machine
@@ -70,6 +69,8 @@ class Started:
         self.pid = os.fork()
         if not self.pid:
             _become(job.command, folder, self._printed.name, kill)
+        while os.getsid(self.pid) != self.pid:  # until then its group is this process's own
+            time.sleep(0.001)
 
     def end(self) -> int | None:
         """Send the signal and wait; the exit status, minus the signal's number, or None if it hangs."""
@@ -118,20 +119,20 @@ def _of_session(session: int) -> list[psutil.Process]:
 
 def _become(command: Sequence[str], folder: Path, printed: str, kill: Kill | None) -> NoReturn:
     """Turn a fork into the process that Snakemake would start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.setsid()
     os.chdir(folder)
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(0, 1)
     os.dup2(os.open(printed, os.O_WRONLY | os.O_APPEND), 2)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if kill and kill.fresh:
         os.execv(sys.executable, [sys.executable, *command])
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     if kill and kill.operation:
         _kill_at(kill)
-    sys.argv, sys.path[0] = list(command), str(SCRIPTS)
+    _, start, *sys.argv = command
+    sys.argv.insert(0, start)
     try:
-        runpy.run_path(command[0], run_name="__main__")
+        runpy.run_path(start, run_name="__main__")
     except BaseException:  # a script ends its process by itself
         traceback.print_exc()
     os._exit(1)

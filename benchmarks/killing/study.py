@@ -27,6 +27,11 @@ class Job:
     outputs: list[str]
 
     @property
+    def script(self) -> str:
+        """Its script, which `core/start.py` starts."""
+        return self.command[2]
+
+    @property
     def name(self) -> str:
         """The step and the first file, as a failure names them."""
         return f"{self.step} ({self.outputs[0].removeprefix('results/')})"

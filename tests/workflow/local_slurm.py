@@ -20,6 +20,7 @@ import psutil
 SYSTEM = Path("/etc/slurm")
 FILES = ("slurm.conf", "gres.conf", "cgroup.conf")
 MARK = "ClusterName=transferlens-test"
+SECONDS_TO_REQUEUE = 5  # a job of a lost node waits until its credential has expired, by default 120 s
 CPUS, MEMORY_MB, GPUS = 8, 64000, 4
 FAR = "far"
 SLURM = ("slurmd", "slurmstepd", "srun")
@@ -30,7 +31,7 @@ SlurmctldPort={controller_port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.sock
+AuthInfo=socket={folder}/munge.sock,cred_expire={seconds_to_requeue}
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -133,12 +134,12 @@ class Slurm:
             The stopped processes.
         """
         there = [process for process in psutil.process_iter() if _host_of(process) == self._far_host]
-        programs = {process: process.name() for process in there}
-        ran = [process for process, name in programs.items() if name not in SLURM]
+        of_slurm = [process for process in there if process.name() in SLURM]
+        for process in of_slurm:
+            process.kill()
+        ran = [process for process in there if process not in of_slurm]
         for process in ran:
             process.suspend()
-        for process in set(there).difference(ran):
-            process.kill()
         self.daemons.pop(FAR).wait()
         self.set_node("down", FAR)
         return ran
@@ -176,6 +177,7 @@ def _write_configuration(folder: Path) -> None:
         far_port=far_port,
         cpus=CPUS,
         memory=MEMORY_MB,
+        seconds_to_requeue=SECONDS_TO_REQUEUE,
         gpus=GPUS,
     )
     (folder / "slurm.conf").write_text(text)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -98,7 +99,7 @@ class Run:
             except OSError:
                 continue
             out = f"results/studies/repeated/source/{shard}.h5"
-            trains = words[0].endswith("python") and words[1].endswith("scripts/train_source.py")
+            trains = words[0].endswith("python") and str(self.folder / "scripts/train_source.py") in words
             if here and trains and out in words:
                 return int(place.name)
         return None
@@ -217,7 +218,8 @@ def test_a_job_of_a_lost_node_is_made_elsewhere_and_does_no_harm_when_the_node_i
         slurm.set_node("resume")
         assert process.wait() == 0, (project / "log").read_text()
     for process in left:
-        process.resume()
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
     assert not psutil.wait_procs(left, timeout=60)[1]
     assert_same_arrays(project / TRANSFER, arrays(smoke / TRANSFER))
     assert not list((project / TRANSFER).parent.glob(".*.tmp"))

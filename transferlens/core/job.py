@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 from tqdm import tqdm
@@ -90,9 +91,16 @@ def _recorded(path: Path) -> Path:
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> NoReturn:
     """Run a script's `main` and end the process; a foreseeable error ends it with one line and status 1."""
     _set_up_logging(arguments.log)
-    # A scheduler ends jobs with SIGTERM: as an exception, it lets temporary files be removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    _answer_signals(files.interrupt)
+    # A process that the job forks has nothing to clean up: signals to all of them end it without a word.
+    os.register_at_fork(after_in_child=lambda: _answer_signals(signal.SIG_DFL))
     _end(_status_of(main, arguments))
+
+
+def _answer_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    """Handle what a scheduler ends jobs with, and Ctrl-C."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
 
 
 def _status_of(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> int:
@@ -146,6 +154,10 @@ def _set_up_logging(log_file: Path | None) -> None:
             sys.exit(f"error: {log_file}: cannot be written ({error})")
         to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(to_file)
+        # What other packages warn of is for whoever looks into a job: some do so a thousand times.
+        logging.captureWarnings(True)
+        logging.getLogger("py.warnings").addHandler(to_file)
+        logging.getLogger("py.warnings").propagate = False
 
 
 def say(*lines: object) -> None:
