@@ -72,12 +72,16 @@ class Started:
         while os.getsid(self.pid) != self.pid:  # until then its group is this process's own
             time.sleep(0.001)
 
+    def strike(self) -> None:
+        """Send the signal when its moment comes, unless the job sends it to itself, or has ended."""
+        if self.kill.operation:
+            return
+        self._wait(self.begun + self.kill.seconds)
+        if self.status is None:
+            (os.killpg if self.kill.group else os.kill)(self.pid, self.kill.signal)
+
     def end(self) -> int | None:
-        """Send the signal and wait; the exit status, minus the signal's number, or None if it hangs."""
-        if self.kill and not self.kill.operation:
-            self._wait(self.begun + self.kill.seconds)
-            if self.status is None:
-                (os.killpg if self.kill.group else os.kill)(self.pid, self.kill.signal)
+        """Wait for the end; the exit status, minus the signal's number, or None if it hangs."""
         self._wait(time.monotonic() + _SECONDS_TO_END)
         return self.status
 

@@ -76,9 +76,10 @@ class Study:
         kind = place.made if place and isinstance(place.made, Artefact) else None
         return doctor.check_file(self.folder / path, kind).damage
 
-    def temporary(self) -> list[str]:
-        """Temporary files in the copy."""
-        return [str(p.relative_to(self.folder)) for p in (self.folder / "results").rglob(".*.tmp")]
+    def temporary(self, process: int) -> list[str]:
+        """The temporary files of a process."""
+        found = (self.folder / "results").rglob(f".*.{process}.tmp")
+        return [str(path.relative_to(self.folder)) for path in found]
 
     def difference(self, path: str) -> str | None:
         """How a file differs from the finished study's."""

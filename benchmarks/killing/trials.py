@@ -64,12 +64,12 @@ def _interrupt(study: Study, kills: Sequence[tuple[Job, Kill]], outcome: Outcome
     """Start jobs beside each other, kill each, and look at what is there."""
     started = [Started(job, study.folder, kill) for job, kill in kills]
     for one in sorted(started, key=lambda one: one.kill.seconds):
+        one.strike()
+    for one in started:
         if one.end() == 0:
             continue  # the job was faster
         outcome.kills.append(one.kill)
         outcome.wrong += [f"{one.job.name}, {one.kill}: {words}" for words in _look(study, one)]
-    if all(one.kill.signal != signal.SIGKILL for one in started):
-        outcome.wrong += [f"{path}: left by {started[0].kill}" for path in study.temporary()]
 
 
 def _look(study: Study, one: Started) -> list[str]:
@@ -78,6 +78,8 @@ def _look(study: Study, one: Started) -> list[str]:
     said = one.said()
     if len(said) > 1:
         wrong.append("prints:\n    " + "\n    ".join(said))
+    if one.kill.signal != signal.SIGKILL:  # after which nobody can remove it but the next job
+        wrong += [f"{path}: left behind" for path in study.temporary(one.pid)]
     there = [path for path in one.job.outputs if (study.folder / path).exists()]
     return wrong + [f"{path}: {damage}" for path in there if (damage := study.damage(path))]
 
