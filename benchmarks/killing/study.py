@@ -2,7 +2,7 @@
 
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,11 +48,19 @@ class Study:
 
     def __init__(self, finished: Path, folder: Path, runs: Sequence[Run]):
         self.finished, self.folder = finished, folder
-        self.jobs = [jobs_of(run) for run in runs]
+        self.jobs = [self._made(jobs_of(run)) for run in runs]
         shutil.copytree(finished / "results", folder / "results", copy_function=shutil.copy2)
         self.files = files_of(folder)
         self._places = Places(runs[0])
         self._seconds: dict[str, float] = {}
+
+    def _made(self, jobs: Mapping[str, list[Job]]) -> dict[str, list[Job]]:
+        """The jobs whose files are there, by step: some steps are run only where they are asked for by name."""
+        there = {
+            step: [job for job in of_step if all((self.finished / p).exists() for p in job.outputs)]
+            for step, of_step in jobs.items()
+        }
+        return {step: of_step for step, of_step in there.items() if of_step}
 
     @property
     def steps(self) -> list[str]:
@@ -117,9 +125,8 @@ def files_of(folder: Path) -> set[str]:
 
 
 def jobs_of(run: Run) -> dict[str, list[Job]]:
-    """The jobs of every step that a run takes."""
-    jobs = {step: [_job(run, step, wildcards) for wildcards in run.jobs_of(step)] for step in run.steps}
-    return {step: of_step for step, of_step in jobs.items() if of_step}
+    """The jobs of a run by step."""
+    return {step: [_job(run, step, wildcards) for wildcards in run.jobs_of(step)] for step in run.steps}
 
 
 def _job(run: Run, step: str, wildcards: Wildcards) -> Job:
