@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from killing.processes import Kill, preload
 from killing.study import Study
-from killing.trials import SIGNALS, trial
+from killing.trials import SIGNALS, complete, trial
 from snakemake.common.configfile import load_configfile
 from snakemake.utils import update_config
 from tables import print_table
@@ -37,10 +37,12 @@ def main() -> int:
     torch.set_num_threads(1)
     os.environ.update(OMP_NUM_THREADS="1", PYTHONPATH=str(REPOSITORY))
     with tempfile.TemporaryDirectory() as name:
-        finished = given.results or made(Path(name) / "finished")
-        study = Study(finished.absolute(), Path(name) / "copy", [run_of_smoke(), run_of_smoke(0)])
+        finished = given.results or made(Path(name) / "made")
+        study = Study(finished.absolute(), Path(name), [run_of_smoke(), run_of_smoke(0)])
         steps = given.steps or study.steps
         preload(sorted({job.script for step in steps for job in study.jobs[0][step]}))
+        if study.lacks_files(steps):
+            complete(study)
         return int(report(*kill_jobs(study, steps, given)))
 
 

@@ -19,6 +19,7 @@ from transferlens.core.errors import TransferlensError
 
 log = logging.getLogger("transferlens")
 _SECONDS_BETWEEN_LINES = 10
+_ENDING = (signal.SIGTERM, signal.SIGINT)  # what schedulers end jobs with, and Ctrl-C
 T = TypeVar("T")
 
 
@@ -92,15 +93,28 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespac
     """Run a script's `main` and end the process; a foreseeable error ends it with one line and status 1."""
     _set_up_logging(arguments.log)
     _answer_signals(files.interrupt)
-    # A process that the job forks has nothing to clean up: signals to all of them end it without a word.
-    os.register_at_fork(after_in_child=lambda: _answer_signals(signal.SIG_DFL))
+    # A process that the job forks has nothing to clean up: what ends the job ends it without a word, at once.
+    os.register_at_fork(before=_hold_signals, after_in_parent=_let_signals, after_in_child=_answer_as_a_child)
     _end(_status_of(main, arguments))
 
 
 def _answer_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
-    """Handle what a scheduler ends jobs with, and Ctrl-C."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ENDING:
         signal.signal(number, handler)
+
+
+def _hold_signals() -> None:
+    """Until a fork answers them as it should: one that comes before would be lost."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+
+
+def _let_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
+def _answer_as_a_child() -> None:
+    _answer_signals(signal.SIG_DFL)
+    _let_signals()
 
 
 def _status_of(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> int:
