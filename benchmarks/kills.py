@@ -1,13 +1,15 @@
 """Kill jobs of every step at random moments: are their results the same, and is nothing left behind?
 
     PYTHONPATH=. python benchmarks/kills.py --kills 200 --seed 1 [--results FOLDER] [--steps NAME ...]
+    PYTHONPATH=. python benchmarks/kills.py --snakemake 3 [--seed 1] [--results FOLDER]
 
 Each trial takes one or two jobs of a step of the smoke study, kills them once to three times by SIGKILL,
 SIGTERM or SIGINT (the main process, or all of the job's), and runs them to their end. Then every file is
 whole, nothing else is left, no process goes on, at most one line was printed, inputs are untouched, and
 arrays, pixels, tables and pages are the same bit by bit. FOLDER is a project with a finished smoke study,
 which is only read; without it one is made. Prints kills by step and signal, and each failure with the trial
-that repeats it (`--trial N`). The exit status is 1 if there was any.
+that repeats it (`--trial N`). With `--snakemake`, Snakemake is killed in place of its jobs, while several
+rules run; then `--unlock` and the same command make the same files. The exit status is 1 if anything was wrong.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from killing import workflows
 from killing.processes import Kill, preload
 from killing.study import Study
 from killing.trials import SIGNALS, complete, trial
@@ -38,7 +41,10 @@ def main() -> int:
     os.environ.update(OMP_NUM_THREADS="1", PYTHONPATH=str(REPOSITORY))
     with tempfile.TemporaryDirectory() as name:
         finished = given.results or made(Path(name) / "made")
-        study = Study(finished.absolute(), Path(name), [run_of_smoke(), run_of_smoke(0)])
+        finished = finished.absolute()
+        if given.snakemake:
+            return int(kill_snakemake(finished, Path(name), given))
+        study = Study(finished, Path(name), [run_of_smoke(), run_of_smoke(0)])
         steps = given.steps or study.steps
         preload(sorted({job.script for step in steps for job in study.jobs[0][step]}))
         if study.lacks_files(steps):
@@ -55,6 +61,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--results", type=Path, metavar="FOLDER")
     parser.add_argument("--steps", nargs="+", metavar="NAME")
     parser.add_argument("--trial", type=int, metavar="N", help="this one alone")
+    parser.add_argument(
+        "--snakemake", type=int, default=0, metavar="N", help="kill Snakemake itself so often"
+    )
     return parser.parse_args()
 
 
@@ -87,6 +96,23 @@ def kill_jobs(study: Study, steps: list[str], given: argparse.Namespace) -> tupl
         wrong += [f"{words} ({again})" for words in outcome.wrong]
         print(f"{number} {step}: {len(outcome.kills)} kills", *outcome.wrong, sep="\n  ", flush=True)
     return kills, wrong, trials
+
+
+def kill_snakemake(finished: Path, place: Path, given: argparse.Namespace) -> bool:
+    """Kill Snakemake some times; whether anything was wrong."""
+    everything = []
+    for number in range(given.snakemake):
+        wrong = workflows.trial(
+            finished, place / str(number), number, np.random.default_rng([given.seed, number])
+        )
+        print(
+            f"Snakemake, {workflows.signal_of(number).name}:",
+            *(wrong or ["the same"]),
+            sep="\n  ",
+            flush=True,
+        )
+        everything += wrong
+    return bool(everything)
 
 
 def report(kills: dict[str, list[Kill]], wrong: list[str], trials: int) -> bool:

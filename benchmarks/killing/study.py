@@ -79,11 +79,11 @@ class Study:
         return any(self._unknown(p) for step in steps for job in self.jobs[0][step] for p in job.all)
 
     def _unknown(self, path: str) -> bool:
-        """Whether a file was deleted when nobody needed it any more, or is a page, which tells of its making."""
+        """Whether a file was deleted when nobody needed it any more, or is a page, which says who made it."""
         return not (self.finished / path).exists() or path.endswith(".html")
 
     def unmade(self) -> list[Job]:
-        """The jobs of files that cannot be compared, and of what depends on them, in an order to run them in."""
+        """The jobs of files that cannot be compared, and of what depends on them, in an order to run."""
         jobs = [job for of_step in self.jobs[0].values() for job in of_step]
         made_anew = {p for job in jobs for p in job.outputs if self._unknown(p)}
         ordered: list[Job] = []
@@ -124,23 +124,8 @@ class Study:
         return [str(path.relative_to(self.folder)) for path in found]
 
     def difference(self, path: str) -> str | None:
-        """How a file differs from the finished study's, but for what it took and when it was made."""
-        one, other = self.finished / path, self.folder / path
-        try:
-            assert other.exists(), f"{path}: not made"
-            if path.endswith(".h5"):
-                assert_same_arrays(other, {**arrays(one), **measured(other)})
-            elif path.endswith(".png"):
-                same = np.array_equal(*(np.asarray(Image.open(p)) for p in (one, other)))
-                assert same, f"{path}: other pixels"
-            elif path.endswith(".html"):
-                same = _MADE.sub("", one.read_text()) == _MADE.sub("", other.read_text())
-                assert same, f"{path}: another text"
-            else:
-                assert one.read_bytes() == other.read_bytes(), f"{path}: another content"
-        except AssertionError as error:
-            return str(error)
-        return None
+        """How a file differs from the finished study's."""
+        return difference(path, self.finished / path, self.folder / path)
 
     def changed_inputs(self, job: Job) -> list[str]:
         """Inputs of a job that are not what they were."""
@@ -153,6 +138,29 @@ class Study:
             (self.folder / path).unlink()
         for path in (path for job in jobs for path in job.outputs):
             shutil.copy2(self.finished / path, self.folder / path)
+
+
+def difference(path: str, one: Path, other: Path) -> str | None:
+    """How two files differ, but for what they took and when they were made; None where they do not.
+
+    Args:
+        path: what both are called in a message.
+    """
+    try:
+        assert other.exists(), f"{path}: not made"
+        if path.endswith(".h5"):
+            assert_same_arrays(other, {**arrays(one), **measured(other)})
+        elif path.endswith(".png"):
+            same = np.array_equal(*(np.asarray(Image.open(p)) for p in (one, other)))
+            assert same, f"{path}: other pixels"
+        elif path.endswith(".html"):
+            same = _MADE.sub("", one.read_text()) == _MADE.sub("", other.read_text())
+            assert same, f"{path}: another text"
+        else:
+            assert one.read_bytes() == other.read_bytes(), f"{path}: another content"
+    except AssertionError as error:
+        return str(error)
+    return None
 
 
 def measured(path: Path) -> dict[str, np.ndarray]:
