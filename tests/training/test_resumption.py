@@ -192,19 +192,6 @@ def test_a_loss_that_is_no_number_ends_the_job_and_leaves_nothing(textures, shar
     assert [path.name for path in tmp_path.iterdir()] == ["s.h5"]
 
 
-def test_one_flipped_bit_in_what_was_kept_begins_the_training_anew(tmp_path, caplog):
-    """Torch would go on from other weights, without a word."""
-    progress = resumption.Progress(tmp_path / "runs.h5", 0.0, "identity")
-    progress.save("model-0", {"weights": torch.zeros(1000)})
-    assert resumption.Progress(tmp_path / "runs.h5", 0.0, "identity").has("model-0")
-    kept = progress.folder / "model-0.pt"
-    content = bytearray(kept.read_bytes())
-    content[len(content) // 2] ^= 16
-    kept.write_bytes(content)
-    assert not resumption.Progress(tmp_path / "runs.h5", 0.0, "identity").has("model-0")
-    assert "model-0.pt: damaged, so the training in progress begins anew" in caplog.text
-
-
 def test_what_cannot_be_kept_is_named(tmp_path):
     progress = resumption.Progress(tmp_path / "runs.h5", 0.0, "identity")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -25,7 +25,7 @@ import numpy as np
 
 from transferlens import __version__
 from transferlens.core import files, provenance
-from transferlens.core.errors import ArtefactError
+from transferlens.core.errors import ArtefactError, DataError, printable
 
 SCHEMA_VERSION = 2
 RESULTS = "results"
@@ -189,7 +189,7 @@ class Writer:
         """Store a whole array, or a list of names."""
         field = self._artefact.field(name)
         if field.dtype is str:
-            data = _encoded(values)
+            data = _encoded(values, field)
         elif field.dtype is np.unsignedinteger:
             data = np.asarray(values).astype(np.min_scalar_type(np.max(values, initial=0)))
         else:
@@ -285,10 +285,21 @@ def _each(nested: Any, attribute: str) -> Any:
     return getattr(nested, attribute)
 
 
-def _encoded(values: Sequence[str]) -> np.ndarray:
-    """Names as UTF-8 of fixed length: HDF5 keeps no checksum of strings of any length."""
-    flat = np.array([str(value).encode() for value in np.asarray(values, dtype=object).ravel()], dtype=bytes)
+def _encoded(values: Sequence[str], field: Field) -> np.ndarray:
+    """Names as UTF-8 of fixed length: HDF5 keeps no checksum of strings of any length.
+
+    Raises:
+        DataError: a name that no terminal, table or page can show as it is.
+    """
     shape = np.shape(np.asarray(values, dtype=object))
+    texts = [str(value) for value in np.asarray(values, dtype=object).ravel()]
+    for text in texts:
+        if printable(text) != text:
+            raise DataError(
+                f"{field.name}: '{text}' ({field.meaning}) holds control characters, marks that turn the "
+                "direction of text, or bytes that are no UTF-8; rename it without them"
+            )
+    flat = np.array([text.encode() for text in texts], dtype=bytes)
     return flat.astype(h5py.string_dtype("utf-8", max(flat.itemsize, 1))).reshape(shape)
 
 
@@ -431,7 +442,7 @@ def open(path: str | Path, artefact: Artefact | str | None = None) -> Iterator[h
     except PermissionError as error:
         raise ArtefactError(f"{path}: no permission to read it; chmod u+r it, as its owner") from error
     except _UNREADABLE as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     with file:
         try:
             _check_header(path, artefact, file)
@@ -448,7 +459,7 @@ def _blame(path: str | Path, artefact: Artefact | str | None, file: h5py.File, e
         ArtefactError: it is damaged (a damaged header ends as a KeyError), or not as it is declared.
     """
     if damage := first_damage(file):
-        raise _damaged(path, damage) from error
+        raise damaged(path, damage) from error
     if isinstance(artefact, Artefact):
         require_declared(path, file, artefact)
         for name in artefact.attributes or ():
@@ -536,14 +547,15 @@ def remake(path: str | Path) -> str:
     return f"; delete it and run snakemake again to remake it: rm {quoted}"
 
 
-def _damaged(path: str | Path, error: Exception) -> ArtefactError:
+def damaged(path: str | Path, error: Exception) -> ArtefactError:
+    """What to raise of a file that cannot be read as it was written."""
     return ArtefactError(f"{path}: damaged or not an HDF5 file ({files.first_line(error)}){remake(path)}")
 
 
 def _check_header(path: str | Path, artefact: Artefact | str | None, file: h5py.File) -> None:
     if missing := [name for name in _HEADER if name not in file.attrs]:
         if damage := first_damage(file):
-            raise _damaged(path, damage)
+            raise damaged(path, damage)
         raise ArtefactError(f"{path}: not written by Transferlens (it names no {missing[0]}){remake(path)}")
     if not isinstance(version := file.attrs["schema_version"], np.integer):
         raise ArtefactError(f"{path}: not written by Transferlens (its schema is no number){remake(path)}")

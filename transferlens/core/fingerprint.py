@@ -41,6 +41,7 @@ INFRASTRUCTURE = {
     "transferlens.core.provenance",
     "transferlens.core.run",
     "transferlens.core.syntax",
+    "transferlens.core.zips",
     "transferlens.training.recipes.kinds",
     "transferlens.training.resumption",
 }

@@ -8,6 +8,7 @@ results: a job that goes on ends with the same bits.
 import hashlib
 import io
 import json
+import shlex
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -16,12 +17,10 @@ from typing import Any
 
 import torch
 
-from transferlens.core import files, fingerprint, provenance
-from transferlens.core.job import log
+from transferlens.core import files, fingerprint, provenance, zips
+from transferlens.core.errors import ArtefactError
 
 _IDENTITY = "identity.json"
-# Bytes of the SHA-256 that a kept file begins with: torch reads flipped bits without a word.
-_DIGEST = 32
 
 
 class Progress:
@@ -30,8 +29,7 @@ class Progress:
     Args:
         output: the file that the job makes.
         minutes: between two times that a run in progress is kept; None to keep nothing.
-        identity: of what decides the results; what was kept under another one is forgotten, and so is all
-            of it where a file of it is damaged.
+        identity: of what decides the results; what was kept under another one is forgotten.
     """
 
     def __init__(self, output: Path, minutes: float | None, identity: str):
@@ -41,11 +39,6 @@ class Progress:
         self._identity = identity
         if self.folder.exists() and self._found() != identity:
             self.remove()
-        for path in self.folder.glob("*.pt"):
-            if _content(path) is None:
-                log.warning("%s: damaged, so the training in progress begins anew", path)
-                self.remove()
-                break
 
     def of(self, model: int) -> "Kept":
         """What is kept of one of the job's models."""
@@ -68,10 +61,19 @@ class Progress:
         return self._place(name).is_file()
 
     def load(self, name: str) -> dict[str, Any] | None:
-        """What was kept under a name, on the CPU; None if nothing was."""
+        """What was kept under a name, on the CPU; None if nothing was.
+
+        Raises:
+            ArtefactError: it is damaged.
+        """
         if not self.has(name):
             return None
-        return torch.load(io.BytesIO(_content(self._place(name))), "cpu", weights_only=True)
+        if fault := zips.fault(self._place(name)):
+            raise ArtefactError(
+                f"{self._place(name)}: what a killed job kept is damaged ({fault}); delete it and run "
+                f"snakemake again to begin this training anew: rm -r {shlex.quote(str(self.folder))}"
+            )
+        return torch.load(self._place(name), "cpu", weights_only=True)
 
     def save(self, name: str, kept: Mapping[str, Any]) -> None:
         """Keep tensors and plain values under a name."""
@@ -80,9 +82,8 @@ class Progress:
                 temporary.write_text(self._identity)
         buffer = io.BytesIO()  # torch itself takes a full disk for a fault of its own
         torch.save(dict(kept), buffer)
-        with files.replace_file(self._place(name)) as temporary, temporary.open("wb") as file:
-            file.write(hashlib.sha256(buffer.getbuffer()).digest())
-            file.write(buffer.getbuffer())
+        with files.replace_file(self._place(name)) as temporary:
+            temporary.write_bytes(buffer.getbuffer())
         self._last = time.monotonic()
 
     def _place(self, name: str) -> Path:
@@ -91,13 +92,6 @@ class Progress:
     def _found(self) -> str:
         path = self.folder / _IDENTITY
         return path.read_text() if path.is_file() else ""
-
-
-def _content(path: Path) -> bytes | None:
-    """What was kept in a file, without its digest; None if it is not that any more."""
-    written = path.read_bytes()
-    digest, content = written[:_DIGEST], written[_DIGEST:]
-    return content if hashlib.sha256(content).digest() == digest else None
 
 
 class Kept:
