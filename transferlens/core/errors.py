@@ -1,6 +1,7 @@
 """Errors a user can cause and cure: one line that names the thing, what was found, and the cure."""
 
 _LISTED = 40  # words that a message lists at most
+_LONGEST_VALUE = 60  # letters of a value in a message
 
 
 class TransferlensError(Exception):
@@ -40,3 +41,9 @@ def nearest(word: str, known: list[str]) -> str:
         return f" (did you mean '{close[0]}'?)"
     listed, more = sorted(known)[:_LISTED], len(known) - _LISTED
     return f" (known: {', '.join(listed)}{f' and {more} more' if more > 0 else ''})"
+
+
+def shown(value: object) -> str:
+    """A value in a message, at most so long as a line can bear."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."

@@ -37,9 +37,11 @@ INFRASTRUCTURE = {
     "transferlens.core.imports",
     "transferlens.core.job",
     "transferlens.core.labelled",
+    "transferlens.core.limits",
     "transferlens.core.provenance",
     "transferlens.core.run",
     "transferlens.core.syntax",
+    "transferlens.core.written",
     "transferlens.training.recipes.kinds",
     "transferlens.training.resumption",
 }
