@@ -50,7 +50,7 @@ _NAMED: dict[str, Limit] = {
     "taus": Limit(1e-6, 1_000_000, "distances of features are of the order of 1"),
     "temperature": Limit(1e-4, 10_000, "exponentials would overflow"),
     "sizes": Limit(1, 1_000_000, "a class needs an image, and has no more"),
-    "trials": Limit(0, 10_000, "the best of more is the best by chance"),
+    "trials": Limit(1, 10_000, "the best of more is the best by chance"),
     "SearchSettings.epochs": Limit(1, 100, "more would train for years"),
 }
 # Sections as written, which are read (and then checked) by what uses them.
