@@ -110,7 +110,12 @@ def options() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"to try, in the order of their priority (default: {' '.join(recipes.ORDER)})",
     )
-    parser.add_argument("--trials", type=whole, default=12, help="of each recipe, at most (default: 12)")
+    parser.add_argument(
+        "--trials",
+        type=command_line.number(int, "trials"),
+        default=12,
+        help="of each recipe, at most (default: 12)",
+    )
     parser.add_argument("--models", type=models, default=5, help="that report, of each (default: 5)")
     parser.add_argument(
         "--epochs", type=whole, help="of recipes as written (default: for 300 steps, from 5 to 30)"
@@ -124,7 +129,7 @@ def options() -> argparse.ArgumentParser:
         default=0.3,
         help="share of the images of each class to test with, where a folder is not divided",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of everything")
+    parser.add_argument("--seed", type=command_line.number(int, "seed"), default=0, help="of everything")
     parser.set_defaults(log=None)
     return parser
 

@@ -1,5 +1,6 @@
 """A folder of images and checkpoints become the figure; what is wrong with either is one line."""
 
+import argparse
 import importlib.util
 from pathlib import Path
 
@@ -253,3 +254,20 @@ def test_a_folder_without_images_and_one_with_too_many(tmp_path, monkeypatch):
     monkeypatch.setattr(own_images, "MOST_IMAGES", 2)
     with pytest.raises(TransferlensError, match="more than 2 images"):
         own_images.read_folder(tmp_path, 32, 0.875)
+
+
+def test_numbers_that_no_memory_holds_are_refused_on_the_command_line():
+    with pytest.raises(DataError, match="classes '999999999999': no head has more than 1,000,000"):
+        own_images.read_classes("999999999999")
+    for kind, key, text in (
+        (int, "resolution", "1000000"),
+        (int, "seed", "-1"),
+        (float, "mean", "123.7"),
+        (float, "std", "nan"),
+        (float, "taus", "inf"),
+    ):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"'?{text}'? is not from .*: "):
+            command_line.number(kind, key)(text)
+    assert command_line.number(int, "resolution")("64") == 64
+    with pytest.raises(ConfigError, match="'resolution' is 160000; it can be at most 4,096"):
+        command_line.network_settings("vit_b_16", ["image_size=160000"], [], None)
