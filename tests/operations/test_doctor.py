@@ -1,7 +1,10 @@
 """What the doctor finds in files that are whole but not what their place says."""
 
+import errno
 import json
+import os
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -248,3 +251,65 @@ def test_the_digest_of_a_file_that_is_gone_harms_nobody():
     write_table()
     TABLE.unlink()
     assert found() == {}
+
+
+@contextmanager
+def as_a_user():
+    """As somebody whom permissions concern; root is above them."""
+    is_root = os.geteuid() == 0
+    try:
+        os.seteuid(65534 if is_root else os.geteuid())
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+def test_what_may_not_be_read_is_named_and_not_to_be_deleted():
+    write_table()
+    for path, mode in ((".", 0o755), (TABLE, 0), (DIGITS, 0), (MASK.format("0000"), 0)):
+        os.chmod(path, mode)
+    with as_a_user():
+        there, checked_files = checked.find_files(Path("results")), read()
+        problems = doctor.find_problems(RUN, checked_files, [])
+    os.chmod(DIGITS, 0o755)
+    assert there.closed == [Path(DIGITS)]
+    assert {p.path: p.cure for p in problems} == {
+        path: f"chmod u+r {path}, as its owner" for path in (str(TABLE), MASK.format("0000"))
+    }
+    assert doctor.of_closed(Path(DIGITS)).cure == f"chmod -R u+rX {DIGITS}, as its owner"
+
+
+def test_a_folder_that_may_not_be_written_ends_a_job_with_the_cure():
+    write_table()
+    for folder, mode in ((".", 0o755), (RECORD.parent, 0o555), (TABLE.parent, 0o555)):
+        os.chmod(folder, mode)
+    cure = "make it writable or run with --directory on a folder that is"
+    with as_a_user():
+        for write, path in (
+            (lambda: digests.forget([TABLE]), RECORD),
+            (lambda: digests.record([TABLE]), RECORD),
+        ):
+            with pytest.raises(artefacts.ArtefactError) as caught:
+                write()
+            assert str(caught.value) == f"{path}: no write permission in {path.parent}; {cure}"
+    read_only = files.unwritable(TABLE, OSError(errno.EROFS, "Read-only file system"))
+    assert str(read_only).endswith(cure)
+    assert not list(Path("results").rglob("*.tmp"))
+
+
+def test_a_record_of_an_artefact_makes_nobody_read_or_delete_a_strangers_file(tmp_path):
+    """Its inputs may name any file at all, a device that never ends among them."""
+    write_masks("0001", range(16, 32))
+    secret = tmp_path / "own.txt"
+    secret.write_text("mine")
+    with h5py.File(MASK.format("0001"), "r+") as file:
+        file.attrs["inputs"] = json.dumps({"/dev/zero": "0", str(secret): "0", "results/../own.txt": "0"})
+    assert found() == {}
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "results/../own.h5", "own.h5", "../results/x.h5"])
+def test_no_cure_deletes_what_is_not_a_result(path):
+    assert artefacts.remake("results/./x y.h5").endswith("rm 'results/x y.h5'")
+    assert "rm " not in artefacts.remake(path)
+    assert "delete" not in artefacts.remake(path)

@@ -448,12 +448,23 @@ def open(path: str | Path, artefact: Artefact | str | None = None) -> Iterator[h
             _check_header(path, artefact, file)
             yield file
         except _UNREADABLE as error:
-            # HDF5 does not say which file failed, and a damaged header ends as a KeyError.
-            if damage := first_damage(file):
-                raise _damaged(path, damage) from error
-            if isinstance(artefact, Artefact):
-                require_declared(path, file, artefact)
+            _blame(path, artefact, file, error)
             raise
+
+
+def _blame(path: str | Path, artefact: Artefact | str | None, file: h5py.File, error: Exception) -> None:
+    """Refuse an open file if an error of who reads it is its fault: HDF5 does not say which file failed.
+
+    Raises:
+        ArtefactError: it is damaged (a damaged header ends as a KeyError), or not as it is declared.
+    """
+    if damage := first_damage(file):
+        raise _damaged(path, damage) from error
+    if isinstance(artefact, Artefact):
+        require_declared(path, file, artefact)
+        for name in artefact.attributes or ():
+            if name not in file.attrs and f"'{name}'" in str(error):
+                raise ArtefactError(f"{path}: has no '{name}', which it should say{remake(path)}") from error
 
 
 def _opened(path: str | Path) -> _File:
@@ -501,8 +512,7 @@ def contradiction(file: h5py.File, artefact: Artefact) -> str | None:
         for dim, size in zip(field.dims, stored.shape, strict=True):
             if sizes.setdefault(dim, size) != size:
                 return f"'{field.name}' has {size} along '{dim}', but there are {sizes[dim]} elsewhere"
-    missing = [name for name in artefact.attributes or () if name not in file.attrs]
-    return f"has no '{missing[0]}', which a file of its kind says" if missing else None
+    return None
 
 
 def _kinds(field: Field) -> str:

@@ -38,7 +38,7 @@ def forget(outputs: Iterable[Path]) -> None:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise ArtefactError(f"{path}: cannot be removed ({files.first_line(error)})") from error
+            raise files.unwritable(path, error) from error
 
 
 def record(outputs: Iterable[Path]) -> None:

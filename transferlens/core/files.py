@@ -32,6 +32,7 @@ _NO_FILES = (
     (stat.S_ISCHR, "device"),
     (stat.S_ISBLK, "device"),
 )
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Disk(io.FileIO):
@@ -96,19 +97,24 @@ def replace_file(path: str | Path) -> Iterator[Path]:
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
-    except PermissionError as error:
-        raise ArtefactError(
-            f"{path}: no write permission in {path.parent}; make it writable or run with "
-            "--directory on a folder that is"
-        ) from error
     except OSError as error:
         if error.errno is None and "write" not in str(error):
             raise  # HDF5 failed to read another file in the block; whoever opened that one names it
-        cure = "; free space there and run again" if error.errno in _FULL else ""
-        raise ArtefactError(f"{path}: cannot be written ({first_line(error)}){cure}") from error
+        raise unwritable(path, error) from error
     finally:
         with suppress(OSError):  # nothing to remove, or no longer a folder: the error above says more
             temporary.unlink()
+
+
+def unwritable(path: Path, error: OSError) -> ArtefactError:
+    """Why a file cannot be written, and what helps."""
+    if error.errno in _FORBIDDEN:
+        return ArtefactError(
+            f"{path}: no write permission in {path.parent}; make it writable or run with --directory on a "
+            "folder that is"
+        )
+    cure = "; free space there and run again" if error.errno in _FULL else ""
+    return ArtefactError(f"{path}: cannot be written ({first_line(error)}){cure}")
 
 
 def write_csv(path: str | Path, table: "pd.DataFrame") -> None:
@@ -138,9 +144,9 @@ def plain(path: str | Path) -> Path:
         OSError: there is none, or it is a folder, pipe, socket or device.
     """
     mode = os.stat(path).st_mode
-    for is_one, kind in _NO_FILES:
-        if is_one(mode):
-            raise OSError(f"it is a {kind}, not a file")
+    if not stat.S_ISREG(mode):
+        kind = next(name for is_one, name in _NO_FILES if is_one(mode))
+        raise OSError(f"it is a {kind}, not a file")
     return Path(path)
 
 

@@ -165,7 +165,7 @@ def _set_up_logging(log_file: Path | None) -> None:
             log_file.parent.mkdir(parents=True, exist_ok=True)
             to_file = logging.FileHandler(log_file, mode="w", encoding="utf-8")
         except OSError as error:
-            sys.exit(f"error: {log_file}: cannot be written ({error})")
+            sys.exit(f"error: {files.unwritable(log_file, error)}")
         to_file.setFormatter(_Printable("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(to_file)
 

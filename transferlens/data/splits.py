@@ -118,7 +118,8 @@ def picture_in(file: str | Path, which: str) -> Iterator[Image.Image]:
         DataError: see `decode`.
     """
     try:
-        with files.plain(file).open("rb") as stream, Image.open(stream) as picture:
+        files.plain(file)
+        with open(file, "rb") as stream, Image.open(stream) as picture:
             if not all(picture.size):
                 raise ValueError("{} x {} pixels".format(*picture.size))
             yield picture
