@@ -442,7 +442,7 @@ def open(path: str | Path, artefact: Artefact | str | None = None) -> Iterator[h
     except PermissionError as error:
         raise ArtefactError(f"{path}: no permission to read it; chmod u+r it, as its owner") from error
     except _UNREADABLE as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     with file:
         try:
             _check_header(path, artefact, file)
@@ -459,7 +459,7 @@ def _blame(path: str | Path, artefact: Artefact | str | None, file: h5py.File, e
         ArtefactError: it is damaged (a damaged header ends as a KeyError), or not as it is declared.
     """
     if damage := first_damage(file):
-        raise _damaged(path, damage) from error
+        raise damaged(path, damage) from error
     if isinstance(artefact, Artefact):
         require_declared(path, file, artefact)
         for name in artefact.attributes or ():
@@ -545,14 +545,14 @@ def remake(path: str | Path) -> str:
     return f"; delete it and run snakemake again to remake it: rm {quoted}"
 
 
-def _damaged(path: str | Path, error: Exception) -> ArtefactError:
+def damaged(path: str | Path, error: Exception) -> ArtefactError:
     return ArtefactError(f"{path}: damaged or not an HDF5 file ({files.first_line(error)}){remake(path)}")
 
 
 def _check_header(path: str | Path, artefact: Artefact | str | None, file: h5py.File) -> None:
     if missing := [name for name in _HEADER if name not in file.attrs]:
         if damage := first_damage(file):
-            raise _damaged(path, damage)
+            raise damaged(path, damage)
         raise ArtefactError(f"{path}: not written by Transferlens (it names no {missing[0]}){remake(path)}")
     if not isinstance(version := file.attrs["schema_version"], np.integer):
         raise ArtefactError(f"{path}: not written by Transferlens (its schema is no number){remake(path)}")
