@@ -54,7 +54,11 @@ def test_a_case_that_does_not_end_well_is_told(work, kind, tmp_path):
 
 def running_in(session: int) -> list[str]:
     """States of the processes of a session that have not ended."""
-    found = [Path(entry.path, "stat").read_text().rpartition(")")[2].split() for entry in os.scandir("/proc") if entry.name.isdigit()]
+    found = [
+        Path(entry.path, "stat").read_text().rpartition(")")[2].split()
+        for entry in os.scandir("/proc")
+        if entry.name.isdigit()
+    ]
     return [words[0] for words in found if int(words[3]) == session and words[0] != "Z"]
 
 
