@@ -1,8 +1,9 @@
-"""A Slurm of one node on this machine, for tests and benchmarks: real daemons, on loopback, in one folder.
+"""A Slurm on this machine, for tests and benchmarks: real daemons, on loopback, in one folder.
 
-The node claims more CPUs, memory and GPUs than the machine may have (the GPUs are device files that do
-nothing); memory and time limits are enforced. Jobs look for the configuration in /etc/slurm, so only one can
-run, as root, and only where no other Slurm is configured.
+It has one node, and a second one, `far`, that comes and goes: a daemon with a host name of its own, so that
+its jobs see another host. A node claims more CPUs, memory and GPUs than the machine may have (the GPUs are
+device files that do nothing); memory and time limits are enforced. Jobs look for the configuration in
+/etc/slurm, so only one can run, as root, and only where no other Slurm is configured.
 """
 
 import importlib.util
@@ -11,26 +12,30 @@ import shutil
 import socket
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 SYSTEM = Path("/etc/slurm")
 FILES = ("slurm.conf", "gres.conf", "cgroup.conf")
 MARK = "ClusterName=transferlens-test"
+SECONDS_TO_REQUEUE = 5  # a job of a lost node waits until its credential has expired, by default 120 s
 CPUS, MEMORY_MB, GPUS = 8, 64000, 4
+FAR = "far"
+SLURM = ("slurmd", "slurmstepd", "srun")
 
 CONFIGURATION = """{mark}
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller_port}
-SlurmdPort={node_port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.sock
+AuthInfo=socket={folder}/munge.sock,cred_expire={seconds_to_requeue}
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd.%n.pid
 # Processes are found and measured through /proc: no cgroups, no systemd.
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -49,9 +54,11 @@ SlurmdParameters=config_overrides
 ReturnToService=2
 MinJobAge=300
 AccountingStorageType=accounting_storage/none
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN
-PartitionName=cpu Nodes={host} Default=YES MaxTime=1-0 State=UP
-PartitionName=gpu Nodes={host} MaxTime=1-0 State=UP
+NodeName=DEFAULT CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus}
+NodeName={host} NodeAddr=127.0.0.1 Port={node_port} State=UNKNOWN
+NodeName={far} NodeAddr=127.0.0.1 Port={far_port} State=DOWN
+PartitionName=cpu Nodes={host},{far} Default=YES MaxTime=1-0 State=UP
+PartitionName=gpu Nodes={host},{far} MaxTime=1-0 State=UP
 """
 
 
@@ -104,9 +111,45 @@ class Slurm:
         self.daemons["slurmctld"] = _spawn(self.folder, "slurmctld", "-D")
         _wait_until(lambda: ask("scontrol", "ping", check=False).returncode == 0, "slurmctld")
 
-    def set_node(self, state: str) -> None:
-        """`drain` (jobs end, none start) or `resume` the node."""
-        ask("scontrol", "update", f"nodename={self.node}", f"state={state}", "reason=test")
+    def set_node(self, state: str, node: str = "") -> None:
+        """`drain` (jobs end, none start), `resume` or `down` a node; by default the first."""
+        ask("scontrol", "update", f"nodename={node or self.node}", f"state={state}", "reason=test")
+
+    def start_far(self) -> None:
+        """Let the second node come, under a host name of its own."""
+        renamed = f"echo {FAR} > /proc/sys/kernel/hostname && exec slurmd -D -N {FAR}"
+        self.daemons[FAR] = _spawn(self.folder, "unshare", "--uts", "sh", "-c", renamed)
+        _wait_until(lambda: self._state_of_far("resume") == "idle", "the second node")
+        self._far_host = _host_of(psutil.Process(self.daemons[FAR].pid))
+
+    def _state_of_far(self, wanted: str) -> str:
+        """Its state, after asking for another one; Slurm refuses until its daemon has answered."""
+        ask("scontrol", "update", f"nodename={FAR}", f"state={wanted}", check=False)
+        return ask("sinfo", "-h", "-n", FAR, "-o", "%T", check=False).stdout.split("\n")[0]
+
+    def lose_far(self) -> list[psutil.Process]:
+        """The second node does not answer any more: Slurm's processes there die, and what it ran is stopped.
+
+        Returns:
+            The stopped processes.
+        """
+        there = [process for process in psutil.process_iter() if _host_of(process) == self._far_host]
+        of_slurm = [process for process in there if process.name() in SLURM]
+        for process in of_slurm:
+            process.kill()
+        ran = [process for process in there if process not in of_slurm]
+        for process in ran:
+            process.suspend()
+        self.daemons.pop(FAR).wait()
+        self.set_node("down", FAR)
+        return ran
+
+
+def _host_of(process: psutil.Process) -> str:
+    """What tells the processes under one host name from those under another; '' when it has ended."""
+    with suppress(OSError):
+        return os.readlink(f"/proc/{process.pid}/ns/uts")
+    return ""
 
 
 def ask(*command: str, check: bool = True) -> subprocess.CompletedProcess:
@@ -123,15 +166,18 @@ def _write_configuration(folder: Path) -> None:
     key = folder / "munge.key"
     key.write_bytes(os.urandom(1024))
     key.chmod(0o400)
-    controller_port, node_port = _free_ports(2)
+    controller_port, node_port, far_port = _free_ports(3)
     text = CONFIGURATION.format(
         mark=MARK,
         host=_host(),
         folder=folder,
         controller_port=controller_port,
         node_port=node_port,
+        far=FAR,
+        far_port=far_port,
         cpus=CPUS,
         memory=MEMORY_MB,
+        seconds_to_requeue=SECONDS_TO_REQUEUE,
         gpus=GPUS,
     )
     (folder / "slurm.conf").write_text(text)
@@ -165,7 +211,7 @@ def _stop(folder: Path, daemons: dict[str, subprocess.Popen]) -> None:
     if "slurmctld" in daemons:
         ask("scancel", "--user=root", check=False)
         _wait_until(lambda: not ask("squeue", "-h", check=False).stdout.strip(), "jobs to end", fail=False)
-    for name in ("slurmd", "slurmctld", "munged"):
+    for name in (FAR, "slurmd", "slurmctld", "munged"):
         if name in daemons:
             daemons[name].terminate()
             daemons[name].wait(timeout=30)

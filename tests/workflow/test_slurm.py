@@ -1,4 +1,4 @@
-"""The cluster profile on a real Slurm of one node, which these tests start and stop themselves."""
+"""The cluster profile on a real Slurm of one node and of two, which these tests start and stop themselves."""
 
 import os
 import re
@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -23,6 +25,7 @@ pytestmark = [
 SHARDS = ("0000", "0001", "0002", "0003")
 CANCELLED, KILLED, TOO_BIG, TOO_LONG = SHARDS
 SUMMARY = "results/studies/repeated/summary/optdigits/fixed.h5"
+TRANSFER = "results/studies/repeated/transfer/optdigits/fixed/0000.h5"
 PROFILE = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text())
 
 
@@ -41,10 +44,10 @@ def project(smoke, tmp_path):
     return folder
 
 
-def command(*arguments: str) -> list[str]:
+def command(*arguments: str, target: str = SUMMARY) -> list[str]:
     return [
         *(sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", "configs/smoke.yaml"),
-        *("--slurm-init-seconds-before-status-checks", "2", *arguments, "--", SUMMARY),
+        *("--slurm-init-seconds-before-status-checks", "2", *arguments, "--", target),
     ]
 
 
@@ -96,7 +99,7 @@ class Run:
             except OSError:
                 continue
             out = f"results/studies/repeated/source/{shard}.h5"
-            trains = words[0].endswith("python") and words[1].endswith("scripts/train_source.py")
+            trains = words[0].endswith("python") and str(self.folder / "scripts/train_source.py") in words
             if here and trains and out in words:
                 return int(place.name)
         return None
@@ -198,6 +201,28 @@ def test_jobs_land_where_they_belong_and_killed_ones_come_back_the_same(slurm, s
 
     assert not list(project.glob("results/studies/*/source/.*.tmp"))
     assert_same_arrays(project / SUMMARY, arrays(smoke / SUMMARY))
+
+
+def test_a_job_of_a_lost_node_is_made_elsewhere_and_does_no_harm_when_the_node_is_back(slurm, smoke, project):
+    shutil.copytree(smoke / "results/studies/repeated", project / "results/studies/repeated")
+    (project / TRANSFER).unlink()
+    slurm.start_far()
+    slurm.set_node("drain")
+    with (project / "log").open("w") as log:
+        process = subprocess.Popen(command(target=TRANSFER), cwd=project, stdout=log, stderr=log)
+        pattern = f".0000.h5.{local_slurm.FAR}.*.tmp"
+        while process.poll() is None and not list((project / TRANSFER).parent.glob(pattern)):
+            time.sleep(0.1)
+        assert process.poll() is None
+        left = slurm.lose_far()
+        slurm.set_node("resume")
+        assert process.wait() == 0, (project / "log").read_text()
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
+    assert not psutil.wait_procs(left, timeout=60)[1]
+    assert_same_arrays(project / TRANSFER, arrays(smoke / TRANSFER))
+    assert not list((project / TRANSFER).parent.glob(".*.tmp"))
 
 
 @pytest.mark.parametrize(

@@ -546,6 +546,7 @@ def remake(path: str | Path) -> str:
 
 
 def damaged(path: str | Path, error: Exception) -> ArtefactError:
+    """What to raise of a file that cannot be read as it was written."""
     return ArtefactError(f"{path}: damaged or not an HDF5 file ({files.first_line(error)}){remake(path)}")
 
 

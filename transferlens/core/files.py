@@ -5,12 +5,14 @@ import hashlib
 import io
 import os
 import re
+import signal
 import socket
 import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from transferlens.core.errors import ArtefactError
@@ -38,12 +40,13 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 class Disk(io.FileIO):
     """A file on disk that HDF5 writes through; remembers its first failure instead of passing it on.
 
-    After a failed write (a full disk, a quota) HDF5 can neither go on nor close its file: it prints a page of
-    errors and crashes at exit. So it never learns of the failure, and nothing more is written. No lock is
-    taken, as HDF5 itself would: nobody else knows the temporary name, and some file systems have no locks.
+    After a failed write (a full disk, a quota, an `interrupt`) HDF5 can neither go on nor close its file: it
+    prints a page of errors and crashes at exit. So it never learns of the failure, and nothing more is
+    written. No lock is taken, as HDF5 itself would: nobody else knows the temporary name, and some file
+    systems have no locks.
     """
 
-    failure: OSError | None = None
+    failure: BaseException | None = None
 
     def write(self, data: bytes | memoryview) -> int:
         """Write all of it; once a write has failed, nothing more."""
@@ -52,7 +55,7 @@ class Disk(io.FileIO):
             while len(rest) and not self.failure:
                 rest = rest[super().write(rest) :]
         except OSError as error:
-            self.failure = error
+            self.failure = self.failure or error
         return len(data)
 
     def truncate(self, size: int | None = None) -> int:
@@ -61,13 +64,32 @@ class Disk(io.FileIO):
             if not self.failure:
                 super().truncate(size)
         except OSError as error:
-            self.failure = error
+            self.failure = self.failure or error
         return size or 0
 
     def check(self) -> None:
         """Raise the first failure, if there was one."""
         if self.failure:
             raise self.failure
+
+
+_CALLED_BY_HDF5 = (Disk.write.__code__, Disk.truncate.__code__)
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """End a job by a signal as by an exception, which lets temporary files be removed: a handler of signals.
+
+    HDF5 could not pass it on: where it is writing, its disk keeps the exception and raises it afterwards.
+
+    Raises:
+        KeyboardInterrupt, SystemExit: at SIGINT; at any other.
+    """
+    end = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+    while frame and frame.f_code not in _CALLED_BY_HDF5:
+        frame = frame.f_back
+    if not frame:
+        raise end
+    frame.f_locals["self"].failure = end
 
 
 @contextmanager
@@ -84,19 +106,22 @@ def on_disk(path: Path) -> Iterator[Disk]:
 def replace_file(path: str | Path) -> Iterator[Path]:
     """A temporary file beside `path` that takes its place, synced to disk, when the block ends well.
 
+    Of two jobs that make the same file at once (of a node that was thought lost, say), the one that began
+    last makes it: it removes the other's temporary file. The other leaves what is there, or fails.
+
     Raises:
-        ArtefactError: the place cannot be written, or the disk is full.
+        ArtefactError: the place cannot be written, or the disk is full; another job makes the same file.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for left_over in path.parent.glob(f".{path.name}.*.tmp"):
-            left_over.unlink()  # of an earlier job that was killed
+            left_over.unlink(missing_ok=True)  # of an earlier job that was killed
+        before = _version(path)
         yield temporary
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
+        if temporary.exists() or _version(path) == before:
+            _put(temporary, path)
     except OSError as error:
         if error.errno is None and "write" not in str(error):
             raise  # HDF5 failed to read another file in the block; whoever opened that one names it
@@ -115,6 +140,28 @@ def unwritable(path: Path, error: OSError) -> ArtefactError:
         )
     cure = "; free space there and run again" if error.errno in _FULL else ""
     return ArtefactError(f"{path}: cannot be written ({first_line(error)}){cure}")
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """What changes when a file is replaced by another; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Sync a temporary file and let it take its place."""
+    try:
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except FileNotFoundError as error:
+        raise ArtefactError(
+            f"{path}: what this job wrote was removed by another one that began to make the same file; "
+            "run one Snakemake at a time on this folder, and wait for that job to end"
+        ) from error
 
 
 def write_csv(path: str | Path, table: "pd.DataFrame") -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 from tqdm import tqdm
@@ -18,6 +19,7 @@ from transferlens.core.errors import TransferlensError, printable
 
 log = logging.getLogger("transferlens")
 _SECONDS_BETWEEN_LINES = 10
+_ENDING = (signal.SIGTERM, signal.SIGINT)  # what schedulers end jobs with, and Ctrl-C
 T = TypeVar("T")
 
 
@@ -99,9 +101,29 @@ def _recorded(path: Path) -> Path:
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> NoReturn:
     """Run a script's `main` and end the process; a foreseeable error ends it with one line and status 1."""
     _set_up_logging(arguments.log)
-    # A scheduler ends jobs with SIGTERM: as an exception, it lets temporary files be removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    _answer_signals(files.interrupt)
+    # A process that the job forks has nothing to clean up: what ends the job ends it without a word, at once.
+    os.register_at_fork(before=_hold_signals, after_in_parent=_let_signals, after_in_child=_answer_as_a_child)
     _end(_status_of(main, arguments))
+
+
+def _answer_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in _ENDING:
+        signal.signal(number, handler)
+
+
+def _hold_signals() -> None:
+    """Until a fork answers them as it should: one that comes before would be lost."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+
+
+def _let_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
+def _answer_as_a_child() -> None:
+    _answer_signals(signal.SIG_DFL)
+    _let_signals()
 
 
 def _status_of(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> int:
@@ -168,6 +190,10 @@ def _set_up_logging(log_file: Path | None) -> None:
             sys.exit(f"error: {files.unwritable(log_file, error)}")
         to_file.setFormatter(_Printable("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(to_file)
+        # What other packages warn of is for whoever looks into a job: some do so a thousand times.
+        logging.captureWarnings(True)
+        logging.getLogger("py.warnings").addHandler(to_file)
+        logging.getLogger("py.warnings").propagate = False
 
 
 def say(*lines: object) -> None:

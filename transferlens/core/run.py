@@ -30,6 +30,7 @@ _SIZE_MARK = "@"
 # The name of inputs that a script does not take: what must be there before it.
 WAITED_FOR = "waits_for"
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+_START = Path(__file__).resolve().with_name("start.py")
 _PICKS_DEVICE = "transferlens.training.device:pick"
 
 
@@ -350,8 +351,10 @@ class Run:
     def command(self, step: str, wildcards: Wildcards, inputs: Any, outputs: Any) -> str:
         """The command line of a job. Nothing in it but settings and names of files decides the result."""
         declared = self.steps[step]
-        parts = ["python", str(SCRIPTS / declared.script), "--settings", self.settings_of(step, wildcards)]
-        parts += ["--seed", str(self.seed), "--log", self.log_of(step).format(**wildcards)]
+        # Without -P, modules beside `start` would be found before others of their name.
+        parts = ["python", "-P", str(_START), str(SCRIPTS / declared.script)]
+        parts += ["--settings", self.settings_of(step, wildcards), "--seed", str(self.seed)]
+        parts += ["--log", self.log_of(step).format(**wildcards)]
         for name, value in [*inputs.items(), *outputs.items()]:
             if name == WAITED_FOR:
                 continue

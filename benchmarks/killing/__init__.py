@@ -1,0 +1,1 @@
+"""Jobs of a finished study, killed at drawn moments, and looked at."""

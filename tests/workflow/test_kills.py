@@ -1,0 +1,22 @@
+"""A few of the kills that `benchmarks/kills.py` makes, of cheap jobs of different kinds."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.workflow.conftest import REPOSITORY
+
+pytestmark = pytest.mark.workflow
+STEPS = ("draw_masks", "influence", "variance", "gallery", "influence_figures")
+
+
+def test_killed_jobs_leave_nothing_behind_and_end_with_the_same_bits(smoke):
+    command = [sys.executable, "benchmarks/kills.py", "--kills", "8", "--seed", "1", "--results", str(smoke)]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [*command, "--steps", *STEPS], cwd=REPOSITORY, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith(" 0 things wrong\n")
