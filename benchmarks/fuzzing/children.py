@@ -173,15 +173,16 @@ def _session(leader: int) -> tuple[float, bool, int]:
 
 
 def run_script(command: Sequence[str], environment: dict[str, str], printed: Path) -> int:
-    """Run `python <script> <arguments>` as a fork of this process, which has its modules; its exit status."""
+    """Run `python <options> <script> <arguments>` as a fork of this process; its exit status."""
+    first = next(i for i, word in enumerate(command) if word.endswith(".py"))
     printed.touch()
     child = os.fork()
     if not child:
         _redirect(printed)
         os.environ.update(environment)
-        sys.argv = list(command[1:])
+        sys.argv = list(command[first:])
         try:
-            runpy.run_path(command[1], run_name="__main__")
+            runpy.run_path(command[first], run_name="__main__")
         except SystemExit as end:
             if isinstance(end.code, str):
                 print(end.code, file=sys.stderr)
