@@ -35,13 +35,6 @@ def main(arguments: argparse.Namespace) -> None:
     print(own_table.text(rows, reference, target))
 
 
-def tau(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
 def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, what in (("reference", "reference task"), ("target", "target task")):
@@ -73,11 +66,21 @@ def options() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"which of them (default: all): {', '.join(SCORES)}",
     )
-    parser.add_argument("--tau", type=tau, default=0.2, help="Lipschitz constant that heads are held to")
+    parser.add_argument(
+        "--tau",
+        type=command_line.number(float, "taus"),
+        default=0.2,
+        help="Lipschitz constant that heads are held to",
+    )
     parser.add_argument("--transform", choices=["FixedAll", "LearnedA", "LearnedAll"], default="LearnedAll")
     parser.add_argument("--feature-map", choices=["identity", "orthogonal", "affine"], default="orthogonal")
     parser.add_argument("--label-start", choices=["random", "hungarian", "uniform"], default="hungarian")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of images, and of all else")
+    parser.add_argument(
+        "--seed",
+        type=command_line.number(int, "seed"),
+        default=0,
+        help="of the choice of images, and of all else",
+    )
     parser.set_defaults(log=None)
     return parser
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from transferlens.capabilities import CAPABILITIES, run_of
-from transferlens.core import configuration
+from transferlens.core import configuration, written
 from transferlens.core.errors import ConfigError
 from transferlens.core.run import Run
 from transferlens.core.settings import Section, TrainingSettings
@@ -253,6 +253,7 @@ def test_shipped_configurations_are_valid(name):
     from snakemake.utils import update_config
 
     merged = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    written.check_file(REPOSITORY / (f"configs/{name}" if name else "config.yaml"))
     if name:
         own = yaml.safe_load((REPOSITORY / "configs" / name).read_text())
         if {"source", "targets"} <= own.keys():

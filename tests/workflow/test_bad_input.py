@@ -7,7 +7,7 @@ import shutil
 import h5py
 import pytest
 
-from tests.workflow.conftest import copy_project, snakemake
+from tests.workflow.conftest import copy_project, run_snakemake, snakemake
 from transferlens.core import artefacts, files
 from transferlens.core.errors import ArtefactError
 
@@ -68,6 +68,43 @@ def test_a_bad_setting_stops_before_any_job(project, override, message):
     lines = [line for line in (done.stdout + done.stderr).splitlines() if message in line]
     assert len(lines) == 1
     assert not (project / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--config", "seed"], "--config 'seed': is not understood; write KEY=VALUE"),
+        (["--config", "a.b=3"], "--config 'a.b=3': is not understood; write KEY=VALUE"),
+        (["--configfile", "/nowhere.yaml"], "/nowhere.yaml: cannot be read (No such file or directory)"),
+        (
+            ["--configfile", "own.yaml"],
+            "own.yaml, line 3: the key 'seed' stands there twice (first in line 1)",
+        ),
+        (["--configfile", "itself.yaml"], "itself.yaml, line 1: an anchor holds itself"),
+        # Without the profile, which is read before --configfile, a file that Snakemake can read is, too.
+        (
+            ["--workflow-profile", "none", "--configfile", "own.yaml"],
+            "line 3: the key 'seed' stands there twice",
+        ),
+    ],
+)
+def test_what_snakemake_would_read_first_is_refused_in_one_line(project, given, message):
+    (project / "own.yaml").write_text("seed: 1\nsource: optdigits\nseed: 2\n")
+    (project / "itself.yaml").write_text("report: &x {title: *x}\n")
+    done = run_snakemake(project, "--cores", "1", *given)
+    assert done.returncode != 0
+    printed = done.stdout + done.stderr
+    assert [line.startswith("transferlens: ") for line in printed.splitlines() if message in line] == [True]
+    assert "Traceback" not in printed
+
+
+def test_the_configuration_of_the_project_is_read_strictly_too(project):
+    usual = (project / "config.yaml").read_text()
+    (project / "config.yaml").write_text(f"{usual}seed: 2\n")
+    done = run_snakemake(project, "--cores", "1")
+    (project / "config.yaml").write_text(usual)
+    assert "config.yaml, line" in done.stderr
+    assert "the key 'seed' stands there twice (first in line 3)" in done.stderr
 
 
 def test_a_right_override_is_taken_with_its_type(project):

@@ -266,11 +266,11 @@ def typed(value: Any) -> Any:
         return {key: typed(nested) for key, nested in value.items()}
     if isinstance(value, list):
         return [typed(nested) for nested in value]
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not value:  # an empty text is none, and no null
         return value
     try:
         spelled = yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # ValueError: a date that there is not
         return value
     if isinstance(spelled, bool | int | float | list | None) or value.startswith("{"):
         return spelled

@@ -9,6 +9,7 @@ _LONGEST = 2000  # characters that it has at most: names come from files, and ma
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
+_LONGEST_VALUE = 60  # letters of a value in a message
 
 
 class TransferlensError(Exception):
@@ -62,3 +63,9 @@ def nearest(word: str, known: list[str]) -> str:
         return f" (did you mean '{close[0]}'?)"
     listed, more = sorted(known)[:_LISTED], len(known) - _LISTED
     return f" (known: {', '.join(listed)}{f' and {more} more' if more > 0 else ''})"
+
+
+def shown(value: object) -> str:
+    """A value in a message, at most so long as a line can bear."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."

@@ -38,10 +38,12 @@ INFRASTRUCTURE = {
     "transferlens.core.imports",
     "transferlens.core.job",
     "transferlens.core.labelled",
+    "transferlens.core.limits",
     "transferlens.core.provenance",
     "transferlens.core.run",
     "transferlens.core.syntax",
     "transferlens.core.zips",
+    "transferlens.core.written",
     "transferlens.training.recipes.kinds",
     "transferlens.training.resumption",
 }

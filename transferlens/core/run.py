@@ -15,12 +15,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from transferlens.core import limits
 from transferlens.core.artefacts import RESULTS, Artefact
 from transferlens.core.capability import Capability, Features, Step, Transfer, Wildcards
 from transferlens.core.configuration import TargetSettings, configuration_of, merged, with_every_dataset
 from transferlens.core.errors import ConfigError, nearest
 from transferlens.core.fingerprint import fingerprint, reached, reaches
-from transferlens.core.settings import DatasetSettings, InputSettings, Section, digest_of, explain
+from transferlens.core.settings import (
+    DatasetSettings,
+    InputSettings,
+    Section,
+    TrainingSettings,
+    digest_of,
+    explain,
+)
 from transferlens.core.studies import Study
 
 # From so many models on, source models of studies of many are deleted when all their transfers are done.
@@ -60,12 +68,15 @@ class Run:
             self.settings = model.model_validate(with_every_dataset(given))
         except ValidationError as error:
             raise ConfigError(explain(error, model)) from None
+        limits.check(self.settings)
         for name in self._further_datasets:
             self.settings.datasets.setdefault(name, DatasetSettings())
         self._check_recipes()
-        self.settings.source_training.check("source_training")
+        self._check_training(self.settings.source_training, "source_training")
         for capability in self.capabilities:
             capability.check(self)
+        for study in self.studies.values():
+            limits.check_shards(study.name, study.rows, study.shard_size)
 
     # What was asked for
 
@@ -197,9 +208,11 @@ class Run:
             )
         section = self.recipe_kinds[kind].settings
         try:
-            return section.model_validate({**given, "kind": kind})
+            made = section.model_validate({**given, "kind": kind})
         except ValidationError as error:
             raise ConfigError(explain(error, section) + where) from None
+        limits.check(made, where)
+        return made
 
     def changes_backbone(self, target: str, recipe: str) -> bool:
         """Whether the adapted backbone differs from the source model's."""
@@ -225,7 +238,7 @@ class Run:
         """Recipes are complete and known, for every target that uses them."""
         for name, given in self.settings.recipes.items():
             section = self.recipe_section(given, f" (in recipes.{name})")
-            section.training.check(f"recipes.{name}")
+            self._check_training(section.training, f"recipes.{name}")
             if by := self.recipe_kinds[section.kind].asked_for_by:
                 raise ConfigError(
                     f"config: recipes.{name}.kind is '{section.kind}', which is made of what an analysis "
@@ -234,7 +247,13 @@ class Run:
         for target, use in self.targets.items():
             for name in use.recipes:
                 self.require_recipe(name, f"targets.{target}.recipes")
-                self.recipe_section(self.recipe(target, name), "").training.check(f"targets.{target}.{name}")
+                adapted = self.recipe_section(self.recipe(target, name), "")
+                self._check_training(adapted.training, f"targets.{target}.{name}")
+
+    def _check_training(self, training: TrainingSettings, where: str) -> None:
+        """Settings that hold together, and suit the images; `where` names them."""
+        training.check(where)
+        limits.check_padding(training, self.settings.input.resolution, where)
 
     def require_recipe(self, name: str, where: str) -> None:
         """Refuse the name of a recipe that there is not; `where` names the key."""

@@ -24,6 +24,7 @@ from transferlens.pictures import figures, overlays
 
 MOST_IMAGES = 200  # in one figure
 MOST_CHECKPOINTS = 8  # side by side
+MOST_CLASSES = 1_000_000  # of a head
 _IMAGES_AT_ONCE = 16
 _PANELS_A_ROW = 8
 
@@ -74,7 +75,15 @@ def read_folder(folder: Path, resolution: int, crop_ratio: float) -> tuple[list[
 
 
 def read_classes(text: str) -> list[str]:
-    """Names of classes: a file with one a line, or how many there are."""
+    """Names of classes: a file with one a line, or how many there are.
+
+    Raises:
+        DataError: neither, no names, or more than a head has.
+    """
+    if text.isdecimal() and int(text) > MOST_CLASSES:
+        raise DataError(
+            f"classes '{text}': no head has more than {MOST_CLASSES:,}; give the number of its outputs"
+        )
     if text.isdecimal() and int(text) > 0:
         return [f"class {i}" for i in range(int(text))]
     try:

@@ -2,12 +2,13 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from transferlens.core import limits
 from transferlens.core.configuration import typed
-from transferlens.core.errors import ConfigError
+from transferlens.core.errors import ConfigError, shown
 from transferlens.core.settings import InputSettings, NetworkSettings
 from transferlens.models import architectures, contract
 from transferlens.models import weights as foreign
@@ -36,17 +37,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in ("mean", "std"):
         parser.add_argument(
             f"--{name}",
-            type=float,
+            type=number(float, name),
             nargs=3,
             metavar=("R", "G", "B"),
             help="default: as published, else ImageNet's",
         )
     parser.add_argument(
-        "--resolution", type=positive, help="side of the input in pixels (default: as published, else 224)"
+        "--resolution",
+        type=number(int, "resolution"),
+        help="side of the input in pixels (default: as published, else 224)",
     )
     parser.add_argument(
-        "--crop-ratio", type=share, default=0.875, help="share of the shorter side that is seen"
+        "--crop-ratio",
+        type=number(float, "crop_ratio"),
+        default=0.875,
+        help="share of the shorter side that is seen",
     )
+
+
+def number(kind: type, key: str) -> Callable[[str], float]:
+    """What reads a number of a command line: one that a key of this name in a configuration can have."""
+    limit = limits.limit_of("", key, whole=kind is int)
+
+    def number(text: str) -> float:
+        value = kind(text)
+        if not limit.low <= value <= limit.high:
+            bounds = f"from {limit.low:,} to {limit.high:,}"
+            raise argparse.ArgumentTypeError(f"{shown(text)} is not {bounds}: {limit.reason}")
+        return value
+
+    return number
 
 
 def share(text: str) -> float:
@@ -90,6 +110,7 @@ def network_settings(
         usual = expected.resolution if expected else NetworkSettings.model_fields["resolution"].default
         resolution = own.get(architectures.size_option(settings), usual)
     settings = NetworkSettings.read({**given, "resolution": resolution}, "architecture")
+    limits.check(settings)
     contract.find(settings)
     return settings
 

@@ -4,6 +4,7 @@
 workflow/schemas/config.schema.yaml, and the part of README.md between its two markers.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from inspect import Parameter, signature
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import yaml
 
 from transferlens.capabilities import CAPABILITIES
+from transferlens.core import limits
 from transferlens.core.artefacts import Artefact
 from transferlens.core.capability import Capability, Step
 from transferlens.core.configuration import configuration_of
@@ -30,6 +32,8 @@ _BOUNDS = {
     "minLength": "not empty",
     "pattern": "`{}`",
 }
+# Said once, at the top of the page.
+_EVERYWHERE = (f"at least -{limits.LARGEST}", f"at most {limits.LARGEST}")
 _PLURAL = {"integer": "integers", "number": "numbers", "string": "strings"}
 
 
@@ -46,7 +50,28 @@ def schema(capabilities: list[Capability]) -> dict[str, Any]:
     any_kind = {"anyOf": [{"$ref": f"#/$defs/{name}"} for name in names]}
     recipes = made["properties"]["recipes"]
     recipes["patternProperties"] = dict.fromkeys(recipes["patternProperties"], any_kind)
+    for name, section in {**definitions, "Configuration": made}.items():
+        for key, field in section.get("properties", {}).items():
+            _limit(name.rpartition("__")[2], key, field)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
+def _limit(section: str, key: str, field: dict[str, Any]) -> None:
+    """Add to a key's schema what `core.limits` refuses of its numbers, and of those that it holds."""
+    inner = [*field.get("anyOf", []), *(field.get("patternProperties") or {}).values()]
+    inner += [field[name] for name in ("items", "additionalProperties") if isinstance(field.get(name), dict)]
+    for part in inner:
+        _limit(section, key, part)
+    if field.get("type") not in ("integer", "number"):
+        return
+    limit = limits.limit_of(section, key, whole=field["type"] == "integer")
+    if limit.low > field.get("minimum", field.get("exclusiveMinimum", -math.inf)):
+        field["minimum"] = limit.low
+    if limit.high < field.get("maximum", field.get("exclusiveMaximum", math.inf)):
+        field["maximum"] = limit.high
+    for bound in ("Minimum", "Maximum"):
+        if bound.lower() in field:
+            field.pop(f"exclusive{bound}", None)
 
 
 def schema_file(capabilities: list[Capability]) -> str:
@@ -62,7 +87,9 @@ def keys_page(capabilities: list[Capability]) -> str:
         "# Every key of the configuration",
         "",
         "Written by `python -m transferlens.operations.reference`. Unknown keys, wrong types and impossible",
-        "values are refused before anything runs, in one line that names the nearest known key.",
+        "values are refused before anything runs, in one line that names the nearest known key. Where no",
+        f"more is said, numbers are at most {limits.LARGEST:,}; no number but 0 is nearer to 0 than",
+        f"{limits.NEAREST_TO_ZERO}, and no text is empty.",
         "",
         *_section("", whole, whole["$defs"], {}),
     ]
@@ -144,6 +171,7 @@ def _plain_type(field: Mapping[str, Any], known: Mapping[str, Any]) -> str:
         return ", ".join(_code(value) for value in field.get("enum", [field.get("const")]))
     kind = field.get("type", "anything")
     bounds = [words.format(field[key]) for key, words in _BOUNDS.items() if key in field]
+    bounds = [words for words in bounds if words not in _EVERYWHERE]
     if kind != "array":
         return ", ".join([kind, *bounds])
     items, *of_item = _type(field.get("items", {}), known).split(", ", 1)

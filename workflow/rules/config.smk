@@ -22,7 +22,7 @@ from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 from snakemake.utils import update_config
 from transferlens.capabilities import run_of
-from transferlens.core import artefacts, files
+from transferlens.core import artefacts, files, written
 from transferlens.core.configuration import architecture_of, typed
 from transferlens.core.errors import TransferlensError
 
@@ -43,6 +43,14 @@ let_errors_through()
 
 # What is asked for where no file stands alone; the files of --configfile are laid over it.
 DEFAULTS = f"{workflow.basedir}/config.yaml"
+# Each job starts Snakemake anew: what was checked at planning is not checked again.
+if workflow.is_main_process:
+    written.refuse_unreadable(
+        [*filter(os.path.exists, [DEFAULTS]), *workflow.config_settings.configfiles]
+    )
+
+
+configfile: DEFAULTS
 
 
 def given_settings():
