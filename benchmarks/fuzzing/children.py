@@ -1,5 +1,6 @@
 """A case in a process of its own, watched: it may crash, wait for ever, or ask for all memory."""
 
+import ctypes
 import json
 import os
 import resource
@@ -18,6 +19,8 @@ from fuzzing.outcomes import CRASH, HANG, MEMORY, NOT_MADE, TRACEBACK, Outcome
 _GIGABYTE = 1 << 30
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_LARGEST_FILE = 4 * _GIGABYTE
+_DIES_WITH_ITS_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 _LOOK = 0.25  # seconds between two looks at a running case
 
 
@@ -90,6 +93,7 @@ def _become(work: Callable[[Report], None], report: Report, folder: Path, limits
     status = 70
     try:
         os.setsid()
+        ctypes.CDLL(None).prctl(_DIES_WITH_ITS_PARENT, signal.SIGKILL)
         _confine(limits)
         _redirect(folder / "printed")
         os.chdir(folder)
@@ -113,6 +117,7 @@ def _confine(limits: Limits) -> None:
     most = pages * _PAGE + limits.memory
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
 
 
 def _redirect(path: Path) -> None:

@@ -205,7 +205,7 @@ def as_sparse(path: Path, random: Random) -> None:
     """A file of gigabytes, none of which was written."""
     replace(path)
     with path.open("wb") as file:
-        file.truncate(random.choice((10**9, 10**11)))
+        file.truncate(random.choice((10**9, 3 * 10**9)))
 
 
 def as_text(path: Path, random: Random) -> None:

@@ -530,7 +530,7 @@ def require_declared(path: str | Path, file: h5py.File, artefact: Artefact) -> N
     """
     if reason := contradiction(file, artefact):
         if damage := first_damage(file):
-            raise _damaged(path, damage)
+            raise damaged(path, damage)
         raise ArtefactError(f"{path}: {reason}{remake(path)}")
 
 
