@@ -27,8 +27,8 @@ def load(path, value):
 
 REFUSED = [
     ("input.resolution", 1_000_000, "at most 4,096: a batch of larger images fills any memory"),
-    ("input.crop_ratio", 1e-9, "at least 0.05: the crop of a small image would have no pixel"),
-    ("datasets.optdigits.crop_ratio", 1e-9, "at least 0.05"),
+    ("input.crop_ratio", 1e-9, "at least 0.125: the crop of an image of 8 px would have no pixel"),
+    ("datasets.optdigits.crop_ratio", 1e-9, "at least 0.125"),
     ("input.std", [1e-12, 1.0, 1.0], "'input.std.0' is 1e-12; it can be at least 0.001"),
     ("input.mean", [123.7, 116.3, 103.5], "divide what is of pixels in [0, 255] by 255"),
     ("source_training.lr", 1e308, "at most 1,000: weights would overflow"),

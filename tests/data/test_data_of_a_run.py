@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from transferlens.core.errors import ConfigError
+from transferlens.core.errors import ConfigError, TransferlensError
 from transferlens.core.run import Run
 from transferlens.data.capability import CAPABILITY as DATA
 from transferlens.data.capability import data_threads, metric_of, prepared_files
@@ -45,6 +45,27 @@ def test_the_area_under_the_roc_curve_is_for_two_classes(tmp_path):
     halves.write_text("\n".join(["class,group", *(f"{name},{name > 'cat'}" for name in names)]))
     grouped = {"metric": "auroc", "groups": str(halves), "labels": "groups"}
     run_of(datasets={"cifar10": grouped}).check_data()
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (["train/cat", "val/cat"], "data set mine: has only one label, 'cat'; a task has two or more"),
+        (["train", "val"], "no class folders"),
+        ([], "no such folder; an image folder has"),
+    ],
+)
+def test_a_target_without_two_classes_is_refused_before_anything_runs(tmp_path, folders, message):
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+    own = run_of(targets={"mine": {}}, datasets={"mine": {"path": str(tmp_path)}})
+    with pytest.raises(TransferlensError, match=message):
+        own.check_data()
+
+
+def test_a_source_of_one_chosen_class_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="has only one label, 'airplane'"):
+        run_of(datasets={"cifar10": {"classes": {"first": 1}}}).check_data()
 
 
 def test_only_what_decides_the_images_is_among_the_settings(tmp_path):

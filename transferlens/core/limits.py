@@ -46,7 +46,7 @@ _NAMED: dict[str, Limit] = {
     "iterations": Limit(0, 10**9, "more would train for years"),
     "mean": Limit(-10, 10, _CHANNEL),
     "std": Limit(1e-3, 10, _CHANNEL),
-    "crop_ratio": Limit(0.05, 1, "the crop of a small image would have no pixel"),
+    "crop_ratio": Limit(0.125, 1, "the crop of an image of 8 px would have no pixel"),
     "taus": Limit(1e-6, 1_000_000, "distances of features are of the order of 1"),
     "temperature": Limit(1e-4, 10_000, "exponentials would overflow"),
     "sizes": Limit(1, 1_000_000, "a class needs an image, and has no more"),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from transferlens.core.capability import Beside, Capability, Step, Wildcards
-from transferlens.core.errors import ConfigError
+from transferlens.core.errors import ConfigError, DataError
 from transferlens.core.run import Run
 from transferlens.data import catalogue, sources
 from transferlens.data.artefacts import INDEX, MANIFEST
@@ -157,8 +157,30 @@ class Data(Capability):
             sources.check_name(settings.of or name, settings.path)
             if settings.classes or settings.groups or settings.labels == "groups":
                 described(run, name)
+        for name in dict.fromkeys([run.source, *run.targets]):
+            _check_classes(run, name)
         for target in run.targets:
             _check_metric(run, target)
+
+
+def _check_classes(run: Run, dataset: str) -> None:
+    """Refuse a source or a target of fewer than two labels, where they are known before images are read."""
+    path = run.dataset(dataset).path
+    if path is not None and Path(path).is_file():
+        return  # an archive takes long to list: the job that reads it tells
+    try:
+        names, groups = described(run, dataset)
+    except DataError:
+        if path is None:
+            return  # it is not there yet
+        raise
+    labels = groups if run.dataset(dataset).labels == "groups" else names
+    if len(set(labels)) < 2:
+        found = f"only one label, '{labels[0]}'" if labels else "no classes"
+        raise ConfigError(
+            f"data set {dataset}: has {found}; a task has two or more, so add some, or choose others in "
+            f"datasets.{dataset}"
+        )
 
 
 def _check_metric(run: Run, target: str) -> None:
