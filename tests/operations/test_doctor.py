@@ -365,6 +365,7 @@ def put(name, **stored):
         (put("train_label", data=np.zeros(2, int)), "'train_label' has 2 along 'train_example'"),
         (put("train_label", shape=(10**13,), dtype=int, chunks=True), "declares 8e+13 bytes in a file of"),
         (put("class", data=[1]), "'class' holds int64"),
+        (put("train_label", data=np.zeros(3, int)), "'train_label' has lost its dimensions train_example"),
     ],
 )
 def test_an_index_that_is_not_as_declared_is_named_with_its_cure(change, reason):
