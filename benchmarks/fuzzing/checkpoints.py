@@ -87,7 +87,8 @@ class Checkpoints(Group):
         except Exception as error:  # those of torch, of which there are many
             raise NotMade from error
         for change, numbers in made.late:
-            change(path, numbers)
+            if spoiling.is_small(path):
+                change(path, numbers)
         things = [*made.things, path.name]
         read = tried(report, "read weights", lambda: weights.read(self.settings, str(path)), things)
         if Path("ran").exists():

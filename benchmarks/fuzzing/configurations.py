@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import yaml
 from fuzzing import written
 from fuzzing.cases import Case, Group, import_all, judged, tried
 from fuzzing.children import NotMade, Report
-from fuzzing.outcomes import HARMLESS, Outcome
+from fuzzing.outcomes import HARMLESS, Outcome, of_exception
 from fuzzing.spoiling import odd_value
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -66,7 +67,8 @@ class Configurations(Group):
 
         import_all("torch", "snakemake.cli", "scipy.stats", "transferlens.operations.networks")
         path = REPOSITORY / "workflow/rules/config.smk"
-        self._planning = compile(path.read_text(), str(path), "exec")
+        text = re.sub(r"^configfile: (.+)$", r"workflow.configfile(\1)", path.read_text(), flags=re.MULTILINE)
+        self._planning = compile(text, str(path), "exec")
         base = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
         smoke = yaml.safe_load((REPOSITORY / "configs/smoke.yaml").read_text())
         self.bases = [base, merged(base, smoke), _WIDE]
@@ -111,11 +113,11 @@ class Configurations(Group):
         report.begin("plan")
         try:
             given = _snakemake_settings(files, entries)
+        except SystemExit as end:
+            report.add(of_exception("plan", end, [*things, "--config"]))
+            return None
         except (WorkflowError, ValueError, AssertionError, RecursionError) as error:
             report.add(Outcome("plan", _OWN_WORDS, str(error)[:200]))
-            return None
-        except Exception as error:
-            report.add(Outcome("plan", _OWN_WORDS, f"Snakemake fails: {type(error).__name__} {error}"[:200]))
             return None
         return tried(report, "plan", lambda: self._planned(files, entries, main, given), things).value
 
@@ -124,14 +126,18 @@ class Configurations(Group):
         from snakemake.common.configfile import load_configfile
         from snakemake.utils import update_config
 
-        settings = settings or _snakemake_settings(files, entries)
-        config = load_configfile(REPOSITORY / "config.yaml")
-        update_config(config, settings.overwrite_config)
+        settings, config = settings or _snakemake_settings(files, entries), {}
+
+        def configfile(path: str) -> None:
+            update_config(config, load_configfile(path))
+            update_config(config, settings.overwrite_config)
+
         workflow = SimpleNamespace(
             basedir=str(REPOSITORY),
             config_settings=settings,
             is_main_process=main,
             output_settings=SimpleNamespace(quiet=(), dryrun=True),
+            configfile=configfile,
         )
         sys.argv = ["snakemake"]
         place = {"workflow": workflow, "config": config, "__name__": "config.smk"}
@@ -154,6 +160,9 @@ def _snakemake_settings(files: list[Path], entries: list[str]) -> Any:
     from snakemake.cli import parse_config
     from snakemake.settings.types import ConfigSettings
 
+    from transferlens.core import written as checks
+
+    checks.refuse_unreadable(files, entries)  # as profiles/default has it done
     return ConfigSettings(config=parse_config(entries), configfiles=files)
 
 

@@ -116,6 +116,9 @@ def pack(made: ImageSet) -> None:
     """Pack a folder as the archive that its kind is, and spoil that."""
     if made.kind not in ("tar", "tar.gz", "zip"):
         return
+    for path in made.files:
+        if path.is_file() and not spoiling.is_small(path):
+            path.unlink()  # gigabytes of zeros would be written
     archive = made.folder.with_name(f"set.{made.kind}")
     if made.kind == "zip":
         with zipfile.ZipFile(archive, "w") as opened:

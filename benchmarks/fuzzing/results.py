@@ -17,6 +17,7 @@ from fuzzing import spoiling, study
 from fuzzing.cases import Case, Group, import_all, judged, note_provenance, tried
 from fuzzing.children import Limits, Report
 from fuzzing.outcomes import HARMLESS, WRONG, Outcome, of_job, of_line
+from transferlens.core.errors import printable
 
 # Steps whose jobs take a second or two.
 _QUICK = (
@@ -152,9 +153,8 @@ class Results(Group):
         folder = Folder(self.base, self.foreign, self.files)
         for step in case.steps(list(self.steps)):
             self.steps[step.name](folder, step.random)
-        for path in folder.touched:
-            changed = self._read(report, folder, path)
-            self._check(report, folder, path, changed)
+        changed = [path for path in folder.touched if self._read(report, folder, path)]
+        self._check(report, folder, changed)
         if folder.touched:
             self._use(report, case.random.choice(folder.touched), folder)
 
@@ -177,18 +177,18 @@ class Results(Group):
         judged(report, "read", [f"{path} gives something else than was written"] if refused else [])
         return changed
 
-    def _check(self, report: Report, folder: Folder, path: str, changed: bool) -> None:
-        """What the doctor says: damage where there is some, in a good line."""
-        found = tried(report, "doctor", lambda: self._problems(folder), [path])
+    def _check(self, report: Report, folder: Folder, changed: list[str]) -> None:
+        """What the doctor says: of everything that is changed, in good lines."""
+        found = tried(report, "doctor", lambda: self._problems(folder), folder.touched)
         if not found.accepted:
             return
-        for problem in found.value:
-            report.add(of_line("doctor", str(problem), [problem.path]))
-        named = any(path in str(problem) for problem in found.value)
-        if changed and not named and self._must_be_seen(path):
-            report.add(Outcome("doctor", WRONG, f"{path} is changed, which the doctor does not see"))
-        elif not found.value:
-            report.add(Outcome("doctor", HARMLESS))
+        said = [_as_said(problem) for problem in found.value]
+        for problem, line in zip(found.value, said, strict=True):
+            report.add(of_line("doctor", line, [printable(problem.path)]))
+        for path in changed:
+            if self._must_be_seen(path) and not any(printable(path) in line for line in said):
+                report.add(Outcome("doctor", WRONG, f"{path} is changed, which the doctor does not see"))
+        report.add(Outcome("doctor", HARMLESS))
 
     def _problems(self, folder: Folder) -> list[Any]:
         """All that the doctor finds; what was not touched is as it was."""
@@ -227,6 +227,11 @@ class Results(Group):
             if Path(output).exists() and not _same_arrays(Path(output), self.base / output):
                 wrong.append(f"{output} has other numbers, from spoiled {', '.join(folder.touched)}")
         judged(report, action, wrong)
+
+
+def _as_said(problem: Any) -> str:
+    """A problem as `job.say` prints it: a line for each of its lines."""
+    return "\n".join(map(printable, str(problem).split("\n")))
 
 
 def _is_touched(path: Path, folder: Folder) -> bool:

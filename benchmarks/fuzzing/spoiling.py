@@ -157,11 +157,16 @@ BYTES: dict[str, Callable[[bytes, Random], bytes]] = {
 
 def spoil_bytes(path: Path, random: Random) -> None:
     """One of the above, of a file; a link is replaced by the file. What is no plain file stays."""
-    if not path.is_file() or path.stat().st_size > _READ:
+    if not is_small(path):
         return
     data = random.choice(list(BYTES.values()))(path.read_bytes(), random)
     replace(path)
     path.write_bytes(data)
+
+
+def is_small(path: Path) -> bool:
+    """Whether a path is a plain file that may be read to be spoiled."""
+    return path.is_file() and path.stat().st_size <= _READ
 
 
 def replace(path: Path) -> None:
@@ -200,7 +205,7 @@ def as_sparse(path: Path, random: Random) -> None:
     """A file of gigabytes, none of which was written."""
     replace(path)
     with path.open("wb") as file:
-        file.truncate(random.choice((10**9, 10**11)))
+        file.truncate(random.choice((10**9, 3 * 10**9)))
 
 
 def as_text(path: Path, random: Random) -> None:

@@ -253,6 +253,21 @@ def test_the_digest_of_a_file_that_is_gone_harms_nobody():
     assert found() == {}
 
 
+@pytest.mark.parametrize(
+    "path", ["results/data/mnist/train.beton", "results/data/mnist/index.h5", str(TABLE)]
+)
+def test_a_pipe_in_the_place_of_a_file_is_named_and_not_waited_for(path):
+    write_table()
+    Path(path).unlink()
+    os.mkfifo(path)
+    assert "no regular file" in found()[path]
+
+
+def test_a_problem_is_one_line_whatever_a_file_is_called():
+    problem = doctor.Problem("results/a\n\x1b[2J.h5", "cut off", "rm it")
+    assert str(problem) == r"results/a\n\x1b[2J.h5: cut off; cure: rm it"
+
+
 @contextmanager
 def as_a_user():
     """As somebody whom permissions concern; root is above them."""
@@ -350,6 +365,7 @@ def put(name, **stored):
         (put("train_label", data=np.zeros(2, int)), "'train_label' has 2 along 'train_example'"),
         (put("train_label", shape=(10**13,), dtype=int, chunks=True), "declares 8e+13 bytes in a file of"),
         (put("class", data=[1]), "'class' holds int64"),
+        (put("train_label", data=np.zeros(3, int)), "'train_label' has lost its dimensions train_example"),
     ],
 )
 def test_an_index_that_is_not_as_declared_is_named_with_its_cure(change, reason):

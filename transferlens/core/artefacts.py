@@ -512,6 +512,8 @@ def contradiction(file: h5py.File, artefact: Artefact) -> str | None:
         for dim, size in zip(field.dims, stored.shape, strict=True):
             if sizes.setdefault(dim, size) != size:
                 return f"'{field.name}' has {size} along '{dim}', but there are {sizes[dim]} elsewhere"
+        if field.dims != (field.name,) and not all(len(axis) for axis in stored.dims):
+            return f"'{field.name}' has lost its dimensions {', '.join(field.dims)}"
     return None
 
 

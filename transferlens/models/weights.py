@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from transferlens.core import job
-from transferlens.core.errors import ConfigError, nearest
+from transferlens.core.errors import ConfigError, nearest, shown
 from transferlens.core.settings import ArchitectureSettings
 from transferlens.models import matching, packages, published, weight_files
 from transferlens.models.heads import TAPPED, one_head
@@ -124,7 +124,9 @@ def _contents(
     if packages.is_name(weights):
         return [Content("", published.state(settings, weights, named, download))]
     if not os.path.exists(weights):
-        raise ConfigError(f"{named}: no file '{weights}'")
+        raise ConfigError(
+            f"{named}: no file '{weights}'; give the path of one, or the name of published weights"
+        )
     return weight_files.read(Path(weights), network)
 
 
@@ -233,7 +235,7 @@ def _under(copy: Copy) -> str:
 
 def _listed(names: Sequence[str] | Mapping[str, torch.Tensor]) -> str:
     """The first three names, and how many more there are."""
-    first = ", ".join(f"'{name}'" for name in list(names)[:3])
+    first = ", ".join(map(shown, list(names)[:3]))
     return first + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 

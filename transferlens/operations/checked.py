@@ -72,7 +72,7 @@ def find_files(folder: Path) -> Found:
             folders[:] = [name for name in folders if name not in _PLAIN]
         closed += [here / name for name in folders if not _may(here / name, os.R_OK | os.X_OK)]
         folders[:] = [name for name in folders if here / name not in closed]
-        there += [here / name for name in names if (here / name).is_file()]
+        there += [here / name for name in names if (here / name).exists()]
     temporary = [p for p in there if p.name.startswith(".") and p.name.endswith(".tmp")]
     progress = {p.parent for p in there if p.parent.name.endswith(PROGRESS)}
     whole = [p for p in there if p not in set(temporary) and p.parent not in progress]
@@ -104,6 +104,8 @@ def check_file(path: Path, kind: Artefact | None, folder: Path) -> Checked | Non
     size = 0
     try:
         size = path.stat().st_size
+        if not path.is_file():
+            raise ArtefactError("no regular file")  # to open a pipe waits for ever
         recorded = _check_artefact(path, kind) if path.suffix == ".h5" else _check_other(path, folder)
         return Checked(str(path), None, size, **recorded)
     except Exception as error:  # whatever a reader makes of a broken file

@@ -20,6 +20,7 @@ from textwrap import shorten
 from typing import Any
 
 from transferlens.core import files
+from transferlens.core.errors import printable
 from transferlens.core.files import PROGRESS
 from transferlens.core.run import Run
 from transferlens.operations.asked import Job
@@ -43,7 +44,7 @@ class Problem:
     damaged: bool = True
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.words}; cure: {self.cure}"
+        return printable(f"{self.path}: {self.words}; cure: {self.cure}")
 
 
 def find_problems(run: Run, checked: Sequence[Checked], jobs: Sequence[Job]) -> list[Problem]:
