@@ -8,7 +8,7 @@ from pathlib import Path
 from transferlens.capabilities import run_of
 from transferlens.core import job
 from transferlens.core.errors import TransferlensError
-from transferlens.operations import asked, doctor
+from transferlens.operations import asked, checked, doctor
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -17,12 +17,12 @@ def main(arguments: argparse.Namespace) -> None:
         jobs = asked.jobs(arguments.snakefile, arguments.settings)
     except TransferlensError as error:  # files can be checked all the same
         jobs, problem = [], error
-    paths, temporary = doctor.find_files(arguments.results)
+    found = checked.find_files(arguments.results)
     workers = int(os.environ.get("OMP_NUM_THREADS", 1))
-    checked = doctor.check_files(run, arguments.results, paths, workers)
-    problems = doctor.find_problems(run, checked, jobs)
-    job.say(*problems, *doctor.notices(temporary, paths))
-    job.say(doctor.conclusion(run, checked, problems, jobs))
+    files = checked.check_files(run, arguments.results, found.files, workers)
+    problems = [*map(doctor.of_closed, found.closed), *doctor.find_problems(run, files, jobs)]
+    job.say(*problems, *doctor.notices(found.unfinished, found.files))
+    job.say(doctor.conclusion(run, files, problems, jobs))
     if problem:
         raise problem
     if problems:

@@ -5,14 +5,20 @@
 >>> results.influence("optdigits", "fixed").effect.sel(source_class="digit 3").mean("example")
 """
 
+import os
 from collections.abc import Callable, Sequence
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from transferlens.capabilities import CAPABILITIES
-from transferlens.core import labelled
-from transferlens.core.artefacts import Artefact
+from transferlens.core import artefacts, labelled
+from transferlens.core.artefacts import RESULTS, Artefact
 from transferlens.core.errors import ArtefactError, nearest
+from transferlens.core.studies import MASKS
+from transferlens.data.artefacts import INDEX
 from transferlens.data.index import Index, read_index
 from transferlens.training.artefacts import OUTPUTS, SUMMARY, TRAINING_RECORDS
 from transferlens.training.reading import read_outputs
@@ -33,12 +39,18 @@ class Results:
 
     Raises:
         ArtefactError: the folder or the file asked for is missing, damaged, or of another version.
+        TypeError: other arguments than a method takes.
     """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
+        if (self.folder / RESULTS).is_dir():
+            raise ArtefactError(f"{folder}: holds a results folder; did you mean '{self.folder / RESULTS}'?")
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ArtefactError(f"{folder}: is a file; give the results folder that it is in")
         if not self.folder.is_dir():
             raise ArtefactError(f"{folder}: no such results folder; run snakemake to make it")
+        artefacts.refuse_other_versions(self.folder)
 
     def __getattr__(self, name: str) -> Callable[..., "xr.Dataset"]:
         if name not in _OF_METHOD:
@@ -51,14 +63,14 @@ class Results:
     def _reader(self, artefact: Artefact) -> Callable[..., "xr.Dataset"]:
         """A method that reads a kind of artefact by the wildcards of its path."""
         keyword = artefact.choose[0] if artefact.choose else None
+        signature = _signature([*artefact.wildcards], keyword)
 
         def read(*values: str, **named: str) -> "xr.Dataset":
-            group = named.pop(keyword, "") if keyword else ""
-            if keyword and len(values) > len(artefact.wildcards):
-                *values, group = values
-            return labelled.read(self.path(artefact, *values, **named), artefact, group)
+            given = _bound(artefact.method, signature, values, named)
+            group = given.pop(keyword) if keyword else ""
+            return labelled.read(self.path(artefact, **given), artefact, group)
 
-        read.__name__, read.__doc__ = artefact.method, described(artefact)
+        read.__name__, read.__doc__, read.__signature__ = artefact.method, described(artefact), signature
         return read
 
     def path(self, artefact: Artefact, *values: str, **named: str) -> Path:
@@ -66,12 +78,11 @@ class Results:
 
         Raises:
             ArtefactError: it is not there; naming the nearest one that is.
+            TypeError: other arguments than its wildcards.
         """
-        wildcards = dict(zip(artefact.wildcards, values, strict=False)) | named
-        if sorted(wildcards) != sorted(artefact.wildcards):
-            raise TypeError(f"{artefact.method}: give {', '.join(artefact.wildcards)}")
+        wildcards = _bound(artefact.method, _signature(artefact.wildcards), values, named)
         inside = artefact.path.format(**wildcards)
-        if not (self.folder / inside).exists():
+        if not (_are_names(wildcards) and os.path.exists(self.folder / inside)):
             made = [path for path, _ in self._made(artefact)]
             near = nearest(inside, made) if made else "; run snakemake to make it"
             raise ArtefactError(f"{self.folder / inside}: no such file" + near)
@@ -103,21 +114,62 @@ class Results:
         """Masks, accuracies and the named outputs of every model of a study on every target example.
 
         The outputs that a summary does not store follow from those it does.
+
+        Raises:
+            ArtefactError: also of an output that there is not.
         """
+        if isinstance(outputs, str):
+            raise TypeError(f"summary: outputs is '{outputs}'; give a list of names")
+        for name in outputs:
+            if name not in OUTPUTS:
+                raise ArtefactError(f"summary: no output '{name}'" + nearest(str(name), list(OUTPUTS)))
         return read_outputs(self.path(SUMMARY, study, target, recipe), outputs)
 
-    def source_models(self, study: str) -> "xr.Dataset":
-        """Masks, accuracies and training logs of all models of a study (not their weights)."""
+    def source_models(self, study: str, *, partial: bool = False) -> "xr.Dataset":
+        """Masks, accuracies and training logs of all models of a study (not their weights).
+
+        Args:
+            partial: whether those that are there will do, as of a study that is still being trained.
+
+        Raises:
+            ArtefactError: also where models are missing that the study has.
+        """
         import xarray as xr
 
-        paths = [self.folder / p for p, w in self._made(TRAINING_RECORDS) if w["study"] == study]
+        paths = self._of_study(TRAINING_RECORDS, study)
         if not paths:
+            known = self.studies
+            near = nearest(study, known) if known else "; run snakemake to train some"
+            raise ArtefactError(f"{self.folder}: no source models of '{study}'" + near)
+        parts = [labelled.read(path, TRAINING_RECORDS) for path in paths.values()]
+        models = xr.concat(parts, dim="model", data_vars="minimal")
+        if not partial:
+            self._require_all(study, models["model"].values)
+        return models
+
+    def _of_study(self, artefact: Artefact, study: str) -> dict[str, Path]:
+        """The files of a kind that a study has, by their last wildcard."""
+        made = [(path, wildcards) for path, wildcards in self._made(artefact) if wildcards["study"] == study]
+        return {wildcards[artefact.wildcards[-1]]: self.folder / path for path, wildcards in made}
+
+    def _require_all(self, study: str, found: np.ndarray) -> None:
+        """Refuse a study of whose rows some are missing: its masks and summaries tell which it has.
+
+        Args:
+            found: int64[models], row numbers.
+        """
+        drawn = {shard: _rows(path, MASKS) for shard, path in self._of_study(MASKS, study).items()}
+        transferred = [_rows(path, SUMMARY) for path in self._of_study(SUMMARY, study).values()]
+        known = np.unique(np.concatenate([np.arange(found.max() + 1), *drawn.values(), *transferred]))
+        missing = np.setdiff1d(known, found)
+        if len(missing):
+            shards = [shard for shard, rows in drawn.items() if np.isin(rows, missing).any()]
+            told = f" (shard {', '.join(shards)})" if shards else ""
             raise ArtefactError(
-                f"{self.folder}: no source models of '{study}'" + nearest(study, self.studies)
+                f"{self.folder}: of the {len(known)} models of study '{study}' {len(missing)} are missing, "
+                f"from row {missing[0]} on{told}; run snakemake to train them, or take those that are there: "
+                f"source_models('{study}', partial=True)"
             )
-        return xr.concat(
-            [labelled.read(path, TRAINING_RECORDS) for path in paths], dim="model", data_vars="minimal"
-        )
 
     def memories(self, target: str, recipe: str) -> "xr.Dataset":
         """What models adapted by a recipe still see of source classes, and what that does to them.
@@ -134,7 +186,47 @@ class Results:
 
     def dataset(self, name: str) -> Index:
         """The index of a data set: classes, and the examples of its splits."""
-        return read_index(self.folder / "data" / name / "index.h5")
+        return read_index(self.path(INDEX, name))
+
+
+def _signature(wanted: Sequence[str], optional: str | None = None) -> Signature:
+    """Of a method that takes these arguments, and one that has a default of its own."""
+    parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in wanted]
+    if optional:
+        parameters.append(Parameter(optional, Parameter.POSITIONAL_OR_KEYWORD, default=""))
+    return Signature(parameters)
+
+
+def _bound(method: str, signature: Signature, values: Sequence[Any], named: dict[str, Any]) -> dict[str, str]:
+    """The arguments of a method by name.
+
+    Raises:
+        TypeError: too many, too few, one given twice, unknown, or no text.
+    """
+    wanted = ", ".join(signature.parameters)
+    try:
+        bound = signature.bind(*values, **named)
+    except TypeError as error:
+        raise TypeError(f"{method}: {error}; give {wanted}") from None
+    bound.apply_defaults()
+    for name, value in bound.arguments.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{method}: {name} is {value!r:.80}, no text; give {wanted}")
+    return bound.arguments
+
+
+def _are_names(wildcards: dict[str, str]) -> bool:
+    """Whether wildcards are names, and no ways to other folders; that of a study may hold slashes."""
+    parts = [
+        part for name, value in wildcards.items() for part in value.split("/" if name == "study" else "\0")
+    ]
+    return not any(part in ("", ".", "..") or "/" in part for part in parts)
+
+
+def _rows(path: Path, artefact: Artefact) -> np.ndarray:
+    """Row numbers int64[models] of an artefact."""
+    with artefacts.open(path, artefact) as file:
+        return file["model"][:]
 
 
 def described(artefact: Artefact) -> str:

@@ -8,6 +8,7 @@ import resource
 import signal
 import sys
 import traceback
+from functools import partial
 
 import h5py
 import numpy as np
@@ -22,6 +23,7 @@ from transferlens.data import ffcv_writing
 from transferlens.data.index import Examples
 from transferlens.data.splits import Split
 from transferlens.pictures import figures
+from transferlens.report import frame
 
 TEST = Artefact(
     "test",
@@ -58,10 +60,14 @@ def table(folder):
     files.write_csv(folder / "x.csv", pd.DataFrame({"x": np.arange(200_000)}))
 
 
-def picture(folder):
+def picture(folder, name="x.svg"):
     figure = figures.figure(6.4, 4.8)
     figure.subplots().plot(np.random.default_rng(0).random(4000))
-    figures.save(figure, folder / "x.svg")
+    figures.save(figure, folder / name)
+
+
+def page(folder):
+    frame.write_page(folder / "x.html", "A page", "word " * 9999, [])
 
 
 def in_a_child(write, folder, limit):
@@ -100,6 +106,8 @@ def in_a_child(write, folder, limit):
         (beton, "x.beton", [0.1, 0.5, 0.999]),
         (table, "x.csv", [0.5]),
         (picture, "x.svg", [0.5]),
+        (partial(picture, name="x.png"), "x.png", [0.5]),
+        (page, "x.html", [0.5]),
     ],
 )
 def test_a_full_disk_is_named_and_leaves_nothing(tmp_path, write, name, shares):

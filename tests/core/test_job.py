@@ -77,3 +77,32 @@ def test_a_wrong_argument_ends_with_its_usage(tmp_path):
     )
     assert done.returncode == 2
     assert "--settings" in done.stderr
+
+
+WRITING = """
+import signal, os
+from transferlens.core import files, job
+from transferlens.core.errors import DataError
+
+def main(arguments):
+    arguments.table.write_text("class,gain\\n")
+    {end}
+
+script = job.Script("A job.")
+script.writes("table")
+script.run(main)
+"""
+
+
+def test_the_digest_of_a_table_is_recorded_unless_its_job_fails(tmp_path):
+    table = tmp_path / "results/report/a table.csv"
+    table.parent.mkdir(parents=True)
+    checked = ["sh", "-c", "find results/digests -type f -exec cat {} + | sha256sum --check --strict"]
+    for end, status, found in (("pass", 0, 0), ("os.kill(os.getpid(), signal.SIGKILL)", -9, 1)):
+        (tmp_path / "script.py").write_text(WRITING.format(end=end))
+        command = [sys.executable, "script.py", "--settings", "{}", "--table", "results/report/a table.csv"]
+        environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
+        assert done.returncode == status
+        assert subprocess.run(checked, cwd=tmp_path, capture_output=True).returncode == found
+    assert not list((tmp_path / "results/digests").rglob("*.*"))

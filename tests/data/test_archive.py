@@ -5,6 +5,7 @@ import os
 import tarfile
 import zipfile
 
+import numpy as np
 import pytest
 
 from transferlens.core.errors import DataError
@@ -114,3 +115,60 @@ def test_left_overs_of_killed_jobs_go(tmp_path):
     (tmp_path / "out").rmdir()
     archive.extract(path, tmp_path / "out", 1)
     assert not dead.exists()
+
+
+@pytest.mark.parametrize(
+    "again", ["train/cat/1.jpg", "./train/cat/1.jpg", "train//cat/1.jpg", "train/./cat/1.jpg"]
+)
+@pytest.mark.parametrize("make", [tar, zipped])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_member_that_is_there_twice_is_refused_by_whatever_spelling(tmp_path, make, again):
+    path = make(tmp_path / ("x.tar" if make is tar else "x.zip"), [*GOOD, (again, b"other")])
+    with pytest.raises(DataError, match=f"refused, its member '{again}' is there twice"):
+        archive.extract(path, tmp_path / "out", 1)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_spellings_that_the_disk_does_not_tell_apart_are_the_same_member(tmp_path, monkeypatch):
+    """As on a disk that knows no capitals; where it does, these are two images."""
+    path = tar(tmp_path / "x.tar", [*GOOD, ("train/cat/1.JPG", b"other")])
+    archive.extract(path, tmp_path / "two", 1)
+    assert (tmp_path / "two/train/cat/1.JPG").read_bytes() == b"other"
+    exists = os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda place: exists(str(place).replace("JPG", "jpg")))
+    with pytest.raises(DataError, match=r"its member 'train/cat/1.JPG' is there twice"):
+        archive.extract(path, tmp_path / "out", 1)
+
+
+def test_a_link_is_not_written_through_and_folders_may_be_there_twice(tmp_path):
+    members = [("train", (tarfile.DIRTYPE, "")), *GOOD, ("train/", (tarfile.DIRTYPE, ""))]
+    archive.extract(tar(tmp_path / "x.tar", members), tmp_path / "fine", 1)
+    members = [*GOOD, ("link", (tarfile.SYMTYPE, "train/cat/1.jpg")), ("link", b"through")]
+    with pytest.raises(DataError, match="its member 'link' is there twice"):
+        archive.extract(tar(tmp_path / "y.tar", members), tmp_path / "out", 1)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_names_without_end_are_refused_before_they_are_read(tmp_path, kind):
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, 1 << 40
+    (tmp_path / "x.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(10_240))
+    message = r"x.tar: cannot be unpacked \(.*a name or note of 1,099,511,627,776 bytes.*\)"
+    with pytest.raises(DataError, match=message):
+        archive.extract(tmp_path / "x.tar", tmp_path / "out", 1)
+    with pytest.raises(DataError, match=r"x.tar: cannot be read \(.*a name or note"):
+        archive.class_names(tmp_path / "x.tar")
+
+
+@pytest.mark.parametrize("suffix", archive.SUFFIXES)
+def test_any_bytes_are_one_line(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    magic = {".gz": b"\x1f\x8b\x08\x00", "tgz": b"\x1f\x8b\x08\x00", "bz2": b"BZh9", ".xz": b"\xfd7zXZ\x00"}
+    for seed in range(3):
+        noise = bytes(np.random.default_rng(seed).integers(0, 256, 2000, np.uint8))
+        path.write_bytes(magic.get(suffix[-3:], b"") + noise)
+        for read in (lambda: archive.extract(path, tmp_path / "out", 1), lambda: archive.class_names(path)):
+            with pytest.raises(DataError) as caught:
+                read()
+            assert len(str(caught.value).splitlines()) == 1
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]

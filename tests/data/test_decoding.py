@@ -80,10 +80,10 @@ def broken(path, kind):
 )
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 def test_broken_pictures_are_named_or_left_out(tmp_path, kind, reason, suffix):
-    for split in ("train", "val"):
-        (tmp_path / split / "a").mkdir(parents=True)
+    for place in ("train/a", "train/b", "val/a", "val/b"):
+        (tmp_path / place).mkdir(parents=True)
         for i in range(3):
-            saved(tmp_path / split / "a" / f"{i}.png", Image.fromarray(RGB))
+            saved(tmp_path / place / f"{i}.png", Image.fromarray(RGB))
     path = broken(tmp_path / "train/a" / f"3.{suffix}", kind)
     images = folder.open_folder(tmp_path)
     with pytest.raises(DataError) as raised:
@@ -95,4 +95,4 @@ def test_broken_pictures_are_named_or_left_out(tmp_path, kind, reason, suffix):
     assert "\n" not in message
     made, skipped = index_making.make_index("x", images, changed(DATASET, unreadable="skip"), 0)
     assert skipped == [f"train/a/3.{suffix}"]
-    assert len(made.train) == 3
+    assert len(made.train) == 6

@@ -95,7 +95,7 @@ def test_lists_that_do_not_fit_are_refused(lists):
     write(lists / "image_list/test.txt", "images/d.png 2", "images/e.png 0")
     with pytest.raises(DataError, match=r"test.txt, line 1: .* label 2, but there are 2 classes"):
         opened(lists)
-    write(lists / "image_list/train_100.txt", "images/a 1.png 0", "images/b.png 2")
+    write(lists / "image_list/train_100.txt", "images/a 1.png 0", "images/b.png 2", "images/c.png 2")
     with pytest.raises(DataError, match="class '1' has no images in train"):
         opened(lists)
     write(lists / "image_list/test.txt")

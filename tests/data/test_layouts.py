@@ -74,6 +74,11 @@ def test_cub(tmp_path):
     write(root / "train_test_split.txt", "1 1", "2 0", "3 1")
     with pytest.raises(DataError, match="do not agree"):
         found("cub-200", tmp_path)
+    for split, label in (("1 2", "1 1"), ("1 1", "1 0"), ("1", "1 1")):
+        write(root / "train_test_split.txt", split, "2 0", "3 1", "4 0")
+        write(root / "image_class_labels.txt", label, "2 2", "3 2", "4 1")
+        with pytest.raises(DataError, match="not a complete copy of cub-200, a list is missing or damaged"):
+            found("cub-200", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_units_divide_the_images():
         ("class,group\ncat,a\ndog,a\ncar,b\ncow,b\n", "unknown class 'cow' .known: car"),
         ("class,group\ncat,a\ncat,b\ndog,a\ncar,b\n", "class 'cat' must have one group, once"),
         ("class,group\ncat,a\ndog,a\ncar,a\n", "all classes are in one group"),
-        ("name,group\ncat,a\n", "needs the columns 'class' and 'group'"),
+        ("name,group\ncat,a\n", "column 'class' is missing; needs class, group; has name, group"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(tmp_path, text, message):

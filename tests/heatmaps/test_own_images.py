@@ -81,8 +81,8 @@ def test_one_command_draws_the_figure(script, photos, checkpoints, tmp_path, cap
     }
     given = arguments(photos, checkpoints, tmp_path / "f.png", colormap="jet", **models)
     script.main(script.options().parse_args(given))
-    assert "notes.txt: left out" in caplog.text
-    assert "broken.png: left out" in caplog.text
+    assert "notes.txt (image): cannot be decoded" in caplog.text
+    assert "broken.png (image): cannot be decoded" in caplog.text
     assert capsys.readouterr().out.strip() == f"4 images drawn in {tmp_path / 'f.png'}"
     with Image.open(tmp_path / "f.png") as figure:
         assert figure.width > 2 * figure.height  # two images, each with three maps, in a row

@@ -34,7 +34,7 @@ def test_confirmed_pairs_overlap(tmp_path):
     ("text", "message"),
     [
         (HEADER, "no pair of classes in it; `snakemake propose_overlap` drafts"),
-        ("", "no pair of classes in it"),
+        ("", "column 'source_class' is missing; needs source_class, target_class, confirmed; has none"),
         (HEADER + "tabby cat,cat,\n", "line 2: 'tabby cat' and 'cat' are not confirmed (found '')"),
         (HEADER + "tabby cat,cat,maybe\n", "(found 'maybe'); write yes if"),
         (HEADER + "taby cat,cat,yes\n", "unknown source class 'taby cat' (did you mean 'tabby cat'?)"),

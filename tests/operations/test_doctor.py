@@ -1,7 +1,10 @@
 """What the doctor finds in files that are whole but not what their place says."""
 
+import errno
 import json
+import os
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -9,11 +12,11 @@ import numpy as np
 import pytest
 
 from transferlens.capabilities import run_of
-from transferlens.core import artefacts, files, provenance, studies
+from transferlens.core import artefacts, digests, files, provenance, studies
 from transferlens.core.studies import MASKS, Rows
 from transferlens.data.artefacts import INDEX, MANIFEST
 from transferlens.estimation import designs
-from transferlens.operations import doctor
+from transferlens.operations import checked, doctor
 from transferlens.operations.asked import Job
 from transferlens.training.artefacts import TRANSFER_RUNS
 
@@ -72,9 +75,13 @@ def write_dataset(name, images, content=b"images"):
 
 def found(jobs=()):
     """The problems of the results folder here, by path."""
-    paths, _ = doctor.find_files(Path("results"))
-    checked = doctor.check_files(RUN, Path("results"), paths, workers=1)
-    return {problem.path: problem.words for problem in doctor.find_problems(RUN, checked, jobs)}
+    return {problem.path: problem.words for problem in doctor.find_problems(RUN, read(), jobs)}
+
+
+def read():
+    """Every file of the results folder here, as the doctor reads it."""
+    folder = Path("results")
+    return checked.check_files(RUN, folder, checked.find_files(folder).files, workers=1)
 
 
 @pytest.fixture(autouse=True)
@@ -130,10 +137,10 @@ def test_training_in_progress_is_told_and_is_no_damage():
     folder = Path("results/studies/influence/source/.0001.h5.progress")
     folder.mkdir(parents=True)
     (folder / "model-3-run-0-state.pt").write_bytes(b"tensors")
-    paths, temporary = doctor.find_files(Path("results"))
-    assert temporary == [folder]
+    there = checked.find_files(Path("results"))
+    assert there.unfinished == [folder]
     assert found() == {}
-    (told,) = doctor.notices(temporary, paths)
+    (told,) = doctor.notices(there.unfinished, there.files)
     assert "training in progress left by a killed job" in told.words
     assert not told.damaged
 
@@ -195,3 +202,114 @@ def test_inputs_and_settings_that_are_others_now_are_named_unless_they_are_re_ma
     }
     outdated = Job("dataset", [f"{DIGITS}/index.h5"], [], ["params have changed since last execution"])
     assert set(found([outdated])) == {f"{DIGITS}/train.h5"}
+
+
+TABLE = Path("results/report/mnist/fixed/counterfactual.csv")
+RECORD = Path("results/digests/report/mnist/fixed/counterfactual.csv.sha256")
+
+
+def write_table(text="class,gain\ncat,0.25\n"):
+    """A table with its digest, as its job leaves them."""
+    digests.forget([TABLE])
+    TABLE.parent.mkdir(parents=True, exist_ok=True)
+    TABLE.write_text(text)
+    digests.record([TABLE])
+
+
+def test_one_letter_changed_in_a_table_is_named():
+    write_table()
+    assert found() == {}
+    TABLE.write_text("class,gain\ncat,0.35\n")
+    where = "SHA-256 in results/digests/report/mnist/fixed/counterfactual.csv.sha256"
+    assert found() == {
+        str(TABLE): f"not as it was made ({where}); if somebody edited it, keep a copy elsewhere"
+    }
+
+
+def test_what_has_no_digest_is_told_and_is_no_damage():
+    write_table()
+    digests.forget([TABLE])
+    assert found() == {}
+    assert f"Of 1 no digest is recorded, so only their format was checked: {TABLE}" in doctor.conclusion(
+        RUN, read(), [], []
+    )
+    TABLE.write_text("class,gain\ncat")
+    assert "cut off" in found()[str(TABLE)]
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda line: line[:-1], lambda line: line.replace("mnist", "other"), str.upper]
+)
+def test_a_digest_that_is_damaged_or_of_another_file_is_named(spoil):
+    write_table()
+    record = Path("results/digests/report/mnist/fixed/counterfactual.csv.sha256")
+    record.write_text(spoil(record.read_text()))
+    assert found() == {str(TABLE): f"{record}: damaged, or the digest of another file"}
+
+
+def test_the_digest_of_a_file_that_is_gone_harms_nobody():
+    write_table()
+    TABLE.unlink()
+    assert found() == {}
+
+
+@contextmanager
+def as_a_user():
+    """As somebody whom permissions concern; root is above them."""
+    is_root = os.geteuid() == 0
+    try:
+        os.seteuid(65534 if is_root else os.geteuid())
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+def test_what_may_not_be_read_is_named_and_not_to_be_deleted():
+    write_table()
+    for path, mode in ((".", 0o755), (TABLE, 0), (DIGITS, 0), (MASK.format("0000"), 0)):
+        os.chmod(path, mode)
+    with as_a_user():
+        there, checked_files = checked.find_files(Path("results")), read()
+        problems = doctor.find_problems(RUN, checked_files, [])
+    os.chmod(DIGITS, 0o755)
+    assert there.closed == [Path(DIGITS)]
+    assert {p.path: p.cure for p in problems} == {
+        path: f"chmod u+r {path}, as its owner" for path in (str(TABLE), MASK.format("0000"))
+    }
+    assert doctor.of_closed(Path(DIGITS)).cure == f"chmod -R u+rX {DIGITS}, as its owner"
+
+
+def test_a_folder_that_may_not_be_written_ends_a_job_with_the_cure():
+    write_table()
+    for folder, mode in ((".", 0o755), (RECORD.parent, 0o555), (TABLE.parent, 0o555)):
+        os.chmod(folder, mode)
+    cure = "make it writable or run with --directory on a folder that is"
+    with as_a_user():
+        for write, path in (
+            (lambda: digests.forget([TABLE]), RECORD),
+            (lambda: digests.record([TABLE]), RECORD),
+        ):
+            with pytest.raises(artefacts.ArtefactError) as caught:
+                write()
+            assert str(caught.value) == f"{path}: no write permission in {path.parent}; {cure}"
+    read_only = files.unwritable(TABLE, OSError(errno.EROFS, "Read-only file system"))
+    assert str(read_only).endswith(cure)
+    assert not list(Path("results").rglob("*.tmp"))
+
+
+def test_a_record_of_an_artefact_makes_nobody_read_or_delete_a_strangers_file(tmp_path):
+    """Its inputs may name any file at all, a device that never ends among them."""
+    write_masks("0001", range(16, 32))
+    secret = tmp_path / "own.txt"
+    secret.write_text("mine")
+    with h5py.File(MASK.format("0001"), "r+") as file:
+        file.attrs["inputs"] = json.dumps({"/dev/zero": "0", str(secret): "0", "results/../own.txt": "0"})
+    assert found() == {}
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "results/../own.h5", "own.h5", "../results/x.h5"])
+def test_no_cure_deletes_what_is_not_a_result(path):
+    assert artefacts.remake("results/./x y.h5").endswith("rm 'results/x y.h5'")
+    assert "rm " not in artefacts.remake(path)
+    assert "delete" not in artefacts.remake(path)

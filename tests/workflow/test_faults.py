@@ -141,7 +141,7 @@ def test_a_second_snakemake_is_refused_and_a_killed_one_is_survived(finished):
     job = psutil.Process(first.pid).children(recursive=True)
     for process in job:
         process.suspend()  # however fast it is, it does not end before the others were refused
-    second = snakemake(finished, *arguments)
+    second = snakemake(finished, *arguments, "--quiet", "all")
     assert first.poll() is None
     assert second.returncode != 0
     assert "no other Snakemake process" in second.stdout + second.stderr

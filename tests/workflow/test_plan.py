@@ -87,20 +87,18 @@ def test_a_plan_says_what_the_study_then_uses(smoke, prepared):
             "source_weights=temporary",
         ],
         [
-            "recipes={full: {kind: full}}",
-            "studies={reuse: {architecture: {name: small_resnet, width: 8}, recipe: full}}",
-        ],
-        [
             "studies={repeated: null, reuse: {architecture: {name: small_resnet, width: 16}}}",
             "heatmaps={faithfulness: null}",
             "memories=null",
         ],
         [
+            "recipes={full: {kind: full}}",
             "memories={recipes: [fixed, full], models: 2, remedies: []}",
-            "studies={reference: {shard_size: 2}}",
+            "studies={reference: {shard_size: 2}, "
+            "reuse: {architecture: {name: small_resnet, width: 8}, recipe: full}}",
         ],
     ],
-    ids=["smoke", "sizes-blocks-temporary", "reuse-recipe", "reuse-architecture", "memories"],
+    ids=["smoke", "sizes-blocks-temporary", "reuse-architecture", "reuse-recipe-memories"],
 )
 def test_a_plan_counts_the_jobs_that_snakemake_counts(tmp_path, overrides):
     arguments = ["--config", *overrides] if overrides else []

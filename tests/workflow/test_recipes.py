@@ -15,7 +15,11 @@ from transferlens.training.recipes.kinds import KINDS
 pytestmark = pytest.mark.workflow
 
 LAID_OVER = ("--configfile", "configs/smoke.yaml", "configs/recipes.yaml")
-SHORT = {"training": {"epochs": 8, "lr_peak_epoch": 2}}
+# Two models, forty steps.
+SHORT = {
+    "targets": {"optdigits": {"overrides": {"training": {"epochs": 8, "lr_peak_epoch": 2}}}},
+    "studies": {"reference": {"repeats": 1, "shard_size": 2}},
+}
 STUDY = {"study": "reference", "target": "optdigits"}
 
 
@@ -30,7 +34,7 @@ def test_the_configuration_has_every_kind_that_can_be_asked_for():
 
 
 def test_every_recipe_trains(finished):
-    (finished / "short.yaml").write_text(yaml.safe_dump({"targets": {"optdigits": {"overrides": SHORT}}}))
+    (finished / "short.yaml").write_text(yaml.safe_dump(SHORT))
     wanted = [TRANSFER_RUNS.at(**STUDY, recipe=name, shard="0000") for name in names()]
     done = run_snakemake(finished, "--cores", "2", *wanted, *LAID_OVER, "short.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -39,7 +43,7 @@ def test_every_recipe_trains(finished):
         with artefacts.open(finished / TRANSFER_RUNS.at(**STUDY, recipe=name, shard="0000")) as file:
             assert json.loads(file.attrs["recipe"])["kind"] == name
             assert np.isfinite(file["margin"][:]).all(), name
-            accuracies[name] = file["accuracy"][::2].mean()  # of models of the whole source
+            accuracies[name] = file["accuracy"][0]  # of the model of the whole source
     # Each learns something of ten classes, in forty steps.
     assert min(accuracies.values()) > 0.2, accuracies
     assert not list(Path(finished, "results").rglob("*.progress"))

@@ -7,6 +7,8 @@ file knows the place it was made for: a whole file of another shard, target or r
 """
 
 import json
+import math
+import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,13 +25,29 @@ import numpy as np
 
 from transferlens import __version__
 from transferlens.core import files, provenance
-from transferlens.core.errors import ArtefactError
+from transferlens.core.errors import ArtefactError, DataError, printable
 
 SCHEMA_VERSION = 2
 RESULTS = "results"
 # What netCDF calls a dimension that has no coordinates.
 _NO_COORDINATES = "This is a netCDF dimension but not a netCDF variable. {:10d}"
 _CHUNK_BYTES = 1 << 20
+# What h5py raises on files that are damaged, or not as declared.
+_UNREADABLE = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    AttributeError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    MemoryError,
+)
+# Bytes of an array, and how many times those of its file, above which it cannot be there, as gzip packs 1032
+# times at most: what is missing would be read as zeros, until memory is full.
+_LARGE, _PACKED = 1 << 28, 2000
+# What every artefact says of its making.
+_HEADER = ("kind", "schema_version", "place", "place_pattern", "settings", "inputs")
 
 
 @dataclass(frozen=True)
@@ -171,7 +189,7 @@ class Writer:
         """Store a whole array, or a list of names."""
         field = self._artefact.field(name)
         if field.dtype is str:
-            data = _encoded(values)
+            data = _encoded(values, field)
         elif field.dtype is np.unsignedinteger:
             data = np.asarray(values).astype(np.min_scalar_type(np.max(values, initial=0)))
         else:
@@ -267,10 +285,21 @@ def _each(nested: Any, attribute: str) -> Any:
     return getattr(nested, attribute)
 
 
-def _encoded(values: Sequence[str]) -> np.ndarray:
-    """Names as UTF-8 of fixed length: HDF5 keeps no checksum of strings of any length."""
-    flat = np.array([str(value).encode() for value in np.asarray(values, dtype=object).ravel()], dtype=bytes)
+def _encoded(values: Sequence[str], field: Field) -> np.ndarray:
+    """Names as UTF-8 of fixed length: HDF5 keeps no checksum of strings of any length.
+
+    Raises:
+        DataError: a name that no terminal, table or page can show as it is.
+    """
     shape = np.shape(np.asarray(values, dtype=object))
+    texts = [str(value) for value in np.asarray(values, dtype=object).ravel()]
+    for text in texts:
+        if printable(text) != text:
+            raise DataError(
+                f"{field.name}: '{text}' ({field.meaning}) holds control characters, marks that turn the "
+                "direction of text, or bytes that are no UTF-8; rename it without them"
+            )
+    flat = np.array([text.encode() for text in texts], dtype=bytes)
     return flat.astype(h5py.string_dtype("utf-8", max(flat.itemsize, 1))).reshape(shape)
 
 
@@ -358,10 +387,7 @@ def _refuse_strangers(inputs: Sequence[Path], digests: Mapping[str, str]) -> Non
                 made_from = inputs_of(file)
             for other, recorded in made_from.items():
                 if digests.get(other, recorded) != recorded:
-                    raise ArtefactError(
-                        f"{path}: made from another {other} than is there now; delete it and run snakemake "
-                        f"again to remake it: rm {shlex.quote(str(path))}"
-                    )
+                    raise ArtefactError(f"{path}: made from another {other} than is there now{remake(path)}")
 
 
 class _Attributes(h5py.AttributeManager):
@@ -380,6 +406,23 @@ class _File(h5py.File):
         """Attributes of the root."""
         return _Attributes(self)
 
+    def __getitem__(self, name: str) -> Any:
+        item = super().__getitem__(name)
+        if isinstance(item, h5py.Dataset):
+            require_held(item)
+        return item
+
+
+def require_held(dataset: h5py.Dataset) -> None:
+    """Refuse an array that its file cannot hold, before memory is taken for it.
+
+    Raises:
+        OSError: as for other damage.
+    """
+    declared = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
+    if declared > _LARGE and declared > _PACKED * (size := os.path.getsize(dataset.file.filename)):
+        raise OSError(f"'{dataset.name}' declares {declared:.3g} bytes in a file of {size}")
+
 
 @contextmanager
 def open(path: str | Path, artefact: Artefact | str | None = None) -> Iterator[h5py.File]:
@@ -397,23 +440,37 @@ def open(path: str | Path, artefact: Artefact | str | None = None) -> Iterator[h
     except FileNotFoundError as error:
         raise ArtefactError(f"{path}: no such file; run snakemake to make it") from error
     except PermissionError as error:
-        raise ArtefactError(f"{path}: no permission to read it") from error
-    except OSError as error:
-        raise _damaged(path, error) from error
+        raise ArtefactError(f"{path}: no permission to read it; chmod u+r it, as its owner") from error
+    except _UNREADABLE as error:
+        raise damaged(path, error) from error
     with file:
         try:
             _check_header(path, artefact, file)
             yield file
-        except (OSError, KeyError, RuntimeError) as error:
-            # HDF5 does not say which file failed, and a damaged header ends as a KeyError.
-            damage = first_damage(file)
-            if damage is None:
-                raise
-            raise _damaged(path, damage) from error
+        except _UNREADABLE as error:
+            _blame(path, artefact, file, error)
+            raise
+
+
+def _blame(path: str | Path, artefact: Artefact | str | None, file: h5py.File, error: Exception) -> None:
+    """Refuse an open file if an error of who reads it is its fault: HDF5 does not say which file failed.
+
+    Raises:
+        ArtefactError: it is damaged (a damaged header ends as a KeyError), or not as it is declared.
+    """
+    if damage := first_damage(file):
+        raise damaged(path, damage) from error
+    if isinstance(artefact, Artefact):
+        require_declared(path, file, artefact)
+        for name in artefact.attributes or ():
+            if name not in file.attrs and f"'{name}'" in str(error):
+                raise ArtefactError(f"{path}: has no '{name}', which it should say{remake(path)}") from error
 
 
 def _opened(path: str | Path) -> _File:
     """Without a lock, as a file with its final name is never written to."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ArtefactError(f"{path}: no regular file{remake(path)}")  # to open a pipe waits for ever
     try:
         return _File(path, "r", locking=False)
     except OSError as error:
@@ -428,34 +485,83 @@ def first_damage(file: h5py.File) -> Exception | None:
     def read(_: str, item: h5py.Group | h5py.Dataset) -> None:
         dict(item.attrs)
         if isinstance(item, h5py.Dataset):
+            require_held(item)
             for part in item.iter_chunks() if item.chunks else [()]:
                 item[part]
 
     try:
         dict(file.attrs)
         file.visititems(read)
-    except (OSError, KeyError, RuntimeError) as error:
+    except _UNREADABLE as error:
         return error
     return None
 
 
-def _damaged(path: str | Path, error: Exception) -> ArtefactError:
-    return ArtefactError(
-        f"{path}: damaged or not an HDF5 file ({files.first_line(error)}); delete it and run snakemake again "
-        f"to remake it: rm {shlex.quote(str(path))}"
-    )
+def contradiction(file: h5py.File, artefact: Artefact) -> str | None:
+    """What of an open file is not as it is declared, in words; None when all of it is."""
+    sizes: dict[str, int] = {}
+    for field in artefact.fields:
+        if "*" in field.name or (field.optional and field.name not in file):
+            continue
+        if not isinstance(stored := file.get(field.name), h5py.Dataset):
+            return f"has no '{field.name}', which a file of its kind holds"
+        if stored.shape is None or stored.ndim != len(field.dims):
+            return f"'{field.name}' has not the {len(field.dims)} axes that were expected"
+        if stored.dtype.kind not in _kinds(field):
+            return f"'{field.name}' holds {stored.dtype}, which it never does"
+        for dim, size in zip(field.dims, stored.shape, strict=True):
+            if sizes.setdefault(dim, size) != size:
+                return f"'{field.name}' has {size} along '{dim}', but there are {sizes[dim]} elsewhere"
+    return None
+
+
+def _kinds(field: Field) -> str:
+    """The kinds of NumPy types that an array may be stored as."""
+    if field.dtype is str:
+        return "SO"
+    return "iub" if isinstance(field.dtype, type) and issubclass(field.dtype, np.integer) else "iufb"
+
+
+def require_declared(path: str | Path, file: h5py.File, artefact: Artefact) -> None:
+    """Refuse an open file that is not as it is declared, before all of it is read.
+
+    Raises:
+        ArtefactError: naming what is not, and the cure.
+    """
+    if reason := contradiction(file, artefact):
+        raise ArtefactError(f"{path}: {reason}{remake(path)}")
+
+
+def remake(path: str | Path) -> str:
+    """The end of a message on a file that is of no use: how to get another one.
+
+    Only a file of the results folder here is to be deleted, as Snakemake makes it again. Any other one is the
+    user's own, whoever named it.
+    """
+    inside = os.path.relpath(path, RESULTS)
+    if inside.split(os.sep)[0] in (os.curdir, os.pardir):
+        return f"; it is not in {RESULTS} of this folder: put a whole copy in its place, or name another file"
+    quoted = shlex.quote(os.path.join(RESULTS, inside))
+    return f"; delete it and run snakemake again to remake it: rm {quoted}"
+
+
+def damaged(path: str | Path, error: Exception) -> ArtefactError:
+    """What to raise of a file that cannot be read as it was written."""
+    return ArtefactError(f"{path}: damaged or not an HDF5 file ({files.first_line(error)}){remake(path)}")
 
 
 def _check_header(path: str | Path, artefact: Artefact | str | None, file: h5py.File) -> None:
-    kind = file.attrs.get("kind")
-    if kind is None:
+    if missing := [name for name in _HEADER if name not in file.attrs]:
         if damage := first_damage(file):
-            raise _damaged(path, damage)
-        raise ArtefactError(f"{path}: not written by Transferlens (it names no kind)")
-    refuse_version(path, int(file.attrs["schema_version"]))
+            raise damaged(path, damage)
+        raise ArtefactError(f"{path}: not written by Transferlens (it names no {missing[0]}){remake(path)}")
+    if not isinstance(version := file.attrs["schema_version"], np.integer):
+        raise ArtefactError(f"{path}: not written by Transferlens (its schema is no number){remake(path)}")
+    refuse_version(path, int(version))
     expected = artefact.kind if isinstance(artefact, Artefact) else artefact
+    kind = str(file.attrs["kind"])
     if expected is not None and kind != expected:
-        raise ArtefactError(f"{path}: holds '{kind}' where '{expected}' was expected")
+        raise ArtefactError(f"{path}: holds '{kind}' where '{expected}' was expected{remake(path)}")
     _check_place(path, str(file.attrs["place"]), str(file.attrs["place_pattern"]))
 
 
@@ -463,10 +569,7 @@ def _check_place(path: str | Path, place: str, pattern: str) -> None:
     """Refuse a file that lies where another one of its kind belongs; it may lie outside a results folder."""
     here = pattern_of(pattern).search(str(Path(path).absolute()))
     if place and here and here["place"] != place and not str(Path(path).absolute()).endswith(f"/{place}"):
-        raise ArtefactError(
-            f"{path}: was made as {place}, and copied here; delete it and run snakemake again to remake it: "
-            f"rm {shlex.quote(str(path))}"
-        )
+        raise ArtefactError(f"{path}: was made as {place}, and copied here{remake(path)}")
 
 
 def refuse_version(path: str | Path, version: int) -> None:
@@ -492,8 +595,8 @@ def refuse_other_versions(folder: str | Path) -> None:
 
     Damaged files are left to the jobs that read them, and to the doctor.
     """
-    for path in sorted(Path(folder).glob("data/*/index.h5")):
-        with suppress(OSError, KeyError, RuntimeError), h5py.File(path, "r", locking=False) as file:
+    for path in filter(Path.is_file, sorted(Path(folder).glob("data/*/index.h5"))):
+        with suppress(*_UNREADABLE), h5py.File(path, "r", locking=False) as file:
             version = int(file.attrs["schema_version"])
             refuse_version(path, version)
 
@@ -505,9 +608,24 @@ def names(dataset: h5py.Dataset) -> list[str]:
 
 def settings_of(file: h5py.File) -> dict[str, Any]:
     """The settings an artefact was made with."""
-    return json.loads(file.attrs["settings"])
+    return _mapping(file, "settings")
 
 
 def inputs_of(file: h5py.File) -> dict[str, str]:
     """The files an artefact was computed from, with the SHA-256 of each."""
-    return json.loads(file.attrs["inputs"])
+    return _mapping(file, "inputs")
+
+
+def _mapping(file: h5py.File, name: str) -> dict[str, Any]:
+    """An attribute that holds a mapping as JSON.
+
+    Raises:
+        ArtefactError: it holds something else.
+    """
+    try:
+        value = json.loads(file.attrs[name])
+    except (TypeError, ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise ArtefactError(f"{file.filename}: its attribute '{name}' is no mapping{remake(file.filename)}")
+    return value

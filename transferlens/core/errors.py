@@ -1,10 +1,32 @@
 """Errors a user can cause and cure: one line that names the thing, what was found, and the cure."""
 
+import re
+
 _LISTED = 40  # words that a message lists at most
+_LONGEST = 2000  # characters that it has at most: names come from files, and may be of any length
+# What a terminal obeys or nobody sees: control characters, ends of lines, marks that turn the direction of
+# text, and what stands for bytes that are no UTF-8.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 class TransferlensError(Exception):
-    """A foreseeable failure whose message alone tells the user what to do."""
+    """A foreseeable failure whose message alone tells the user what to do: printable, and not long."""
+
+    def __init__(self, message: str):
+        super().__init__(_shortened(printable(message)))
+
+
+def printable(text: str) -> str:
+    """Text as one line that a terminal shows and does not obey: `\\x1b` in place of an escape character."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def _shortened(message: str) -> str:
+    """A message without its middle, if it is long: it begins with the thing and ends with the cure."""
+    half = _LONGEST // 2
+    return message if len(message) <= _LONGEST else f"{message[: half - 7]} [...] {message[-half:]}"
 
 
 class ConfigError(TransferlensError):

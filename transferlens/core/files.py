@@ -4,8 +4,10 @@ import errno
 import hashlib
 import io
 import os
+import re
 import signal
 import socket
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +22,19 @@ if TYPE_CHECKING:
 
 # The end of the name of a folder beside an output, in which its job keeps what it has done so far.
 PROGRESS = ".progress"
+# What other libraries advise: to trust a file, to change their code's arguments, to report a fault.
+_ADVICE = re.compile(
+    r"weights_only|safe_globals|if you trust|(file|open|submit) an issue|(please|bug) report", re.I
+)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_FILES = (
+    (stat.S_ISDIR, "folder"),
+    (stat.S_ISFIFO, "pipe"),
+    (stat.S_ISSOCK, "socket"),
+    (stat.S_ISCHR, "device"),
+    (stat.S_ISBLK, "device"),
+)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Disk(io.FileIO):
@@ -108,19 +122,24 @@ def replace_file(path: str | Path) -> Iterator[Path]:
         yield temporary
         if temporary.exists() or _version(path) == before:
             _put(temporary, path)
-    except PermissionError as error:
-        raise ArtefactError(
-            f"{path}: no write permission in {path.parent}; make it writable or run with "
-            "--directory on a folder that is"
-        ) from error
     except OSError as error:
         if error.errno is None and "write" not in str(error):
             raise  # HDF5 failed to read another file in the block; whoever opened that one names it
-        cure = "; free space there and run again" if error.errno in _FULL else ""
-        raise ArtefactError(f"{path}: cannot be written ({first_line(error)}){cure}") from error
+        raise unwritable(path, error) from error
     finally:
         with suppress(OSError):  # nothing to remove, or no longer a folder: the error above says more
             temporary.unlink()
+
+
+def unwritable(path: Path, error: OSError) -> ArtefactError:
+    """Why a file cannot be written, and what helps."""
+    if error.errno in _FORBIDDEN:
+        return ArtefactError(
+            f"{path}: no write permission in {path.parent}; make it writable or run with --directory on a "
+            "folder that is"
+        )
+    cure = "; free space there and run again" if error.errno in _FULL else ""
+    return ArtefactError(f"{path}: cannot be written ({first_line(error)}){cure}")
 
 
 def _version(path: Path) -> tuple[int, int] | None:
@@ -165,6 +184,19 @@ def date_back(paths: Iterable[str | Path]) -> list[str]:
     return dated
 
 
+def plain(path: str | Path) -> Path:
+    """The path of a file that can be read to its end. Others are never opened: a pipe would wait for ever.
+
+    Raises:
+        OSError: there is none, or it is a folder, pipe, socket or device.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        kind = next(name for is_one, name in _NO_FILES if is_one(mode))
+        raise OSError(f"it is a {kind}, not a file")
+    return Path(path)
+
+
 def refuse_unwritable(folder: str | Path) -> None:
     """Stop before any work if nothing can be written to a results folder."""
     folder = Path(folder)
@@ -183,5 +215,7 @@ def sha256(path: str | Path) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """An error in one line."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    """An error in one line, without what a library advises those who write programs with it."""
+    line = next(iter(str(error).splitlines()), "")
+    said = [part for part in re.split(r"(?<=[.;!])(?=\s)", line) if not _ADVICE.search(part)]
+    return "".join(said).strip() or type(error).__name__

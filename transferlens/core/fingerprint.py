@@ -31,6 +31,7 @@ INFRASTRUCTURE = {
     "transferlens.core.artefacts",
     "transferlens.core.capability",
     "transferlens.core.configuration",
+    "transferlens.core.digests",
     "transferlens.core.errors",
     "transferlens.core.files",
     "transferlens.core.fingerprint",
@@ -40,6 +41,7 @@ INFRASTRUCTURE = {
     "transferlens.core.provenance",
     "transferlens.core.run",
     "transferlens.core.syntax",
+    "transferlens.core.zips",
     "transferlens.training.recipes.kinds",
     "transferlens.training.resumption",
 }

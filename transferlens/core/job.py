@@ -14,8 +14,8 @@ from typing import Any, NoReturn, TypeVar
 
 from tqdm import tqdm
 
-from transferlens.core import files, provenance
-from transferlens.core.errors import TransferlensError
+from transferlens.core import digests, files, provenance
+from transferlens.core.errors import TransferlensError, printable
 
 log = logging.getLogger("transferlens")
 _SECONDS_BETWEEN_LINES = 10
@@ -41,6 +41,7 @@ class Script:
         self.parser.add_argument("--seed", type=int, help="of the run, for the record")
         self.parser.add_argument("--log", type=Path, help="also write messages to this file")
         self._inputs: list[str] = []
+        self._outputs: list[str] = []
         self._others = ""
 
     def reads(self, name: str, help: str = "", *, many: bool = False, required: bool = True) -> None:
@@ -56,6 +57,7 @@ class Script:
 
     def writes(self, name: str, help: str = "", *, required: bool = True) -> None:
         """A file that the script makes."""
+        self._outputs.append(name)
         self.parser.add_argument(_option(name), type=Path, required=required, help=help)
 
     def takes(self, name: str, **options: Any) -> None:
@@ -63,7 +65,7 @@ class Script:
         self.parser.add_argument(_option(name), **options)
 
     def run(self, main: Callable[[argparse.Namespace], None]) -> NoReturn:
-        """Parse the command line, note the provenance, and `run` the work."""
+        """Parse the command line, note the provenance, `run` the work, and record the digests of outputs."""
         arguments, rest = self.parser.parse_known_args()
         if rest and not self._others:
             self.parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -73,7 +75,14 @@ class Script:
             setattr(arguments, self._others, others)
             inputs += others.values()
         provenance.begin(arguments.settings, [_recorded(path) for path in inputs], arguments.seed)
-        run(main, arguments)
+        outputs = [path for name in self._outputs for path in _paths(getattr(arguments, name))]
+
+        def recorded(arguments: argparse.Namespace) -> None:
+            digests.forget(outputs)
+            main(arguments)
+            digests.record(outputs)
+
+        run(recorded, arguments)
 
 
 def _option(name: str) -> str:
@@ -152,21 +161,34 @@ def _end(status: int) -> NoReturn:
     os._exit(status)
 
 
+class _Printable(logging.Formatter):
+    """Messages hold names of files and classes, which may be anything: a printable line each."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line of a message."""
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, info: Any) -> str:
+        """The lines of a traceback."""
+        return "\n".join(map(printable, super().formatException(info).split("\n")))
+
+
 def _set_up_logging(log_file: Path | None) -> None:
     """Everything to the log file; to the terminal only warnings, or everything when there is no file."""
     logging.raiseExceptions = False  # a full disk must not print a traceback for every message
     log.setLevel(logging.INFO)
     terminal = logging.StreamHandler()
-    terminal.setFormatter(logging.Formatter("%(message)s"))
+    terminal.setFormatter(_Printable("%(message)s"))
     terminal.setLevel(logging.WARNING if log_file else logging.INFO)
     log.addHandler(terminal)
     if log_file:
         try:
             log_file.parent.mkdir(parents=True, exist_ok=True)
-            to_file = logging.FileHandler(log_file, mode="w")
+            to_file = logging.FileHandler(log_file, mode="w", encoding="utf-8")
         except OSError as error:
-            sys.exit(f"error: {log_file}: cannot be written ({error})")
-        to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            sys.exit(f"error: {files.unwritable(log_file, error)}")
+        to_file.setFormatter(_Printable("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(to_file)
         # What other packages warn of is for whoever looks into a job: some do so a thousand times.
         logging.captureWarnings(True)
@@ -176,8 +198,8 @@ def _set_up_logging(log_file: Path | None) -> None:
 
 def say(*lines: object) -> None:
     """Print lines for the user, and keep them in the log."""
-    for line in lines:
-        print(line, flush=True)
+    for line in "\n".join(map(str, lines)).split("\n"):
+        print(printable(line), flush=True)
         log.info("%s", line)
 
 

@@ -13,6 +13,8 @@ from transferlens.core.errors import ArtefactError, nearest
 if TYPE_CHECKING:
     import xarray as xr
 
+_REFERENCES = "DIMENSION_LIST"  # the attribute of an array that refers to its dimensions
+
 
 def read(path: str | Path, artefact: Artefact, group: str = "") -> "xr.Dataset":
     """A whole artefact in memory; of one with groups to choose from, the root's variables and those of one.
@@ -26,6 +28,7 @@ def read(path: str | Path, artefact: Artefact, group: str = "") -> "xr.Dataset":
     import xarray as xr
 
     with artefacts.open(path, artefact) as file:
+        _require_dimensions(file, artefact)
         if not artefact.choose:
             return _loaded(file).drop_encoding()
         keyword, default = artefact.choose
@@ -33,8 +36,28 @@ def read(path: str | Path, artefact: Artefact, group: str = "") -> "xr.Dataset":
         known = [name for name in file if isinstance(file[name], h5py.Group)]
         if group not in known:
             raise ArtefactError(f"{path}: no {keyword} '{group}'" + nearest(group, known))
+        _require_dimensions(file, artefact, group)
         made = xr.merge([_loaded(file), _loaded(file, group)], join="exact", combine_attrs="override")
         return made.assign_attrs({keyword: group}).drop_encoding()
+
+
+def _require_dimensions(file: h5py.File, artefact: Artefact, group: str = "/") -> None:
+    """Refuse arrays whose dimensions are not those declared: HDF5 has no checksum of what refers to them."""
+    for name, item in file[group].items():
+        if isinstance(item, h5py.Dataset) and _REFERENCES in item.attrs:
+            declared = artefact.field(item.name.removeprefix("/")).dims
+            if _dimensions(item) != declared:
+                reason = OSError(f"'{name}' has lost its dimensions {', '.join(declared)}")
+                raise artefacts.damaged(file.filename, reason)
+
+
+def _dimensions(array: h5py.Dataset) -> tuple[str, ...]:
+    """Names of an array's dimensions; none if one cannot be followed."""
+    try:
+        scales = [array.file[references[-1]] for references in array.attrs[_REFERENCES]]
+        return tuple(scale.name.rpartition("/")[2] for scale in scales)
+    except (OSError, LookupError, RuntimeError, ValueError, AttributeError):
+        return ()
 
 
 def _loaded(file: h5py.File, group: str | None = None) -> "xr.Dataset":

@@ -1,9 +1,9 @@
 """Orders of removal that a user wrote down."""
 
-import csv
 from pathlib import Path
 
 from transferlens.core.errors import ConfigError, nearest
+from transferlens.data import plain_text
 from transferlens.data.classnames import readable
 
 _COLUMN = "source_class"
@@ -16,21 +16,14 @@ def read_order(path: str | Path, unit_names: list[str]) -> list[int]:
         ConfigError: a file that cannot be read, no such column, or a class that is unknown, named twice or
             missing.
     """
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            if _COLUMN not in (table.fieldnames or ()):
-                raise ConfigError(f"{path}: column '{_COLUMN}' is missing, has {table.fieldnames}; add it")
-            named = [(table.line_num, readable(row[_COLUMN] or "")) for row in table]
-    except FileNotFoundError as error:
+    if not Path(path).exists():
         raise ConfigError(
             f"{path}: no such order of removal (studies.counterfactual.order_files); write one, or mend the "
             "path"
-        ) from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path}: cannot be read as an order of removal ({error})") from error
+        )
     order: list[int] = []
-    for line, name in named:
+    for line, (given,) in plain_text.rows(path, (_COLUMN,), "an order of removal", ConfigError):
+        name = readable(given)
         if name not in unit_names:
             raise ConfigError(
                 f"{path}, line {line}: unknown source class '{name}'" + nearest(name, unit_names)

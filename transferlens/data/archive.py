@@ -2,20 +2,32 @@
 
 import glob
 import hashlib
+import lzma
 import os
 import shutil
 import socket
+import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from transferlens.core.errors import DataError
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError, RuntimeError, ValueError)
+_BROKEN += (lzma.LZMAError, LookupError, struct.error)
+_HEADERS = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
+_LONGEST_NAME = 1 << 20  # bytes that a tar may take for the name and the notes of a member
 
 
 def is_archive(path: Path) -> bool:
@@ -39,6 +51,20 @@ def check(archive: Path, checksum: str | None) -> None:
             f"{archive}: {kind} is {digest}, but {expected} is published; it is half-downloaded or another "
             "version: fetch it again"
         )
+
+
+class _Member(tarfile.TarInfo):
+    """A member of a tar; its name and notes are read into memory whole, as long as they say they are."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _HEADERS and self.size > _LONGEST_NAME:
+            raise tarfile.ReadError(f"a name or note of {self.size:,} bytes")
+        return super()._proc_member(tar)
+
+
+def open_tar(path: Path | None = None, fileobj: IO[bytes] | None = None) -> tarfile.TarFile:
+    """Open a tar of any compression by its path, or within another one."""
+    return tarfile.open(path, fileobj=fileobj, tarinfo=_Member)
 
 
 def extract(archive: Path, folder: Path, limit_gb: float) -> None:
@@ -128,7 +154,7 @@ def unpack(archive: Path, folder: Path, limit_gb: float) -> None:
             _unpack_zip(archive, folder, limit_gb)
         else:
             _refuse_cut_off(archive)
-            with tarfile.open(archive) as tar:
+            with open_tar(archive) as tar:
                 unpack_tar(archive, tar, folder, limit_gb)
 
 
@@ -143,16 +169,24 @@ def explained(archive: Path, folder: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the archive's
             raise DataError(f"{archive}: cannot be unpacked into {folder.parent} ({error})") from error
         raise DataError(
-            f"{archive}: cannot be unpacked ({error or type(error).__name__}); it is half-downloaded or "
-            "damaged: fetch it again"
+            f"{archive}: cannot be unpacked ({_told(error)}); it is half-downloaded or damaged: "
+            "fetch it again"
         ) from error
+
+
+def _told(error: Exception) -> str:
+    """An error in one line; tarfile writes one for every compression that it tried."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def unpack_tar(archive: Path, tar: tarfile.TarFile, folder: Path, limit_gb: float) -> None:
     """Unpack the members of an open tar one by one, each after its checks."""
     budget = _Budget(archive, folder, limit_gb)
     for member in tar:
-        check_name(archive, member.name)
+        if member.isdir():
+            check_inside(archive, member.name)
+        else:
+            check_new(archive, member.name, folder)
         budget.take(member.size)
         tar.extract(member, folder, filter="data")
         tar.members = []  # tarfile would remember every member
@@ -162,9 +196,12 @@ def _unpack_zip(archive: Path, folder: Path, limit_gb: float) -> None:
     budget = _Budget(archive, folder, limit_gb)
     with zipfile.ZipFile(archive) as opened:
         for member in opened.infolist():
-            check_name(archive, member.filename)
+            check_inside(archive, member.filename)
             budget.take(member.file_size)
-        opened.extractall(folder)
+        for member in opened.infolist():
+            if not member.is_dir():
+                check_new(archive, member.filename, folder)
+            opened.extract(member, folder)
 
 
 class _Budget:
@@ -189,7 +226,20 @@ class _Budget:
             )
 
 
-def check_name(archive: Path, name: str) -> None:
+def check_new(archive: Path, name: str, folder: Path) -> None:
+    """Refuse a member that would land outside of its folder, or where another one has landed.
+
+    The disk tells, so that names count as the same by whatever spelling leads to one place on it.
+    """
+    check_inside(archive, name)
+    if os.path.lexists(folder / name):
+        raise DataError(
+            f"{archive}: refused, its member '{name}' is there twice, perhaps by another spelling; pack it "
+            "anew without one of them"
+        )
+
+
+def check_inside(archive: Path, name: str) -> None:
     """Refuse the name of a member that would land outside of the folder it is unpacked into."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or name[1:2] == ":":
@@ -212,13 +262,13 @@ def class_names(archive: Path) -> list[str]:
             with zipfile.ZipFile(archive) as opened:
                 names = {_class_of(name) for name in opened.namelist()}
         else:
-            with tarfile.open(archive) as tar:
+            with open_tar(archive) as tar:
                 names = set()
                 for member in tar:
                     names.add(_class_of(member.name))
                     tar.members = []  # tarfile would remember every member
     except _BROKEN as error:
-        raise DataError(f"{archive}: cannot be read ({error}); fetch it again") from error
+        raise DataError(f"{archive}: cannot be read ({_told(error)}); fetch it again") from error
     names.discard(None)
     if not names:
         raise DataError(f"{archive}: holds no train/<class>/* at its top")

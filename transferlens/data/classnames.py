@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from transferlens.core.errors import ConfigError, DataError, nearest
-from transferlens.data.splits import ImageSet, Split
+from transferlens.data.splits import ImageSet
 
 _FOLDER = Path(__file__).with_name("classes")
 _WNID = re.compile(r"n\d{8}")
@@ -84,7 +84,7 @@ def named(data_set: str, images: ImageSet, where: object) -> ImageSet:
     if classes is None:
         return replace(images, class_names=[readable(label) for label in images.class_names])
     places = _places(data_set, images.class_names, classes, where)
-    relabelled = (Split(split.ids, places[split.labels], split.image) for split in (images.train, images.val))
+    relabelled = (replace(split, labels=places[split.labels]) for split in (images.train, images.val))
     return ImageSet(classes.names, classes.groups, *relabelled)
 
 

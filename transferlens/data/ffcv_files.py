@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from transferlens.core import artefacts
-from transferlens.core.errors import ArtefactError, SetupError
+from transferlens.core.errors import ArtefactError, DataError, SetupError
 from transferlens.core.seeding import seed_for
 from transferlens.data.artefacts import MANIFEST
 
@@ -151,10 +151,8 @@ def decode_all(beton: Path, resolution: int, crop_ratio: float, workers: int) ->
 
 def center_crop_loader(beton: Path, resolution: int, crop_ratio: float, batch_size: int, workers: int):
     """An FFCV loader over all images in file order; yields (uint8[batch, resolution, resolution, 3],)."""
+    decoder = _center_crop(beton, resolution, crop_ratio)
     with imported():
-        from ffcv.fields.rgb_image import CenterCropRGBImageDecoder
-
-        decoder = CenterCropRGBImageDecoder((resolution, resolution), crop_ratio)
         return _loader_class()(beton, decoder, batch_size, workers, fields=("image",), shuffle=False)
 
 
@@ -174,11 +172,29 @@ def shuffled_center_crop_loader(
     beton: Path, resolution: int, crop_ratio: float, batch_size: int, workers: int
 ):
     """As `random_crop_loader`, with the evaluation crop."""
+    decoder = _center_crop(beton, resolution, crop_ratio)
+    with imported():
+        return _loader_class()(beton, decoder, batch_size, workers, fields=("image", "label"), shuffle=True)
+
+
+def _center_crop(beton: Path, resolution: int, crop_ratio: float) -> Any:
+    """FFCV's decoder of centre crops; a crop without a pixel would end the process in its C++ code.
+
+    Raises:
+        DataError: an image that is too small for such a crop.
+    """
+    sides = _sizes(beton)
+    shorter = np.minimum(sides["height"], sides["width"])
+    smallest = int(shorter.argmin())
+    if int(crop_ratio * int(shorter[smallest])) < 1:
+        raise DataError(
+            f"{beton}: a crop_ratio of {crop_ratio:g} leaves no pixel of image {smallest}, whose shorter "
+            f"side has {shorter[smallest]}; raise the crop_ratio, or remove the image"
+        )
     with imported():
         from ffcv.fields.rgb_image import CenterCropRGBImageDecoder
 
-        decoder = CenterCropRGBImageDecoder((resolution, resolution), crop_ratio)
-        return _loader_class()(beton, decoder, batch_size, workers, fields=("image", "label"), shuffle=True)
+        return CenterCropRGBImageDecoder((resolution, resolution), crop_ratio)
 
 
 def _images(beton: Path) -> int:

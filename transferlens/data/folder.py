@@ -1,6 +1,7 @@
 """Image folders: `train/<class>/*` and `val/<class>/*`."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -70,14 +71,25 @@ def images_in(folder: Path) -> list[str]:
     """Names of the image files directly in a folder, sorted; none if there is no such folder."""
     if not folder.is_dir():
         return []
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if _counts(e.name) and e.name.lower().endswith(SUFFIXES))
+    return sorted(e.name for e in entries(folder) if e.name.lower().endswith(SUFFIXES))
 
 
 def subfolders(folder: Path) -> list[str]:
     """Names of the folders in a folder, sorted, without hidden ones."""
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if _counts(e.name) and e.is_dir())
+    return sorted(e.name for e in entries(folder) if os.path.isdir(e.path))  # False for links in a circle
+
+
+def entries(folder: Path) -> Iterator[os.DirEntry]:
+    """What is in a folder, without hidden files and folders.
+
+    Raises:
+        DataError: a folder that cannot be read.
+    """
+    try:
+        with os.scandir(folder) as found:
+            yield from (entry for entry in found if _counts(entry.name))
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror}); make it readable") from error
 
 
 def _counts(name: str) -> bool:

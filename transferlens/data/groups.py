@@ -1,11 +1,10 @@
 """Groups of classes: coarser names, from a table or a level of WordNet."""
 
-import csv
 import re
 from pathlib import Path
 
 from transferlens.core.errors import ConfigError, nearest
-from transferlens.data import wordnet
+from transferlens.data import plain_text, wordnet
 from transferlens.data.classnames import readable
 
 
@@ -34,16 +33,9 @@ def wordnet_level(origin: str | Path) -> int | None:
 
 
 def _read_table(path: str | Path, class_names: list[str]) -> list[str]:
-    try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            table = csv.DictReader(file)
-            if not {"class", "group"} <= set(table.fieldnames or ()):
-                raise ConfigError(f"{path}: needs the columns 'class' and 'group', has {table.fieldnames}")
-            rows = [(readable(row["class"]), row["group"]) for row in table]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a table of groups ({error})") from error
     group_of: dict[str, str] = {}
-    for name, group in rows:
+    for _, (given, group) in plain_text.rows(path, ("class", "group"), "a table of groups", ConfigError):
+        name = readable(given)
         if name not in class_names:
             raise ConfigError(f"{path}: unknown class '{name}'" + nearest(name, class_names))
         if name in group_of or not group:

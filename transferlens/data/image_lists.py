@@ -7,13 +7,16 @@ Paths are relative to the folder of the lists, or to the one above it. Labels ar
 from collections.abc import Iterator
 from pathlib import Path
 
+from transferlens.core import files
 from transferlens.core.errors import DataError
+from transferlens.data import plain_text
 from transferlens.data.splits import ImageSet, file_split, image_set
 
 FOLDER = "image_list"
 _TRAIN = ("train_100.txt", "train.txt")
 _VAL = ("test.txt", "val.txt")
 _CLASSES = "classes.txt"
+_DIGITS = 9  # of a label, at most
 
 
 def in_folder(folder: Path) -> Path | None:
@@ -22,8 +25,24 @@ def in_folder(folder: Path) -> Path | None:
 
 
 def class_names(train: Path) -> list[str]:
-    """The names of the classes of a list of training images; numbers where nothing names them."""
-    return _named(train, max((label for _, _, label in _lines(train)), default=-1) + 1)
+    """The names of the classes of a list of training images; numbers where nothing names them.
+
+    Raises:
+        DataError: also where a label says that there are more classes than images.
+    """
+    if table := _table(train):
+        return [line.strip() for _, line in _text(table) if line.strip()]
+    listed, highest, line = 0, -1, 0
+    for number, _, label in _lines(train):
+        listed += 1
+        if label > highest:
+            highest, line = label, number
+    if highest >= listed:
+        raise DataError(
+            f"{train}, line {line}: the label {highest} says that there are {highest + 1} classes, but the "
+            f"list has {listed} images; labels are counted from 0, and every class needs an image"
+        )
+    return [str(label) for label in range(highest + 1)]
 
 
 def read(train: Path) -> ImageSet:
@@ -66,11 +85,11 @@ def _check_image(
 
 def _lines(path: Path) -> Iterator[tuple[int, str, int]]:
     """Number of the line, path and label of every image; paths may hold spaces."""
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    for number, line in _text(path):
         if not line.strip():
             continue
         file, _, label = line.strip().rpartition(" ")
-        if not file.strip() or not (label.isascii() and label.isdigit()):
+        if not file.strip() or not (label.isascii() and label.isdigit() and len(label) <= _DIGITS):
             raise DataError(
                 f"{path}, line {number}: found {line.strip()!r}; every line is a path, a space, and the "
                 "number of its class, from 0 on"
@@ -78,13 +97,10 @@ def _lines(path: Path) -> Iterator[tuple[int, str, int]]:
         yield number, file.strip(), int(label)
 
 
-def _named(train: Path, count: int) -> list[str]:
-    """The classes that `classes.txt` names, or so many numbers."""
+def _table(train: Path) -> Path | None:
+    """The file that names the classes, if there is one."""
     places = (train.parent / _CLASSES, train.parent.parent / _CLASSES)
-    table = next((place for place in places if place.is_file()), None)
-    if table is None:
-        return [str(label) for label in range(count)]
-    return [line.strip() for line in _text(table).splitlines() if line.strip()]
+    return next((place for place in places if place.is_file()), None)
 
 
 def _root(path: Path, file: str) -> Path:
@@ -96,8 +112,10 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _text(path: Path) -> str:
+def _text(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines."""
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a list of images ({error})") from error
+        with files.plain(path).open(encoding="utf-8-sig") as file:
+            yield from enumerate(plain_text.lines(file), 1)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as a list of images ({files.first_line(error)})") from error

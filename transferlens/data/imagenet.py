@@ -1,6 +1,5 @@
 """ImageNet's official archives (ILSVRC 2012), unpacked into an image folder."""
 
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,12 +38,12 @@ def prepare(folder: Path, checksums: Mapping[str, str], limit_gb: float) -> None
 
 def _unpack_classes(path: Path, folder: Path, limit_gb: float) -> None:
     """The training archive holds one tar a class; these are unpacked as they stream by."""
-    with archive.explained(path, folder), tarfile.open(path) as outer:
+    with archive.explained(path, folder), archive.open_tar(path) as outer:
         for member in outer:
             wnid = member.name.removesuffix(".tar")
-            archive.check_name(path, wnid)
+            archive.check_new(path, wnid, folder)
             (folder / wnid).mkdir()
-            with tarfile.open(fileobj=outer.extractfile(member)) as inner:
+            with archive.open_tar(fileobj=outer.extractfile(member)) as inner:
                 archive.unpack_tar(path, inner, folder / wnid, limit_gb)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from transferlens.core.errors import DataError
+from transferlens.core.files import first_line
 from transferlens.data.folder import images_in, subfolders
 from transferlens.data.splits import ImageSet, Split, file_split, image_set
 
@@ -47,9 +48,15 @@ def read(name: str, folder: Path) -> ImageSet:
     """Read a set from the folder that `find` found.
 
     Raises:
-        DataError: a list of the publishers' that is missing or does not fit.
+        DataError: a list of the publishers' that is missing, cut off, or does not fit.
     """
-    return LAYOUTS[name].read(folder)
+    try:
+        return LAYOUTS[name].read(folder)
+    except (LookupError, ValueError, StopIteration, OSError, csv.Error) as error:
+        raise DataError(
+            f"{folder}: not a complete copy of {name}, a list is missing or damaged ({first_line(error)}); "
+            "delete it and fetch it again"
+        ) from error
 
 
 def _divided(root: Path, names: list[str], belongs_to_train: Callable[[int, str], bool]) -> ImageSet:
@@ -92,7 +99,7 @@ def _tiny_imagenet(root: Path) -> ImageSet:
 
 def _cub(root: Path) -> ImageSet:
     """Lists of `<image number> <value>`; the split's value is 1 for training."""
-    names = list(_numbered(root / "classes.txt").values())
+    classes = _numbered(root / "classes.txt")
     files, labels, train = (
         _numbered(root / f"{file}.txt") for file in ("images", "image_class_labels", "train_test_split")
     )
@@ -100,7 +107,8 @@ def _cub(root: Path) -> ImageSet:
         raise DataError(f"{root}: images.txt, image_class_labels.txt and train_test_split.txt do not agree")
     pairs = {"1": [], "0": []}
     for number, file in files.items():
-        pairs[train[number]].append((f"images/{file}", names[int(labels[number]) - 1]))
+        pairs[train[number]].append((f"images/{file}", classes[labels[number]]))
+    names = list(classes.values())
     return image_set(
         names, _labelled(root, pairs["1"], names, "train"), _labelled(root, pairs["0"], names, "val")
     )

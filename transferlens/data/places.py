@@ -213,17 +213,18 @@ def _require_same_archive(place: Path, packed: Path) -> None:
     """Refuse a folder that holds something else than what would now be unpacked into it."""
     try:
         recorded = json.loads((place / _RECORD).read_text())
-    except (OSError, ValueError) as error:
+        size, modified, expected = (recorded[key] for key in ("bytes", "mtime", "sha256"))
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(
             f"{place}: is there, but was not unpacked from {packed}; delete one of them, or rename the folder"
         ) from error
     status = packed.stat()
-    if (recorded["bytes"], recorded["mtime"]) == (status.st_size, status.st_mtime_ns):
+    if (size, modified) == (status.st_size, status.st_mtime_ns):
         return
     digest = files.sha256(packed)
-    if digest != recorded["sha256"]:
+    if digest != expected:
         raise DataError(
-            f"{place}: was unpacked from an archive with sha256 {recorded['sha256']}, but that of {packed} "
+            f"{place}: was unpacked from an archive with sha256 {expected}, but that of {packed} "
             f"is {digest}; delete the folder, so that it is unpacked anew"
         )
 

@@ -81,6 +81,5 @@ def restricted(name: str, images: ImageSet, selection: ClassSelection | None) ->
 
 def _part(split: Split, label_of: np.ndarray) -> Split:
     """The images whose class has a new label (not -1)."""
-    kept = np.flatnonzero(label_of[split.labels] >= 0)
-    ids = [split.ids[i] for i in kept]
-    return Split(ids, label_of[split.labels[kept]], lambda i: split.image(int(kept[i])))
+    kept = split.part(np.flatnonzero(label_of[split.labels] >= 0))
+    return replace(kept, labels=label_of[kept.labels])

@@ -1,6 +1,7 @@
 """Image sets by name: opened, named and checked."""
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from transferlens.core.settings import DatasetSettings
 from transferlens.data import classnames, digits, places
 from transferlens.data.catalogue import CATALOGUE
 from transferlens.data.groups import read_groups
+from transferlens.data.plain_text import require_printable
 from transferlens.data.selection import restricted
 from transferlens.data.splits import ImageSet
 
@@ -82,8 +84,9 @@ def check_name(name: str, path: str | None) -> None:
     Raises:
         DataError: naming the nearest registered name, or the path.
     """
-    if path is not None and not Path(path).exists():
-        raise DataError(f"{path}: no such folder or file; it is datasets.{name}.path")
+    if path is not None and not (os.path.isdir(path) or os.path.isfile(path)):
+        kind = "a pipe, socket or device, no" if os.path.exists(path) else "no such"
+        raise DataError(f"{path}: {kind} folder or file; it is datasets.{name}.path")
     if path is None and name not in CATALOGUE:
         raise DataError(
             f"unknown data set '{name}'"
@@ -110,6 +113,7 @@ def describe(
         names, own = classes.names, classes.groups
     else:
         labels = places.labels_on_disk(name, path, data_root)
+        require_printable(labels or [], path or data_root)
         names = [classnames.readable(label) for label in labels or _placeholders(name, data_root)]
         own = [""] * len(names)
     return names, read_groups(groups, names) if groups else own

@@ -1,14 +1,17 @@
 """Image sets as readers hand them over: labelled images in two splits, and how pixels are decoded."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from transferlens.core import files
 from transferlens.core.errors import DataError
+from transferlens.data.plain_text import require_printable
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 
@@ -21,11 +24,18 @@ class Split:
         ids: a name for every image, unique in the data set.
         labels: int64[images], indices into the set's class names.
         image: the pixels of image i, uint8[height, width, 3]; raises DataError if it cannot be decoded.
+        file: the path of image i; None where images are no files of their own.
     """
 
     ids: Sequence[str]
     labels: np.ndarray
     image: Callable[[int], np.ndarray]
+    file: Callable[[int], str] | None = None
+
+    def part(self, rows: np.ndarray) -> "Split":
+        """Some of its images in this order; `rows` are their positions, int64[n]."""
+        file = self.file and (lambda i: self.file(rows[i]))
+        return Split([self.ids[i] for i in rows], self.labels[rows], lambda i: self.image(rows[i]), file)
 
 
 @dataclass(frozen=True)
@@ -46,21 +56,32 @@ class ImageSet:
 
 
 def image_set(labels: Sequence[str], train: Split, val: Split) -> ImageSet:
-    """An image set whose classes have no groups (yet)."""
+    """An image set whose classes have no groups (yet); refuses labels that cannot be stored."""
+    require_printable(labels, "classes")
     return ImageSet(list(labels), [""] * len(labels), train, val)
 
 
 def file_split(root: Path, ids: list[str], labels: Sequence[int], name: str) -> Split:
-    """A split of image files: `ids` are their paths below `root`, `name` says which split in errors."""
+    """A split of image files: `ids` are their paths below `root`, `name` says which split in errors.
+
+    Raises:
+        DataError: a path that cannot be stored or shown in one line.
+    """
+    require_printable(ids, root)
+
+    def file(i: int) -> str:
+        return os.path.join(root, ids[i])
 
     def image(i: int) -> np.ndarray:
-        return decode(os.path.join(root, ids[i]), f"image {i} of {name}")
+        return decode(file(i), f"image {i} of {name}")
 
-    return Split(ids, np.asarray(labels, dtype=np.int64), image)
+    return Split(ids, np.asarray(labels, dtype=np.int64), image, file)
 
 
 def array_split(images: np.ndarray, labels: Sequence[int], name: str) -> Split:
     """A split of decoded images uint8[images, height, width] (gray) or uint8[images, height, width, 3]."""
+    if not images.size:
+        raise DataError(f"{name}: images are of shape {images.shape}, so there are none; fetch the set again")
     ids = [f"{name}/{i}" for i in range(len(images))]
     return Split(ids, np.asarray(labels, dtype=np.int64), lambda i: three_channels(images[i]))
 
@@ -77,17 +98,31 @@ def decode(file: str | Path, which: str) -> np.ndarray:
     an animation the first frame counts. The orientation that a camera noted is not applied.
 
     Raises:
-        DataError: the file cannot be decoded, is empty, or holds floating-point pixels.
+        DataError: the file cannot be decoded, is empty or no file, or holds floating-point pixels.
+    """
+    with picture_in(file, which) as picture:
+        if picture.mode == "RGB":  # converting would copy it
+            return np.asarray(picture)
+        if picture.mode == "F":
+            raise ValueError("32-bit floating-point pixels have no fixed range; store 8 or 16 bits")
+        if picture.mode.startswith("I"):  # Pillow would clip 16 bits of gray to 8
+            return three_channels(_eight_bits(np.asarray(picture)))
+        return np.asarray(picture.convert("RGB"))
+
+
+@contextmanager
+def picture_in(file: str | Path, which: str) -> Iterator[Image.Image]:
+    """An image file, opened; whatever fails in the block is one error that names the file.
+
+    Raises:
+        DataError: see `decode`.
     """
     try:
+        files.plain(file)
         with open(file, "rb") as stream, Image.open(stream) as picture:
-            if picture.mode == "RGB":  # converting would copy it
-                return np.asarray(picture)
-            if picture.mode == "F":
-                raise ValueError("32-bit floating-point pixels have no fixed range; store 8 or 16 bits")
-            if picture.mode.startswith("I"):  # Pillow would clip 16 bits of gray to 8
-                return three_channels(_eight_bits(np.asarray(picture)))
-            return np.asarray(picture.convert("RGB"))
+            if not all(picture.size):
+                raise ValueError("{} x {} pixels".format(*picture.size))
+            yield picture
     except Exception as error:  # Pillow's decoders raise all kinds of errors on damaged files
         raise DataError(f"{file} ({which}): cannot be decoded ({_reason(file, error)})") from error
 
@@ -99,9 +134,6 @@ def _eight_bits(gray: np.ndarray) -> np.ndarray:
 
 
 def _reason(file: str | Path, error: Exception) -> str:
-    try:
-        if os.path.getsize(file) == 0:
-            return "the file is empty"
-    except OSError:
-        pass
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    if os.path.isfile(file) and not os.path.getsize(file):
+        return "the file is empty"
+    return files.first_line(error)

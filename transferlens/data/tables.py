@@ -1,10 +1,10 @@
 """Tables of images: a CSV file with the columns `path`, `label` and `split`."""
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
 from transferlens.core.errors import DataError
+from transferlens.data import plain_text
 from transferlens.data.splits import ImageSet, file_split, image_set
 
 _COLUMNS = ("path", "label", "split")
@@ -39,20 +39,10 @@ def read(table: Path) -> ImageSet:
 
 
 def _rows(table: Path) -> Iterator[tuple[str, str, str]]:
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not set(_COLUMNS) <= set(reader.fieldnames or ()):
-                raise DataError(
-                    f"{table}: needs the columns {', '.join(_COLUMNS)}; has {reader.fieldnames or 'none'}"
-                )
-            for row in reader:
-                path, label, split = (row[column] for column in _COLUMNS)
-                if not path or not label or split not in _SPLITS:
-                    raise DataError(
-                        f"{table}, line {reader.line_num}: path '{path}', label '{label}', split '{split}'; "
-                        "every row needs a path, a label, and train or val"
-                    )
-                yield path, label, split
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: cannot be read as a table of images ({error})") from error
+    for number, (path, label, split) in plain_text.rows(table, _COLUMNS, "a table of images", DataError):
+        if not path or not label or split not in _SPLITS:
+            raise DataError(
+                f"{table}, line {number}: path '{path}', label '{label}', split '{split}'; "
+                "every row needs a path, a label, and train or val"
+            )
+        yield path, label, split

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
-from transferlens.core import job
+from transferlens.core import files, job
 from transferlens.core.errors import ConfigError, DataError
+from transferlens.data.folder import entries
 from transferlens.data.photographs import central_square
+from transferlens.data.plain_text import require_printable
+from transferlens.data.splits import picture_in
 from transferlens.maps.class_maps import ClassMaps, class_maps
 from transferlens.models.network import Network
 from transferlens.pictures import figures, overlays
@@ -44,7 +46,7 @@ class Column:
 def read_folder(folder: Path, resolution: int, crop_ratio: float) -> tuple[list[str], np.ndarray]:
     """Every image of a folder, in the order of names: (file names, uint8[n, resolution, resolution, 3]).
 
-    What is no readable image is left out with a warning.
+    What is no readable image, or has a name that no line can show, is left out with a warning.
 
     Raises:
         DataError: no such folder, no image in it, or more than a figure takes.
@@ -52,12 +54,13 @@ def read_folder(folder: Path, resolution: int, crop_ratio: float) -> tuple[list[
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; name one with images")
     names, pixels = [], []
-    for path in sorted(file for file in folder.iterdir() if file.is_file()):
+    for path in sorted(file for file in map(Path, entries(folder)) if not file.is_dir()):
         try:
-            with Image.open(path) as image:
+            require_printable([path.name], folder)
+            with picture_in(path, "image") as image:
                 pixels.append(central_square(image, resolution, crop_ratio))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            job.log.warning("%s: left out, as it is no readable image (%s)", path, type(error).__name__)
+        except DataError as error:
+            job.log.warning("%s; left out", error)
             continue
         names.append(path.name)
         if len(names) > MOST_IMAGES:
@@ -75,7 +78,7 @@ def read_classes(text: str) -> list[str]:
     if text.isdecimal() and int(text) > 0:
         return [f"class {i}" for i in range(int(text))]
     try:
-        names = [line.strip() for line in Path(text).read_text(encoding="utf-8").splitlines()]
+        names = [line.strip() for line in files.plain(text).read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"classes '{text}': neither a number nor a readable text file; give one name a line, in the "

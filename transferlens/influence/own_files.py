@@ -96,14 +96,14 @@ def read_matrix(named: str) -> Matrix:
         raise DataError(f"{path}: no such file")
     try:
         return readers[path.suffix.lower()](path, inside)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError) as error:
         raise DataError(f"{path}: cannot be read ({files.first_line(error)})") from error
 
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file."""
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return files.plain(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({files.first_line(error)}); give a name a line") from error
 

@@ -3,14 +3,13 @@
 Given by equal names, by a table that the user has confirmed, or as none. `propose` drafts the table.
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from transferlens.core.errors import ConfigError, nearest
-from transferlens.data import wordnet
+from transferlens.data import plain_text, wordnet
 from transferlens.data.classnames import readable, same_names
 
 COLUMNS = ("source_class", "target_class", "confirmed")
@@ -37,48 +36,37 @@ def read_table(path: Path, source_names: list[str], target_names: list[str]) -> 
             that nobody has confirmed or denied.
     """
     overlap, empty = np.zeros((len(source_names), len(target_names)), bool), True
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
-            if missing and table.fieldnames:
-                raise ConfigError(
-                    f"{path}: column '{missing[0]}' is missing; needs {', '.join(COLUMNS)}, has "
-                    f"{', '.join(table.fieldnames)}"
-                )
-            for row in table:
-                empty = False
-                where = f"{path}, line {table.line_num}"
-                cell = (
-                    _place(where, "source", row["source_class"], source_names),
-                    _place(where, "target", row["target_class"], target_names),
-                )
-                overlap[cell] = _answer(where, row)
-    except FileNotFoundError as error:
+    if not path.exists():
         raise ConfigError(
             f"{path}: no such table of overlapping classes; draft one: snakemake propose_overlap --cores 1 "
             "--config 'memories={overlap: names}'"
-        ) from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path}: cannot be read as a table of overlapping classes ({error})") from error
+        )
+    for line, row in plain_text.rows(path, COLUMNS, "a table of overlapping classes", ConfigError):
+        empty = False
+        where, (source, target, confirmed) = f"{path}, line {line}", row
+        cell = (
+            _place(where, "source", source, source_names),
+            _place(where, "target", target, target_names),
+        )
+        overlap[cell] = _answer(where, source, target, confirmed)
     if empty:
         raise ConfigError(f"{path}: no pair of classes in it; {_CURE}")
     return overlap
 
 
-def _place(where: str, kind: str, name: str | None, names: list[str]) -> int:
-    plain = readable(name or "")
+def _place(where: str, kind: str, name: str, names: list[str]) -> int:
+    plain = readable(name)
     if plain not in names:
-        raise ConfigError(f"{where}: unknown {kind} class '{name or ''}'" + nearest(plain, names))
+        raise ConfigError(f"{where}: unknown {kind} class '{name}'" + nearest(plain, names))
     return names.index(plain)
 
 
-def _answer(where: str, row: dict[str, str]) -> bool:
-    given = (row["confirmed"] or "").strip().casefold()
+def _answer(where: str, source: str, target: str, confirmed: str) -> bool:
+    given = confirmed.strip().casefold()
     if given not in _ANSWERS:
         raise ConfigError(
-            f"{where}: '{row['source_class']}' and '{row['target_class']}' are not confirmed (found "
-            f"'{given}'); write yes if they mean the same, else no"
+            f"{where}: '{source}' and '{target}' are not confirmed (found '{given}'); write yes if they mean "
+            "the same, else no"
         )
     return _ANSWERS[given]
 

@@ -36,12 +36,20 @@ class Names:
         backbone: shapes by name.
         heads: paths of the linear layers that give logits; `Heads`.
         head: shapes by name, of which the first number (of outputs) is free.
+        dtypes: of all tensors by name.
     """
 
     title: str
     backbone: dict[str, torch.Size]
     heads: Heads
     head: dict[str, torch.Size]
+    dtypes: dict[str, torch.dtype]
+
+    @property
+    def bytes(self) -> int:
+        """Of all numbers, as the network holds them."""
+        sizes = {**self.backbone, **self.head}
+        return sum(shape.numel() * self.dtypes[name].itemsize for name, shape in sizes.items())
 
     @property
     def of_weight(self) -> list[str]:
@@ -70,6 +78,7 @@ def names_of(settings: ArchitectureSettings) -> Names:
         {name: shape for name, shape in shapes.items() if name not in of_head},
         heads,
         {name: shape for name, shape in shapes.items() if name in of_head},
+        {name: tensor.dtype for name, tensor in state.items()},
     )
 
 

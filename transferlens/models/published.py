@@ -109,7 +109,8 @@ def state(
     """
     check(settings, weights, named)
     if weights in packages.PACKAGES:
-        (content,) = weight_files.read(packages.file_of(weights))
+        path = packages.file_of(weights)
+        (content,) = weight_files.read(path, path.stat().st_size)
         return content.tensors
     reader = _of_timm if settings.name.startswith(_TIMM) else _of_torchvision
     with torch.random.fork_rng(devices=[]):  # the publishers' own code builds the network, too

@@ -1,5 +1,6 @@
 """Weights from elsewhere as a state with this house's names, whole or refused in one line."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,7 +75,7 @@ def read(
         SetupError: a package that is not installed.
     """
     names = matching.names_of(settings)
-    contents = _contents(settings, weights, named, download)
+    contents = _contents(settings, weights, named, download, names.bytes)
     section = named.rpartition(".")[0]
     cure = f"choose one by {section}.prefix" if section else "keep the wanted one alone in the file"
     copy = matching.choose(contents, names, prefix, weights, cure)
@@ -86,7 +87,7 @@ def read(
     if head and found is None:
         raise _headless(copy, names, weights)
     _say(copy, names, weights, found, contents)
-    state = {_backbone(names) + name: _of(copy, name, shape) for name, shape in names.backbone.items()}
+    state = {_backbone(names) + name: _of(copy, names, name, weights) for name in names.backbone}
     return state | {f"head.{kind}": tensor for kind, tensor in (found or {}).items()}
 
 
@@ -116,18 +117,25 @@ def _backbone(names: Names) -> str:
     return "backbone." if names.heads.last else f"backbone.{TAPPED}."
 
 
-def _contents(settings: ArchitectureSettings, weights: str, named: str, download: bool) -> list[Content]:
+def _contents(
+    settings: ArchitectureSettings, weights: str, named: str, download: bool, network: int
+) -> list[Content]:
+    """Args: network: its bytes."""
     if packages.is_name(weights):
         return [Content("", published.state(settings, weights, named, download))]
-    if not Path(weights).is_file():
+    if not os.path.exists(weights):
         raise ConfigError(f"{named}: no file '{weights}'")
-    return weight_files.read(Path(weights))
+    return weight_files.read(Path(weights), network)
 
 
-def _of(copy: Copy, name: str, shape: torch.Size) -> torch.Tensor:
+def _of(copy: Copy, names: Names, name: str, weights: str) -> torch.Tensor:
     """A tensor of the backbone; a counter that old files do not have is 0."""
-    tensor = copy.tensors.get(name, torch.zeros(shape, dtype=torch.int64))
-    return tensor.float() if tensor.is_floating_point() else tensor
+    if name not in copy.tensors:
+        return torch.zeros(names.backbone[name], dtype=names.dtypes[name])
+    learned = name.rpartition(".")[2] not in _NOT_LEARNED
+    return weight_files.numbers(
+        copy.tensors[name], names.dtypes[name], f"{weights}: tensor '{name}'{_under(copy)}", finite=learned
+    )
 
 
 # Refusals
@@ -261,12 +269,12 @@ def _head(copy: Copy, names: Names, weights: str) -> State | None:
         raise ConfigError(
             f"{weights}: the heads {_listed(names.heads.paths)} have different numbers of outputs"
         )
-    merged = one_head([_linear(copy, path) for path in names.heads.paths])
+    merged = one_head([_linear(copy, path, weights) for path in names.heads.paths])
     return {"weight": merged.weight.detach(), "bias": merged.bias.detach()}
 
 
-def _linear(copy: Copy, path: str) -> nn.Linear:
-    weight, bias = (copy.tensors.get(f"{path}.{kind}") for kind in ("weight", "bias"))
+def _linear(copy: Copy, path: str, weights: str) -> nn.Linear:
+    weight, bias = (_of_head(copy.tensors, f"{path}.{kind}", weights) for kind in ("weight", "bias"))
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     with torch.no_grad():
         linear.weight.copy_(weight)
@@ -275,9 +283,17 @@ def _linear(copy: Copy, path: str) -> nn.Linear:
     return linear
 
 
+def _of_head(tensors: Mapping[str, torch.Tensor], name: str, weights: str) -> torch.Tensor | None:
+    """A tensor of the head; None where there is none."""
+    if name not in tensors:
+        return None
+    return weight_files.numbers(tensors[name], torch.float32, f"{weights}: tensor '{name}'")
+
+
 def _own_head(copy: Copy, names: Names, weights: str) -> State | None:
     """The head of a state that this house saved: `head.*` beside `backbone.*`."""
-    found = {name: copy.whole[name] for name in _own_head_names(copy, names) if name in copy.whole}
+    own = [name for name in _own_head_names(copy, names) if name in copy.whole]
+    found = {name: _of_head(copy.whole, name, weights) for name in own}
     for kind in ("weight", "bias") if found else ():
         if not any(name.endswith(f"head.{kind}") for name in found):
             raise ConfigError(f"{weights}: tensor 'head.{kind}' is missing")

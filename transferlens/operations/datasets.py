@@ -1,14 +1,14 @@
 """What is known of data sets before they are prepared: from their index, or from what publishers state."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from transferlens.core import artefacts
 from transferlens.core.artefacts import RESULTS
-from transferlens.core.errors import TransferlensError
+from transferlens.core.errors import ArtefactError, TransferlensError
 from transferlens.core.run import Run
 from transferlens.core.settings import DatasetSettings
 from transferlens.data import ffcv_writing, sources
@@ -31,6 +31,7 @@ class Data:
         basis: where all this comes from.
         dimensions: sizes of the dimensions of its index.
         longest_id: bytes of the longest example id; 0 where these are not known.
+        problem: why its index is of no use, with the cure; '' where there is none, or a whole one.
     """
 
     train: int | None
@@ -41,6 +42,7 @@ class Data:
     bytes_of: Mapping[str, float] = field(default_factory=dict)
     dimensions: Mapping[str, int | None] = field(default_factory=dict)
     longest_id: int = 0
+    problem: str = ""
 
     @property
     def countable(self) -> bool:
@@ -56,10 +58,12 @@ def describe_all(run: Run, results: Path) -> dict[str, Data]:
 def describe(run: Run, name: str, results: Path) -> Data:
     """A data set's sizes: from its index where there is a whole one, else from what its publishers state."""
     path = results / Path(INDEX.at(dataset=name)).relative_to(RESULTS)
+    if not path.exists():
+        return _published(run, name)
     try:
         return _indexed(run, name, path)
-    except TransferlensError:  # none, or one that the doctor would name
-        return _published(run, name)
+    except ArtefactError as error:
+        return replace(_published(run, name), problem=str(error))
 
 
 def _published(run: Run, name: str) -> Data:
@@ -103,6 +107,7 @@ def _indexed(run: Run, name: str, path: Path) -> Data:
         ArtefactError: there is none, or it is damaged.
     """
     with artefacts.open(path, INDEX) as file:
+        artefacts.require_declared(path, file, INDEX)
         groups = len(set(artefacts.names(file["class_group"])))
         sizes = {split: file[f"{split}_size"][:] for split in _SPLITS}
         positions = {split: file[f"{split}_position"][:] for split in _SPLITS}

@@ -6,34 +6,25 @@ should be without Snakemake knowing; a file that Snakemake will make again anywa
 file is checked, whatever else is broken.
 """
 
-import csv
 import json
+import os
 import shlex
 import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
-from multiprocessing import get_context
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
-from xml.etree import ElementTree
 
-import h5py
-
-from transferlens.core import artefacts, files, job
-from transferlens.core.artefacts import Artefact
-from transferlens.core.errors import ArtefactError
+from transferlens.core import files
 from transferlens.core.files import PROGRESS
 from transferlens.core.run import Run
-from transferlens.data.artefacts import INDEX, MANIFEST
 from transferlens.operations.asked import Job
-from transferlens.operations.places import Place, Places
-
-# Folders with messages and timings, which are no artefacts.
-_PLAIN = ("logs", "benchmarks")
+from transferlens.operations.checked import Checked
+from transferlens.operations.places import Place
 
 
 @dataclass(frozen=True)
@@ -55,128 +46,6 @@ class Problem:
         return f"{self.path}: {self.words}; cure: {self.cure}"
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What one file says of itself.
-
-    Attributes:
-        damage: what is wrong with it; None when nothing is.
-        size: bytes.
-        sha256: of its content ('' where nothing records it).
-        settings, inputs: as recorded in an artefact; None and {} for other files.
-        rows: the numbers of the rows of its study that it holds; None where it has none.
-    """
-
-    path: str
-    damage: str | None
-    size: int
-    sha256: str = ""
-    settings: Mapping[str, Any] | None = None
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    rows: tuple[int, ...] | None = None
-
-
-def find_files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The artefacts of a results folder; temporary files beside them, and folders of jobs in progress."""
-    there = sorted(p for p in folder.rglob("*") if p.is_file())
-    there = [p for p in there if p.relative_to(folder).parts[0] not in _PLAIN]
-    temporary = [p for p in there if p.name.startswith(".") and p.name.endswith(".tmp")]
-    progress = {p.parent for p in there if p.parent.name.endswith(PROGRESS)}
-    there = [p for p in there if p not in set(temporary) and p.parent not in progress]
-    return there, [p for p in temporary if p.parent not in progress] + sorted(progress)
-
-
-def check_files(run: Run, folder: Path, paths: Sequence[Path], workers: int) -> list[Checked]:
-    """Read every file to its last byte, several at a time (HDF5 reads one at a time in a process)."""
-    places = Places(run)
-    declared = [places.of(path.relative_to(folder).as_posix()) for path in paths]
-    kinds = [place.made if place and isinstance(place.made, Artefact) else None for place in declared]
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        checked = pool.map(check_file, paths, kinds, chunksize=8)
-        return list(job.progress(checked, "check", "files", len(paths)))
-
-
-def check_file(path: Path, kind: Artefact | None) -> Checked:
-    """Read one file; `kind` is what its place says that it is, if it says that."""
-    size = path.stat().st_size
-    try:
-        recorded = _check_artefact(path, kind) if path.suffix == ".h5" else _check_other(path)
-        return Checked(str(path), None, size, **recorded)
-    except Exception as error:  # whatever a reader makes of a broken file
-        return Checked(str(path), files.first_line(error), size)
-
-
-def _check_artefact(path: Path, kind: Artefact | None) -> dict[str, Any]:
-    """The provenance of an HDF5 artefact all of whose checksums are right."""
-    with artefacts.open(path, kind) as file:
-        if damage := artefacts.first_damage(file):
-            raise damage
-        of_study = "study" in (kind.wildcards if kind else ())
-        recorded = {
-            "settings": artefacts.settings_of(file),
-            "inputs": artefacts.inputs_of(file),
-            "rows": tuple(file["model"][:].tolist()) if of_study and "model" in file else None,
-        }
-        if kind and kind.kind == MANIFEST.kind:
-            _check_count(path, file)
-    return {"sha256": files.sha256(path), **recorded}
-
-
-def _check_count(path: Path, manifest: h5py.File) -> None:
-    """Refuse a manifest of more or fewer images than its index has."""
-    index, written = path.with_name("index.h5"), int(manifest.attrs["examples"])
-    try:
-        with artefacts.open(index, INDEX) as file:
-            expected = len(file[f"{path.stem}_example"])
-    except ArtefactError:
-        return  # the index has a line of its own
-    if written != expected:
-        raise ArtefactError(f"of {written} images, but {index} has {expected}")
-
-
-def _check_other(path: Path) -> dict[str, Any]:
-    """Of FFCV files, their checksum; other files are read as what their name says."""
-    checks = {".png": _check_png, ".svg": _check_svg, ".csv": _check_csv, ".html": _check_html}
-    if path.suffix == ".beton":
-        return {"sha256": _check_beton(path)}
-    if path.suffix in checks:
-        checks[path.suffix](path)
-    return {}
-
-
-def _check_beton(path: Path) -> str:
-    """The checksum of an FFCV file, which its manifest holds, too."""
-    now = files.sha256(path)
-    with artefacts.open(path.with_suffix(".h5"), MANIFEST) as manifest:
-        if now != manifest.attrs["sha256"]:
-            raise ArtefactError("its content is not what was written (SHA-256)")
-    return now
-
-
-def _check_png(path: Path) -> None:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        image.verify()
-
-
-def _check_svg(path: Path) -> None:
-    ElementTree.parse(path)
-
-
-def _check_csv(path: Path) -> None:
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = list(file)
-    widths = {len(row) for row in csv.reader(lines)}
-    if len(widths) != 1 or not lines[-1].endswith("\n"):
-        raise ArtefactError("cut off: its rows are of different lengths, or the last has no end")
-
-
-def _check_html(path: Path) -> None:
-    if not path.read_text(encoding="utf-8").rstrip().endswith("</html>"):
-        raise ArtefactError("cut off: it has no end")
-
-
 def find_problems(run: Run, checked: Sequence[Checked], jobs: Sequence[Job]) -> list[Problem]:
     """Damage in the files, and what contradicts their inputs, their studies and the configuration's settings.
 
@@ -190,7 +59,8 @@ def find_problems(run: Run, checked: Sequence[Checked], jobs: Sequence[Job]) -> 
         if file.damage:
             problems.append(_damaged(file, file.path in expected))
         elif file.path not in outdated:
-            words = [*_other_inputs(file, contents), *_other_making(run, file, expected.get(file.path))]
+            place = expected.get(file.path)
+            words = [*_other_inputs(run, file, place, contents), *_other_making(run, file, place)]
             if words:
                 problems.append(Problem(file.path, "; ".join(words), f"rm {shlex.quote(file.path)}"))
     return problems
@@ -208,24 +78,47 @@ def outputs_of(run: Run) -> dict[str, Place]:
 
 
 def _damaged(file: Checked, of_run: bool) -> Problem:
-    cure = f"rm {shlex.quote(file.path)}" + ("" if of_run else " (not part of the present configuration)")
+    quoted = shlex.quote(file.path)
+    is_closed = not os.access(file.path, os.R_OK, effective_ids=True)
+    cure = f"chmod u+r {quoted}, as its owner" if is_closed else f"rm {quoted}"
     # The cure is said once, in the words of this page.
     words = file.damage.removeprefix(f"{file.path}: ").partition("; delete it")[0]
-    return Problem(file.path, words, cure)
+    return Problem(file.path, words, cure + ("" if of_run else " (not part of the present configuration)"))
 
 
-def _other_inputs(file: Checked, contents: Mapping[str, Checked]) -> Iterator[str]:
-    """The recorded inputs that are others now."""
+def of_closed(folder: Path) -> Problem:
+    """A folder that may not be looked into, so that nobody knows of its files."""
+    cure = f"chmod -R u+rX {shlex.quote(str(folder))}, as its owner"
+    return Problem(str(folder), "no permission to look into it, so its files are not checked", cure)
+
+
+def _other_inputs(
+    run: Run, file: Checked, place: Place | None, contents: Mapping[str, Checked]
+) -> Iterator[str]:
+    """The recorded inputs that are others now.
+
+    Outside of the results folder are only looked at those that the run itself names (weights from elsewhere,
+    say): a record may name any file at all.
+    """
+    asked = inputs_of(run, place) if place else ()
     for path, recorded in file.inputs.items():
-        now = contents.get(path) or _outside(path)
+        now = contents.get(path) or (_outside(path) if path in asked else None)
         if now and not now.damage and now.sha256 != recorded:
             yield f"made from another {path} than is there now"
 
 
+def inputs_of(run: Run, place: Place) -> set[str]:
+    """The files that a file of the run is made from."""
+    given = run.inputs(place.step.name, place.wildcards).values()
+    return {path for paths in given for path in ([paths] if isinstance(paths, str) else paths)}
+
+
 def _outside(path: str) -> Checked | None:
-    """An input that is not in the results folder (weights from elsewhere, say), if it is there."""
+    """An input that is not in the results folder, if it is there and can be read."""
     there = Path(path)
-    return Checked(path, None, there.stat().st_size, files.sha256(there)) if there.is_file() else None
+    if not (there.is_file() and os.access(there, os.R_OK)):
+        return None
+    return Checked(path, None, there.stat().st_size, files.sha256(there))
 
 
 def _other_making(run: Run, file: Checked, place: Place | None) -> Iterator[str]:
@@ -281,24 +174,30 @@ def notices(temporary: Iterable[Path], paths: Iterable[Path]) -> list[Problem]:
     now = time.time()
     known = [_left_over(path, now) for path in temporary]
     for path in paths:
-        ahead = path.stat().st_mtime - now
+        ahead = _date(path) - now
         if ahead > 0:
             seconds = f"dated {ahead:.0f} s in the future (a clock is wrong)"
             known.append(Problem(str(path), seconds, f"touch {shlex.quote(str(path))}", damaged=False))
     return [problem for problem in known if problem]
 
 
+def _date(path: Path) -> float:
+    """When a file was last written, in seconds since 1970; 0 for one that is gone by now."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime
+    return 0.0
+
+
 def _left_over(path: Path, now: float) -> Problem | None:
     """A temporary file whose writer is gone, as far as can be told from here."""
-    try:
-        age = now - path.stat().st_mtime
-    except FileNotFoundError:
+    if not (written := _date(path)):
         return None  # its writer has just finished
     process = path.name.removesuffix(".tmp").rpartition(".")[2]
     here = path.name.endswith(f".{socket.gethostname()}.{process}.tmp")
     if here and Path(f"/proc/{process}").exists():
         return None
-    words = f"left by a killed job, unless it still runs elsewhere; last written {age / 60:.0f} min ago"
+    minutes = (now - written) / 60
+    words = f"left by a killed job, unless it still runs elsewhere; last written {minutes:.0f} min ago"
     if path.name.endswith(PROGRESS):
         words = f"training in progress {words}; run again, it goes on from there"
         return Problem(str(path), words, f"rm -r {shlex.quote(str(path))}, to begin anew", damaged=False)
@@ -324,4 +223,9 @@ def conclusion(run: Run, checked: Sequence[Checked], problems: Sequence[Problem]
     lines = [f"Checked {len(checked)} files, {gigabytes:.3g} GB: {len(problems) or 'none'} damaged."]
     if others:
         lines.append(f"{others} of them are not part of the present configuration; nothing reads them.")
+    if unknown := [file.path for file in checked if not file.damage and not file.is_recorded]:
+        lines.append(
+            f"Of {len(unknown)} no digest is recorded, so only their format was checked: {unknown[0]}, ... "
+            "(made before digests were recorded, or by hand)."
+        )
     return "\n".join([*lines, *([rerun_table(jobs)] if jobs else [])])

@@ -68,6 +68,9 @@ def report(
     rows = [["data set", "train", "val", "classes", "from"]]
     rows += [[n, *map(_number, (d.train, d.val, d.classes)), d.basis] for n, d in data.items()]
     yield _table(rows)
+    yield from (
+        f"{n} is counted as if it were not prepared: {d.problem}" for n, d in data.items() if d.problem
+    )
     yield "\n" + _table(_study_rows(run))
     counts, order = count_jobs(jobs), list(run.steps)
     counts = dict(sorted(counts.items(), key=lambda c: order.index(c[0]) if c[0] in order else len(order)))

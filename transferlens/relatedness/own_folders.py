@@ -99,6 +99,8 @@ def read(root: Path, choice: Choice) -> Folder:
         names, splits = found.class_names, (found.train, found.val)
     else:
         names = image_folder.subfolders(root)
+        if not names:
+            raise DataError(f"{root}: has no class folders; a task needs two or more: <class>/*")
         splits = _divided(image_folder.list_split(root, names), choice.test_share, rng)
     if len(names) < 2:
         raise DataError(f"{root}: has {len(names)} class folders; a task needs two or more")
@@ -112,23 +114,19 @@ def _divided(whole: Split, test_share: float, rng: np.random.Generator) -> tuple
     test = np.zeros(len(whole.labels), bool)
     for rows in _by_class(whole.labels, rng):
         test[rows[: max(round(test_share * len(rows)), 1)]] = True
-    return _part(whole, np.flatnonzero(~test)), _part(whole, np.flatnonzero(test))
+    return whole.part(np.flatnonzero(~test)), whole.part(np.flatnonzero(test))
 
 
 def at_most(split: Split, most: int, rng: np.random.Generator) -> Split:
     """So many images of each class, drawn at random; all where there are fewer."""
     kept = [rows[:most] for rows in _by_class(split.labels, rng)]
-    return _part(split, np.sort(np.concatenate(kept)))
+    return split.part(np.sort(np.concatenate(kept)))
 
 
 def _by_class(labels: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Rows of each class that has images, in random order."""
     for label in np.unique(labels):
         yield rng.permutation(np.flatnonzero(labels == label))
-
-
-def _part(split: Split, rows: np.ndarray) -> Split:
-    return Split([split.ids[i] for i in rows], split.labels[rows], lambda i: split.image(rows[i]))
 
 
 def _check(root: Path, names: list[str], split: Split, which: str) -> None:

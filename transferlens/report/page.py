@@ -53,7 +53,7 @@ def _dataset_row(results: Results, name: str) -> tuple[str, ...]:
 
 def _study_row(results: Results, name: str) -> tuple[str, ...]:
     """Models, units seen and source accuracy of a study."""
-    models = results.source_models(name)
+    models = results.source_models(name, partial=True)
     seen = models["mask"].sum("unit").values
     classes = f"{seen.min()} to {seen.max()}" if np.ptp(seen) else f"{seen.min()}"
     return name, str(models.sizes["model"]), classes, f"{float(models.accuracy.mean(skipna=True)):.3f}"

@@ -7,6 +7,7 @@ results: a job that goes on ends with the same bits.
 
 import hashlib
 import json
+import shlex
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,8 @@ from typing import Any
 
 import torch
 
-from transferlens.core import files, fingerprint, provenance
+from transferlens.core import files, fingerprint, provenance, zips
+from transferlens.core.errors import ArtefactError
 
 _IDENTITY = "identity.json"
 
@@ -58,8 +60,19 @@ class Progress:
         return self._place(name).is_file()
 
     def load(self, name: str) -> dict[str, Any] | None:
-        """What was kept under a name, on the CPU; None if nothing was."""
-        return torch.load(self._place(name), "cpu", weights_only=True) if self.has(name) else None
+        """What was kept under a name, on the CPU; None if nothing was.
+
+        Raises:
+            ArtefactError: it is damaged.
+        """
+        if not self.has(name):
+            return None
+        if fault := zips.fault(self._place(name)):
+            raise ArtefactError(
+                f"{self._place(name)}: what a killed job kept is damaged ({fault}); delete it and run "
+                f"snakemake again to begin this training anew: rm -r {shlex.quote(str(self.folder))}"
+            )
+        return torch.load(self._place(name), "cpu", weights_only=True)
 
     def save(self, name: str, kept: Mapping[str, Any]) -> None:
         """Keep tensors and plain values under a name."""

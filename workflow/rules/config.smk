@@ -1,5 +1,6 @@
 # The configuration: read, checked, completed. Nothing here reads images.
 import gc
+import logging
 import os
 import re
 import sys
@@ -17,11 +18,28 @@ os.environ.update(
 )
 
 from snakemake.common.configfile import load_configfile
+from snakemake.logging import logger
+from snakemake.settings.enums import Quietness
 from snakemake.utils import update_config
 from transferlens.capabilities import run_of
 from transferlens.core import artefacts, files
 from transferlens.core.configuration import architecture_of, typed
 from transferlens.core.errors import TransferlensError
+
+
+def let_errors_through():
+    """With --quiet all, Snakemake hides its errors, too (a locked folder, say): print these all the same."""
+    asked = workflow.output_settings
+    for handler in logger.handlers:
+        if (
+            Quietness.ALL in (asked.quiet or ())
+            and not asked.dryrun
+            and handler.name == "DefaultStreamHandler"
+        ):
+            handler.filters = [lambda record: record.levelno >= logging.ERROR]
+
+
+let_errors_through()
 
 # What is asked for where no file stands alone; the files of --configfile are laid over it.
 DEFAULTS = f"{workflow.basedir}/config.yaml"
