@@ -21,6 +21,8 @@ from transferlens.data import (
     splits,
     tables,
 )
+from transferlens.heatmaps import own_images
+from transferlens.relatedness import own_folders
 
 
 def make(root, *places, seed=0):
@@ -219,6 +221,19 @@ def test_images_that_leave_no_crop_are_met_before_cplusplus_aborts(tmp_path):
     ffcv_writing.write_beton(tmp_path / "x.beton", images.train, made.train, DATASET, 1)
     with pytest.raises(DataError, match=r"a crop_ratio of 0.1 leaves no pixel of image 0, .* has 8;"):
         ffcv_files.decode_all(tmp_path / "x.beton", 8, 0.1, 1)
+
+
+def test_other_folders_of_images_are_no_trap_either(tmp_path, caplog):
+    make(tmp_path, "a.png", "b$\\frac{.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    os.link(tmp_path / "a.png", os.path.join(os.fsencode(tmp_path), b"\xff.png"))
+    names, _ = own_images.read_folder(tmp_path, 8, 0.875)
+    assert names == ["a.png", "b$\\frac{.png"]
+    assert "pipe.png (image): cannot be decoded (it is a pipe, not a file); left out" in caplog.text
+    assert "the name '\\udcff.png' holds a control character" in caplog.text
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty: has no class folders; a task needs two or more"):
+        own_folders.read(tmp_path / "empty", own_folders.Choice(100, 0.3, 0))
 
 
 # Sets that are no task

@@ -453,3 +453,15 @@ def test_compare_takes_tensors_and_gives_the_same_table_each_time():
 
 def test_cka_is_that_of_its_module():
     assert METRICS["cka_rbf"](*golden()) == pytest.approx(cka.rbf(*golden()), abs=1e-12)
+
+
+def test_features_that_are_no_real_numbers_are_refused():
+    x = np.random.default_rng(0).normal(size=(12, 5))
+    tensor = torch.tensor(x)
+    quantised = torch.quantize_per_tensor(tensor.float(), 0.1, 0, torch.qint8)
+    others = [tensor.to_sparse(), tensor.to("meta"), quantised, np.ma.masked_array(x, x > 0)]
+    for bad in [x + 1j, x.astype(object), x.astype(str), None, [[1.0], [1.0, 2.0]], x[:, :0], *others]:
+        with pytest.raises(DataError, match=r"similarity: .*give .*\[images, features\]"):
+            similarity.compare(bad, x, ["procrustes"], 2)
+    for kind in (">f8", np.longdouble, np.float32):
+        assert similarity.compare(x.astype(kind), x, ["procrustes"], 2)["value"].iloc[0] > 0.999

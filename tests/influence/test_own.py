@@ -243,3 +243,17 @@ def test_files_that_are_not_what_was_said(tmp_path, data):
     (tmp_path / "y.csv").write_text("\n".join([lines[0], lines[2], lines[1], *lines[3:]]))
     with pytest.raises(DataError, match=r"y.csv: row 0 \(from 0\) is of model 'run1', but of 'run0' in"):
         own_files.read_own(masks, y)
+
+
+def test_tables_with_holes_are_no_tables(tmp_path):
+    masks, outputs = np.eye(4), np.ones((4, 2))
+    with pytest.raises(DataError, match="outputs: has masked cells; give a number in each"):
+        own.check(masks, np.ma.masked_array(outputs, outputs > 0))
+    with pytest.raises(DataError, match="masks: rows of different lengths"):
+        own.check([[1, 0], [1]], outputs)
+    np.savez(tmp_path / "a.npz", a=outputs)
+    cut = (tmp_path / "a.npz").read_bytes()[:100]
+    for name, content in (("cut.npz", cut), ("long.csv", b"a" * 200_000), ("nul.csv", b"a,b\n1,\0\n")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match=name):
+            own_files.read_matrix(str(tmp_path / name))

@@ -16,7 +16,7 @@ from transferlens.core import artefacts, digests, files, provenance, studies
 from transferlens.core.studies import MASKS, Rows
 from transferlens.data.artefacts import INDEX, MANIFEST
 from transferlens.estimation import designs
-from transferlens.operations import checked, doctor
+from transferlens.operations import checked, datasets, doctor
 from transferlens.operations.asked import Job
 from transferlens.training.artefacts import TRANSFER_RUNS
 
@@ -282,17 +282,14 @@ def test_what_may_not_be_read_is_named_and_not_to_be_deleted():
 
 def test_a_folder_that_may_not_be_written_ends_a_job_with_the_cure():
     write_table()
-    for folder, mode in ((".", 0o755), (RECORD.parent, 0o555), (TABLE.parent, 0o555)):
-        os.chmod(folder, mode)
+    os.chmod(".", 0o755)
+    os.chmod(RECORD.parent, 0o555)
     cure = "make it writable or run with --directory on a folder that is"
     with as_a_user():
-        for write, path in (
-            (lambda: digests.forget([TABLE]), RECORD),
-            (lambda: digests.record([TABLE]), RECORD),
-        ):
+        for write in (digests.forget, digests.record):
             with pytest.raises(artefacts.ArtefactError) as caught:
-                write()
-            assert str(caught.value) == f"{path}: no write permission in {path.parent}; {cure}"
+                write([TABLE])
+            assert str(caught.value) == f"{RECORD}: no write permission in {RECORD.parent}; {cure}"
     read_only = files.unwritable(TABLE, OSError(errno.EROFS, "Read-only file system"))
     assert str(read_only).endswith(cure)
     assert not list(Path("results").rglob("*.tmp"))
@@ -313,3 +310,54 @@ def test_no_cure_deletes_what_is_not_a_result(path):
     assert artefacts.remake("results/./x y.h5").endswith("rm 'results/x y.h5'")
     assert "rm " not in artefacts.remake(path)
     assert "delete" not in artefacts.remake(path)
+
+
+def test_an_index_damaged_anywhere_is_named_with_its_cure_and_stops_no_plan():
+    index = Path(DIGITS) / "index.h5"
+    content, length = index.read_bytes(), index.stat().st_size
+    spoilt = [content[:i] + bytes([content[i] ^ 16]) + content[i + 1 :] for i in range(0, length, 101)]
+    spoilt += [content[:i] for i in range(0, length, 1009)]
+    sound, named = datasets.describe(RUN, "optdigits", Path("results")), 0
+    for spoilt_content in spoilt:
+        index.write_bytes(spoilt_content)
+        artefacts.refuse_other_versions("results")
+        known = datasets.describe(RUN, "optdigits", Path("results"))
+        if known != sound:
+            named += 1
+            assert known.problem.startswith(f"{index}: damaged")
+            assert known.problem.endswith(f"; delete it and run snakemake again to remake it: rm {index}")
+    assert named > len(spoilt) / 4
+
+
+def put(name, **stored):
+    """Another array in the place of one, as `h5py` stores it."""
+
+    def change(file):
+        del file[name]
+        file.create_dataset(name, **stored)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda file: file.attrs.__delitem__("place"), "not written by Transferlens (it names no place)"),
+        (lambda file: file.attrs.create("schema_version", [1, 2]), "its schema is no number"),
+        (lambda file: file.__delitem__("train_label"), "has no 'train_label'"),
+        (put("train_label", data=np.zeros(3, complex)), "'train_label' holds complex128"),
+        (put("train_size", data=3), "'train_size' has not the 2 axes"),
+        (put("train_label", data=np.zeros(2, int)), "'train_label' has 2 along 'train_example'"),
+        (put("train_label", shape=(10**13,), dtype=int, chunks=True), "declares 8e+13 bytes in a file of"),
+        (put("class", data=[1]), "'class' holds int64"),
+    ],
+)
+def test_an_index_that_is_not_as_declared_is_named_with_its_cure(change, reason):
+    index = Path(DIGITS) / "index.h5"
+    with h5py.File(index, "r+") as file:
+        change(file)
+    artefacts.refuse_other_versions("results")
+    problem = datasets.describe(RUN, "optdigits", Path("results")).problem
+    assert reason in problem
+    assert problem.endswith(f"rm {index}")
+    assert reason in found()[str(index)]

@@ -1,5 +1,7 @@
 """Killed jobs go on to the same bits: interrupted after a step, in another phase, run or model."""
 
+import resource
+
 import h5py
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import torch
 from torch import nn
 
 from tests.conftest import ARCHITECTURE, CLASSES, TRAINING, changed, rows_of
-from transferlens.core.errors import NumericalError
+from transferlens.core.errors import ArtefactError, NumericalError
 from transferlens.training import engine, resumption, source, transfer
 from transferlens.training.block import Job, train_block
 from transferlens.training.recipes.base import Data, Recipe
@@ -188,3 +190,15 @@ def test_a_loss_that_is_no_number_ends_the_job_and_leaves_nothing(textures, shar
             tmp_path / "t.h5", shard, made, images, val, ARCHITECTURE, recipe, True, "global"
         )
     assert [path.name for path in tmp_path.iterdir()] == ["s.h5"]
+
+
+def test_what_cannot_be_kept_is_named(tmp_path):
+    progress = resumption.Progress(tmp_path / "runs.h5", 0.0, "identity")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+    try:
+        with pytest.raises(ArtefactError, match=r"model-0\.pt: cannot be written .*free space there"):
+            progress.save("model-0", {"weights": torch.zeros(1000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.name for path in progress.folder.iterdir()] == ["identity.json"]

@@ -526,9 +526,11 @@ def require_declared(path: str | Path, file: h5py.File, artefact: Artefact) -> N
     """Refuse an open file that is not as it is declared, before all of it is read.
 
     Raises:
-        ArtefactError: naming what is not, and the cure.
+        ArtefactError: naming what is not, or the damage, and the cure.
     """
     if reason := contradiction(file, artefact):
+        if damage := first_damage(file):
+            raise damaged(path, damage)
         raise ArtefactError(f"{path}: {reason}{remake(path)}")
 
 

@@ -165,7 +165,7 @@ def check(
 
 def _binary(masks: Any, named: str) -> np.ndarray:
     """Masks as bool[models, units]."""
-    masks = np.asarray(masks)
+    masks = _array(masks, named)
     if masks.ndim != 2 or not masks.size or masks.dtype.kind not in "biuf":
         raise DataError(f"{named}: shape {masks.shape} of type {masks.dtype}; give 0 and 1 [models, units]")
     other = np.argwhere((masks != 0) & (masks != 1))
@@ -178,9 +178,20 @@ def _binary(masks: Any, named: str) -> np.ndarray:
     return masks.astype(bool)
 
 
+def _array(given: Any, named: str) -> np.ndarray:
+    """What is given as an array, all of whose cells are there."""
+    if np.ma.is_masked(given):
+        raise DataError(f"{named}: has masked cells; give a number in each, or leave the model or column out")
+    try:
+        return np.asarray(given)
+    except ValueError:
+        raise DataError(f"{named}: rows of different lengths; give a table, a row for each model") from None
+
+
 def _numbers(outputs: Any, models: int, named: tuple[str, str]) -> Any:
     """Outputs as something of two axes that can be sliced."""
-    values = outputs if isinstance(getattr(outputs, "dtype", None), np.dtype) else np.asarray(outputs)
+    plain = isinstance(getattr(outputs, "dtype", None), np.dtype) and not np.ma.isMaskedArray(outputs)
+    values = outputs if plain else _array(outputs, named[1])
     if values.ndim == 1:
         values = np.asarray(values)[:, None]
     if values.ndim != 2 or not values.shape[1] or values.dtype.kind not in "biuf":

@@ -1,6 +1,7 @@
 """Masks, outputs and names read from the files that people have: NumPy, CSV, HDF5."""
 
 import csv
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,8 +97,8 @@ def read_matrix(named: str) -> Matrix:
         raise DataError(f"{path}: no such file")
     try:
         return readers[path.suffix.lower()](path, inside)
-    except (OSError, ValueError, EOFError, MemoryError) as error:
-        raise DataError(f"{path}: cannot be read ({files.first_line(error)})") from error
+    except (OSError, ValueError, EOFError, MemoryError, csv.Error, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: cannot be read ({files.first_line(error)}); write it again") from error
 
 
 def read_lines(path: Path) -> list[str]:

@@ -160,13 +160,12 @@ def _require_plain(path: Path, name: str, tensor: torch.Tensor, most: int) -> No
     raise ConfigError(f"{path}: tensor '{name}' {what}; save the network's own state_dict(), in float32")
 
 
-def numbers(tensor: torch.Tensor, wanted: torch.dtype, told: str, *, finite: bool = True) -> torch.Tensor:
+def numbers(tensor: torch.Tensor, wanted: torch.dtype, told: str) -> torch.Tensor:
     """A tensor as a network takes it: floating-point numbers as float32.
 
     Args:
         wanted: what the network holds there.
         told: what messages call it.
-        finite: whether NaN and infinite numbers are refused.
 
     Raises:
         ConfigError: numbers of another kind, or such as are not finite.
@@ -177,7 +176,7 @@ def numbers(tensor: torch.Tensor, wanted: torch.dtype, told: str, *, finite: boo
             "state_dict(), without quantisation"
         )
     values = tensor.float() if tensor.is_floating_point() else tensor
-    bad = values.numel() - int(values.isfinite().sum()) if finite else 0
+    bad = values.numel() - int(values.isfinite().sum())
     if bad:
         raise ConfigError(
             f"{told} has {bad:,} numbers that are NaN or infinite; take a checkpoint from before "

@@ -132,10 +132,10 @@ def _of(copy: Copy, names: Names, name: str, weights: str) -> torch.Tensor:
     """A tensor of the backbone; a counter that old files do not have is 0."""
     if name not in copy.tensors:
         return torch.zeros(names.backbone[name], dtype=names.dtypes[name])
-    learned = name.rpartition(".")[2] not in _NOT_LEARNED
-    return weight_files.numbers(
-        copy.tensors[name], names.dtypes[name], f"{weights}: tensor '{name}'{_under(copy)}", finite=learned
-    )
+    if name.rpartition(".")[2] in _NOT_LEARNED:  # counters that were averaged, masks of minus infinity
+        return copy.tensors[name]
+    told = f"{weights}: tensor '{name}'{_under(copy)}"
+    return weight_files.numbers(copy.tensors[name], names.dtypes[name], told)
 
 
 # Refusals

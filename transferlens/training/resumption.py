@@ -6,6 +6,7 @@ results: a job that goes on ends with the same bits.
 """
 
 import hashlib
+import io
 import json
 import shlex
 import shutil
@@ -79,8 +80,10 @@ class Progress:
         if not (self.folder / _IDENTITY).exists():
             with files.replace_file(self.folder / _IDENTITY) as temporary:
                 temporary.write_text(self._identity)
+        buffer = io.BytesIO()  # torch itself takes a full disk for a fault of its own
+        torch.save(dict(kept), buffer)
         with files.replace_file(self._place(name)) as temporary:
-            torch.save(dict(kept), temporary)
+            temporary.write_bytes(buffer.getbuffer())
         self._last = time.monotonic()
 
     def _place(self, name: str) -> Path:

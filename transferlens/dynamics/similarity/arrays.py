@@ -33,6 +33,31 @@ def same_images(*features: Array) -> tuple[Tensor, ...]:
     return tables
 
 
+def of_real_numbers(features: Array) -> Tensor:
+    """What a user gives as a tensor, all of whose numbers are there and real.
+
+    Raises:
+        DataError: rows of different lengths, no features, complex numbers, text, or no numbers.
+    """
+    try:
+        given = features if isinstance(features, Tensor) else np.asarray(features)
+    except ValueError:
+        raise DataError("similarity: rows of different lengths; give features [images, features]") from None
+    if isinstance(given, np.ndarray) and given.dtype.kind in "biuf" and not np.ma.is_masked(features):
+        given = torch.from_numpy(given.astype(np.float64))
+    if not isinstance(given, Tensor) or not _is_plain(given) or 0 in given.shape:
+        raise DataError(
+            f"similarity: features of type {given.dtype} and shape {list(given.shape)}; give real numbers "
+            "[images, features], one by one"
+        )
+    return given
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    stored = tensor.layout == torch.strided and not tensor.is_meta and not tensor.is_quantized
+    return stored and not tensor.is_complex()
+
+
 def _table(features: Array) -> Tensor:
     given = features if isinstance(features, Tensor) else torch.from_numpy(np.ascontiguousarray(features))
     table = given.detach().to("cpu", torch.float64)

@@ -11,7 +11,7 @@ import torch
 from transferlens.core.errors import ConfigError, nearest
 from transferlens.core.seeding import rng_for
 from transferlens.dynamics.similarity import canonical, cka, distances, neighbours, shapes
-from transferlens.dynamics.similarity.arrays import Array, same_images
+from transferlens.dynamics.similarity.arrays import Array, of_real_numbers, same_images
 from transferlens.dynamics.similarity.axes import Undefined
 from transferlens.dynamics.similarity.minibatch import excess
 
@@ -265,7 +265,7 @@ def compare(
     if permutations < 1:
         raise ConfigError(f"permutations: at least 1 is needed, and there are {permutations}")
     wanted = chosen(metrics)
-    one, other = same_images(x, y)
+    one, other = same_images(of_real_numbers(x), of_real_numbers(y))
     rng = rng_for(seed, "similarity")
     orders = [torch.as_tensor(rng.permutation(len(one))) for _ in range(permutations)]
     rows = [_compared(metric, one, other, orders) for metric in wanted]
