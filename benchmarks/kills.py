@@ -9,7 +9,8 @@ whole, nothing else is left, no process goes on, at most one line was printed, i
 arrays, pixels, tables and pages are the same bit by bit. FOLDER is a project with a finished smoke study,
 which is only read; without it one is made. Prints kills by step and signal, and each failure with the trial
 that repeats it (`--trial N`). With `--snakemake`, Snakemake is killed in place of its jobs, while several
-rules run; then `--unlock` and the same command make the same files. The exit status is 1 if anything was wrong.
+rules run; then `--unlock` and the same command make the same files. The exit status is 1 if anything was
+wrong.
 """
 
 import argparse

@@ -14,8 +14,9 @@ from PIL import Image
 from tests.workflow.conftest import arrays, assert_same_arrays
 from transferlens.core.artefacts import Artefact
 from transferlens.core.capability import Wildcards
+from transferlens.core.digests import FOLDER as DIGESTS
 from transferlens.core.run import Run
-from transferlens.operations import doctor
+from transferlens.operations import checked
 from transferlens.operations.places import Places
 
 # In pages: dates, and the commit that made them.
@@ -59,8 +60,9 @@ class Study:
     def __init__(self, finished: Path, folder: Path, runs: Sequence[Run]):
         self.finished, self.folder = folder / "finished", folder / "copy"
         self.jobs = [jobs_of(run) for run in runs]
-        shutil.copytree(finished / "results", self.folder / "results", copy_function=shutil.copy2)
-        shutil.copytree(finished / "results", self.finished / "results", copy_function=shutil.copy2)
+        for place in (self.finished, self.folder):
+            others = shutil.ignore_patterns(DIGESTS)  # jobs record those of what they make
+            shutil.copytree(finished / "results", place / "results", ignore=others)
         self._places = Places(runs[0])
         self._seconds: dict[str, float] = {}
 
@@ -116,7 +118,8 @@ class Study:
             return None  # its checksum is not written yet
         place = self._places.of(path)
         kind = place.made if place and isinstance(place.made, Artefact) else None
-        return doctor.check_file(self.folder / path, kind).damage
+        found = checked.check_file(self.folder / path, kind, self.folder / "results")
+        return found and found.damage
 
     def temporary(self, process: int) -> list[str]:
         """The temporary files of a process."""
@@ -134,6 +137,7 @@ class Study:
 
     def restore(self, jobs: Sequence[Job]) -> None:
         """Lay the finished study's files over what jobs made, and remove what else there is."""
+        shutil.rmtree(self.folder / "results" / DIGESTS, ignore_errors=True)
         for path in files_of(self.folder) - self.files:
             (self.folder / path).unlink()
         for path in (path for job in jobs for path in job.outputs):
@@ -170,9 +174,9 @@ def measured(path: Path) -> dict[str, np.ndarray]:
 
 
 def files_of(folder: Path) -> set[str]:
-    """The files of a project's results, without messages and timings."""
+    """The files of a project's results, without messages, timings and digests."""
     found = (p.relative_to(folder) for p in (folder / "results").rglob("*") if p.is_file())
-    return {str(p) for p in found if p.parts[1] not in ("logs", "benchmarks")}
+    return {str(p) for p in found if p.parts[1] not in ("logs", "benchmarks", DIGESTS)}
 
 
 def jobs_of(run: Run) -> dict[str, list[Job]]:

@@ -12,7 +12,7 @@ import numpy as np
 from killing.study import difference, files_of
 from tests.workflow.conftest import SMOKE, copy_project, run_snakemake
 
-_DELETED = ("counterfactual", "heatmaps", "influence_maps", "relatedness", "variance", "transferability")
+_DELETED = ("counterfactual", "heatmaps", "influence_maps", "variance", "report")
 _SECONDS = (3, 30)  # between which it is killed
 _COMMAND = (*SMOKE, "--cores", "2")
 

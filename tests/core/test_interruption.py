@@ -86,7 +86,17 @@ def test_a_signal_to_all_processes_of_a_job_ends_them_without_a_word(tmp_path, n
     assert "Traceback" not in printed
 
 
-def test_of_two_jobs_that_make_one_file_the_later_makes_it(tmp_path, monkeypatch):
+def test_two_jobs_on_one_machine_leave_each_other_alone(tmp_path):
+    path, host = tmp_path / "x.txt", files.socket.gethostname()
+    written, left = (tmp_path / f".x.txt.{host}.{process}.tmp" for process in (os.getppid(), 2**22 + 1))
+    for temporary in (written, left):
+        temporary.touch()
+    with files.replace_file(path) as temporary:
+        temporary.write_text("whole")
+    assert {p.name for p in tmp_path.iterdir()} == {"x.txt", written.name}
+
+
+def test_of_two_machines_that_make_one_file_the_later_makes_it(tmp_path, monkeypatch):
     path = tmp_path / "x.txt"
     path.write_text("old")
     with files.replace_file(path) as first:

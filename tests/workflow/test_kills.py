@@ -9,11 +9,11 @@ import pytest
 from tests.workflow.conftest import REPOSITORY
 
 pytestmark = pytest.mark.workflow
-STEPS = ("draw_masks", "influence", "variance", "gallery", "influence_figures")
+STEPS = ("draw_masks", "influence", "variance", "counterfactual")
 
 
 def test_killed_jobs_leave_nothing_behind_and_end_with_the_same_bits(smoke):
-    command = [sys.executable, "benchmarks/kills.py", "--kills", "8", "--seed", "1", "--results", str(smoke)]
+    command = [sys.executable, "benchmarks/kills.py", "--kills", "4", "--seed", "36", "--results", str(smoke)]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(
         [*command, "--steps", *STEPS], cwd=REPOSITORY, env=environment, capture_output=True, text=True

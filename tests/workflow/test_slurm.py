@@ -220,7 +220,7 @@ def test_a_job_of_a_lost_node_is_made_elsewhere_and_does_no_harm_when_the_node_i
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.resume()
-    assert not psutil.wait_procs(left, timeout=60)[1]
+    assert not psutil.wait_procs(left, timeout=300)[1]
     assert_same_arrays(project / TRANSFER, arrays(smoke / TRANSFER))
     assert not list((project / TRANSFER).parent.glob(".*.tmp"))
 

@@ -106,8 +106,9 @@ def on_disk(path: Path) -> Iterator[Disk]:
 def replace_file(path: str | Path) -> Iterator[Path]:
     """A temporary file beside `path` that takes its place, synced to disk, when the block ends well.
 
-    Of two jobs that make the same file at once (of a node that was thought lost, say), the one that began
-    last makes it: it removes the other's temporary file. The other leaves what is there, or fails.
+    What killed jobs left is removed. Of two jobs that make the same file at once on one machine, the one that
+    ends last makes it. On two (where one was thought lost), the one that began last removes the other's
+    temporary file, as nobody can tell that it still lives; the other leaves what is there, or fails.
 
     Raises:
         ArtefactError: the place cannot be written, or the disk is full; another job makes the same file.
@@ -117,7 +118,8 @@ def replace_file(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for left_over in path.parent.glob(f".{path.name}.*.tmp"):
-            left_over.unlink(missing_ok=True)  # of an earlier job that was killed
+            if not has_writer(left_over):
+                left_over.unlink(missing_ok=True)
         before = _version(path)
         yield temporary
         if temporary.exists() or _version(path) == before:
@@ -129,6 +131,18 @@ def replace_file(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # nothing to remove, or no longer a folder: the error above says more
             temporary.unlink()
+
+
+def has_writer(temporary: Path) -> bool:
+    """Whether the process that makes a temporary file lives, as far as can be told on this machine."""
+    process = temporary.name.removesuffix(".tmp").rpartition(".")[2]
+    if not temporary.name.endswith(f".{socket.gethostname()}.{process}.tmp"):
+        return False
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2]
+    except OSError:
+        return False
+    return not state.startswith("Z")  # dead, but its parent has not asked how it ended
 
 
 def unwritable(path: Path, error: OSError) -> ArtefactError:

@@ -9,7 +9,6 @@ file is checked, whatever else is broken.
 import json
 import os
 import shlex
-import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -193,9 +192,7 @@ def _left_over(path: Path, now: float) -> Problem | None:
     """A temporary file whose writer is gone, as far as can be told from here."""
     if not (written := _date(path)):
         return None  # its writer has just finished
-    process = path.name.removesuffix(".tmp").rpartition(".")[2]
-    here = path.name.endswith(f".{socket.gethostname()}.{process}.tmp")
-    if here and Path(f"/proc/{process}").exists():
+    if files.has_writer(path):
         return None
     minutes = (now - written) / 60
     words = f"left by a killed job, unless it still runs elsewhere; last written {minutes:.0f} min ago"
