@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import DATASET, changed
 from transferlens.core.errors import DataError
-from transferlens.data import sources
+from transferlens.data import hdf5, sources
 
 PIXELS = np.arange(4 * 4 * 4, dtype=np.uint8).reshape(4, 4, 4)
 LABELS = np.array([0, 1, 0, 1])
@@ -160,3 +160,17 @@ def test_damage_within_a_file_is_one_line(tmp_path):
         raw.write(b"\xff")
     with pytest.raises(DataError, match=r"x.h5: cannot be read as HDF5 \(.*"):
         opened(tmp_path / "x.h5")
+
+
+def test_strings_that_hdf5_reads_for_ever_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "mine.h5"
+    with h5py.File(path, "w") as file:
+        for split in ("train", "val"):
+            file[f"{split}/images"], file[f"{split}/labels"] = PIXELS, ["a", "b", "a", "b"]
+    content = bytearray(path.read_bytes())
+    size = content.index(b"GCOL") + 24  # of the first string in HDF5's heap: it steps on by nothing
+    content[size : size + 8] = bytes(8)
+    path.write_bytes(content)
+    monkeypatch.setattr(hdf5, "_MOST_SECONDS", 1)
+    with pytest.raises(DataError, match="mine.h5/train/labels: its strings are damaged"):
+        opened(path)

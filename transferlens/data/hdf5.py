@@ -9,6 +9,7 @@ A file says how much it holds before it holds it: nothing is read before that is
 
 import math
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from transferlens.data.splits import ImageSet, Split, image_set, three_channels
 _SPLITS = {"train": ("train",), "val": ("val", "test")}
 _IMAGES, _LABELS = ("images", "data"), ("labels", "target", "targets")
 _MOST_LABEL_BYTES = 2 << 30
+_MOST_SECONDS = 60  # of a core, to read strings of any length: millions take a few
 _MOST_PIXELS = 178_956_970  # of an image; where Pillow takes an image file for a bomb
 # What h5py raises on damaged files, on types that NumPy has not, and on text that is not UTF-8.
 _BROKEN = (OSError, RuntimeError, LookupError, ValueError, TypeError)
@@ -144,7 +146,25 @@ def _strings(path: Path, dataset: h5py.Dataset) -> list[str]:
     """A list of names."""
     if not h5py.check_string_dtype(dataset.dtype) or len(dataset.shape) != 1:
         raise DataError(f"{path}{dataset.name}: must be a list of names, but is {dataset.dtype}")
+    if h5py.check_string_dtype(dataset.dtype).length is None:
+        _require_an_end(path, dataset.name)
     return [text.decode() if isinstance(text, bytes) else text for text in _whole(path, dataset)]
+
+
+def _require_an_end(path: Path, dataset: str) -> None:
+    """Refuse strings that HDF5 would read for ever, as it does in some damaged files: a process of its own
+    tries, which the system ends, as nothing interrupts HDF5.
+    """
+    process = os.fork()
+    if not process:
+        resource.setrlimit(resource.RLIMIT_CPU, (_MOST_SECONDS, _MOST_SECONDS))
+        try:
+            with h5py.File(path, "r") as file:
+                file[dataset][:]
+        finally:
+            os._exit(0)  # an error is told by who reads them next
+    if os.WIFSIGNALED(os.waitpid(process, 0)[1]):
+        raise DataError(f"{path}{dataset}: its strings are damaged and cannot be read; write it anew")
 
 
 def _whole(path: Path, dataset: h5py.Dataset) -> np.ndarray:
