@@ -172,5 +172,5 @@ def test_strings_that_hdf5_reads_for_ever_are_refused(tmp_path, monkeypatch):
     content[size : size + 8] = bytes(8)
     path.write_bytes(content)
     monkeypatch.setattr(hdf5, "_MOST_SECONDS", 1)
-    with pytest.raises(DataError, match="mine.h5/train/labels: its strings are damaged"):
+    with pytest.raises(DataError, match=r"mine.h5/train/labels: its strings are damaged"):
         opened(path)
