@@ -172,16 +172,16 @@ def _session(leader: int) -> tuple[float, bool, int]:
     return cpu, running, resident
 
 
-def run_script(command: Sequence[str], environment: dict[str, str], printed: Path) -> int:
-    """Run `python <script> <arguments>` as a fork of this process, which has its modules; its exit status."""
+def run_script(words: Sequence[str], environment: dict[str, str], printed: Path) -> int:
+    """Run a script with its arguments as a fork of this process, which has its modules; its exit status."""
     printed.touch()
     child = os.fork()
     if not child:
         _redirect(printed)
         os.environ.update(environment)
-        sys.argv = list(command[1:])
+        sys.argv = list(words)
         try:
-            runpy.run_path(command[1], run_name="__main__")
+            runpy.run_path(words[0], run_name="__main__")
         except SystemExit as end:
             if isinstance(end.code, str):
                 print(end.code, file=sys.stderr)
