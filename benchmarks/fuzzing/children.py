@@ -1,6 +1,5 @@
 """A case in a process of its own, watched: it may crash, wait for ever, or ask for all memory."""
 
-import ctypes
 import json
 import os
 import resource
@@ -19,8 +18,6 @@ from fuzzing.outcomes import CRASH, HANG, MEMORY, NOT_MADE, TRACEBACK, Outcome
 _GIGABYTE = 1 << 30
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_LARGEST_FILE = 4 * _GIGABYTE
-_DIES_WITH_ITS_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 _LOOK = 0.25  # seconds between two looks at a running case
 
 
@@ -93,7 +90,6 @@ def _become(work: Callable[[Report], None], report: Report, folder: Path, limits
     status = 70
     try:
         os.setsid()
-        ctypes.CDLL(None).prctl(_DIES_WITH_ITS_PARENT, signal.SIGKILL)
         _confine(limits)
         _redirect(folder / "printed")
         os.chdir(folder)
@@ -117,7 +113,6 @@ def _confine(limits: Limits) -> None:
     most = pages * _PAGE + limits.memory
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
 
 
 def _redirect(path: Path) -> None:
@@ -177,17 +172,16 @@ def _session(leader: int) -> tuple[float, bool, int]:
     return cpu, running, resident
 
 
-def run_script(command: Sequence[str], environment: dict[str, str], printed: Path) -> int:
-    """Run `python <options> <script> <arguments>` as a fork of this process; its exit status."""
-    first = next(i for i, word in enumerate(command) if word.endswith(".py"))
+def run_script(words: Sequence[str], environment: dict[str, str], printed: Path) -> int:
+    """Run a script with its arguments as a fork of this process, which has its modules; its exit status."""
     printed.touch()
     child = os.fork()
     if not child:
         _redirect(printed)
         os.environ.update(environment)
-        sys.argv = list(command[first:])
+        sys.argv = list(words)
         try:
-            runpy.run_path(command[first], run_name="__main__")
+            runpy.run_path(words[0], run_name="__main__")
         except SystemExit as end:
             if isinstance(end.code, str):
                 print(end.code, file=sys.stderr)

@@ -80,11 +80,9 @@ def _job(report: Report, run: Any, step: str, wildcards: dict[str, str], things:
     action = f"job {step}"
     report.begin(action)
     outputs = {name: made.at(**wildcards) for name, made in run.steps[step].outputs.items()}
-    import shlex
-
-    command = shlex.split(run.command(step, wildcards, run.inputs(step, wildcards), outputs))
+    words = run.words(step, wildcards, run.inputs(step, wildcards), outputs)
     printed = Path(f"{step}.printed")
-    status = run_script(command, {}, printed)
+    status = run_script(words, {}, printed)
     outcome = of_job(action, status, printed.read_text(errors="replace"), things)
     if status:
         report.add(outcome)

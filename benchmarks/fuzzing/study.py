@@ -1,7 +1,6 @@
 """A finished study of seconds: made by the commands of its own run, without Snakemake."""
 
 import json
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,7 @@ def run_job(folder: Path, run: Any, step: str, wildcards: dict[str, str]) -> tup
 
     outputs = {key: made.at(**wildcards) for key, made in run.steps[step].outputs.items()}
     with contextlib.chdir(folder):
-        command = shlex.split(run.command(step, wildcards, run.inputs(step, wildcards), outputs))
+        words = run.words(step, wildcards, run.inputs(step, wildcards), outputs)
         printed = Path("job.printed").absolute()
-        status = run_script(command, {}, printed)
+        status = run_script(words, {}, printed)
         return status, printed.read_text(errors="replace")

@@ -1,7 +1,6 @@
 """Two encoders of different sizes and normalisations through the scripts, on small real images."""
 
 import runpy
-import shlex
 import sys
 from pathlib import Path
 
@@ -74,9 +73,9 @@ def encoder(place, width, **more):
 def do(run, step, wildcards, patch):
     """Run a job of a step, as Snakemake would, in this process."""
     outputs = {name: made.at(**wildcards) for name, made in run.steps[step].outputs.items()}
-    command = shlex.split(run.command(step, wildcards, run.inputs(step, wildcards), outputs))
-    patch.setattr(sys, "argv", command[1:])
-    runpy.run_path(command[1], run_name="__main__")
+    words = run.words(step, wildcards, run.inputs(step, wildcards), outputs)
+    patch.setattr(sys, "argv", words)
+    runpy.run_path(words[0], run_name="__main__")
 
 
 @pytest.fixture

@@ -369,18 +369,21 @@ class Run:
 
     def command(self, step: str, wildcards: Wildcards, inputs: Any, outputs: Any) -> str:
         """The command line of a job. Nothing in it but settings and names of files decides the result."""
-        declared = self.steps[step]
         # Without -P, modules beside `start` would be found before others of their name.
-        parts = ["python", "-P", str(_START), str(SCRIPTS / declared.script)]
-        parts += ["--settings", self.settings_of(step, wildcards), "--seed", str(self.seed)]
-        parts += ["--log", self.log_of(step).format(**wildcards)]
+        return shlex.join(["python", "-P", str(_START), *self.words(step, wildcards, inputs, outputs)])
+
+    def words(self, step: str, wildcards: Wildcards, inputs: Any, outputs: Any) -> list[str]:
+        """The script of a job, and its arguments."""
+        declared = self.steps[step]
+        parts = [str(SCRIPTS / declared.script), "--settings", self.settings_of(step, wildcards)]
+        parts += ["--seed", str(self.seed), "--log", self.log_of(step).format(**wildcards)]
         for name, value in [*inputs.items(), *outputs.items()]:
             if name == WAITED_FOR:
                 continue
             values = [value] if isinstance(value, str) else list(value)
             parts += [f"--{name.replace('_', '-')}", *values] * bool(values)
         parts += declared.arguments(self, dict(wildcards))
-        return shlex.join(str(part) for part in parts)
+        return [str(part) for part in parts]
 
     def log_of(self, step: str) -> str:
         """Where a job's messages go, with wildcards in braces."""
