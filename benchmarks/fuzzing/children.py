@@ -125,10 +125,10 @@ def _redirect(path: Path) -> None:
 
 def _watched(child: int, limits: Limits) -> tuple[str, str] | None:
     """Wait for a case; (kind, words) if it did not end by itself."""
-    handle, worked, since = os.pidfd_open(child), -1.0, time.monotonic()
+    handle, worked, since, inherited = os.pidfd_open(child), -1.0, time.monotonic(), _resident()
     try:
         while not select.select([handle], [], [], _LOOK)[0]:
-            cpu, running, resident = _session(child)
+            cpu, running, resident = _session(child, inherited)
             if running or cpu > worked + 0.05:
                 worked, since = cpu, time.monotonic()
             if cpu > limits.cpu:
@@ -156,8 +156,13 @@ def _kill_session(child: int) -> None:
         os.killpg(child, signal.SIGKILL)
 
 
-def _session(leader: int) -> tuple[float, bool, int]:
-    """Of the processes of a session: seconds of processors, whether one works now, resident bytes."""
+def _resident() -> int:
+    """Bytes of this process, which each fork has to begin with."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+
+
+def _session(leader: int, inherited: int) -> tuple[float, bool, int]:
+    """Of the processes of a session: seconds of processors, whether one works now, own bytes."""
     cpu, running, resident = 0.0, False, 0
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
@@ -168,7 +173,7 @@ def _session(leader: int) -> tuple[float, bool, int]:
             if int(words[3]) == leader:
                 cpu += sum(map(int, words[11:15])) / _TICKS
                 running |= words[0] == "R"
-                resident += int(words[21]) * _PAGE
+                resident += max(int(words[21]) * _PAGE - inherited, 0)
     return cpu, running, resident
 
 

@@ -137,7 +137,8 @@ def test_a_project_a_file_and_nothing_are_no_results(written):
         open_results(written / "nothing")
 
 
-def test_damaged_files_are_one_line_with_a_cure(folder):
+def test_damaged_files_are_one_line_with_a_cure(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
     path = folder / "studies/influence/summary/optdigits/fixed.h5"
     whole, random = path.read_bytes(), np.random.default_rng(0)
     results = open_results(folder)

@@ -231,4 +231,6 @@ def _opened(path: Path) -> Iterator[h5py.File]:
         with h5py.File(files.plain(path), "r") as file:
             yield file
     except _BROKEN as error:
-        raise DataError(f"{path}: cannot be read as HDF5 ({files.first_line(error)})") from error
+        raise DataError(
+            f"{path}: cannot be read as HDF5 ({files.first_line(error)}); fetch or write it again"
+        ) from error

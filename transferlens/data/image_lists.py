@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from transferlens.core import files
-from transferlens.core.errors import DataError
+from transferlens.core.errors import DataError, shown
 from transferlens.data import plain_text
 from transferlens.data.splits import ImageSet, file_split, image_set
 
@@ -91,7 +91,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str, int]]:
         file, _, label = line.strip().rpartition(" ")
         if not file.strip() or not (label.isascii() and label.isdigit() and len(label) <= _DIGITS):
             raise DataError(
-                f"{path}, line {number}: found {line.strip()!r}; every line is a path, a space, and the "
+                f"{path}, line {number}: found {shown(line.strip())}; every line is a path, a space, and the "
                 "number of its class, from 0 on"
             )
         yield number, file.strip(), int(label)
@@ -118,4 +118,6 @@ def _text(path: Path) -> Iterator[tuple[int, str]]:
         with files.plain(path).open(encoding="utf-8-sig") as file:
             yield from enumerate(plain_text.lines(file), 1)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as a list of images ({files.first_line(error)})") from error
+        raise DataError(
+            f"{path}: cannot be read as a list of images ({files.first_line(error)}); write it anew"
+        ) from error

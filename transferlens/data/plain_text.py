@@ -68,7 +68,9 @@ def rows(
                 require_printable(cells, f"{path}, line {table.line_num}", error)
                 yield table.line_num, cells
     except (OSError, ValueError, csv.Error) as failure:
-        raise error(f"{path}: cannot be read as {what} ({files.first_line(failure)})") from failure
+        raise error(
+            f"{path}: cannot be read as {what} ({files.first_line(failure)}); write it anew"
+        ) from failure
 
 
 def _require_columns(
