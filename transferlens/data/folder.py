@@ -43,9 +43,7 @@ def open_folder(root: Path) -> ImageSet:
     train, val = _split_folder(root, TRAIN), _split_folder(root, VAL)
     for name in subfolders(val):
         if name not in names:
-            raise DataError(
-                f"{val / name}: class '{name}' is not in {train}; add images there, or remove it"
-            )
+            raise DataError(f"{val / name}: class '{name}' is not in {train}; add images there, or remove it")
     return image_set(names, list_split(train, names), list_split(val, names))
 
 
