@@ -1,5 +1,7 @@
 """Data sets: spoiled, planned, indexed, written for FFCV, and compared with an own reading of them."""
 
+import tarfile
+import zipfile
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -9,7 +11,7 @@ import numpy as np
 
 from fuzzing import image_sets, set_reading
 from fuzzing.cases import Case, Group, import_all, judged, note_provenance, tried
-from fuzzing.children import Limits, Report, run_script
+from fuzzing.children import Limits, NotMade, Report, run_script
 from fuzzing.image_sets import SIDE, ImageSet
 from fuzzing.outcomes import HARMLESS, Outcome, of_job
 from fuzzing.set_reading import Picture, Uncertain
@@ -37,7 +39,10 @@ class DataSets(Group):
         made = image_sets.make(Path("set").absolute(), numbers.choice(image_sets.KINDS), numbers)
         for step in case.steps(list(self.steps)):
             self.steps[step.name](made, step.random)
-        image_sets.pack(made)
+        try:
+            image_sets.pack(made)
+        except (OSError, ValueError, tarfile.TarError, zipfile.BadZipFile) as error:  # no archive takes that
+            raise NotMade from error
         things = [*made.things, made.path.name, "mine"]
         planned = tried(report, "plan", lambda: _planned(made, numbers), things)
         if not planned.accepted:

@@ -26,6 +26,7 @@ PROGRESS = ".progress"
 _ADVICE = re.compile(
     r"weights_only|safe_globals|if you trust|(file|open|submit) an issue|(please|bug) report", re.I
 )
+_LONGEST_REASON = 200  # characters of what another library says
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_FILES = (
     (stat.S_ISDIR, "folder"),
@@ -229,7 +230,8 @@ def sha256(path: str | Path) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """An error in one line, without what a library advises those who write programs with it."""
+    """An error in one line that is not long, without what a library advises those who write programs."""
     line = next(iter(str(error).splitlines()), "")
     said = [part for part in re.split(r"(?<=[.;!])(?=\s)", line) if not _ADVICE.search(part)]
-    return "".join(said).strip() or type(error).__name__
+    words = "".join(said).strip() or type(error).__name__
+    return words if len(words) <= _LONGEST_REASON else f"{words[: _LONGEST_REASON - 3]}..."

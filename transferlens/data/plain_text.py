@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from transferlens.core import files
-from transferlens.core.errors import DataError, TransferlensError
+from transferlens.core.errors import DataError, TransferlensError, shown
 
 # Control characters, ends of lines, and what Python makes of bytes that are not UTF-8: no file of results can
 # hold them, or no line can show them.
@@ -26,7 +26,7 @@ def require_printable(
     for name in names:
         if _UNPRINTABLE.search(name):
             raise error(
-                f"{where}: the name {name!r} holds a control character, or bytes that are not UTF-8; "
+                f"{where}: the name {shown(name)} holds a control character, or bytes that are not UTF-8; "
                 "rename it"
             )
 

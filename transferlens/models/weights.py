@@ -261,7 +261,9 @@ def _head(copy: Copy, names: Names, weights: str) -> State | None:
     for name, shape in names.head.items():
         found = copy.tensors.get(name)
         if found is None:
-            raise ConfigError(f"{weights}: tensor '{name}' of the head is missing{_under(copy)}")
+            raise ConfigError(
+                f"{weights}: tensor '{name}' of the head is missing{_under(copy)}; save all of it"
+            )
         if found.ndim != len(shape) or found.shape[1:] != shape[1:]:
             raise ConfigError(
                 f"{weights}: tensor '{name}'{_under(copy)} is {tuple(found.shape)}, and {names.title} needs "
@@ -269,7 +271,8 @@ def _head(copy: Copy, names: Names, weights: str) -> State | None:
             )
     if len({len(copy.tensors[name]) for name in names.head}) > 1:
         raise ConfigError(
-            f"{weights}: the heads {_listed(names.heads.paths)} have different numbers of outputs"
+            f"{weights}: the heads {_listed(names.heads.paths)} have different numbers of outputs; save "
+            "weights and biases of one head each"
         )
     merged = one_head([_linear(copy, path, weights) for path in names.heads.paths])
     return {"weight": merged.weight.detach(), "bias": merged.bias.detach()}
