@@ -131,8 +131,8 @@ def of_job(action: str, status: int, said: str, things: Sequence[str]) -> Outcom
         return Outcome(action, kind, _of_printed(said))
     if status == 0:
         return Outcome(action, HARMLESS, said)
-    start = said.rfind("error: ")
-    return of_line(action, said[start + len("error: ") :].strip("\n") if start >= 0 else said, things)
+    line = re.split(r"^error: ", said, flags=re.MULTILINE)[-1].strip("\n")
+    return of_line(action, line, things)
 
 
 def _of_printed(said: str) -> str:

@@ -202,7 +202,7 @@ class Run:
     def recipe_section(self, given: Mapping[str, Any], where: str) -> Section:
         """A recipe's settings as the section of its kind, which `model_dump` completes."""
         kind = given.get("kind", "fixed")
-        if kind not in self.recipe_kinds:
+        if kind not in list(self.recipe_kinds):  # a list has no hash
             raise ConfigError(
                 f"config: recipe of kind {kind!r}" + nearest(str(kind), list(self.recipe_kinds)) + where
             )

@@ -416,7 +416,7 @@ class TrainingSettings(Section):
         if self.schedule == "triangular" and self.lr_peak_epoch > self.epochs:
             raise ConfigError(
                 f"config: {where}: lr_peak_epoch is {self.lr_peak_epoch}, after the last of "
-                f"{self.epochs} epochs"
+                f"{self.epochs} epochs; lower it, or raise epochs"
             )
         self._check_length(where)
         if self.nesterov and not self.momentum:
@@ -426,12 +426,13 @@ class TrainingSettings(Section):
         if self.resize and self.crop != "random_resized":
             raise ConfigError(f"config: {where}: resize needs crop random_resized")
         if self.resize and self.resize.start > self.resize.end:
-            raise ConfigError(f"config: {where}: resize.start is after resize.end")
+            raise ConfigError(f"config: {where}: resize.start is after resize.end; lower it")
 
     def _check_length(self, where: str) -> None:
         if self.iterations is not None and self.iterations % self.epochs:
             raise ConfigError(
-                f"config: {where}: iterations is {self.iterations}, not a multiple of {self.epochs} epochs"
+                f"config: {where}: iterations is {self.iterations}, not a multiple of {self.epochs} epochs; "
+                "take one that is"
             )
         if self.warmup_epochs and self.schedule == "triangular":
             raise ConfigError(
@@ -440,7 +441,8 @@ class TrainingSettings(Section):
             )
         if self.warmup_epochs > self.epochs:
             raise ConfigError(
-                f"config: {where}: warmup_epochs is {self.warmup_epochs}, more than the {self.epochs} epochs"
+                f"config: {where}: warmup_epochs is {self.warmup_epochs}, more than the {self.epochs} epochs; "
+                "lower it"
             )
 
 
