@@ -431,8 +431,8 @@ class TrainingSettings(Section):
     def _check_length(self, where: str) -> None:
         if self.iterations is not None and self.iterations % self.epochs:
             raise ConfigError(
-                f"config: {where}: iterations is {self.iterations}, not a multiple of {self.epochs} epochs; "
-                "take one that is"
+                f"config: {where}: iterations is {self.iterations}, not a multiple of {self.epochs} epochs "
+                "as it must be"
             )
         if self.warmup_epochs and self.schedule == "triangular":
             raise ConfigError(
@@ -441,8 +441,8 @@ class TrainingSettings(Section):
             )
         if self.warmup_epochs > self.epochs:
             raise ConfigError(
-                f"config: {where}: warmup_epochs is {self.warmup_epochs}, more than the {self.epochs} epochs; "
-                "lower it"
+                f"config: {where}: warmup_epochs is {self.warmup_epochs}, more than the {self.epochs} "
+                "epochs; lower it"
             )
 
 
