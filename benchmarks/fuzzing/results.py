@@ -383,8 +383,8 @@ def _edited(folder: Folder, numbers: Random, change: Callable[[h5py.File], None]
         with h5py.File(path, "r+") as file:
             change(file)
         folder.sealed.add(str(path))
-    except (OSError, RuntimeError, KeyError, ValueError):
-        return  # spoiled before
+    except (OSError, RuntimeError, LookupError, ValueError):
+        return  # spoiled before, or without what would be changed
 
 
 def _attribute(folder: Folder, numbers: Random) -> None:

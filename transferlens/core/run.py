@@ -19,7 +19,7 @@ from transferlens.core import limits
 from transferlens.core.artefacts import RESULTS, Artefact
 from transferlens.core.capability import Capability, Features, Step, Transfer, Wildcards
 from transferlens.core.configuration import TargetSettings, configuration_of, merged, with_every_dataset
-from transferlens.core.errors import ConfigError, nearest
+from transferlens.core.errors import ConfigError, nearest, shown
 from transferlens.core.fingerprint import fingerprint, reached, reaches
 from transferlens.core.settings import (
     DatasetSettings,
@@ -204,7 +204,7 @@ class Run:
         kind = given.get("kind", "fixed")
         if kind not in list(self.recipe_kinds):  # a list has no hash
             raise ConfigError(
-                f"config: recipe of kind {kind!r}" + nearest(str(kind), list(self.recipe_kinds)) + where
+                f"config: recipe of kind {shown(kind)}" + nearest(str(kind), list(self.recipe_kinds)) + where
             )
         section = self.recipe_kinds[kind].settings
         try:
