@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from transferlens.core import zips
-from transferlens.core.errors import ConfigError
+from transferlens.core.errors import ConfigError, shown
 from transferlens.core.files import first_line
 
 # What a checkpoint has at most: so many times the network (averages, optimisers, copies), and so much beside.
@@ -157,7 +157,7 @@ def _require_plain(path: Path, name: str, tensor: torch.Tensor, most: int) -> No
         what = f"has {tensor.numel():,} numbers, far more than the network explains"
     else:
         return
-    raise ConfigError(f"{path}: tensor '{name}' {what}; save the network's own state_dict(), in float32")
+    raise ConfigError(f"{path}: tensor {shown(name)} {what}; save the network's own state_dict(), in float32")
 
 
 def numbers(tensor: torch.Tensor, wanted: torch.dtype, told: str) -> torch.Tensor:

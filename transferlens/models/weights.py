@@ -136,7 +136,7 @@ def _of(copy: Copy, names: Names, name: str, weights: str) -> torch.Tensor:
         return torch.zeros(names.backbone[name], dtype=names.dtypes[name])
     if name.rpartition(".")[2] in _NOT_LEARNED:  # counters that were averaged, masks of minus infinity
         return copy.tensors[name]
-    told = f"{weights}: tensor '{name}'{_under(copy)}"
+    told = f"{weights}: tensor {shown(name)}{_under(copy)}"
     return weight_files.numbers(copy.tensors[name], names.dtypes[name], told)
 
 
@@ -292,7 +292,7 @@ def _of_head(tensors: Mapping[str, torch.Tensor], name: str, weights: str) -> to
     """A tensor of the head; None where there is none."""
     if name not in tensors:
         return None
-    return weight_files.numbers(tensors[name], torch.float32, f"{weights}: tensor '{name}'")
+    return weight_files.numbers(tensors[name], torch.float32, f"{weights}: tensor {shown(name)}")
 
 
 def _own_head(copy: Copy, names: Names, weights: str) -> State | None:
@@ -325,7 +325,7 @@ def load(module: nn.Module, state: Mapping[str, torch.Tensor], origin: str) -> N
     own = module.state_dict()
     for name in state:
         if name not in own:
-            raise ConfigError(f"{origin}: unexpected tensor '{name}'" + nearest(name, list(own)))
+            raise ConfigError(f"{origin}: unexpected tensor {shown(name)}" + nearest(name, list(own)))
     for name, tensor in own.items():
         if name not in state:
             raise ConfigError(f"{origin}: tensor '{name}' is missing")
