@@ -48,7 +48,7 @@ def read(kind: str, path: Path) -> dict[str, list[Picture]]:
             return _hdf5(path)
         if kind == "table":
             return _table(path)
-        if kind == "list":
+        if kind == "list" and (path / "image_list/train.txt").is_file():
             return _lists(path)
         return _folder(path)
     except (OSError, ValueError, KeyError, IndexError, csv.Error, UnicodeError, AttributeError) as error:
