@@ -31,12 +31,6 @@ def test_nothing_wrong_gets_in(groups, cases):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.workflow
-def test_spoiled_results_are_seen(smoke):
-    done = fuzz("--seed", 17, "--cases", 12, "--only", "artefacts", "--results", smoke)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.mark.parametrize(
     ("work", "kind"),
     [

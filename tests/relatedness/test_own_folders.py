@@ -133,7 +133,7 @@ def empty_class(folders, tmp_path):
 
 BAD = [
     (lambda f, t: {"target": t / "none"}, DataError, "no such folder"),
-    (lambda f, t: {"target": f / "divided" / "train" / "dark"}, DataError, "has 0 class folders"),
+    (lambda f, t: {"target": f / "divided" / "train" / "dark"}, DataError, "has no class folders"),
     (lambda f, t: {"reference": empty_class(f, t)}, DataError, "class 'a' has no training image"),
     (lambda f, t: {"weights": t / "none.pt"}, ConfigError, "no file"),
     (lambda f, t: {"architecture": "small_resnt"}, ConfigError, "did you mean"),

@@ -1,4 +1,4 @@
-"""A few of the kills that `benchmarks/kills.py` makes, of cheap jobs of different kinds."""
+"""A few of the kills of `benchmarks/kills.py`, of cheap jobs; a few of the results that `benchmarks/fuzz.py` spoils."""
 
 import os
 import subprocess
@@ -20,3 +20,9 @@ def test_killed_jobs_leave_nothing_behind_and_end_with_the_same_bits(smoke):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith(" 0 things wrong\n")
+
+
+def test_spoiled_results_are_seen(smoke):
+    command = [sys.executable, "benchmarks/fuzz.py", "--seed", "17", "--cases", "12", "--only", "artefacts"]
+    done = subprocess.run([*command, "--results", str(smoke)], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -18,7 +18,7 @@ LAID_OVER = ("--configfile", "configs/smoke.yaml", "configs/recipes.yaml")
 # Two models, forty steps.
 SHORT = {
     "targets": {"optdigits": {"overrides": {"training": {"epochs": 8, "lr_peak_epoch": 2}}}},
-    "studies": {"reference": {"repeats": 1, "shard_size": 2}},
+    "studies": {"reference": {"repeats": 2, "shard_size": 2}},
 }
 STUDY = {"study": "reference", "target": "optdigits"}
 

@@ -82,10 +82,11 @@ def test_the_published_large_scale_can_be_asked_for(tmp_path, monkeypatch):
     given = yaml.safe_load((REPOSITORY / "configs/relatedness-large.yaml").read_text(encoding="utf-8"))
     for name in ("swav", "simclr"):  # ResNet-50 from a file, as by MoCo
         del given["encoders"][name], given["relatedness"]["models"][f"encoders/{name}"]
-    for name in ("resnet18", "resnet50"):  # random weights in place of those that have to be fetched
+    for name in ("resnet18", "resnet50"):  # zeros in place of weights that have to be fetched
         with torch.device("meta"):
             network = getattr(torchvision.models, name)()
-        torch.save(network.to_empty(device="cpu").state_dict(), f"{name}.pth")
+        zeros = {key: torch.zeros_like(value, device="cpu") for key, value in network.state_dict().items()}
+        torch.save(zeros, f"{name}.pth")
     for encoder in given["encoders"].values():
         if encoder["weights"].startswith("weights/"):
             encoder["weights"] = f"{encoder['architecture']['name']}.pth"
