@@ -1,5 +1,6 @@
 """A case in a process of its own, watched: it may crash, wait for ever, or ask for all memory."""
 
+import faulthandler
 import json
 import os
 import resource
@@ -89,6 +90,7 @@ def _become(work: Callable[[Report], None], report: Report, folder: Path, limits
     """Be the case, and end."""
     status = 70
     try:
+        faulthandler.disable()  # a crash is told by its signal
         os.setsid()
         _confine(limits)
         _redirect(folder / "printed")

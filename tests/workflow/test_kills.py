@@ -1,4 +1,4 @@
-"""A few of the kills of `benchmarks/kills.py`, of cheap jobs; a few of the results that `benchmarks/fuzz.py` spoils."""
+"""A few kills of `benchmarks/kills.py`, of cheap jobs; a few results that `benchmarks/fuzz.py` spoils."""
 
 import os
 import subprocess

@@ -198,7 +198,7 @@ def _set_up_logging(log_file: Path | None) -> None:
 
 def say(*lines: object) -> None:
     """Print lines for the user, and keep them in the log."""
-    for line in (part for line in lines for part in str(line).split("\n")):
+    for line in (part for given in lines for part in str(given).split("\n")):
         print(printable(line), flush=True)
         log.info("%s", line)
 
