@@ -30,7 +30,7 @@ _LAYER = Limit(0, 65_536, "a larger layer fills any memory")
 _EPOCHS = Limit(0, 100_000, "more would train for years")
 _SEED = Limit(0, 2**63 - 1, "seeds have 63 bits")
 _RATE = Limit(0, 1000, "weights would overflow at the first step")
-_CHANNEL = "pixels are in [0, 1] here; what is of pixels in [0, 255] is to be divided by 255"
+_CHANNEL = "pixels are in [0, 1] here; divide what is of pixels in [0, 255] by 255"
 _NAMED: dict[str, Limit] = {
     **dict.fromkeys(("resolution", "low", "high", "patch_pixels", "padding", "smallest_side"), _SIDE),
     **dict.fromkeys(("projection", "bottleneck", "rank", "prefix_tokens"), _LAYER),
