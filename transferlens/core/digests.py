@@ -19,6 +19,7 @@ from transferlens.core.errors import ArtefactError
 FOLDER = "digests"
 # Files with a digest of their own.
 _OWN = (".h5", ".beton")
+_LONGEST = 10_000  # bytes of such a line
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)\n")
 
 
@@ -71,7 +72,8 @@ def read(folder: Path, inside: str) -> str | None:
     """
     path = place(folder, inside)
     try:
-        match = _LINE.fullmatch(path.read_bytes().decode(errors="replace"))
+        with files.plain(path).open("rb") as file:
+            match = _LINE.fullmatch(file.read(_LONGEST).decode(errors="replace"))
     except FileNotFoundError:
         return None
     except OSError as error:
