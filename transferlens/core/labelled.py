@@ -44,7 +44,7 @@ def read(path: str | Path, artefact: Artefact, group: str = "") -> "xr.Dataset":
 def _require_dimensions(file: h5py.File, artefact: Artefact, group: str = "/") -> None:
     """Refuse arrays whose dimensions are not those declared: HDF5 has no checksum of what refers to them."""
     for name, item in file[group].items():
-        if isinstance(item, h5py.Dataset) and _REFERENCES in item.attrs:
+        if isinstance(item, h5py.Dataset) and item.shape and not item.is_scale:
             declared = artefact.field(item.name.removeprefix("/")).dims
             if _dimensions(item) != declared:
                 reason = OSError(f"'{name}' has lost its dimensions {', '.join(declared)}")
