@@ -45,10 +45,18 @@ def _require_dimensions(file: h5py.File, artefact: Artefact, group: str = "/") -
     """Refuse arrays whose dimensions are not those declared: HDF5 has no checksum of what refers to them."""
     for name, item in file[group].items():
         if isinstance(item, h5py.Dataset) and item.shape and not item.is_scale:
-            declared = artefact.field(item.name.removeprefix("/")).dims
+            declared = _declared(artefact, item.name.removeprefix("/"))
             if _dimensions(item) != declared:
                 reason = OSError(f"'{name}' has lost its dimensions {', '.join(declared)}")
                 raise artefacts.damaged(file.filename, reason)
+
+
+def _declared(artefact: Artefact, name: str) -> tuple[str, ...]:
+    """The dimensions of an array; where it is not declared, its own, as it may have been a dimension itself."""
+    try:
+        return artefact.field(name).dims
+    except KeyError:
+        return (name,)
 
 
 def _dimensions(array: h5py.Dataset) -> tuple[str, ...]:
