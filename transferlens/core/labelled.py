@@ -52,7 +52,7 @@ def _require_dimensions(file: h5py.File, artefact: Artefact, group: str = "/") -
 
 
 def _declared(artefact: Artefact, name: str) -> tuple[str, ...]:
-    """The dimensions of an array; where it is not declared, its own, as it may have been a dimension itself."""
+    """The dimensions of an array; if not declared, its own, as it may have been one itself."""
     try:
         return artefact.field(name).dims
     except KeyError:
