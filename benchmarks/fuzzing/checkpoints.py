@@ -355,6 +355,8 @@ def _spoil_header(path: Path, numbers: Random) -> None:
         data = path.read_bytes()
         length = int.from_bytes(data[:8], "little")
         header = json.loads(data[8 : 8 + length])
+        if not header:  # emptied before
+            return
         name = numbers.choice(list(header))
         entry = header[name]
         kind = numbers.choice(("offsets", "shape", "huge", "dtype", "length", "overlap", "metadata"))
