@@ -33,10 +33,11 @@ FLOORS = (
         "dynamics",
     ),
     ("report", "capabilities", "results", "operations"),
+    ("command",),
 )
 CAPABILITIES = FLOORS[5]
 _WIDTH, _HEIGHT, _GAP, _MARGIN = 128, 42, 14, 16
-_COLOURS = ("#e8edf3", "#dfe9dc", "#f3ead8", "#f0dfd8", "#e9e0ee", "#d9e8ee", "#ececec")
+_COLOURS = ("#e8edf3", "#dfe9dc", "#f3ead8", "#f0dfd8", "#e9e0ee", "#d9e8ee", "#ececec", "#f6f1f1")
 
 
 def room_of(path: Path) -> str:

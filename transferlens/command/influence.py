@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from transferlens.core import job, provenance
+from transferlens.core import provenance
 from transferlens.influence import own, own_files
 
 _FILES = ".npy, .npz, .csv or .h5; an array of several in a file: runs.h5:NAME"
@@ -21,8 +21,7 @@ def main(arguments: argparse.Namespace) -> None:
     print(f"{units} units, {len(given.output_names)} outputs, {models} models: influences in {arguments.out}")
 
 
-def options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--masks", required=True, help=f"0 and 1 [models, units]: {_FILES}")
     parser.add_argument("--outputs", required=True, help=f"numbers [models, outputs]: {_FILES}")
     parser.add_argument("--out", type=Path, required=True, help="the influences, as HDF5")
@@ -38,9 +37,3 @@ def options() -> argparse.ArgumentParser:
         ("--groups", "group (say, the class) of every output, on whose means influences are estimated, too"),
     ):
         parser.add_argument(name, type=Path, help=f"text file with the {of_what}, one a line")
-    parser.set_defaults(log=None)
-    return parser
-
-
-if __name__ == "__main__":
-    job.run(main, options().parse_args())

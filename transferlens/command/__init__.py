@@ -1,0 +1,1 @@
+"""The command line `transferlens`: what the library does, without writing Python."""

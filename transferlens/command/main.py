@@ -1,0 +1,55 @@
+"""`transferlens COMMAND ...`: a table of commands, each a module that is imported when it is asked for.
+
+A command is a module of this package: its docstring describes it, `add_arguments(parser)` declares what it
+takes, and `main(arguments)` does it. What it prints is for people; an error ends it with one line and status
+1, a wrong command line with status 2.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+# In the order of `transferlens --help`.
+COMMANDS = {
+    "influence": "estimate influences from masks and outputs of your own models",
+}
+
+
+def main(words: Sequence[str] | None = None) -> NoReturn:
+    """Run the command that the words (default: of the command line) name."""
+    words = sys.argv[1:] if words is None else list(words)
+    if not words or words[0] not in COMMANDS:
+        _overview().parse_args(words or ["--help"])
+    _run(words[0], words[1:])
+
+
+def _overview() -> argparse.ArgumentParser:
+    from transferlens import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="transferlens",
+        description="What does a fine-tuned vision model still carry from its source data?",
+        epilog="`transferlens COMMAND --help` tells what a command takes.",
+    )
+    parser.add_argument("--version", action="version", version=f"transferlens {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, help in COMMANDS.items():
+        commands.add_parser(name, help=help, add_help=False)
+    return parser
+
+
+def _run(name: str, words: Sequence[str]) -> NoReturn:
+    command = import_module(f"transferlens.command.{name}")
+    parser = argparse.ArgumentParser(prog=f"transferlens {name}", description=command.__doc__)
+    command.add_arguments(parser)
+    parser.set_defaults(log=None)
+    arguments = parser.parse_args(words)
+    from transferlens.core import job
+
+    job.run(command.main, arguments)
+
+
+if __name__ == "__main__":
+    main()
