@@ -38,8 +38,9 @@ from transferlens.core.run import Run
 
 def main() -> int:
     given = _arguments()
+    _take_one_thread()
     torch.set_num_threads(1)
-    os.environ.update(OMP_NUM_THREADS="1", PYTHONPATH=str(REPOSITORY))
+    os.environ["PYTHONPATH"] = str(REPOSITORY)
     with tempfile.TemporaryDirectory() as name:
         finished = given.results or made(Path(name) / "made")
         finished = finished.absolute()
@@ -51,6 +52,12 @@ def main() -> int:
         if study.lacks_files(steps):
             complete(study)
         return int(report(*kill_jobs(study, steps, given)))
+
+
+def _take_one_thread() -> None:
+    """Begin anew where libraries would start threads, which OpenBLAS does as it is imported: forks have one."""
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"OMP_NUM_THREADS": "1"})
 
 
 def _arguments() -> argparse.Namespace:
