@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def _take_one_thread() -> None:
-    """Begin anew where libraries would start threads, which OpenBLAS does as it is imported: forks have one."""
+    """Begin anew where libraries would start threads (OpenBLAS does as it is imported): forks have one."""
     if os.environ.get("OMP_NUM_THREADS") != "1":
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"OMP_NUM_THREADS": "1"})
 
