@@ -234,8 +234,8 @@ def described(artefact: Artefact) -> str:
     lines = [f"{artefact.kind}, by {', '.join(artefact.wildcards)}.", ""]
     for field in artefact.fields:
         units = f" [{field.units}]" if field.units else ""
-        lines.append(f"{field.name.removeprefix('*/')} ({', '.join(field.dims)}): {field.meaning}{units}")
-    lines += [f"attribute {name}: {meaning}" for name, meaning in (artefact.attributes or {}).items()]
+        lines.append(f"* {field.name.removeprefix('*/')} ({', '.join(field.dims)}): {field.meaning}{units}")
+    lines += [f"* attribute {name}: {meaning}" for name, meaning in (artefact.attributes or {}).items()]
     return "\n".join(lines)
 
 
