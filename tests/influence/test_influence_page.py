@@ -102,7 +102,7 @@ def test_extremes_are_what_the_other_fold_reports_of_the_class_that_one_chose(tm
     assert table.rows[0][2] == "+0.5 (+0.291 to +0.709)"  # 0.1 times t(20)
     assert table.rows[1][2] == "+0.4 (+0.253 to +0.547)"  # (0.8 + 0.0) / 2, 0.1 / sqrt(2) times t(20)
     assert [row[4:6] for row in table.rows] == [
-        ("cup", "-0.25 (-0.459 to -0.0414)"),
+        ("cup", "-0.25 (-0.459 to -0.041)"),
         ("wolf", "+0.05 (-0.159 to +0.259)"),
     ]
     assert "over the 4 numbers" in table.note

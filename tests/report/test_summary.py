@@ -1,5 +1,8 @@
 """The summary gathers, by target and recipe, what sections declare, and leads to where it is told."""
 
+import numpy as np
+
+from transferlens.core import blocks
 from transferlens.core.blocks import (
     Card,
     Finding,
@@ -65,3 +68,11 @@ def test_p_values_are_read_without_exponents():
         "< 0.0001",
         "< 0.0001",
     ]
+
+
+def test_numbers_have_the_digits_that_their_interval_allows():
+    assert blocks.signed_estimate(0.000137, -0.1511, 0.0152) == "+0 (-0.151 to +0.015)"
+    assert blocks.signed_range(-0.00253, 0.164) == "-0.003 to +0.164"
+    assert blocks.signed_estimate(1.237e-5, 1e-6, 3.3e-5) == "+0.0000124 (+0.000001 to +0.000033)"
+    assert blocks.signed_estimate(0.25, np.nan, np.nan) == "+0.25 (+nan to +nan)"
+    assert [blocks.signed(n) for n in (999.7, -12345, 1.5, 0)] == ["+1,000", "-12,345", "+1.5", "+0"]

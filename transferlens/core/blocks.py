@@ -213,13 +213,30 @@ def adapted(target: str, recipe: str) -> str:
 
 
 def signed(value: float) -> str:
-    """Three digits with a sign."""
-    return f"{float(value):+.3g}"
+    """Three digits with a sign, never an exponent."""
+    value = float(value)
+    if math.isfinite(value) and 0 < abs(value) < 1e-4:
+        return f"{value:+.{2 - math.floor(math.log10(abs(value)))}f}".rstrip("0")
+    return f"{value:+,.0f}" if 999.5 <= abs(value) < math.inf else f"{value:+.3g}"
 
 
 def signed_range(low: float, high: float) -> str:
-    """The ends of an interval of a signed number."""
-    return f"{signed(low)} to {signed(high)}"
+    """The ends of an interval of a signed number, to the last digit of the one that lies further from 0."""
+    return f"{_rounded(low, low, high)} to {_rounded(high, low, high)}"
+
+
+def signed_estimate(value: float, low: float, high: float) -> str:
+    """A signed number with its interval in brackets, all to the same digit."""
+    return f"{_rounded(value, low, high)} ({signed_range(low, high)})"
+
+
+def _rounded(value: float, low: float, high: float) -> str:
+    """A number to the third digit of the end of its interval that lies further from 0."""
+    largest = max(abs(float(low)), abs(float(high)))
+    if not (math.isfinite(largest) and largest > 0):
+        return signed(value)
+    # Adding 0 makes no 0 a negative one.
+    return signed(round(float(value), 2 - math.floor(math.log10(largest))) + 0.0)
 
 
 def p_value(value: float) -> str:

@@ -21,8 +21,7 @@ from transferlens.core.blocks import (
     adaptation,
     interval_text,
     p_value,
-    signed,
-    signed_range,
+    signed_estimate,
 )
 from transferlens.core.run import Run
 from transferlens.core.statistics import Interval
@@ -161,7 +160,7 @@ def strongest_table(influence: xr.Dataset) -> Table:
 def _cell(end: Extremes, q: np.ndarray, row: int, units: np.ndarray) -> tuple[str, str, str]:
     """The class or classes, their influence with the interval, and q."""
     value, low, high = (part[row, 0] for part in (end.value, end.low, end.high))
-    return end.names(row, 0, units), f"{signed(value)} ({signed_range(low, high)})", p_value(q[row, 0])
+    return end.names(row, 0, units), signed_estimate(value, low, high), p_value(q[row, 0])
 
 
 def _trust(subject: Subject, scores: xr.Dataset, figures: Path, output: str) -> Section:

@@ -16,6 +16,7 @@ from transferlens.core.blocks import (
     Section,
     Subject,
     Table,
+    p_value,
     signed,
     signed_range,
 )
@@ -141,9 +142,9 @@ def _estimate(file: h5py.File, prefix: str, i: int, j: int, *tests: str) -> tupl
     return (
         "" if np.isnan(value) else signed(value),
         reach,
-        *(_number(file[f"{prefix}effect_{test}"][i, j], 2) for test in tests),
+        *(p_value(file[f"{prefix}effect_{test}"][i, j]) for test in tests),
     )
 
 
-def _number(value: float, digits: int = 3) -> str:
-    return "" if np.isnan(value) else f"{value:.{digits}g}"
+def _number(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.3g}"
