@@ -6,13 +6,14 @@ from pathlib import Path
 
 from transferlens.capabilities import run_of
 from transferlens.core import job
-from transferlens.report import frame, methods, page
+from transferlens.report import frame, methods, page, summary
 from transferlens.results import open_results
 
 
 def main(arguments: Namespace) -> None:
     run, results = run_of(arguments.settings), open_results(arguments.results)
-    sections = chain.from_iterable(capability.sections(run, results) for capability in run.capabilities)
+    given = list(chain.from_iterable(capability.sections(run, results) for capability in run.capabilities))
+    sections = [*summary.sections(given), *given]
     explained = methods.write_methods(arguments.methods, arguments.explained)
     frame.write_page(arguments.page, run.settings.report.title, page.lead(run), sections, explained)
 

@@ -7,8 +7,9 @@ import pytest
 import xarray as xr
 
 from tests.runs import small_run
-from transferlens.core.blocks import Figure, Place, Table
-from transferlens.counterfactual import page
+from transferlens.core.blocks import Figure, Kind, Place, Table
+from transferlens.core.statistics import Interval
+from transferlens.counterfactual import findings, page
 
 HALF = {"half": ["select", "report"]}
 
@@ -99,6 +100,23 @@ def test_the_table_gives_every_order_with_its_k_and_gain(tmp_path):
         ("top", "5", "100%", "-0.04", "-0.05 to -0.03"),
         ("bottom", "10", "75%", "+0.01", "-0.01 to +0.03"),
     )
+
+
+def test_the_summary_names_help_and_harm_only_where_an_interval_leaves_out_zero(tmp_path):
+    shown = sections(tmp_path)
+    assert shown["headline"].findings == ()  # the check tells of a gain over scratch that is not established
+    top, bottom = shown["removals"].findings
+    assert (top.kind, bottom.kind) == (Kind.HELPS, Kind.UNKNOWN)
+    assert "the 5 source classes that stand first in order 'top': retrained without them" in top.text
+    assert "changes by -0.04" in top.text
+    assert top.sure == "95 % -0.05 to -0.03, over retrained models"
+    assert [card.value for card in shown["removals"].headline] == ["-0.04", "+0.01"]
+    unknown = Interval(np.float64(0.1), np.float64(np.nan), np.float64(np.nan))
+    assert findings.of_source(unknown) == ()
+    harmful = sections(
+        tmp_path, change=lambda found: found.assign(best_gain_mean_low=-found.best_gain_mean / 2)
+    )
+    assert harmful["removals"].findings[0].kind == Kind.HURTS
 
 
 def test_a_gain_that_cannot_be_cross_fitted_is_left_out_with_the_reason(tmp_path):

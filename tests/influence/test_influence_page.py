@@ -1,6 +1,7 @@
 """What the page says of influences is what the data sets hold."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import xarray as xr
 
 from tests.runs import small_run
-from transferlens.core.blocks import Cards, Figure, Place, Prose, Table, Verdict
+from transferlens.core.blocks import Cards, Figure, Kind, Place, Prose, Table, Verdict
 from transferlens.influence import page
 
 EFFECT = np.array([[0.25, -0.5, 0.1], [0.0, 0.3, -0.2]])  # report half: target classes by source classes
@@ -26,6 +27,11 @@ def influence(relations, missing=""):
         "class_effect_q": (dims, np.full(both.shape, 0.04)),
         "class_effect_by_fold": (("fold", *dims), np.stack([CHOICES, [EFFECT, EFFECT + 0.5]], 1)),
         "class_effect_by_fold_se": (("fold", *dims), np.full((2, 2, 2, 3), 0.1)),
+        "overall_effect_by_fold": (
+            ("fold", "half", "source_class"),
+            np.stack([CHOICES[:, 0], [EFFECT[0], EFFECT[0] + 0.5]], 1),
+        ),
+        "overall_effect_by_fold_se": (("fold", "half", "source_class"), np.full((2, 2, 3), 0.1)),
         "fold_df": ("fold", [10, 10]),
         "n_in": ("source_class", [20, 20, 20]),
         "n_out": ("source_class", [28, 28, 28]),
@@ -96,11 +102,34 @@ def test_extremes_are_what_the_other_fold_reports_of_the_class_that_one_chose(tm
     assert table.rows[0][2] == "+0.5 (+0.291 to +0.709)"  # 0.1 times t(20)
     assert table.rows[1][2] == "+0.4 (+0.253 to +0.547)"  # (0.8 + 0.0) / 2, 0.1 / sqrt(2) times t(20)
     assert [row[4:6] for row in table.rows] == [
-        ("cup", "-0.25 (-0.459 to -0.0414)"),
+        ("cup", "-0.25 (-0.459 to -0.041)"),
         ("wolf", "+0.05 (-0.159 to +0.259)"),
     ]
     assert "over the 4 numbers" in table.note
-    assert (section.tests, section.method) == (6 + 4, "influences")
+    assert (section.tests, section.method) == (6 + 4 + 2, "influences")
+
+
+def test_the_summary_is_told_what_is_established_in_the_order_of_the_ranking(tmp_path):
+    found = sections(tmp_path)["influences"].findings
+    # wolf at the harmful end of dogs is +0.05: no harm.
+    assert [
+        (one.kind, re.findall("Seeing (.*) adds (.*) to the mean margin of (.*)[.]", one.text))
+        for one in found
+    ] == [
+        (Kind.HELPS, [("lynx", "+0.5", "the whole target")]),
+        (Kind.HURTS, [("cup", "-0.25", "the whole target")]),
+        (Kind.HELPS, [("lynx", "+0.5", "cat")]),
+        (
+            Kind.HELPS,
+            [("cup / lynx (the mean of both: either half of the models chose another)", "+0.4", "dog")],
+        ),
+        (Kind.HURTS, [("cup", "-0.25", "cat")]),
+    ]
+    assert found[0].sure.startswith("95 % +0.291 to +0.709, q ")
+    relative = sections(tmp_path, design="fixed_size")["influences"].findings
+    assert {one.kind for one in relative} == {Kind.UNKNOWN}
+    (untold,) = sections(tmp_path, missing="too few")["influences"].findings
+    assert (untold.kind, "too few" in untold.text) == (Kind.UNKNOWN, True)
 
 
 def test_without_folds_the_reason_stands_in_place_of_the_extremes(tmp_path):
@@ -138,6 +167,7 @@ def test_cards_say_the_scores_of_all_models(tmp_path):
         ("0.80", "95 % 0.700 to 0.900"),
         ("100", "95 % 80 to no limit"),
     ]
+    assert [card.value for card in section.headline] == ["0.40", "0.80"]
     assert section.warnings == ()
 
 

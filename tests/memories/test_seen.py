@@ -109,7 +109,7 @@ def test_the_artefact_is_labelled_and_drawn(tmp_path):
         ({"memory": 0.5}, "is a memory of these classes (a, b)"),
         (
             {"memory": 0.0},
-            "what was found is no memory of these classes (a, b): models that never saw them lose as",
+            "does not show that what was found is a memory of these classes (a, b): no difference",
         ),
         ({"memory": -0.5}, "models that never saw them lose more"),
         ({"kinds": ["others"] * 3}, "none of the classes left out distracts"),

@@ -98,6 +98,20 @@ def test_every_kind_of_block_is_shown_and_no_text_becomes_html(pictures):
     assert drawing["aria-label"] == f"words {EVIL}"
 
 
+def test_too_many_bytes_of_pictures_stay_in_their_files(pictures, monkeypatch):
+    (pictures / "a b").mkdir()
+    moved = (pictures / "x.svg").rename(pictures / "a b/x.svg")
+    size = moved.stat().st_size
+    section = Section("s", "s", (blocks.Figure(moved, "caption", f"words {EVIL}"),), ONE)
+    monkeypatch.setattr(frame, "EMBEDDED_BYTES", size)
+    assert len(write(pictures, section).attributes("svg")) == 1
+    monkeypatch.setattr(frame, "EMBEDDED_BYTES", size - 1)
+    tree = write(pictures, section)
+    (image,) = tree.attributes("img")
+    assert (image["src"], image["alt"], image["loading"]) == ("a%20b/x.svg", f"words {EVIL}", "lazy")
+    assert "pass on the whole results folder" in tree.text
+
+
 def test_navigation_leads_to_every_subject_and_anchors_are_unique(pictures):
     sections = [Section(f"s{i}", f"a{i}", (blocks.Prose("p"),), s) for s in (ONE, TWO) for i in range(2)]
     tree = write(pictures, *sections)

@@ -22,6 +22,7 @@ from transferlens.core.blocks import (
     Section,
     Subject,
     Table,
+    p_value,
 )
 from transferlens.core.run import Run
 from transferlens.training.artefacts import METRICS
@@ -100,7 +101,7 @@ def _card(title: str, made: xr.Dataset, name: str, form: str) -> Card:
 
 def _note(made: xr.Dataset) -> str:
     p = float(made.chosen_gain_p)
-    of_gain = made.chosen_gain_missing or f"p {p:.2g}"
+    of_gain = made.chosen_gain_missing or f"p {p_value(p)}"
     return (
         f"Accuracy is {METRICS[made.metric]}: {made.models} models, {made.images} images of the report half, "
         f"{made.train_images:,} training images. Gained by choosing ({of_gain}): each model is adapted by "

@@ -3,6 +3,7 @@
 Texts are plain: the frame escapes them, and only sets what stands between backticks as code.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from transferlens.core.statistics import Interval
+
+_LEAST_P = 1e-4  # smaller ones are not told apart: they rest on the far tails of the distributions assumed
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,14 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Within:
+    """A cell that leads to a heading of the same page, by its name in addresses."""
+
+    text: str
+    anchor: str
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows of cells under a head (none for names and their values), and a note under them.
 
@@ -54,7 +65,7 @@ class Table:
     """
 
     head: tuple[Column, ...]
-    rows: tuple[tuple[str | Verdict, ...], ...]
+    rows: tuple[tuple[str | Verdict | Within, ...], ...]
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -114,11 +125,13 @@ class Subject:
         title: the heading above them.
         anchor: the name of the heading in addresses.
         short: the title in the page's navigation.
+        about: the target and recipe under which the summary tells of it; '' if it is not about one.
     """
 
     title: str
     anchor: str
     short: str
+    about: str = ""
 
 
 class Place(IntEnum):
@@ -127,6 +140,28 @@ class Place(IntEnum):
     HEADLINE = 0
     CHECKS = 1
     BODY = 2
+
+
+class Kind(IntEnum):
+    """What a finding says of a target, in the order of the summary."""
+
+    HELPS = 0
+    HURTS = 1
+    UNKNOWN = 2
+    CARE = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a section found, for the page's summary, in a sentence that claims no more than the section does.
+
+    Attributes:
+        sure: how sure it is: its interval, and p or q; '' if there is no number.
+    """
+
+    kind: Kind
+    text: str
+    sure: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,6 +177,8 @@ class Section:
         warnings: what a reader must know before using any number, told at the head of the page.
         method: where docs/statistics.md says what its numbers mean: the anchor of a heading; '' for nowhere.
         tests: how many hypotheses it tests: the p- and q-values that are shown, or counted in what is shown.
+        headline: its numbers for the table of all targets and recipes, where its subject is about one.
+        findings: what of it the summary tells; warnings that name the subject are told there unasked.
     """
 
     title: str
@@ -152,6 +189,8 @@ class Section:
     warnings: tuple[str, ...] = ()
     method: str = ""
     tests: int = 0
+    headline: tuple[Card, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 class Results(Protocol):
@@ -164,17 +203,47 @@ class Results(Protocol):
 
 def adaptation(target: str, recipe: str) -> Subject:
     """The subject of all that is known of a target and recipe."""
-    return Subject(f"Target {target}, recipe {recipe}", f"{target}-{recipe}", f"{target} ({recipe})")
+    short = adapted(target, recipe)
+    return Subject(f"Target {target}, recipe {recipe}", f"{target}-{recipe}", short, short)
+
+
+def adapted(target: str, recipe: str) -> str:
+    """A target and recipe in short."""
+    return f"{target} ({recipe})"
 
 
 def signed(value: float) -> str:
-    """Three digits with a sign."""
-    return f"{float(value):+.3g}"
+    """Three digits with a sign, never an exponent."""
+    value = float(value)
+    if math.isfinite(value) and 0 < abs(value) < 1e-4:
+        return f"{value:+.{2 - math.floor(math.log10(abs(value)))}f}".rstrip("0")
+    return f"{value:+,.0f}" if 999.5 <= abs(value) < math.inf else f"{value:+.3g}"
 
 
 def signed_range(low: float, high: float) -> str:
-    """The ends of an interval of a signed number."""
-    return f"{signed(low)} to {signed(high)}"
+    """The ends of an interval of a signed number, to the last digit of the one that lies further from 0."""
+    return f"{_rounded(low, low, high)} to {_rounded(high, low, high)}"
+
+
+def signed_estimate(value: float, low: float, high: float) -> str:
+    """A signed number with its interval in brackets, all to the same digit."""
+    return f"{_rounded(value, low, high)} ({signed_range(low, high)})"
+
+
+def _rounded(value: float, low: float, high: float) -> str:
+    """A number to the third digit of the end of its interval that lies further from 0."""
+    largest = max(abs(float(low)), abs(float(high)))
+    if not (math.isfinite(largest) and largest > 0):
+        return signed(value)
+    # Adding 0 makes no 0 a negative one.
+    return signed(round(float(value), 2 - math.floor(math.log10(largest))) + 0.0)
+
+
+def p_value(value: float) -> str:
+    """A p- or q-value in two digits; '' where there is none."""
+    if math.isnan(value):
+        return ""
+    return "< 0.0001" if value < _LEAST_P else f"{float(value):.2g}"
 
 
 def interval_text(interval: Interval) -> str:

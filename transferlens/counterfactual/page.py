@@ -26,7 +26,7 @@ from transferlens.core.blocks import (
 from transferlens.core.run import Run
 from transferlens.core.statistics import mean_interval
 from transferlens.core.studies import PRETRAINED
-from transferlens.counterfactual import checks, tables
+from transferlens.counterfactual import checks, findings, tables
 from transferlens.counterfactual.settings import CounterfactualStudy, ReuseStudy, removal_study
 from transferlens.estimation.designs import FOLD_OVER
 from transferlens.training.artefacts import METRICS
@@ -132,7 +132,16 @@ def _headline(
         "which played no part in any choice. Intervals are over models (the unit that is repeated), for "
         "these images."
     )
-    return Section("", "headline", (Cards(tuple(cards), note),), subject, Place.HEADLINE, method=_METHOD)
+    return Section(
+        "",
+        "headline",
+        (Cards(tuple(cards), note),),
+        subject,
+        Place.HEADLINE,
+        method=_METHOD,
+        headline=(cards[0], cards[3]),
+        findings=findings.of_source(checks.full_minus_scratch(counterfactual)),
+    )
 
 
 def _of_draws(run: Run, accuracies: np.ndarray) -> np.ndarray:
@@ -160,7 +169,16 @@ def _removals(subject: Subject, counterfactual: xr.Dataset, figures: Path, outpu
     few = f"{subject.short}: counterfactual intervals rest on {repeats} repeats and are wide."
     title = "What really happens when classes are removed and the source is trained again"
     warnings = (few,) if repeats < _FEW_REPEATS else ()
-    return Section(title, "removals", tuple(blocks), subject, warnings=warnings, method=_METHOD)
+    return Section(
+        title,
+        "removals",
+        tuple(blocks),
+        subject,
+        warnings=warnings,
+        method=_METHOD,
+        headline=findings.gains(counterfactual),
+        findings=findings.of_removals(counterfactual),
+    )
 
 
 def choices_table(counterfactual: xr.Dataset) -> Table:

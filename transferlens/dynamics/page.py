@@ -20,6 +20,7 @@ from transferlens.core.blocks import (
     Subject,
     Table,
     adaptation,
+    p_value,
 )
 from transferlens.core.run import Run
 from transferlens.core.statistics import mean_interval
@@ -227,7 +228,7 @@ def _cells(of: xr.Dataset) -> Iterator[str]:
     yield _number(of.mean_to_start) + (f" ({reach})" if reach else "")
     yield _number(of.to_start_null_mean.mean("model", skipna=False))
     yield _number(of.mean_excess)
-    yield _number(of.mean_to_start_q, "{:.2g}")
+    yield p_value(of.mean_to_start_q)
     for name in ("random_init", "other_seed", "scratch_end"):
         yield _number(of[name])
     yield _number(of.mean_half_change_step, "{:.3g}")

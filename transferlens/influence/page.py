@@ -1,6 +1,6 @@
 """What the page says of influences: which source classes help or hurt, and how far that can be trusted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,12 @@ from transferlens.core.blocks import (
     Table,
     adaptation,
     interval_text,
-    signed,
-    signed_range,
+    p_value,
+    signed_estimate,
 )
 from transferlens.core.run import Run
 from transferlens.core.statistics import Interval
-from transferlens.influence import checks, extremes
+from transferlens.influence import checks, extremes, findings
 from transferlens.influence.extremes import Extremes
 from transferlens.influence.figures import MATRIX_CLASSES
 
@@ -66,6 +66,13 @@ _RIVALS_NOTE = (
 )
 
 
+# Of the table of all targets and recipes.
+_HEADLINE = (
+    ("correlation with outputs of held-out models", "score"),
+    ("reliability of class influences", "reliability"),
+)
+
+
 def sections(run: Run, results: Results) -> Iterator[Section]:
     """Of every target and recipe: checks, the matrix, and how far it can be trusted."""
     if "influence" not in run.studies:
@@ -76,13 +83,15 @@ def sections(run: Run, results: Results) -> Iterator[Section]:
         influence = results.influence(target, recipe, output)
         if made := checks.run_checks(influence):
             yield expectations.section(subject, made, "influences")
-        yield _strongest(subject, influence, figures, design)
+        yield _strongest(subject, influence, figures, design, run.settings.report.top_classes)
         yield _trust(subject, results.scores(target, recipe), figures, output)
         if {"target": target, "recipe": recipe} in run.jobs_of("influence_rivals"):
             yield _rivals(subject, results.influence_rivals(target, recipe))
 
 
-def _strongest(subject: Subject, influence: xr.Dataset, figures: Path, design: str) -> Section:
+def _strongest(
+    subject: Subject, influence: xr.Dataset, figures: Path, design: str, top_classes: int
+) -> Section:
     pairs = influence.class_effect_q.sel(half="report").size
     models = int(influence.n_in[0] + influence.n_out[0])
     estimator = labelled.settings(influence)["estimator"].replace("_", " ")
@@ -101,9 +110,18 @@ def _strongest(subject: Subject, influence: xr.Dataset, figures: Path, design: s
         *_extremes(influence, figures),
     )
     title = "Which source classes help or hurt which target classes"
-    warnings = (_FIXED_SIZE,) if design == "fixed_size" else ()
-    tests = pairs + (0 if influence.attrs["folds_missing"] else 2 * influence.sizes["target_class"])
-    return Section(title, "influences", blocks, subject, warnings=warnings, method="influences", tests=tests)
+    fixed_size = design == "fixed_size"
+    ends = influence.sizes["target_class"] + findings.bars(influence, top_classes)
+    return Section(
+        title,
+        "influences",
+        blocks,
+        subject,
+        warnings=(_FIXED_SIZE,) if fixed_size else (),
+        method="influences",
+        tests=pairs + (0 if influence.attrs["folds_missing"] else 2 * ends),
+        findings=findings.findings(influence, top_classes, fixed_size),
+    )
 
 
 def _extremes(influence: xr.Dataset, figures: Path) -> Iterator[Figure | Table | Prose]:
@@ -142,7 +160,7 @@ def strongest_table(influence: xr.Dataset) -> Table:
 def _cell(end: Extremes, q: np.ndarray, row: int, units: np.ndarray) -> tuple[str, str, str]:
     """The class or classes, their influence with the interval, and q."""
     value, low, high = (part[row, 0] for part in (end.value, end.low, end.high))
-    return end.names(row, 0, units), f"{signed(value)} ({signed_range(low, high)})", f"{q[row, 0]:.2g}"
+    return end.names(row, 0, units), signed_estimate(value, low, high), p_value(q[row, 0])
 
 
 def _trust(subject: Subject, scores: xr.Dataset, figures: Path, output: str) -> Section:
@@ -156,7 +174,15 @@ def _trust(subject: Subject, scores: xr.Dataset, figures: Path, output: str) -> 
     blocks = (Cards(score_cards(scores)), Figure(figures / "convergence.svg", caption, alt))
     title = "How far these influences can be trusted"
     warnings = tuple(_score_warnings(subject, scores))
-    return Section(title, "trust", blocks, subject, warnings=warnings, method="scores")
+    return Section(
+        title,
+        "trust",
+        blocks,
+        subject,
+        warnings=warnings,
+        method="scores",
+        headline=tuple(_known_cards(_reported(scores), _HEADLINE)),
+    )
 
 
 def _rivals(subject: Subject, rivals: xr.Dataset) -> Section:
@@ -200,18 +226,22 @@ def score_cards(scores: xr.Dataset) -> tuple[Card, ...]:
     rows = [("correlation with outputs of held-out models", "score")]
     rows += [("the most it can be (models repeated from other seeds)", "ceiling")] * ("ceiling" in scores)
     rows += [(f"reliability of class influences from {int(last.models)} models", "reliability")]
-    cards = []
-    for text, name in rows:
-        interval = Interval(*(float(last[name + end]) for end in ("", "_low", "_high")))
-        if np.isfinite(interval.value):
-            known = np.isfinite(interval.low)
-            detail = interval_text(interval) if known else "no interval: too slow to fit again and again"
-            cards.append(Card(text, f"{interval.value:.2f}", detail))
+    cards = list(_known_cards(last, rows))
     needed = [float(last[f"models_needed{end}"]) for end in ("", "_low", "_high")]
     if np.isfinite(needed[0]):
         low, high = (f"{n:.0f}" if np.isfinite(n) else "no limit" for n in needed[1:])
         cards.append(Card("models for a reliability of 0.9", f"{needed[0]:.0f}", f"95 % {low} to {high}"))
     return tuple(cards)
+
+
+def _known_cards(last: xr.Dataset, rows: Iterable[tuple[str, str]]) -> Iterator[Card]:
+    """Cards of (text, name of a score), of those scores that are known."""
+    for text, name in rows:
+        interval = Interval(*(float(last[name + end]) for end in ("", "_low", "_high")))
+        if np.isfinite(interval.value):
+            known = np.isfinite(interval.low)
+            detail = interval_text(interval) if known else "no interval: too slow to fit again and again"
+            yield Card(text, f"{interval.value:.2f}", detail)
 
 
 def _score_warnings(subject: Subject, scores: xr.Dataset) -> Iterator[str]:

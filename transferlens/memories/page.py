@@ -18,9 +18,10 @@ from transferlens.core.blocks import (
     Section,
     Subject,
     Warnings,
+    adapted,
 )
 from transferlens.core.run import Run
-from transferlens.memories import scope
+from transferlens.memories import findings, scope
 from transferlens.memories.gallery import numbers
 from transferlens.memories.images import told as images
 from transferlens.memories.seen import told
@@ -76,8 +77,10 @@ def sections(run: Run, results: Results) -> Iterator[Section]:
         subject = Subject(
             f"{said.title}: target {target}, recipe {recipe}",
             f"memories-{target}-{recipe}",
-            f"{said.short}: {target} ({recipe})",
+            f"{said.short}: {adapted(target, recipe)}",
+            adapted(target, recipe),
         )
+        study = numbers.Study.of(folder)
         gallery = Link(f"{target}/{recipe}/memories.html", "Open the gallery", _GALLERY)
         tested = (target, recipe) in scope.tested(run)
         first = said.untested or told.headline(folder / "seen.h5")
@@ -88,7 +91,9 @@ def sections(run: Run, results: Results) -> Iterator[Section]:
             subject,
             Place.HEADLINE,
             method=told.METHOD if tested else _METHOD,
-            tests=numbers.tests(numbers.Study.of(folder)),
+            tests=numbers.tests(study),
+            headline=findings.headline(study),
+            findings=findings.findings(study, folder / "seen.h5" if tested else None),
         )
         if tested:
             yield told.section(folder / "seen.h5", subject)

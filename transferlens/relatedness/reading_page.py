@@ -5,7 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from transferlens.core.blocks import Column, Section, Table, adaptation, signed, signed_range
+from transferlens.core.blocks import (
+    Column,
+    Section,
+    Table,
+    adaptation,
+    p_value,
+    signed_estimate,
+)
 
 _READING_HEAD = (
     Column("nearness"),
@@ -73,18 +80,14 @@ def _excess(found: xr.Dataset) -> Iterator[str]:
     for scope, cells in _SHOWN:
         one = found.sel(scope=scope, cells=cells)
         known = not np.isnan(one.excess)
-        yield f"{signed(one.excess)} ({signed_range(one.excess_low, one.excess_high)})" if known else ""
+        yield signed_estimate(one.excess, one.excess_low, one.excess_high) if known else ""
 
 
 def _agreements(of: xr.Dataset) -> Iterator[str]:
     for scope, cells in _SHOWN:
         one = of.sel(scope=scope, cells=cells)
         known = not np.isnan(one.agreement)
-        yield (
-            f"{signed(one.agreement)} ({signed_range(one.agreement_low, one.agreement_high)})"
-            if known
-            else ""
-        )
+        yield (signed_estimate(one.agreement, one.agreement_low, one.agreement_high) if known else "")
 
 
 def class_table(found: xr.Dataset, output: str) -> Table:
@@ -93,13 +96,13 @@ def class_table(found: xr.Dataset, output: str) -> Table:
     for target in found.target_class.values:
         one = found.sel(target_class=target)
         near = one.sel(source_class=one.nearest.item())
-        influence = f"{signed(near.influence)} ({signed_range(near.influence_low, near.influence_high)})"
+        influence = signed_estimate(near.influence, near.influence_low, near.influence_high)
         rows.append(
             (
                 str(target),
                 str(one.nearest.item()),
                 influence,
-                f"{float(near.influence_q):.2g}",
+                p_value(near.influence_q),
                 f"{float(one.class_loss):.3f}",
                 f"{float(one.class_bound):.3f}",
             )

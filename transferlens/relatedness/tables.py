@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from transferlens.core.blocks import Column, Table, signed, signed_range
+from transferlens.core.blocks import Column, Table, signed_estimate
 from transferlens.relatedness.means import over_models
 from transferlens.relatedness.words import ROLES
 
@@ -146,7 +146,7 @@ def _correlation(first: xr.Dataset, role: str, transform: str, actual: str) -> s
     one = first.sel(model_role=role, transform=transform, actual=actual)
     if np.isnan(one.correlation):
         return "fewer than five models"
-    return f"{signed(one.correlation)} ({signed_range(one.correlation_low, one.correlation_high)})"
+    return signed_estimate(one.correlation, one.correlation_low, one.correlation_high)
 
 
 def published_table(made: xr.Dataset) -> Table:

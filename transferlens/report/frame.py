@@ -1,16 +1,23 @@
-"""The HTML page: one self-contained file that opens from disk without a network."""
+"""The HTML page: one file that opens from disk without a network. It holds its pictures, unless they are so
+many that it would open slowly: then they stay in their files, and are loaded when they come into view.
+"""
 
 import base64
+import os
+import urllib.parse
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from jinja2.utils import markupsafe
 
 from transferlens.core import files
-from transferlens.core.blocks import Block, Section, Subject, Table
+from transferlens.core.blocks import Block, Figure, Section, Subject, Table
 from transferlens.pictures import templates
 
+EMBEDDED_BYTES = 20_000_000  # of pictures that a page holds; a page of more than 30 MB opens slowly
+_BESIDE = " Its pictures lie in files beside it: pass on the whole results folder."
 LEVEL = 0.05  # below which p- and q-values are marked
 
 
@@ -25,7 +32,7 @@ class Chapter:
 def write_page(
     path: Path, title: str, lead: str, sections: Iterable[Section], methods: Collection[str] = ()
 ) -> None:
-    """Write sections of any capabilities as one file, with the pictures in it.
+    """Write sections of any capabilities as one file, with the pictures in it if they are not too large.
 
     Args:
         lead: a line under the title.
@@ -33,16 +40,17 @@ def write_page(
         methods: the anchors of the page of methods beside this one (`report.methods`), for sections to link.
     """
     sections = list(sections)
+    beside = path if _picture_bytes(sections) > EMBEDDED_BYTES else None
     html = templates.template("report/page.html.jinja").render(
         title=title,
-        lead=lead,
+        lead=lead + _BESIDE if beside else lead,
         chapters=chapters(sections),
         warnings=list(dict.fromkeys(warning for section in sections for warning in section.warnings)),
         tests=tests_text(sum(section.tests for section in sections)),
         methods=methods,
         style=templates.text("pictures/page.css"),
         words=words,
-        picture=picture,
+        picture=partial(picture, beside=beside),
         kind=lambda block: type(block).__name__,
     )
     with files.replace_file(path) as temporary:
@@ -112,9 +120,20 @@ def words(text: str) -> markupsafe.Markup:
     return markupsafe.Markup("".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts)))
 
 
-def picture(path: Path, alt: str) -> markupsafe.Markup:
-    """A picture in the page: an SVG's root element (HTML takes no prologue), or a PNG's data."""
+def _picture_bytes(sections: list[Section]) -> int:
+    """Of the pictures of a page; a PNG takes four thirds of its bytes."""
+    shown = [block.path for section in sections for block in section.blocks if isinstance(block, Figure)]
+    return sum(path.stat().st_size * (3 + (path.suffix == ".png")) // 3 for path in shown)
+
+
+def picture(path: Path, alt: str, beside: Path | None = None) -> markupsafe.Markup:
+    """A picture in the page: an SVG's root element (HTML takes no prologue), or a PNG's data; or, `beside` a
+    page, its address from there.
+    """
     label = markupsafe.escape(alt)
+    if beside:
+        address = urllib.parse.quote(Path(os.path.relpath(path, beside.parent)).as_posix())
+        return markupsafe.Markup(f'<img src="{address}" alt="{label}" loading="lazy">')
     if path.suffix == ".svg":
         text = path.read_text(encoding="utf-8")
         root = text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

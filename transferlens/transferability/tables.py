@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from transferlens.core.blocks import Column, Table, signed, signed_range
+from transferlens.core.blocks import Column, Table, p_value, signed, signed_range
 from transferlens.pictures.figures import SIGNIFICANT
 from transferlens.training.artefacts import METRICS
 from transferlens.transferability.candidates import STATIC
@@ -114,9 +114,9 @@ def _row(one: xr.Dataset) -> tuple[str, ...]:
         str(one.title.item()),
         estimate(measures[MAIN], "agreement"),
         left_out,
-        _p(one.p if one.sort == STATIC else one.p_holm),
+        p_value(one.p if one.sort == STATIC else one.p_holm),
         estimate(one, "gain"),
-        _p(one.gain_p_holm),
+        p_value(one.gain_p_holm),
         ", ".join(plain) if np.isfinite(measures["tau"].agreement) else "–",
         number(measures["regret"].agreement, 3),
         estimate(measures[f"regret of {CHOICE}"], "agreement", 3),
@@ -140,10 +140,6 @@ def estimate(one: xr.Dataset, name: str, digits: int = 2) -> str:
     return number(one[name], digits) + (f" ({ends})" if ends else "")
 
 
-def _p(value: xr.DataArray) -> str:
-    return f"{float(value):.2g}" if np.isfinite(value) else ""
-
-
 def effects_table(made: xr.Dataset) -> Table:
     """A row for each score."""
     rows = tuple(_effects_row(made.sel(ranker=name)) for name in made.ranker.values)
@@ -158,7 +154,7 @@ def _effects_row(one: xr.Dataset) -> tuple[str, ...]:
     return (
         str(one.title.item()),
         estimate(one, "correlation"),
-        _p(one.correlation_p if one.sort == STATIC else one.p_holm),
+        p_value(one.correlation_p if one.sort == STATIC else one.p_holm),
         estimate(one, "of_reachable"),
         estimate(one, "reliability"),
         "" if one.missing.item() else str(significant),
@@ -181,7 +177,7 @@ def _targets_row(one: xr.Dataset) -> tuple[str, ...]:
         signed(one.gain) if np.isfinite(one.gain) else "",
         _signed_span(one, "gain"),
         _signed_span(one, "targets_gain"),
-        _p(one.targets_gain_p_holm),
+        p_value(one.targets_gain_p_holm),
         f"{by_target.min():.2f} to {by_target.max():.2f}" if known else "",
     )
 

@@ -8,7 +8,7 @@ import xarray as xr
 from transferlens.comparison.compared.artefacts import MEASURES
 from transferlens.comparison.compared.quantities import ITSELF, ONCE
 from transferlens.comparison.compared.words import named
-from transferlens.core.blocks import Column, Table
+from transferlens.core.blocks import Column, Table, p_value
 from transferlens.pictures.figures import SIGNIFICANT
 
 TRANSFER, FORGETTING, ROBUSTNESS, COST = (
@@ -122,7 +122,7 @@ def p_text(p: float) -> str:
     """A corrected p-value, with a star below .05; '' where there is none."""
     if np.isnan(p):
         return ""
-    return f"p {p:.2g}" + " *" * (p < SIGNIFICANT)
+    return f"p {p_value(p)}" + " *" * (p < SIGNIFICANT)
 
 
 def _without(made: xr.Dataset, reasons: str, needs: str, measures: Sequence[str]) -> str:
@@ -216,5 +216,5 @@ def by_images(comparisons: Sequence[xr.Dataset]) -> Table:
 def _of_size(made: xr.Dataset) -> tuple[str, ...]:
     i = made.recipe.values.tolist().index(made.recommended)
     share, p = percent(made.best_share.values[i]), float(made.chosen_gain_p)
-    gained = _with_ends(*_ends(made, "chosen_gain")) + ("" if np.isnan(p) else f", p {p:.2g}")
+    gained = _with_ends(*_ends(made, "chosen_gain")) + ("" if np.isnan(p) else f", p {p_value(p)}")
     return f"{made.train_images:,}", names(made)[i], _value(made, i, "accuracy"), share, gained

@@ -15,6 +15,7 @@ from transferlens.core.blocks import (
     Results,
     Table,
     Warnings,
+    p_value,
     signed,
     signed_range,
 )
@@ -75,7 +76,7 @@ def _estimate(one: xr.Dataset, name: str, test: str) -> tuple[str, str, str]:
     return (
         "" if np.isnan(value) else signed(value),
         "" if np.isnan(low) else signed_range(low, high),
-        "" if np.isnan(p) else f"{p:.2g}",
+        p_value(p),
     )
 
 

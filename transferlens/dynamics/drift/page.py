@@ -15,6 +15,7 @@ from transferlens.core.blocks import (
     Table,
     Warnings,
     adaptation,
+    p_value,
     signed,
     signed_range,
 )
@@ -114,7 +115,7 @@ def _row(one: xr.Dataset) -> tuple[str, ...]:
         cells += [
             _number(of.correlation),
             "" if np.isnan(low) else signed_range(low, high),
-            "" if np.isnan(q) else f"{q:.2g}",
+            p_value(q),
         ]
     return tuple(cells)
 

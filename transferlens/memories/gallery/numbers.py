@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from transferlens.core import artefacts
+from transferlens.core.blocks import p_value
 from transferlens.core.crossed import crossed_ratio
 from transferlens.data.artefacts import HALVES
 from transferlens.memories.kept.binding import bound_class
@@ -98,7 +99,7 @@ def _distracting(interference: h5py.File) -> Iterator[tuple[str, str, str]]:
     )
     cell = (_REPORT, row, column)
     reach = f"95 % {low[cell]:+.2f} to {high[cell]:+.2f}" if np.isfinite(low[cell]) else "no interval"
-    told = f", q {q[cell]:.2g}" if np.isfinite(q[cell]) else ""
+    told = f", q {p_value(q[cell])}" if np.isfinite(q[cell]) else ""
     yield (
         f"strongest pair of the select half: {source} on {target}",
         f"{effect[cell]:+.2f}",
@@ -114,7 +115,7 @@ def _together(interference: h5py.File) -> Iterator[tuple[str, str, str]]:
         for name in (*(f"interference{part}" for part in ("", "_low", "_high", "_p")), "beyond_canvas")
     )
     if np.isfinite(value):
-        told = f"95 % {low:+.3f} to {high:+.3f}, p {p:.2g}; " if np.isfinite(low) else "no interval; "
+        told = f"95 % {low:+.3f} to {high:+.3f}, p {p_value(p)}; " if np.isfinite(low) else "no interval; "
         what = f"net interference of the {count} strongest pairs of the select half together"
         yield what, f"{value:+.3f}", f"{told}{canvas:+.3f} beyond a canvas (report half, other models)"
 

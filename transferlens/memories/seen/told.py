@@ -10,16 +10,20 @@ from transferlens.core.blocks import (
     Block,
     Column,
     Figure,
+    Finding,
+    Kind,
     Prose,
     Section,
     Subject,
     Table,
+    p_value,
     signed,
     signed_range,
 )
 from transferlens.memories.seen.artefacts import GROUPS, HEADLINE, MEASURES, SEEN
 
 METHOD = "seen-and-unseen"
+_CELL = list(MEASURES).index(HEADLINE), list(GROUPS).index("distracting")  # of the headline
 # Attributes that say why a number is left out.
 _REASONS = ("skipped", "no_composites", "q_missing")
 _HEAD = (
@@ -52,10 +56,19 @@ def headline(path: Path) -> str:
         return _sentence(file)
 
 
+def finding(path: Path) -> Finding:
+    """The headline for the page's summary: an effect hurts if its whole interval lies above zero."""
+    text = headline(path)
+    with artefacts.open(path, SEEN) as file:
+        if file.attrs.get("skipped") or file.attrs.get("no_composites"):
+            return Finding(Kind.UNKNOWN, text)
+        low = float(file["effect_low"][_CELL])
+    return Finding(Kind.HURTS if low > 0 else Kind.UNKNOWN, text)
+
+
 def _sentence(file: h5py.File) -> str:
-    cell = list(MEASURES).index(HEADLINE), list(GROUPS).index("distracting")
     effect, low, high, seen, unseen = (
-        float(file[name][cell]) for name in ("effect", "effect_low", "effect_high", "seen", "unseen")
+        float(file[name][_CELL]) for name in ("effect", "effect_low", "effect_high", "seen", "unseen")
     )
     kinds, names = artefacts.names(file["kind"]), artefacts.names(file["left_out"])
     classes = ", ".join(name for name, kind in zip(names, kinds, strict=True) if kind == "distracting")
@@ -79,8 +92,9 @@ def _sentence(file: h5py.File) -> str:
             f"more. Models lose {sides}: seen minus unseen {numbers}."
         )
     return (
-        f"As far as this study can tell, what was found is no memory of these classes ({classes}): models "
-        f"that never saw them lose as much. Models lose {sides}: seen minus unseen {numbers}."
+        f"This study does not show that what was found is a memory of these classes ({classes}): no "
+        f"difference is established between models that saw them and models that never did. Models lose "
+        f"{sides}: seen minus unseen {numbers}."
     )
 
 
@@ -128,9 +142,9 @@ def _estimate(file: h5py.File, prefix: str, i: int, j: int, *tests: str) -> tupl
     return (
         "" if np.isnan(value) else signed(value),
         reach,
-        *(_number(file[f"{prefix}effect_{test}"][i, j], 2) for test in tests),
+        *(p_value(file[f"{prefix}effect_{test}"][i, j]) for test in tests),
     )
 
 
-def _number(value: float, digits: int = 3) -> str:
-    return "" if np.isnan(value) else f"{value:.{digits}g}"
+def _number(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.3g}"
