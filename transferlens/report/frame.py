@@ -1,4 +1,7 @@
-"""The HTML page: one self-contained file that opens from disk without a network."""
+"""The HTML page: one self-contained file that opens from disk without a network.
+
+Its script (report/page.js) only adds: without it everything is there, open and in the order it was given.
+"""
 
 import base64
 from collections.abc import Collection, Iterable
@@ -40,7 +43,8 @@ def write_page(
         warnings=list(dict.fromkeys(warning for section in sections for warning in section.warnings)),
         tests=tests_text(sum(section.tests for section in sections)),
         methods=methods,
-        style=templates.text("pictures/page.css"),
+        style=templates.text("pictures/page.css") + templates.text("report/page.css"),
+        program=templates.text("pictures/page.js") + templates.text("report/page.js"),
         words=words,
         picture=picture,
         kind=lambda block: type(block).__name__,
