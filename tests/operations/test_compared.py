@@ -41,7 +41,9 @@ def test_intervals_of_other_kinds_add_end_by_end():
 
 def test_models_shared_in_part_give_no_interval():
     found = differences.difference(of_models(FIRST), of_models(SECOND), PARTLY, CELL)
-    assert np.isnan(found.interval.low) and np.isnan(found.p) and "some shared" in found.how
+    assert np.isnan(found.interval.low)
+    assert np.isnan(found.p)
+    assert "some shared" in found.how
 
 
 def test_folders_that_cannot_be_compared(tmp_path):
