@@ -60,12 +60,12 @@ def open_folders(paths: Sequence[Path]) -> list[Folder]:
     for path in paths:
         if counts[path.resolve()] > 1:
             raise ConfigError(f"{path}: given twice; name another run's results folder")
-    return [_opened(letter, path) for letter, path in zip(_LETTERS, paths, strict=False)]
+    results = [open_results(path) for path in paths]  # that all are there is known before any is read
+    return [_opened(letter, of_run) for letter, of_run in zip(_LETTERS, results, strict=False)]
 
 
-def _opened(letter: str, path: Path) -> Folder:
-    results = open_results(path)
-    made = {}
+def _opened(letter: str, results: Results) -> Folder:
+    path, made = results.folder, {}
     for file in sorted(path.rglob("*.h5")):
         place = file.relative_to(path).as_posix()
         with artefacts.open(file) as opened:
