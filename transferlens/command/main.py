@@ -14,6 +14,7 @@ from typing import NoReturn
 # In the order of `transferlens --help`.
 COMMANDS = {
     "influence": "estimate influences from masks and outputs of your own models",
+    "compare": "lay results folders side by side: what changed, with intervals",
 }
 
 

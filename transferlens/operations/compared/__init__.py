@@ -1,0 +1,1 @@
+"""Results folders side by side: what changed between runs, with intervals (`transferlens compare`)."""
