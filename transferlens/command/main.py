@@ -14,6 +14,7 @@ from typing import NoReturn
 # In the order of `transferlens --help`.
 COMMANDS = {
     "influence": "estimate influences from masks and outputs of your own models",
+    "watch": "how far a study is: models done, pace, time left, failed jobs",
 }
 
 
