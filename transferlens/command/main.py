@@ -15,6 +15,7 @@ from typing import NoReturn
 COMMANDS = {
     "influence": "estimate influences from masks and outputs of your own models",
     "watch": "how far a study is: models done, pace, time left, failed jobs",
+    "export": "give influences or models away, in files that other tools open",
 }
 
 

@@ -1,4 +1,4 @@
-"""How far a study is: models done, pace, time left and failed jobs, from its results folder alone (read only)."""
+"""How far a study is: models done, pace, time left, failed jobs; from its results folder alone, read only."""
 
 import argparse
 import os
@@ -30,7 +30,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def _show(lines: list[str], before: int) -> int:
-    """Print lines: on a terminal in place of those before, else below them with the time; returns how many."""
+    """Print lines, on a terminal in place of those before, else below them; returns how many are there."""
     if not sys.stdout.isatty():
         print(time.strftime("%Y-%m-%d %H:%M:%S"), *lines, sep="\n", flush=True)
         return 0
