@@ -33,9 +33,9 @@ network.eval()  # takes float32[images, 3, side, side], normalised by input.mean
 """
 _CARD = """# Source models of study {study}
 
-{count} networks as the study made them. `models.json` tells for each which units of the source's training data
-it saw (its mask), its accuracy on the validation images of the classes it saw, and its training seed. The
-head has an output for every class of the source, also for those that a model never saw.
+{count} networks as the study made them. `models.json` tells for each which units of the source's training
+data it saw (its mask), its accuracy on the validation images of the classes it saw, and its training seed.
+The head has an output for every class of the source, also for those that a model never saw.
 
 | row | role | seed | units seen | training images | val accuracy |
 |---|---|---|---|---|---|
