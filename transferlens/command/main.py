@@ -15,6 +15,9 @@ from typing import NoReturn
 COMMANDS = {
     "influence": "estimate influences from masks and outputs of your own models",
     "compare": "lay results folders side by side: what changed, with intervals",
+    "watch": "how far a study is: models done, pace, time left, failed jobs",
+    "export": "give influences or models away, in files that other tools open",
+    "crate": "pack a finished run as a Workflow Run RO-Crate",
 }
 
 
