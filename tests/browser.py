@@ -27,7 +27,8 @@ def missing() -> list[str]:
     """What keeps a browser from running here, in words."""
     programs = {"chromium": "chromium", "chromedriver": "chromium-driver"}
     found = [package for program, package in programs.items() if shutil.which(program) is None]
-    return found + ["selenium"] * (importlib.util.find_spec("selenium") is None)
+    modules = {"selenium": "selenium", "axe_core_python": "axe-core-python"}
+    return found + [p for module, p in modules.items() if importlib.util.find_spec(module) is None]
 
 
 MISSING = missing()
@@ -64,6 +65,22 @@ class Page:
         sent = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
         assert sent
         return [url for url in sent if not url.startswith(("file:", "blob:", "data:", "about:"))]
+
+    def barriers(self):
+        """What axe-core finds that keeps people out: (rule, impact, first element) of serious violations.
+
+        Drawings are emptied first, for good: each is one image to axe-core, yet walking their thousands of
+        paths takes it minutes.
+        """
+        (package,) = importlib.util.find_spec("axe_core_python").submodule_search_locations
+        self.run("document.querySelectorAll('svg').forEach((drawing) => drawing.replaceChildren())")
+        self.run((Path(package) / "axe.min.js").read_text(encoding="utf-8"))
+        self.driver.set_script_timeout(3 * SECONDS)
+        found = self.driver.execute_async_script(
+            "axe.run({resultTypes: ['violations']}).then((found) => arguments[arguments.length - 1]("
+            "found.violations.map((v) => [v.id, v.impact, v.nodes[0].html])))"
+        )
+        return [one for one in found if one[1] in ("serious", "critical")]
 
 
 @contextmanager

@@ -15,6 +15,16 @@ function make(tag, properties = {}, ...children) {
 
 const say = (tag, textContent, properties = {}) => make(tag, { textContent, ...properties });
 
+// Positions in the order of their values. What is missing comes last in either direction.
+function sorted(indices, values, down) {
+  const sign = down ? -1 : 1;
+  return indices.sort((a, b) => {
+    const [x, y] = [values[a], values[b]];
+    if (!known(x) || !known(y)) return known(y) - known(x) || a - b;
+    return sign * (x - y) || a - b;
+  });
+}
+
 function bytes(text) {
   const characters = atob(text);
   const array = new Uint8Array(characters.length);

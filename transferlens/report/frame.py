@@ -1,5 +1,7 @@
 """The HTML page: one file that opens from disk without a network. It holds its pictures, unless they are so
 many that it would open slowly: then they stay in their files, and are loaded when they come into view.
+
+Its script (report/page.js) only adds: without it everything is there, open and in the order it was given.
 """
 
 import base64
@@ -48,8 +50,10 @@ def write_page(
         warnings=list(dict.fromkeys(warning for section in sections for warning in section.warnings)),
         tests=tests_text(sum(section.tests for section in sections)),
         methods=methods,
-        style=templates.text("pictures/page.css"),
+        style=templates.text("pictures/page.css") + templates.text("report/page.css"),
+        program=templates.text("pictures/page.js") + templates.text("report/page.js"),
         words=words,
+        beside=beside,
         picture=partial(picture, beside=beside),
         kind=lambda block: type(block).__name__,
     )

@@ -89,16 +89,6 @@ function found({ memory, target, match, kind, wrong, significant }) {
   return indices;
 }
 
-// What is missing comes last in either direction.
-function sorted(indices, values, down) {
-  const sign = down ? -1 : 1;
-  return indices.sort((a, b) => {
-    const [x, y] = [values[a], values[b]];
-    if (!known(x) || !known(y)) return known(y) - known(x) || a - b;
-    return sign * (x - y) || a - b;
-  });
-}
-
 const isDown = () => (view.direction ? view.direction === "down" : SORTS[view.sort].down);
 
 // ---- the list: only rows near the screen exist --------------------------------------------------
