@@ -128,6 +128,7 @@ def test_the_smoke_study_s_page_has_no_barriers_and_fits_the_screen(driver, smok
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    driver.get_log("performance")  # what came before, of the browser's own pages
     page = browser.Page(driver, smoke / "results/report/index.html")
     assert page.run("return document.documentElement.scrollWidth") == width
     # At a narrow width contents are a menu that waits to be opened.

@@ -53,6 +53,7 @@ def write_page(
         style=templates.text("pictures/page.css") + templates.text("report/page.css"),
         program=templates.text("pictures/page.js") + templates.text("report/page.js"),
         words=words,
+        beside=beside,
         picture=partial(picture, beside=beside),
         kind=lambda block: type(block).__name__,
     )
