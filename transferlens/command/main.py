@@ -13,6 +13,9 @@ from typing import NoReturn
 
 # In the order of `transferlens --help`.
 COMMANDS = {
+    "explain": "draw what your models see in a folder of images",
+    "scores": "relate two folders of images by a network: probe, bound, transferability scores",
+    "advise": "recommend a recipe for your images and a checkpoint, within a budget of hours",
     "influence": "estimate influences from masks and outputs of your own models",
 }
 
@@ -41,14 +44,19 @@ def _overview() -> argparse.ArgumentParser:
 
 
 def _run(name: str, words: Sequence[str]) -> NoReturn:
+    arguments = parser_of(name).parse_args(words)
+    from transferlens.core import job
+
+    job.run(arguments.work, arguments)
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """What reads the words of a command; with them comes `work`, the function that takes them."""
     command = import_module(f"transferlens.command.{name}")
     parser = argparse.ArgumentParser(prog=f"transferlens {name}", description=command.__doc__)
     command.add_arguments(parser)
-    parser.set_defaults(log=None)
-    arguments = parser.parse_args(words)
-    from transferlens.core import job
-
-    job.run(command.main, arguments)
+    parser.set_defaults(work=command.main, log=None)
+    return parser
 
 
 if __name__ == "__main__":

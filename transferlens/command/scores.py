@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-from transferlens.core import job
 from transferlens.models import command_line
 from transferlens.relatedness import own_folders, own_table
 from transferlens.relatedness.bound import Options
@@ -35,8 +34,7 @@ def main(arguments: argparse.Namespace) -> None:
     print(own_table.text(rows, reference, target))
 
 
-def options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, what in (("reference", "reference task"), ("target", "target task")):
         parser.add_argument(
             f"--{name}",
@@ -81,9 +79,3 @@ def options() -> argparse.ArgumentParser:
         default=0,
         help="of the choice of images, and of all else",
     )
-    parser.set_defaults(log=None)
-    return parser
-
-
-if __name__ == "__main__":
-    job.run(main, options().parse_args())
