@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from transferlens.command.main import parser_of
-from transferlens.core.errors import ConfigError, DataError, TransferlensError
+from transferlens.core.errors import ArtefactError, ConfigError, DataError, TransferlensError
 from transferlens.core.settings import NetworkSettings
 from transferlens.models import contract
 from transferlens.relatedness import own_folders, own_table
@@ -131,7 +131,7 @@ BAD = [
     (lambda f, t: {"weights": t / "none.pt"}, ConfigError, "no file"),
     (lambda f, t: {"architecture": "small_resnt"}, ConfigError, "did you mean"),
     (lambda f, t: {"scores": "logmee"}, ConfigError, "did you mean 'logme'"),
-    (lambda f, t: {"out": t}, DataError, "cannot be written"),
+    (lambda f, t: {"out": t}, ArtefactError, "cannot be written"),
 ]
 
 

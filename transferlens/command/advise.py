@@ -7,6 +7,7 @@ from pathlib import Path
 from transferlens.core.files import replace_file
 from transferlens.models import command_line
 from transferlens.models.packages import is_name
+from transferlens.operations import project
 from transferlens.operations.recommend import frozen, images, kept, planning, recipes, running, telling
 from transferlens.operations.recommend.composing import Question
 from transferlens.operations.recommend.pricing import Costs
@@ -15,6 +16,7 @@ from transferlens.training import device
 
 
 def main(arguments: argparse.Namespace) -> None:
+    project.require_own()
     out, place = arguments.out.resolve(), device.pick()
     kept.refuse_inside(out, [arguments.target, *arguments.keep])
     question = question_of(arguments)

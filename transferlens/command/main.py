@@ -14,9 +14,12 @@ from typing import NoReturn
 # In the order of `transferlens --help`.
 COMMANDS = {
     "explain": "draw what your models see in a folder of images",
-    "scores": "relate two folders of images by a network: probe, bound, transferability scores",
-    "advise": "recommend a recipe for your images and a checkpoint, within a budget of hours",
+    "scores": "relate two folders of images by a network",
+    "similarity": "compare two networks, or two arrays of features",
+    "advise": "recommend a recipe for your images and a checkpoint",
     "influence": "estimate influences from masks and outputs of your own models",
+    "plan": "models, jobs, hours and bytes of a study, before anything runs",
+    "doctor": "is every file of results whole, and what would be re-run?",
 }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from transferlens.core import files
 from transferlens.models import command_line
 from transferlens.relatedness import own_folders, own_table
 from transferlens.relatedness.bound import Options
@@ -15,7 +16,7 @@ from transferlens.scores.registry import SCORES
 def main(arguments: argparse.Namespace) -> None:
     for name in arguments.scores:
         find(name)
-    own_table.reserve(arguments.out)
+    files.refuse_unwritable_file(arguments.out)
     choice = own_folders.Choice(arguments.images, arguments.test_share, arguments.seed)
     folders = [own_folders.read(root, choice) for root in (arguments.reference, arguments.target)]
     settings = command_line.network_settings(
