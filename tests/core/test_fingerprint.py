@@ -75,7 +75,7 @@ WORDS_ONLY = {
         "return (\n        Interval(\n            value, (value - reach), value + reach\n        )\n    )",
     ),
     "quotes": ("data/composites.py", 'placement == "random"', "placement == 'random'"),
-    "help": ("../scripts/explain_images.py", 'help="also draw', 'help="draw'),
+    "help": ("../scripts/propose_overlap.py", 'help="one for each', 'help="one of each'),
     "infrastructure": ("core/job.py", "_SECONDS_BETWEEN_LINES = 10", "_SECONDS_BETWEEN_LINES = 5"),
 }
 
@@ -127,7 +127,7 @@ ARITHMETIC = [  # file, what is changed, the definition it is in, scripts that u
         "pictures/overlays.py",
         ("_IMAGE_WEIGHT = 0.6", "_IMAGE_WEIGHT = 0.5"),
         "transferlens.pictures.overlays:published",
-        {"draw_heatmaps.py", "explain_images.py"},
+        {"draw_heatmaps.py"},
         {"transfer.py", "estimate_influence.py", "compress_summary.py"},
     ),
 ]

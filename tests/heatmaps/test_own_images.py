@@ -11,21 +11,17 @@ import torchvision
 from PIL import Image
 
 from tests.conftest import draw
+from transferlens.command.main import parser_of
 from transferlens.core.errors import ConfigError, DataError, TransferlensError
 from transferlens.core.settings import NetworkSettings
 from transferlens.data import photographs
 from transferlens.heatmaps import own_images
 from transferlens.models import command_line
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "explain_images.py"
 
-
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("explain_images", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def explain(given):
+    arguments = parser_of("explain").parse_args(given)
+    arguments.work(arguments)
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +70,14 @@ def arguments(photos, checkpoints, out, **changed):
     ]
 
 
-def test_one_command_draws_the_figure(script, photos, checkpoints, tmp_path, capsys, caplog):
+def test_one_command_draws_the_figure(photos, checkpoints, tmp_path, capsys, caplog):
     models = {
         "source": checkpoints / "source.pt",
         "source_classes": 5,
         "baseline": checkpoints / "scratch.pt",
     }
     given = arguments(photos, checkpoints, tmp_path / "f.png", colormap="jet", **models)
-    script.main(script.options().parse_args(given))
+    explain(given)
     assert "notes.txt (image): cannot be decoded" in caplog.text
     assert "broken.png (image): cannot be decoded" in caplog.text
     assert capsys.readouterr().out.strip() == f"4 images drawn in {tmp_path / 'f.png'}"
@@ -89,7 +85,7 @@ def test_one_command_draws_the_figure(script, photos, checkpoints, tmp_path, cap
         assert figure.width > 2 * figure.height  # two images, each with three maps, in a row
 
 
-def test_several_checkpoints_stand_side_by_side(script, photos, checkpoints, tmp_path, monkeypatch):
+def test_several_checkpoints_stand_side_by_side(photos, checkpoints, tmp_path, monkeypatch):
     """A column each, called by its name, in the order given; each shows what its own weights say."""
     drawn = {}
     monkeypatch.setattr(
@@ -97,7 +93,7 @@ def test_several_checkpoints_stand_side_by_side(script, photos, checkpoints, tmp
     )
     models = [f"first={checkpoints / 'tuned.pt'}", f"a second={checkpoints / 'scratch.pt'}"]
     given = arguments(photos, checkpoints, tmp_path / "f.png", checkpoint=models)
-    script.main(script.options().parse_args([*given, "--baseline", str(checkpoints / "scratch.pt")]))
+    explain([*given, "--baseline", str(checkpoints / "scratch.pt")])
     first, second, baseline = drawn["columns"]
     assert [column.title for column in drawn["columns"]] == ["first", "a second", "from scratch"]
     np.testing.assert_array_equal(second.maps.maps, baseline.maps.maps)
@@ -167,7 +163,7 @@ def make_net(classes, width=4):
 """
 
 
-def test_a_network_in_a_file_of_ones_own(script, photos, checkpoints, tmp_path, monkeypatch):
+def test_a_network_in_a_file_of_ones_own(photos, checkpoints, tmp_path, monkeypatch):
     """With an option, its head named, and ImageNet's scaling, as no weights of it were published."""
     monkeypatch.chdir(tmp_path)
     Path("my_net.py").write_text(OWN)
@@ -177,7 +173,7 @@ def test_a_network_in_a_file_of_ones_own(script, photos, checkpoints, tmp_path, 
     torch.save(module.make_net(2, width=6).state_dict(), "w.pt")
     changed = {"architecture": "my_net.py:make_net", "option": "width=6", "part": "head=3"}
     given = arguments(photos, checkpoints, "f.png", checkpoint="w.pt", method="CAM", **changed)
-    script.main(script.options().parse_args(given))
+    explain(given)
     with Image.open("f.png") as figure:
         assert figure.width > figure.height
     settings = command_line.network_settings("my_net.py:make_net", ["width=6"], ["head=3"], None)
@@ -185,7 +181,7 @@ def test_a_network_in_a_file_of_ones_own(script, photos, checkpoints, tmp_path, 
     assert command_line.scaling(settings, None, [1, 1, 1]) == ([0.485, 0.456, 0.406], [1, 1, 1])
 
 
-def test_a_transformer_is_seen_at_the_size_it_is_built_for(script, photos, checkpoints, tmp_path):
+def test_a_transformer_is_seen_at_the_size_it_is_built_for(photos, checkpoints, tmp_path):
     timm = pytest.importorskip("timm")
     name, option = "vit_tiny_patch16_224", "img_size=64"
     torch.manual_seed(0)
@@ -193,13 +189,13 @@ def test_a_transformer_is_seen_at_the_size_it_is_built_for(script, photos, check
     given = arguments(photos, checkpoints, tmp_path / "f.png", architecture=f"timm/{name}", option=option)
     at = given.index("--checkpoint") + 1
     given[at] = str(tmp_path / "w.pt")
-    script.main(script.options().parse_args(given))
+    explain(given)
     assert (tmp_path / "f.png").exists()
     settings = command_line.network_settings(f"timm/{name}", [option], [], None)
     assert settings.resolution == 64
     assert command_line.scaling(settings, None, None) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     with pytest.raises(ConfigError, match="as its features are read from a token of their own"):
-        script.main(script.options().parse_args([*given, "--method", "CAM"]))
+        explain([*given, "--method", "CAM"])
 
 
 @pytest.mark.parametrize(
@@ -238,10 +234,10 @@ def test_a_transformer_is_seen_at_the_size_it_is_built_for(script, photos, check
         ({"architecture": "vit_b_16"}, ConfigError, "vit_b_16 cannot take images of 64 px .*image_size"),
     ],
 )
-def test_bad_input_is_one_line(script, photos, checkpoints, tmp_path, changed, kind, message):
+def test_bad_input_is_one_line(photos, checkpoints, tmp_path, changed, kind, message):
     given = arguments(photos, checkpoints, tmp_path / "f.png", **changed)
     with pytest.raises(kind, match=message) as caught:
-        script.main(script.options().parse_args(given))
+        explain(given)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "f.png").exists()
 

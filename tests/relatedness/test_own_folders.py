@@ -1,30 +1,25 @@
 """Two folders and a network become a table; what is wrong with either is one line."""
 
 import csv
-import importlib.util
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from transferlens.core.errors import ConfigError, DataError, TransferlensError
+from transferlens.command.main import parser_of
+from transferlens.core.errors import ArtefactError, ConfigError, DataError, TransferlensError
 from transferlens.core.settings import NetworkSettings
 from transferlens.models import contract
 from transferlens.relatedness import own_folders, own_table
 from transferlens.scores.registry import SCORES
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "relate_folders.py"
 CHOICE = own_folders.Choice(most=100, test_share=0.25, seed=0)
 
 
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("relate_folders", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def scores(given):
+    arguments = parser_of("scores").parse_args(given)
+    arguments.work(arguments)
 
 
 def paint(folder, images, colour, rng):
@@ -64,14 +59,14 @@ def arguments(folders, out, **changed):
     return [text for key, value in given.items() for text in (f"--{key.replace('_', '-')}", str(value))]
 
 
-def run(script, folders, out, *more, **changed):
-    script.main(script.options().parse_args([*arguments(folders, out, **changed), *more]))
+def run(folders, out, *more, **changed):
+    scores([*arguments(folders, out, **changed), *more])
     with out.open(encoding="utf-8") as file:
         return {row["name"]: row for row in csv.DictReader(file)}
 
 
-def test_one_command_gives_the_table(script, folders, tmp_path, capsys):
-    rows = run(script, folders, tmp_path / "new" / "table.csv")
+def test_one_command_gives_the_table(folders, tmp_path, capsys):
+    rows = run(folders, tmp_path / "new" / "table.csv")
     printed = capsys.readouterr().out
     assert "Target: plain, 3 classes, 33 training and 15 test images." in printed
     assert {row["part"] for row in rows.values()} == {"probe", "bound", "score"}
@@ -90,10 +85,8 @@ def test_one_command_gives_the_table(script, folders, tmp_path, capsys):
     assert bound == pytest.approx(loss + mismatch + lipschitz * distance + gap)
 
 
-def test_weights_without_a_head_leave_out_what_needs_one(script, folders, tmp_path):
-    rows = run(
-        script, folders, tmp_path / "t.csv", "--scores", "leep", "hscore", weights=folders / "headless.pt"
-    )
+def test_weights_without_a_head_leave_out_what_needs_one(folders, tmp_path):
+    rows = run(folders, tmp_path / "t.csv", "--scores", "leep", "hscore", weights=folders / "headless.pt")
     assert rows["leep"]["value"] == ""
     assert "source head" in rows["leep"]["note"]
     assert float(rows["hscore"]["value"]) > 0
@@ -138,16 +131,16 @@ BAD = [
     (lambda f, t: {"weights": t / "none.pt"}, ConfigError, "no file"),
     (lambda f, t: {"architecture": "small_resnt"}, ConfigError, "did you mean"),
     (lambda f, t: {"scores": "logmee"}, ConfigError, "did you mean 'logme'"),
-    (lambda f, t: {"out": t}, DataError, "cannot be written"),
+    (lambda f, t: {"out": t}, ArtefactError, "cannot be written"),
 ]
 
 
 @pytest.mark.parametrize("bad", range(len(BAD)))
-def test_what_is_wrong_is_one_line(script, folders, tmp_path, bad):
+def test_what_is_wrong_is_one_line(folders, tmp_path, bad):
     change, kind, message = BAD[bad]
     given = {"out": tmp_path / "t.csv", **change(folders, tmp_path)}
     with pytest.raises(TransferlensError, match=message) as error:
-        script.main(script.options().parse_args(arguments(folders, **given)))
+        scores(arguments(folders, **given))
     assert isinstance(error.value, kind)
     assert "\n" not in str(error.value)
 

@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from tests.workflow.conftest import REPOSITORY
 from transferlens.core.settings import NetworkSettings
 from transferlens.models import contract
 from transferlens.operations.recommend import running
@@ -50,7 +49,7 @@ def command():
         "out": "out",
     }
     words = [str(word) for key, value in given.items() for word in (f"--{key}", value)]
-    return [sys.executable, REPOSITORY / "scripts/recommend_recipe.py", *words, "--no-flip"]
+    return [sys.executable, "-m", "transferlens.command.main", "advise", *words, "--no-flip"]
 
 
 @pytest.fixture(scope="module")

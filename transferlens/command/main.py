@@ -13,9 +13,15 @@ from typing import NoReturn
 
 # In the order of `transferlens --help`.
 COMMANDS = {
+    "explain": "draw what your models see in a folder of images",
+    "scores": "relate two folders of images by a network",
+    "similarity": "compare two networks, or two arrays of features",
+    "advise": "recommend a recipe for your images and a checkpoint",
     "influence": "estimate influences from masks and outputs of your own models",
-    "compare": "lay results folders side by side: what changed, with intervals",
+    "plan": "models, jobs, hours and bytes of a study, before anything runs",
     "watch": "how far a study is: models done, pace, time left, failed jobs",
+    "doctor": "is every file of results whole, and what would be re-run?",
+    "compare": "lay results folders side by side: what changed, with intervals",
     "export": "give influences or models away, in files that other tools open",
     "crate": "pack a finished run as a Workflow Run RO-Crate",
 }
@@ -45,14 +51,19 @@ def _overview() -> argparse.ArgumentParser:
 
 
 def _run(name: str, words: Sequence[str]) -> NoReturn:
+    arguments = parser_of(name).parse_args(words)
+    from transferlens.core import job
+
+    job.run(arguments.work, arguments)
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """What reads the words of a command; with them comes `work`, the function that takes them."""
     command = import_module(f"transferlens.command.{name}")
     parser = argparse.ArgumentParser(prog=f"transferlens {name}", description=command.__doc__)
     command.add_arguments(parser)
-    parser.set_defaults(log=None)
-    arguments = parser.parse_args(words)
-    from transferlens.core import job
-
-    job.run(command.main, arguments)
+    parser.set_defaults(work=command.main, log=None)
+    return parser
 
 
 if __name__ == "__main__":

@@ -223,6 +223,23 @@ def refuse_unwritable(folder: str | Path) -> None:
         )
 
 
+def refuse_unwritable_file(path: str | Path) -> None:
+    """Stop before any work if a file cannot be written where it shall be; none is left there.
+
+    Raises:
+        ArtefactError: it cannot.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
+        path.open("a").close()
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def sha256(path: str | Path) -> str:
     """Hex SHA-256 of a file's content."""
     with Path(path).open("rb") as handle:

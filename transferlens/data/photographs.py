@@ -1,12 +1,43 @@
 """Photographs of any size and mode as networks take them: the central square, normalised."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 
+from transferlens.core import job
+from transferlens.core.errors import DataError
 from transferlens.data import augmentation
+from transferlens.data.folder import entries
+from transferlens.data.plain_text import require_printable
+from transferlens.data.splits import picture_in
+
+
+def squares(folder: Path, resolution: int, crop_ratio: float) -> Iterator[tuple[str, np.ndarray]]:
+    """(file name, uint8[resolution, resolution, 3]) of every image of a folder, in the order of names.
+
+    What is no readable image, or has a name that no line can show, is left out with a warning.
+
+    Raises:
+        DataError: no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; name one with images")
+    empty = True
+    for path in sorted(file for file in map(Path, entries(folder)) if not file.is_dir()):
+        try:
+            require_printable([path.name], folder)
+            with picture_in(path, "image") as image:
+                square = central_square(image, resolution, crop_ratio)
+        except DataError as error:
+            job.log.warning("%s; left out", error)
+            continue
+        empty = False
+        yield path.name, square
+    if empty:
+        raise DataError(f"{folder}: holds no readable image; put some there (JPEG, PNG, ...)")
 
 
 def central_square(image: Image.Image | np.ndarray, resolution: int, crop_ratio: float) -> np.ndarray:

@@ -12,12 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from transferlens.core import files, job
+from transferlens.core import files
 from transferlens.core.errors import ConfigError, DataError
-from transferlens.data.folder import entries
-from transferlens.data.photographs import central_square
-from transferlens.data.plain_text import require_printable
-from transferlens.data.splits import picture_in
+from transferlens.data.photographs import squares
 from transferlens.maps.class_maps import ClassMaps, class_maps
 from transferlens.models.network import Network
 from transferlens.pictures import figures, overlays
@@ -52,25 +49,15 @@ def read_folder(folder: Path, resolution: int, crop_ratio: float) -> tuple[list[
     Raises:
         DataError: no such folder, no image in it, or more than a figure takes.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; name one with images")
     names, pixels = [], []
-    for path in sorted(file for file in map(Path, entries(folder)) if not file.is_dir()):
-        try:
-            require_printable([path.name], folder)
-            with picture_in(path, "image") as image:
-                pixels.append(central_square(image, resolution, crop_ratio))
-        except DataError as error:
-            job.log.warning("%s; left out", error)
-            continue
-        names.append(path.name)
+    for name, square in squares(folder, resolution, crop_ratio):
+        names.append(name)
+        pixels.append(square)
         if len(names) > MOST_IMAGES:
             raise DataError(
                 f"{folder}: holds more than {MOST_IMAGES} images, too many for one figure; name a folder "
                 "with fewer"
             )
-    if not names:
-        raise DataError(f"{folder}: holds no readable image; put some there (JPEG, PNG, ...)")
     return names, np.stack(pixels)
 
 

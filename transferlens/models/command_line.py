@@ -15,10 +15,12 @@ from transferlens.models import weights as foreign
 from transferlens.models.network import Network
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that name a network and how images enter it."""
+def add_arguments(parser: argparse._ActionsContainer, required: bool = True) -> None:
+    """The arguments that name a network and how images enter it, of a parser or a group of one."""
     parser.add_argument(
-        "--architecture", required=True, help="resnet18, vit_b_16, timm/<name>, ..., or my_net.py:make_net"
+        "--architecture",
+        required=required,
+        help="resnet18, vit_b_16, timm/<name>, ..., or my_net.py:make_net",
     )
     parser.add_argument(
         "--option",

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from transferlens.core.errors import DataError
 from transferlens.core.statistics import mean_interval
 from transferlens.relatedness import bound
 from transferlens.relatedness.heads import Head, fit_head
@@ -168,19 +167,6 @@ def score_rows(candidate: Candidate, names: Sequence[str], seed: int) -> Iterato
             none = np.isnan(ends[0])
             note = "not to be had without some of the images" if none else ""
             yield Row("score", name, title, had[name], *ends, "" if none else TRAINING_IMAGES, note)
-
-
-def reserve(path: Path) -> None:
-    """Refuse a file that cannot be written, before the work.
-
-    Raises:
-        DataError: it cannot.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("a").close()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}); name another file") from error
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:

@@ -17,7 +17,7 @@ CHOOSING = 1
 # A job of less than about so many seconds has several models, as its start takes a few.
 _LONG_ENOUGH = 300
 _HEADER = """\
-# Which recipe for {target}? Written by scripts/recommend_recipe.py, and run by it again where it is there.
+# Which recipe for {target}? Written by `transferlens advise`, and run by it again where it is there.
 # By hand, from the folder of the Snakefile:
 #   snakemake --cores {cores} --directory {out} --configfile {out}/{config}
 """

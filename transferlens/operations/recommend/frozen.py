@@ -15,7 +15,7 @@ from transferlens.relatedness.own_table import Row
 from transferlens.scores.registry import SCORES
 
 FILE = "scores.csv"
-# Images of a class in either split, at most; heads and transform as scripts/relate_folders.py makes them.
+# Images of a class in either split, at most; heads and transform as `transferlens scores` makes them.
 _MOST = 100
 _TAU, _OPTIONS = 0.2, Options("LearnedAll", "orthogonal", "hungarian")
 

@@ -12,14 +12,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from transferlens.core.errors import TransferlensError
-from transferlens.core.run import SCRIPTS
+from transferlens.operations import project
 from transferlens.operations.recommend.composing import CONFIG
 from transferlens.operations.recommend.pricing import Job
 
 LOG = "snakemake.log"
 _SECONDS_BETWEEN_LOOKS = 2
 _SECONDS_BETWEEN_LINES = 300
-_REPOSITORY = SCRIPTS.parent
 # What a job (`core.job`), the configuration, or Snakemake itself says of an error.
 _ERRORS = re.compile(r"^(?:error: |transferlens: |Error: |\w*(?:Exception|Error) in )", re.MULTILINE)
 _LOCKED = "Directory cannot be locked"
@@ -132,8 +131,8 @@ def _started(out: Path, cores: int, log) -> Iterator[subprocess.Popen]:
 def command(out: Path, cores: int) -> list[str]:
     """Snakemake on the study of a folder."""
     given = {
-        "--snakefile": _REPOSITORY / "Snakefile",
-        "--workflow-profile": _REPOSITORY / "profiles/default",
+        "--snakefile": project.OWN / "Snakefile",
+        "--workflow-profile": project.OWN / "profiles/default",
         "--directory": out,
         "--cores": cores,
         "--configfile": out / CONFIG,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from transferlens.core import job
+from transferlens.core import files
 from transferlens.models import command_line
 from transferlens.relatedness import own_folders, own_table
 from transferlens.relatedness.bound import Options
@@ -16,7 +16,7 @@ from transferlens.scores.registry import SCORES
 def main(arguments: argparse.Namespace) -> None:
     for name in arguments.scores:
         find(name)
-    own_table.reserve(arguments.out)
+    files.refuse_unwritable_file(arguments.out)
     choice = own_folders.Choice(arguments.images, arguments.test_share, arguments.seed)
     folders = [own_folders.read(root, choice) for root in (arguments.reference, arguments.target)]
     settings = command_line.network_settings(
@@ -35,8 +35,7 @@ def main(arguments: argparse.Namespace) -> None:
     print(own_table.text(rows, reference, target))
 
 
-def options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, what in (("reference", "reference task"), ("target", "target task")):
         parser.add_argument(
             f"--{name}",
@@ -81,9 +80,3 @@ def options() -> argparse.ArgumentParser:
         default=0,
         help="of the choice of images, and of all else",
     )
-    parser.set_defaults(log=None)
-    return parser
-
-
-if __name__ == "__main__":
-    job.run(main, options().parse_args())

@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from transferlens.core import job
 from transferlens.data import classnames, photographs
 from transferlens.heatmaps import own_images
 from transferlens.maps import class_maps
@@ -44,8 +43,7 @@ def main(arguments: argparse.Namespace) -> None:
     print(f"{len(names)} images drawn in {arguments.out}")
 
 
-def options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=Path, required=True, help="folder with images of any format")
     parser.add_argument(
         "--checkpoint",
@@ -72,9 +70,3 @@ def options() -> argparse.ArgumentParser:
         "--colormap", choices=["safe", "jet"], default="safe", help="for everybody's eyes, or the paper's"
     )
     parser.add_argument("--shared-scale", action="store_true", help="one scale for all maps of a column")
-    parser.set_defaults(log=None)
-    return parser
-
-
-if __name__ == "__main__":
-    job.run(main, options().parse_args())

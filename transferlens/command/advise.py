@@ -4,10 +4,10 @@ import argparse
 import os
 from pathlib import Path
 
-from transferlens.core import job
 from transferlens.core.files import replace_file
 from transferlens.models import command_line
 from transferlens.models.packages import is_name
+from transferlens.operations import project
 from transferlens.operations.recommend import frozen, images, kept, planning, recipes, running, telling
 from transferlens.operations.recommend.composing import Question
 from transferlens.operations.recommend.pricing import Costs
@@ -16,6 +16,7 @@ from transferlens.training import device
 
 
 def main(arguments: argparse.Namespace) -> None:
+    project.require_own()
     out, place = arguments.out.resolve(), device.pick()
     kept.refuse_inside(out, [arguments.target, *arguments.keep])
     question = question_of(arguments)
@@ -78,8 +79,7 @@ def models(text: str) -> int:
     return value
 
 
-def options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     whole = command_line.positive
     parser.add_argument(
         "--target",
@@ -130,9 +130,3 @@ def options() -> argparse.ArgumentParser:
         help="share of the images of each class to test with, where a folder is not divided",
     )
     parser.add_argument("--seed", type=command_line.number(int, "seed"), default=0, help="of everything")
-    parser.set_defaults(log=None)
-    return parser
-
-
-if __name__ == "__main__":
-    job.run(main, options().parse_args())
