@@ -93,7 +93,9 @@ def given_to_module():
             "transferlens: a module's `prefix` or `replace_prefix` is not followed by all of its files; leave it "
             "out, and run in a folder of its own with --directory"
         )
-    layers = [config] if {"source", "targets"} <= config.keys() else [load_configfile(DEFAULTS), config]
+    layers = (
+        [config] if {"source", "targets"} <= config.keys() else [load_configfile(DEFAULTS), config]
+    )
     given = {}
     for layer in layers:
         update_config(given, layer)
@@ -117,7 +119,9 @@ def asks_for_networks_only():
 def checked_run():
     """The run that the configuration asks for, or one line on what is wrong, before any job is planned."""
     try:
-        run = run_of(given_settings() if workflow.modifier.is_main_snakefile() else given_to_module())
+        run = run_of(
+            given_settings() if workflow.modifier.is_main_snakefile() else given_to_module()
+        )
         # Each job of a cluster starts Snakemake anew: what was checked at planning is not checked again.
         if workflow.is_main_process:
             if not asks_for_networks_only():
