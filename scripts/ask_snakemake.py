@@ -25,7 +25,7 @@ from snakemake.settings.types import (
 
 
 def main(arguments: argparse.Namespace) -> None:
-    profile = yaml.safe_load((arguments.snakefile.parent / "profiles/default/config.yaml").read_text())
+    profile = yaml.safe_load((arguments.snakefile.parent / "profiles/default/profile.yaml").read_text())
     with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as snakemake:
         workflow = snakemake.workflow(
             ResourceSettings(cores=1),

@@ -78,7 +78,7 @@ def test_the_schema_refuses_what_the_run_refuses(changes):
 
 
 def test_the_profile_names_a_gpu_partition_for_each_rule_that_uses_one():
-    profile = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text(encoding="utf-8"))
+    profile = yaml.safe_load((REPOSITORY / "slurm/profile.yaml").read_text(encoding="utf-8"))
     run = run_of({"source": "digits-and-clothes", "targets": {"optdigits": {}}})
     named = {
         rule for rule, asked in profile["set-resources"].items() if asked.get("slurm_partition") == "gpu"

@@ -29,9 +29,9 @@ def move_in(folder: Path) -> Path:
     shutil.copy(TOY / "colours.smk", folder / "workflow/rules")
     edit(folder / "transferlens/capabilities.py", '    "memories",\n', '    "memories",\n    "colours",\n')
     edit(
-        folder / "Snakefile",
-        'include: "workflow/rules/memories.smk"\n',
-        'include: "workflow/rules/memories.smk"\ninclude: "workflow/rules/colours.smk"\n',
+        folder / "workflow/Snakefile",
+        'include: "rules/memories.smk"\n',
+        'include: "rules/memories.smk"\ninclude: "rules/colours.smk"\n',
     )
     return folder
 

@@ -26,7 +26,7 @@ SHARDS = ("0000", "0001", "0002", "0003")
 CANCELLED, KILLED, TOO_BIG, TOO_LONG = SHARDS
 SUMMARY = "results/studies/repeated/summary/optdigits/fixed.h5"
 TRANSFER = "results/studies/repeated/transfer/optdigits/fixed/0000.h5"
-PROFILE = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text())
+PROFILE = yaml.safe_load((REPOSITORY / "slurm/profile.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +242,7 @@ def test_a_job_of_a_lost_node_is_made_elsewhere(slurm, smoke, project):
     ],
 )
 def test_what_slurm_would_refuse_or_never_start_is_named_before(slurm, project, old, new, message):
-    profile = project / "slurm/config.yaml"
+    profile = project / "slurm/profile.yaml"
     assert old in profile.read_text()
     profile.write_text(profile.read_text().replace(old, new))
     done = subprocess.run(command(), cwd=project, capture_output=True, text=True)

@@ -17,7 +17,7 @@ LEAST_MB_WITH_TORCH = 1500
 LEAST_MB = 600
 # The executor plugin looks at its jobs at least this often (seconds); Slurm must remember them for longer.
 _LONGEST_PAUSE = 180
-_PROFILE = "the profile (slurm/config.yaml)"
+_PROFILE = "the profile (slurm/profile.yaml)"
 
 
 @dataclass(frozen=True)

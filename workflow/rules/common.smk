@@ -9,9 +9,6 @@ except ImportError:  # it saves time only, and is no part of what Snakemake prom
         pass
 
 
-REPOSITORY = Path(workflow.basedir)
-
-
 wildcard_constraints:
     **RUN.constraints(),
 

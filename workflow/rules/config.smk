@@ -11,10 +11,18 @@ gc.set_threshold(100_000, 50, 50)
 
 # Jobs run `python`: make that the interpreter Snakemake itself runs in, activated or not.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
-sys.path.insert(0, workflow.basedir)
-# And they import the code beside this Snakefile, whose fingerprints decide what runs again, not another copy of it.
+# This file's own folder: another Snakefile may include this workflow, or use it as a module.
+RULES = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
+if not RULES.is_dir():
+    sys.exit(
+        f"transferlens: {RULES} is no folder of this machine, and the workflow needs the scripts and the library "
+        "beside its rules; clone the repository, and name the clone's workflow/Snakefile in the module"
+    )
+REPOSITORY = RULES.parents[1]
+sys.path.insert(0, str(REPOSITORY))
+# And they import the code of this folder, whose fingerprints decide what runs again, not another copy of it.
 os.environ.update(
-    PYTHONPATH=os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
+    PYTHONPATH=os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
 )
 
 from snakemake.common.configfile import load_configfile
@@ -42,11 +50,12 @@ def let_errors_through():
 let_errors_through()
 
 # What is asked for where no file stands alone; the files of --configfile are laid over it.
-DEFAULTS = f"{workflow.basedir}/config.yaml"
+DEFAULTS = str(REPOSITORY / "config.yaml")
 # Each job starts Snakemake anew: what was checked at planning is not checked again.
 if workflow.is_main_process:
     written.refuse_unreadable(
-        [*filter(os.path.exists, [DEFAULTS]), *workflow.config_settings.configfiles]
+        # of --configfile, and of a user's Snakefile of which this is a module
+        [*filter(os.path.exists, [DEFAULTS]), *workflow.configfiles]
     )
 
 
@@ -76,6 +85,25 @@ def given_settings():
     return given
 
 
+def given_to_module():
+    """What the `config` of a module says: a study of its own as above, or laid over config.yaml."""
+    paths = workflow.modifier.path_modifier
+    if paths.prefix or paths.modifies_prefixes:
+        sys.exit(
+            "transferlens: a module's `prefix` or `replace_prefix` is not followed by all of its files; leave it "
+            "out, and run in a folder of its own with --directory"
+        )
+    layers = (
+        [config] if {"source", "targets"} <= config.keys() else [load_configfile(DEFAULTS), config]
+    )
+    given = {}
+    for layer in layers:
+        update_config(given, layer)
+    if architecture := architecture_of(layers):
+        given["architecture"] = architecture
+    return given
+
+
 def asks_for_networks_only():
     """Whether `snakemake network` is all that is asked for: a run that its networks refuse is shown them.
 
@@ -91,7 +119,9 @@ def asks_for_networks_only():
 def checked_run():
     """The run that the configuration asks for, or one line on what is wrong, before any job is planned."""
     try:
-        run = run_of(given_settings())
+        run = run_of(
+            given_settings() if workflow.modifier.is_main_snakefile() else given_to_module()
+        )
         # Each job of a cluster starts Snakemake anew: what was checked at planning is not checked again.
         if workflow.is_main_process:
             if not asks_for_networks_only():
