@@ -43,7 +43,7 @@ def _overview() -> argparse.ArgumentParser:
         prog="transferlens",
         description="What does a fine-tuned vision model still carry from its source data?",
         epilog="`transferlens COMMAND --help` tells what a command takes.",
-        formatter_class=partial(argparse.HelpFormatter, max_help_position=16),
+        formatter_class=partial(argparse.HelpFormatter, max_help_position=20),
     )
     parser.add_argument("--version", action="version", version=f"transferlens {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
