@@ -8,7 +8,6 @@ takes, and `main(arguments)` does it. What it prints is for people; an error end
 import argparse
 import sys
 from collections.abc import Sequence
-from functools import partial
 from importlib import import_module
 from typing import NoReturn
 
@@ -43,7 +42,6 @@ def _overview() -> argparse.ArgumentParser:
         prog="transferlens",
         description="What does a fine-tuned vision model still carry from its source data?",
         epilog="`transferlens COMMAND --help` tells what a command takes.",
-        formatter_class=partial(argparse.HelpFormatter, max_help_position=20),
     )
     parser.add_argument("--version", action="version", version=f"transferlens {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
