@@ -44,6 +44,6 @@ def test_every_recipe_trains(finished):
             assert json.loads(file.attrs["recipe"])["kind"] == name
             assert np.isfinite(file["margin"][:]).all(), name
             accuracies[name] = file["accuracy"][0].mean()  # of the model of the whole source
-    # Each learns something of ten classes, in forty steps: of 600 images, chance is .10 with an error of .012.
+    # Each learns something of ten classes in forty steps: chance is .10, of 600 images within .012.
     assert min(accuracies.values()) > 0.15, accuracies
     assert not list(Path(finished, "results").rglob("*.progress"))
