@@ -85,8 +85,13 @@ def _fill(
         lang="snakemake",
         properties={"name": "Transferlens", "version": ", ".join(versions)},
     )
-    rules = sorted(path for path in (project / "workflow").rglob("*") if path.suffix in (".smk", ".py"))
-    parts = [crate.add_file(path, path.relative_to(project).as_posix()) for path in rules]
+    # The Snakefile above includes one of the same name.
+    included = sorted(
+        path
+        for path in (project / "workflow").rglob("*")
+        if path.name == "Snakefile" or path.suffix == ".smk"
+    )
+    parts = [crate.add_file(path, path.relative_to(project).as_posix()) for path in included]
     if parts:
         workflow["hasPart"] = parts
     objects = [
