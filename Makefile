@@ -2,18 +2,19 @@
 CORES ?= $(shell nproc)
 SNAKEMAKE = .venv/bin/snakemake
 
-.PHONY: demo test setup
+.PHONY: demo test test-all setup
 
 demo: .venv/.ready
 	$(SNAKEMAKE) --cores $(CORES)
 
-test: .venv/.ready
+# `test-all` runs the large tests, too.
+test test-all: .venv/.ready
 	bash envs/test-packages.sh
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint
-	.venv/bin/pytest
+	.venv/bin/pytest $(if $(filter test-all,$@),--large)
 
 setup: .venv/.ready
 

@@ -134,8 +134,18 @@ def textures(dataset):
 _FIRST = ("test_slurm.py", "test_recipes.py", "test_own_network.py")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files in the order in which workers take them: these first, then those with most tests."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--large`: with the tests that take minutes."""
+    parser.addoption("--large", action="store_true", help="run the tests that are marked large, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Large tests where asked for; files in the order in which workers take them: these first, then those with
+    most tests."""
+    if not config.getoption("large"):
+        large = [item for item in items if item.get_closest_marker("large")]
+        items[:] = [item for item in items if item not in set(large)]
+        config.hook.pytest_deselected(items=large)
     tests = Counter(item.path for item in items)
     items.sort(key=lambda item: (not _is_first(item.path), -tests[item.path], str(item.path)))
 

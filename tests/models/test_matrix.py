@@ -124,6 +124,11 @@ EXPECTED = {
 }
 
 
+# A gigabyte of weights and minutes together; their families have smaller members in the table.
+LARGE = ("vgg11", "densenet121", "googlenet", "efficientnet_b0", "convnext_tiny", "vit_b_16", "swin_t")
+NETWORKS = [pytest.param(name, marks=[pytest.mark.large] * (name in LARGE)) for name in EXPECTED]
+
+
 class _Narrow(nn.Linear):
     """64 in place of the 4,096 hidden units of vgg11, which would take most of the time."""
 
@@ -174,7 +179,7 @@ def few_images(image_folder, tmp_path_factory):
     return at
 
 
-@pytest.fixture(scope="module", params=EXPECTED, ids=lambda name: name.rsplit("/", 1)[-1])
+@pytest.fixture(scope="module", params=NETWORKS, ids=lambda name: name.rsplit("/", 1)[-1])
 def case(request, few_images, tmp_path_factory):
     if request.param.startswith("timm/"):
         pytest.importorskip("timm")

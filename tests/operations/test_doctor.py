@@ -330,8 +330,8 @@ def test_no_cure_deletes_what_is_not_a_result(path):
 def test_an_index_damaged_anywhere_is_named_with_its_cure_and_stops_no_plan():
     index = Path(DIGITS) / "index.h5"
     content, length = index.read_bytes(), index.stat().st_size
-    spoilt = [content[:i] + bytes([content[i] ^ 16]) + content[i + 1 :] for i in range(0, length, 101)]
-    spoilt += [content[:i] for i in range(0, length, 1009)]
+    spoilt = [content[:i] + bytes([content[i] ^ 16]) + content[i + 1 :] for i in range(0, length, 307)]
+    spoilt += [content[:i] for i in range(0, length, 3001)]
     sound, named = datasets.describe(RUN, "optdigits", Path("results")), 0
     for spoilt_content in spoilt:
         index.write_bytes(spoilt_content)

@@ -95,6 +95,7 @@ def test_pactran_at_all_published_priors(prior, least, bound):
     assert found == pytest.approx((bound, least), rel=1e-2)
 
 
+@pytest.mark.large
 def test_nleep_by_mean_probability_is_in_the_published_range():
     theta = nleep.memberships(digits())
     joint = class_sums(theta, digits().labels, 10)

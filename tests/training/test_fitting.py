@@ -87,7 +87,9 @@ def own(maker, **options):
     return source.initial_network(NetworkSettings(file=f"{file}:{maker}", resolution=28, **options), 3, 0)
 
 
-@pytest.mark.parametrize("maker", RANDOM)
+@pytest.mark.parametrize(
+    "maker", [pytest.param(maker, marks=[pytest.mark.large] * (maker != "make_vit")) for maker in RANDOM]
+)
 def test_networks_without_batch_norm_are_cut_and_then_computed_again(textures, maker, caplog):
     """One image at a time and with blocks computed again, everything is as with the whole batch."""
     _, train, _ = textures

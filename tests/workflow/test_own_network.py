@@ -12,7 +12,7 @@ from tests.docs import blocks
 from tests.workflow.conftest import REPOSITORY, copy_project, planned_jobs, run_snakemake
 from transferlens import open_results
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.large]
 # Less of everything than the page's example asks for, which takes minutes.
 SMALLER = (
     "source_training={epochs: 2}",

@@ -33,6 +33,7 @@ def test_the_configuration_has_every_kind_that_can_be_asked_for():
     assert names() == [name for name, kind in KINDS.items() if not kind.asked_for_by]
 
 
+@pytest.mark.large
 def test_every_recipe_trains(finished):
     (finished / "short.yaml").write_text(yaml.safe_dump(SHORT))
     wanted = [TRANSFER_RUNS.at(**STUDY, recipe=name, shard="0000") for name in names()]

@@ -1,7 +1,7 @@
 """Calibration: the scale of logits under which their probabilities are right."""
 
 import numpy as np
-from scipy import optimize
+import scipy  # its functions load at their first use
 from scipy.special import logsumexp
 
 _LOG_TEMPERATURES = (-6.0, 6.0)
@@ -15,5 +15,5 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         scaled = logits * np.exp(-log_temperature)
         return float((logsumexp(scaled, axis=1) - scaled[rows, labels]).mean())
 
-    best = optimize.minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded")
+    best = scipy.optimize.minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded")
     return float(np.exp(best.x))

@@ -7,8 +7,8 @@ others, 1 to its like. Values depend on the number of images: compare only those
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # its statistics load at their first use
 import torch
-from scipy.stats import hypergeom
 
 from transferlens.dynamics.similarity.axes import Undefined
 from transferlens.scores import knn
@@ -94,7 +94,7 @@ def jaccard_chance(n: int, k: int = NEIGHBOURS) -> float:
     Two unrelated sets of k of the n - 1 others have a hypergeometric number in common.
     """
     count = np.arange(k + 1)
-    return float(hypergeom(n - 1, k, k).pmf(count) @ _jaccards(count, k))
+    return float(scipy.stats.hypergeom(n - 1, k, k).pmf(count) @ _jaccards(count, k))
 
 
 def rank_similarity(one: Near, other: Near) -> float:

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its statistics load at their first use
 from scipy.special import expit, logit
-from scipy.stats import rankdata
 
 from transferlens.core.crossed import CrossedMean, crossed_mean
 from transferlens.core.seeding import rng_for
@@ -31,11 +31,11 @@ def roc_parts(scores: np.ndarray, failed: np.ndarray) -> np.ndarray:
         failed: bool[n], some but not all.
     """
     parts = np.zeros(len(scores))
-    ranks = rankdata(scores)
+    ranks = scipy.stats.rankdata(scores)
     fails, rights = failed.sum(), (~failed).sum()
     # Of a failure, the share of right images below it; of a right image, the share of failures above it.
-    parts[failed] = (ranks[failed] - rankdata(scores[failed])) / rights
-    parts[~failed] = 1 - (ranks[~failed] - rankdata(scores[~failed])) / fails
+    parts[failed] = (ranks[failed] - scipy.stats.rankdata(scores[failed])) / rights
+    parts[~failed] = 1 - (ranks[~failed] - scipy.stats.rankdata(scores[~failed])) / fails
     area = parts[failed].mean()
     share = np.where(failed, fails, rights) / len(scores)
     return area + (parts - area) / share

@@ -22,8 +22,8 @@ import copy
 from collections.abc import Iterator
 
 import numpy as np
+import scipy  # its functions load at their first use
 import torch
-from scipy import optimize, special
 
 from transferlens.core.seeding import rng_for
 from transferlens.models.network import Network
@@ -152,11 +152,11 @@ def logistic(features: np.ndarray, labels: np.ndarray, strength: float, start: n
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weight, bias = np.split(flat.reshape(start.shape), [-1], axis=1)
-        log_p = special.log_softmax(features @ weight.T + bias.T, axis=1)
+        log_p = scipy.special.log_softmax(features @ weight.T + bias.T, axis=1)
         error = (np.exp(log_p) - truth) / len(features)
         gradient = np.append(error.T @ features + weight / mass, error.sum(0)[:, None], axis=1)
         return (weight**2).sum() / 2 / mass - (log_p * truth).sum() / len(features), gradient.ravel()
 
     options = {"maxiter": _ITERATIONS, "gtol": _TOLERANCE, "ftol": 0}
-    found = optimize.minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+    found = scipy.optimize.minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
     return found.x.reshape(start.shape)
