@@ -143,9 +143,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Large tests where asked for; files in the order in which workers take them: these first, then those with
     most tests."""
     if not config.getoption("large"):
-        large = [item for item in items if item.get_closest_marker("large")]
-        items[:] = [item for item in items if item not in set(large)]
-        config.hook.pytest_deselected(items=large)
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("large")])
+        items[:] = [item for item in items if not item.get_closest_marker("large")]
     tests = Counter(item.path for item in items)
     items.sort(key=lambda item: (not _is_first(item.path), -tests[item.path], str(item.path)))
 
