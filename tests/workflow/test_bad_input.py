@@ -6,10 +6,15 @@ import shutil
 
 import h5py
 import pytest
+import yaml
+from snakemake.common.configfile import load_configfile
+from snakemake.utils import update_config
 
-from tests.workflow.conftest import copy_project, run_snakemake, snakemake
+from tests.workflow.conftest import REPOSITORY, copy_project, run_snakemake, snakemake
+from transferlens.capabilities import run_of
 from transferlens.core import artefacts, files
-from transferlens.core.errors import ArtefactError
+from transferlens.core.configuration import architecture_of
+from transferlens.core.errors import ArtefactError, TransferlensError
 
 pytestmark = pytest.mark.workflow
 
@@ -19,50 +24,76 @@ def project(tmp_path_factory):
     return copy_project(tmp_path_factory.mktemp("project"))
 
 
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("sede=1", "unknown key 'sede' (did you mean 'seed'?)"),
-        ("source_training={epoch: 3}", "unknown key 'source_training.epoch' (did you mean 'epochs'?)"),
-        ("seed=True", "'seed' is True (bool); it must be of type integer"),
-        (
-            "source_training={epochs: 2.0}",
-            "'source_training.epochs' is 2.0 (float); it must be of type integer",
-        ),
-        ("download=1", "'download' is 1 (int); it must be of type boolean"),
-        (
-            "source=digits-and-cloths",
-            "unknown data set 'digits-and-cloths' (did you mean 'digits-and-clothes'?)",
-        ),
-        ("architecture={name: resnet19}", "'architecture.name' is 'resnet19' (did you mean 'resnet18'?)"),
-        ("architecture={file: nowhere.py:net}", "architecture.file: there is no file 'nowhere.py'"),
-        (
-            "architecture={name: resnet18, norm_layers: 1}",
-            "got an unexpected keyword argument 'norm_layers' (did you mean 'norm_layer'?)",
-        ),
-        ("architecture={name: vit_b_16}", "vit_b_16 cannot take images of 28 px"),
-        ("architecture={name: resnet18, parts: {head: fcs}}", "no linear layer 'fcs' (did you mean 'fc'?)"),
-        ("studies={counterfactual: {ks: [10, 21]}}", "ks contains 21, but the source has 20 classes"),
-        (
-            "influence={estimator: least_squares}",
-            "'least_squares' needs at least 56 models for 20 units, but there are 48",
-        ),
-        (
-            "studies={influence: {keep: 0.4}}",
-            "keep is 0.4, but design 'complementary' pairs every mask with its complement",
-        ),
-        (
-            "studies={counterfactual: {handpicked: [digit 1, digits 2]}}",
-            "names 'digits 2', which the source does not have (did you mean 'digit 2'?)",
-        ),
-        ("datasets={optdigits: {groups: /nowhere.csv}}", "/nowhere.csv: cannot be read as a table of groups"),
-        ("studies={repeated: {models: 64}}", "studies.repeated.models is 64, more than the 48 masks"),
-        ("heatmaps={layer: blok3}", "the network has no layer 'blok3' (did you mean 'block3'?)"),
-        ("memories={overlap: /nowhere.csv}", "/nowhere.csv: no such table of overlapping classes"),
-        ("datasets={mine: {path: /nowhere}}", "/nowhere: no such folder or file; it is datasets.mine.path"),
-    ],
-)
-def test_a_bad_setting_stops_before_any_job(project, override, message):
+BAD_SETTINGS = [
+    ("sede=1", "unknown key 'sede' (did you mean 'seed'?)"),
+    ("source_training={epoch: 3}", "unknown key 'source_training.epoch' (did you mean 'epochs'?)"),
+    ("seed=True", "'seed' is True (bool); it must be of type integer"),
+    (
+        "source_training={epochs: 2.0}",
+        "'source_training.epochs' is 2.0 (float); it must be of type integer",
+    ),
+    ("download=1", "'download' is 1 (int); it must be of type boolean"),
+    (
+        "source=digits-and-cloths",
+        "unknown data set 'digits-and-cloths' (did you mean 'digits-and-clothes'?)",
+    ),
+    ("architecture={name: resnet19}", "'architecture.name' is 'resnet19' (did you mean 'resnet18'?)"),
+    ("architecture={file: nowhere.py:net}", "architecture.file: there is no file 'nowhere.py'"),
+    (
+        "architecture={name: resnet18, norm_layers: 1}",
+        "got an unexpected keyword argument 'norm_layers' (did you mean 'norm_layer'?)",
+    ),
+    ("architecture={name: vit_b_16}", "vit_b_16 cannot take images of 28 px"),
+    ("architecture={name: resnet18, parts: {head: fcs}}", "no linear layer 'fcs' (did you mean 'fc'?)"),
+    ("studies={counterfactual: {ks: [10, 21]}}", "ks contains 21, but the source has 20 classes"),
+    (
+        "influence={estimator: least_squares}",
+        "'least_squares' needs at least 56 models for 20 units, but there are 48",
+    ),
+    (
+        "studies={influence: {keep: 0.4}}",
+        "keep is 0.4, but design 'complementary' pairs every mask with its complement",
+    ),
+    (
+        "studies={counterfactual: {handpicked: [digit 1, digits 2]}}",
+        "names 'digits 2', which the source does not have (did you mean 'digit 2'?)",
+    ),
+    ("datasets={optdigits: {groups: /nowhere.csv}}", "/nowhere.csv: cannot be read as a table of groups"),
+    ("studies={repeated: {models: 64}}", "studies.repeated.models is 64, more than the 48 masks"),
+    ("heatmaps={layer: blok3}", "the network has no layer 'blok3' (did you mean 'block3'?)"),
+    ("memories={overlap: /nowhere.csv}", "/nowhere.csv: no such table of overlapping classes"),
+    ("datasets={mine: {path: /nowhere}}", "/nowhere: no such folder or file; it is datasets.mine.path"),
+]
+
+
+@pytest.mark.parametrize(("override", "message"), BAD_SETTINGS)
+def test_a_bad_setting_is_refused_before_any_job_is_planned(monkeypatch, override, message):
+    """As `checked_run` of workflow/rules/config.smk reads it, without the start of Snakemake."""
+    monkeypatch.chdir(REPOSITORY)
+    key, value = override.split("=", 1)
+    layers = [
+        load_configfile("config.yaml"),
+        load_configfile("configs/smoke.yaml"),
+        {key: yaml.safe_load(value)},
+    ]
+    given = {}
+    for layer in layers:
+        update_config(given, layer)
+    given["architecture"] = architecture_of(layers)
+    with pytest.raises(TransferlensError) as refusal:
+        check(given)
+    assert message in str(refusal.value)
+
+
+def check(given):
+    run = run_of(given)
+    run.check_networks()
+    run.check_data()
+
+
+# Of the keys, of a network, of the number of models, and of data.
+@pytest.mark.parametrize(("override", "message"), [BAD_SETTINGS[n] for n in (1, 7, 12, 19)])
+def test_a_bad_setting_stops_snakemake(project, override, message):
     done = snakemake(project, "--cores", "1", "--config", override)
     assert done.returncode != 0
     lines = [line for line in (done.stdout + done.stderr).splitlines() if message in line]
