@@ -133,11 +133,15 @@ class Configurations(Group):
             update_config(config, settings.overwrite_config)
 
         workflow = SimpleNamespace(
-            basedir=str(REPOSITORY),
-            config_settings=settings,
-            is_main_process=main,
-            output_settings=SimpleNamespace(quiet=(), dryrun=True),
             configfile=configfile,
+            configfiles=files,
+            config_settings=settings,
+            current_basedir=SimpleNamespace(
+                get_path_or_uri=lambda secret_free: str(REPOSITORY / "workflow/rules")
+            ),
+            is_main_process=main,
+            modifier=SimpleNamespace(is_main_snakefile=lambda: True),
+            output_settings=SimpleNamespace(quiet=(), dryrun=True),
         )
         sys.argv = ["snakemake"]
         place = {"workflow": workflow, "config": config, "__name__": "config.smk"}
