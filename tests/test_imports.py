@@ -24,3 +24,15 @@ def test_a_module_does_not_drag_in_what_it_does_not_use(module, unwanted):
     code = f"import sys, {module}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not unwanted & set(loaded.stdout.split())
+
+
+def test_what_a_command_takes_is_told_without_the_libraries_that_it_works_with():
+    code = (
+        "import sys\n"
+        "from transferlens.command.main import COMMANDS, parser_of\n"
+        "for name in COMMANDS:\n"
+        "    parser_of(name).format_help()\n"
+        "print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "ffcv", "pandas", "xarray", "matplotlib", "snakemake"} & set(loaded.stdout.split())

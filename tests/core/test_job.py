@@ -59,6 +59,16 @@ def test_a_job_ends_at_once_with_its_status_output_and_log(tmp_path, end, status
     assert logged in lines[-1]
 
 
+def test_without_a_log_file_nothing_but_what_it_says_is_printed(tmp_path):
+    said = "job.say('made'); job.log.info('a message')"
+    (tmp_path / "script.py").write_text(SCRIPT.format(end=said))
+    command = [sys.executable, "script.py", "--settings", "{}"]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "y" * 100_000 + "made\n"
+    assert done.stderr == "to stderr without a newlinea message\nclosed\n"
+
+
 def test_output_that_cannot_be_written_is_a_failure(tmp_path):
     with open("/dev/full", "w") as full:
         done = run_job(tmp_path, "pass", stdout=full)

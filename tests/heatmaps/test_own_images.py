@@ -11,6 +11,7 @@ import torchvision
 from PIL import Image
 
 from tests.conftest import draw
+from transferlens.command import options
 from transferlens.command.main import parser_of
 from transferlens.core.errors import ConfigError, DataError, TransferlensError
 from transferlens.core.settings import NetworkSettings
@@ -263,7 +264,7 @@ def test_numbers_that_no_memory_holds_are_refused_on_the_command_line():
         (float, "taus", "inf"),
     ):
         with pytest.raises(argparse.ArgumentTypeError, match=f"'?{text}'? is not from .*: "):
-            command_line.number(kind, key)(text)
-    assert command_line.number(int, "resolution")("64") == 64
+            options.number(kind, key)(text)
+    assert options.number(int, "resolution")("64") == 64
     with pytest.raises(ConfigError, match="'resolution' is 160000; it can be at most 4,096"):
         command_line.network_settings("vit_b_16", ["image_size=160000"], [], None)

@@ -3,19 +3,24 @@
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from transferlens.core.files import replace_file
-from transferlens.models import command_line
-from transferlens.models.packages import is_name
+from transferlens.command import options
 from transferlens.operations import project
-from transferlens.operations.recommend import frozen, images, kept, planning, recipes, running, telling
-from transferlens.operations.recommend.composing import Question
-from transferlens.operations.recommend.pricing import Costs
-from transferlens.relatedness.own_folders import Look
-from transferlens.training import device
+from transferlens.operations.recommend import recipes
+
+if TYPE_CHECKING:
+    from transferlens.operations.recommend.composing import Question
 
 
 def main(arguments: argparse.Namespace) -> None:
+    from transferlens.core.files import replace_file
+    from transferlens.models import command_line
+    from transferlens.operations.recommend import frozen, kept, planning, running, telling
+    from transferlens.operations.recommend.pricing import Costs
+    from transferlens.relatedness.own_folders import Look
+    from transferlens.training import device
+
     project.require_own()
     out, place = arguments.out.resolve(), device.pick()
     kept.refuse_inside(out, [arguments.target, *arguments.keep])
@@ -39,8 +44,13 @@ def main(arguments: argparse.Namespace) -> None:
     _say("", page, "", f"This page: {out / telling.FILE}")
 
 
-def question_of(arguments: argparse.Namespace) -> Question:
+def question_of(arguments: argparse.Namespace) -> "Question":
     """What the command line asks; folders are read, and refused where they are no task."""
+    from transferlens.models import command_line
+    from transferlens.models.packages import is_name
+    from transferlens.operations.recommend import images
+    from transferlens.operations.recommend.composing import Question
+
     names = recipes.ordered(arguments.recipes)
     network = command_line.network_settings(
         arguments.architecture, arguments.option, arguments.part, arguments.resolution
@@ -73,25 +83,23 @@ def hours(text: str) -> float:
 
 
 def models(text: str) -> int:
-    value = command_line.positive(text)
+    value = options.positive(text)
     if value < 2:
         raise argparse.ArgumentTypeError("two models are the fewest that an interval can be made of")
     return value
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    whole = command_line.positive
+    whole = options.positive
     parser.add_argument(
         "--target",
         type=Path,
         required=True,
         metavar="FOLDER",
-        help="your images: train/<class>/* and val/<class>/*, or <class>/*",
+        help=f"your images: {options.FOLDERS}",
     )
-    parser.add_argument(
-        "--weights", required=True, help="of the network: a file (.pt, .pth, .safetensors), or published ones"
-    )
-    command_line.add_arguments(parser)
+    options.add_weights(parser)
+    options.add_network(parser)
     parser.add_argument(
         "--keep",
         type=Path,
@@ -112,7 +120,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--trials",
-        type=command_line.number(int, "trials"),
+        type=options.number(int, "trials"),
         default=12,
         help="of each recipe, at most (default: 12)",
     )
@@ -123,10 +131,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-flip", dest="flip", action="store_false", help="images must not be mirrored (digits, signs)"
     )
-    parser.add_argument(
-        "--test-share",
-        type=command_line.share,
-        default=0.3,
-        help="share of the images of each class to test with, where a folder is not divided",
-    )
-    parser.add_argument("--seed", type=command_line.number(int, "seed"), default=0, help="of everything")
+    options.add_choice(parser, seeded="of everything")

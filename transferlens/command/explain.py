@@ -3,13 +3,15 @@
 import argparse
 from pathlib import Path
 
-from transferlens.data import classnames, photographs
-from transferlens.heatmaps import own_images
-from transferlens.maps import class_maps
-from transferlens.models import command_line
+from transferlens.command import options
 
 
 def main(arguments: argparse.Namespace) -> None:
+    from transferlens.data import classnames, photographs
+    from transferlens.heatmaps import own_images
+    from transferlens.maps import class_maps
+    from transferlens.models import command_line
+
     method, layer = arguments.method, arguments.layer
     checkpoints = own_images.named_checkpoints(arguments.checkpoint)
     network = command_line.network_settings(
@@ -52,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="[NAME=]FILE",
         help="state_dict (.pt, .pth, .safetensors) of the model; once for each model to compare, with names",
     )
-    command_line.add_arguments(parser)
+    options.add_network(parser)
     parser.add_argument(
         "--classes", required=True, help="their classes: a file with one name a line, or a number"
     )

@@ -3,17 +3,19 @@
 import argparse
 from pathlib import Path
 
-import torch
-
+from transferlens.command import options
 from transferlens.core import files
-from transferlens.models import command_line
-from transferlens.relatedness import own_folders, own_table
-from transferlens.relatedness.bound import Options
-from transferlens.scores.measuring import find
 from transferlens.scores.registry import SCORES
 
 
 def main(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from transferlens.models import command_line
+    from transferlens.relatedness import own_folders, own_table
+    from transferlens.relatedness.bound import Options
+    from transferlens.scores.measuring import find
+
     for name in arguments.scores:
         find(name)
     files.refuse_unwritable_file(arguments.out)
@@ -28,8 +30,8 @@ def main(arguments: argparse.Namespace) -> None:
     look = own_folders.Look(settings.resolution, arguments.crop_ratio, *scaling)
     reference, target = (own_folders.see(folder, network, look) for folder in folders)
     logits = own_folders.logits_of(target.train, network) if has_head else None
-    options = Options(arguments.transform, arguments.feature_map, arguments.label_start)
-    asked = own_table.Asked(arguments.tau, options, arguments.scores, arguments.seed)
+    how = Options(arguments.transform, arguments.feature_map, arguments.label_start)
+    asked = own_table.Asked(arguments.tau, how, arguments.scores, arguments.seed)
     rows = own_table.rows(reference, target, logits, asked)
     own_table.write(arguments.out, rows)
     print(own_table.text(rows, reference, target))
@@ -42,22 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             type=Path,
             required=True,
             metavar="FOLDER",
-            help=f"images of the {what}: train/<class>/* and val/<class>/*, or <class>/*",
+            help=f"images of the {what}: {options.FOLDERS}",
         )
-    parser.add_argument(
-        "--weights", required=True, help="of the network: a file (.pt, .pth, .safetensors), or published ones"
-    )
-    command_line.add_arguments(parser)
+    options.add_weights(parser)
+    options.add_network(parser)
     parser.add_argument("--out", type=Path, required=True, help="the table, as CSV")
     parser.add_argument(
-        "--images", type=command_line.positive, default=100, help="of a class in either split, at most"
+        "--images", type=options.positive, default=100, help="of a class in either split, at most"
     )
-    parser.add_argument(
-        "--test-share",
-        type=command_line.share,
-        default=0.3,
-        help="share of the images of each class to test with, where a folder is not divided",
-    )
+    options.add_choice(parser, seeded="of the choice of images, and of all else")
     parser.add_argument(
         "--scores",
         nargs="+",
@@ -67,16 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--tau",
-        type=command_line.number(float, "taus"),
+        type=options.number(float, "taus"),
         default=0.2,
         help="Lipschitz constant that heads are held to",
     )
     parser.add_argument("--transform", choices=["FixedAll", "LearnedA", "LearnedAll"], default="LearnedAll")
     parser.add_argument("--feature-map", choices=["identity", "orthogonal", "affine"], default="orthogonal")
     parser.add_argument("--label-start", choices=["random", "hungarian", "uniform"], default="hungarian")
-    parser.add_argument(
-        "--seed",
-        type=command_line.number(int, "seed"),
-        default=0,
-        help="of the choice of images, and of all else",
-    )

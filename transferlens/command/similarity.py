@@ -7,14 +7,9 @@ Files of weights (.pt, .pth, .safetensors) or published weights take --architect
 import argparse
 from pathlib import Path
 
-import torch
-
+from transferlens.command import options
 from transferlens.core import files
 from transferlens.core.errors import ConfigError
-from transferlens.dynamics.similarity import compare, compare_networks, own
-from transferlens.dynamics.similarity.metrics import METRICS, chosen
-from transferlens.influence.own_files import read_matrix
-from transferlens.models import command_line
 
 _ARRAYS = (".npy", ".npz")
 _FEWEST = 4  # images of a batch
@@ -37,6 +32,10 @@ def _is_array(text: str) -> bool:
 
 
 def _compare_arrays(arguments: argparse.Namespace) -> None:
+    from transferlens.dynamics.similarity import compare, own
+    from transferlens.dynamics.similarity.metrics import chosen
+    from transferlens.influence.own_files import read_matrix
+
     for key in ("architecture", "images", "layers"):
         if getattr(arguments, key):
             raise ConfigError(f"--{key}: is for networks, and two arrays are given; leave it out")
@@ -48,6 +47,11 @@ def _compare_arrays(arguments: argparse.Namespace) -> None:
 
 
 def _compare_networks(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from transferlens.dynamics.similarity import compare_networks, own
+    from transferlens.models import command_line
+
     for key in ("architecture", "images"):
         if not getattr(arguments, key):
             raise ConfigError(f"--{key}: is missing; two networks take --architecture and --images")
@@ -74,7 +78,7 @@ def _compare_networks(arguments: argparse.Namespace) -> None:
 
 
 def batch_size(text: str) -> int:
-    value = command_line.positive(text)
+    value = options.positive(text)
     if value < _FEWEST:
         raise argparse.ArgumentTypeError(f"unbiased estimates take {_FEWEST} images or more")
     return value
@@ -92,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the table, as CSV")
     networks = parser.add_argument_group("of two networks")
     networks.add_argument("--images", type=Path, metavar="FOLDER", help="that both see, of any format")
-    command_line.add_arguments(networks, required=False)
+    options.add_network(networks, required=False)
     networks.add_argument("--layers", nargs="+", metavar="NAME", help="(default: all that compute something)")
     networks.add_argument(
         "--batch",
@@ -103,13 +107,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     arrays = parser.add_argument_group("of two arrays")
     arrays.add_argument(
-        "--metrics", nargs="+", metavar="NAME", help=f"which (default: all): {', '.join(METRICS)}"
+        "--metrics",
+        nargs="+",
+        metavar="NAME",
+        help="which (default: all, which the table names)",
     )
     arrays.add_argument(
         "--permutations",
-        type=command_line.positive,
+        type=options.positive,
         default=20,
         metavar="N",
         help="of the images, for what chance gives (default: 20)",
     )
-    arrays.add_argument("--seed", type=command_line.number(int, "seed"), default=0, help="of these")
+    arrays.add_argument("--seed", type=options.number(int, "seed"), default=0, help="of these")

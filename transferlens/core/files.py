@@ -153,8 +153,12 @@ def unwritable(path: Path, error: OSError) -> ArtefactError:
             f"{path}: no write permission in {path.parent}; make it writable or run with --directory on a "
             "folder that is"
         )
-    cure = "; free space there and run again" if error.errno in _FULL else ""
-    return ArtefactError(f"{path}: cannot be written ({first_line(error)}){cure}")
+    if error.errno in _FULL:
+        return ArtefactError(
+            f"{path}: cannot be written ({first_line(error)}); free space there and run again"
+        )
+    why = error.strerror or first_line(error)  # without the names of temporary files
+    return ArtefactError(f"{path}: cannot be written ({why}); name a place where files can be made")
 
 
 def _version(path: Path) -> tuple[int, int] | None:

@@ -18,6 +18,8 @@ from transferlens.core import digests, files, provenance
 from transferlens.core.errors import TransferlensError, printable
 
 log = logging.getLogger("transferlens")
+# What belongs into the log file alone: no line for whoever runs a command.
+_record = logging.getLogger("transferlens.record")
 _SECONDS_BETWEEN_LINES = 10
 _ENDING = (signal.SIGTERM, signal.SIGINT)  # what schedulers end jobs with, and Ctrl-C
 T = TypeVar("T")
@@ -128,7 +130,7 @@ def _answer_as_a_child() -> None:
 
 def _status_of(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> int:
     """Run `main`, log how it went, and return the process's exit status."""
-    log.info("command: %s", " ".join(sys.argv))
+    _record.info("command: %s", " ".join(sys.argv))
     started = time.monotonic()
     try:
         main(arguments)
@@ -143,7 +145,7 @@ def _status_of(main: Callable[[argparse.Namespace], None], arguments: argparse.N
     except Exception:
         log.exception("unexpected error (please report it)")
         return 1
-    log.info("done in %.1f s", time.monotonic() - started)
+    _record.info("done in %.1f s", time.monotonic() - started)
     return 0
 
 
@@ -175,12 +177,13 @@ class _Printable(logging.Formatter):
 
 
 def _set_up_logging(log_file: Path | None) -> None:
-    """Everything to the log file; to the terminal only warnings, or everything when there is no file."""
+    """Everything to the log file; to the terminal only warnings, or all messages when there is no file."""
     logging.raiseExceptions = False  # a full disk must not print a traceback for every message
     log.setLevel(logging.INFO)
     terminal = logging.StreamHandler()
     terminal.setFormatter(_Printable("%(message)s"))
     terminal.setLevel(logging.WARNING if log_file else logging.INFO)
+    terminal.addFilter(lambda record: record.name != _record.name)
     log.addHandler(terminal)
     if log_file:
         try:
@@ -200,7 +203,7 @@ def say(*lines: object) -> None:
     """Print lines for the user, and keep them in the log."""
     for line in (part for given in lines for part in str(given).split("\n")):
         print(printable(line), flush=True)
-        log.info("%s", line)
+        _record.info("%s", line)
 
 
 def progress(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterator[T]:
@@ -217,4 +220,4 @@ def progress(items: Iterable[T], what: str, unit: str, total: int | None = None)
             last, rate = now, done / (now - started)
             line = f"{what}: {done}/{total} {unit}, {rate:.3g} a second, {(total - done) / rate:.0f} s left"
             print(line, file=sys.stderr, flush=True)
-            log.info(line)
+            _record.info("%s", line)

@@ -13,6 +13,8 @@ from transferlens.operations.folders import new_folder
 from transferlens.results import open_results
 
 if TYPE_CHECKING:
+    from rocrate.model.computationalworkflow import ComputationalWorkflow
+    from rocrate.model.data_entity import DataEntity
     from rocrate.rocrate import ROCrate
 
 PROFILES = (
@@ -23,6 +25,11 @@ PROFILES = (
 _TERMS = "https://w3id.org/ro/terms/workflow-run/context"
 _NO_LICENCE = "No licence was stated by whoever packed this crate."
 _RECORD = "artefacts.json"
+_ABOUT_RECORD = {
+    "name": "provenance of every artefact",
+    "description": "Settings, inputs, libraries, device, seed, time and SHA-256 of every HDF5 file.",
+    "encodingFormat": "application/json",
+}
 _KINDS = {".html": "text/html", ".csv": "text/csv", ".png": "image/png", ".svg": "image/svg+xml"}
 # What an artefact says of its making.
 _SAID = ("kind", "created", "device", "seed", "transferlens_version", "git_commit")
@@ -54,36 +61,42 @@ def write_crate(
         raise ArtefactError(f"{out}: is there already; name a new file, or remove it first")
     results = open_results(results).folder
     project = results.absolute().parent
-    for needed in (results / "report/index.html", project / "Snakefile", *configuration):
+    for needed in (results / "report/index.html", project / "Snakefile"):
         if not needed.is_file():
-            raise ArtefactError(f"{needed}: no such file; a crate is made of a finished run in its project")
+            raise ArtefactError(f"{needed}: no such file; give the results folder of a finished run")
+    for given in configuration:
+        if not given.is_file():
+            raise ArtefactError(f"--configuration: {given}: no such file; correct its name")
     crate = ROCrate(version="1.1")  # which the profiles stand on
     with tempfile.TemporaryDirectory() as place:
         record = _record(results)
         (Path(place) / _RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
-        made = _fill(crate, project, results, Path(place) / _RECORD, record, configuration, with_data)
-        _describe(crate, licence, max(said["created"] for said in record.values()))
+        versions = sorted({said["transferlens_version"] for said in record.values()})
+        times = [said["created"] for said in record.values()]
+        workflow = _add_workflow(crate, project, ", ".join(versions))
+        objects = [
+            crate.add_file(path, f"configuration/{i}-{path.name}", properties={"name": f"configuration {i}"})
+            for i, path in enumerate(configuration, 1)
+        ]
+        made = [
+            crate.add_file(path, f"{RESULTS}/{inside}", properties=properties)
+            for path, inside, properties in _results(results, with_data, record)
+        ]
+        provenance = crate.add_file(Path(place) / _RECORD, _RECORD, properties=_ABOUT_RECORD)
+        _add_run(crate, workflow, times, objects, [*made, provenance])
+        _describe(crate, licence, max(times))
         _write(crate, out)
-    return made
+    return len(made)
 
 
-def _fill(
-    crate: "ROCrate",
-    project: Path,
-    results: Path,
-    record_path: Path,
-    record: dict[str, dict[str, Any]],
-    configuration: Sequence[Path],
-    with_data: bool,
-) -> int:
-    """Add files and the run that made them; returns how many results there are."""
-    versions = sorted({said["transferlens_version"] for said in record.values()})
+def _add_workflow(crate: "ROCrate", project: Path, version: str) -> "ComputationalWorkflow":
+    """Add the Snakefile, and the files that it includes as its parts."""
     workflow = crate.add_workflow(
         project / "Snakefile",
         "Snakefile",
         main=True,
         lang="snakemake",
-        properties={"name": "Transferlens", "version": ", ".join(versions)},
+        properties={"name": "Transferlens", "version": version},
     )
     # The Snakefile above includes one of the same name.
     included = sorted(
@@ -94,25 +107,22 @@ def _fill(
     parts = [crate.add_file(path, path.relative_to(project).as_posix()) for path in included]
     if parts:
         workflow["hasPart"] = parts
-    objects = [
-        crate.add_file(path, f"configuration/{i}-{path.name}", properties={"name": f"configuration {i}"})
-        for i, path in enumerate(configuration, 1)
-    ]
-    made = [
-        crate.add_file(path, f"{RESULTS}/{inside}", properties=properties)
-        for path, inside, properties in _results(results, with_data, record)
-    ]
-    about = {
-        "name": "provenance of every artefact",
-        "description": "Settings, inputs, libraries, device, seed, time and SHA-256 of every HDF5 file.",
-        "encodingFormat": "application/json",
-    }
-    times = [said["created"] for said in record.values()]
+    return workflow
+
+
+def _add_run(
+    crate: "ROCrate",
+    workflow: "ComputationalWorkflow",
+    times: list[str],
+    objects: "list[DataEntity]",
+    results: "list[DataEntity]",
+) -> None:
+    """Add the run of a workflow, which made results from objects; the times are those of its artefacts."""
     crate.add_action(
         workflow,
         "#run",
         object=objects,
-        result=[*made, crate.add_file(record_path, _RECORD, properties=about)],
+        result=results,
         properties={
             "name": "a run of Transferlens",
             "description": "startTime is when the first stored artefact was finished, endTime the last: when "
@@ -122,7 +132,6 @@ def _fill(
             "actionStatus": "http://schema.org/CompletedActionStatus",
         },
     )
-    return len(made)
 
 
 def _results(
