@@ -1,11 +1,14 @@
 """Differences between runs: exact small cases, and folders that cannot be compared."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 import scipy
 
 from transferlens.core.errors import TransferlensError
-from transferlens.operations.compared import comparison, differences
+from transferlens.operations.compared import comparison, differences, page
 from transferlens.operations.compared.estimates import Estimate, of_models
 from transferlens.operations.compared.shared import Sharing
 
@@ -59,3 +62,19 @@ def test_folders_that_cannot_be_compared(tmp_path):
         with pytest.raises(TransferlensError, match=told):
             comparison.compare(paths, out)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "first", "note"),
+    [
+        (0.0, "0", "The first 12 of 20; there is no difference in any of them."),
+        (-0.5, "7", "The 12 largest of 20."),
+    ],
+)
+def test_of_equal_runs_no_difference_is_called_the_largest(change, first, note):
+    made = pd.DataFrame({name: 20 * [0.0] for name in differences._COLUMNS} | {"of": map(str, range(20))})
+    made.loc[7, "difference"] = change
+    runs = SimpleNamespace(first=SimpleNamespace(letter="A"), second=SimpleNamespace(letter="B"))
+    shown = page._differences(runs, made.assign(q=np.nan))
+    assert (shown.rows[0][0], shown.note) == (first, note)
+    assert len(shown.rows) == 12

@@ -14,7 +14,7 @@ from transferlens.core import labelled
 from transferlens.core.configuration import merged
 from transferlens.core.errors import ConfigError
 from transferlens.data.capability import described
-from transferlens.transferability import asked, files, page, ranking, tables
+from transferlens.transferability import asked, files, findings, ranking, tables
 from transferlens.transferability.artefacts import OVER_TARGETS, RANKING
 from transferlens.transferability.measures import weighted_tau
 
@@ -137,7 +137,7 @@ def three_targets(tmp_path_factory):
 
 def test_a_ranking_is_told_in_words_and_tables(three_targets):
     made = labelled.read(three_targets[0], RANKING)
-    said = page.verdict(made.sel(pool="influence"))
+    said = findings.verdict(made.sel(pool="influence"))
     assert said == "Models of influence: Right beats every static ranker; Wrong is behind the best of them."
     table = tables.ranking_table(made, made.sel(pool="influence"))
     assert [row[0] for row in table.rows] == ["Right", "Wrong", "other targets", "random scores"]
@@ -152,11 +152,11 @@ def test_no_winner_and_too_few_models_are_said_to_be_so():
     of = candidates(np.arange(12.0), draw=[f"seed {i % 4}" for i in range(12)])
     rankers = [score(np.arange(12.0)), static(-np.arange(12.0))]
     few = labelled_table(of, rankers)
-    assert "too few models to tell" in page.verdict(few)
+    assert "too few models to tell" in findings.verdict(few)
     rng = np.random.default_rng(0)
     of = candidates(rng.random(24))
     none = labelled_table(of, [score(rng.random(24)), static(rng.random(24))])
-    assert "no score is shown to beat the best static ranker (gains of up to +" in page.verdict(none)
+    assert "no score is shown to beat the best static ranker (gains of up to +" in findings.verdict(none)
 
 
 def labelled_table(of, rankers):
@@ -187,4 +187,4 @@ def test_a_mean_over_targets_has_intervals_over_models_and_over_targets(three_ta
     assert float(right.targets_gain_low) < gains.mean() < float(right.targets_gain_high)
     assert int(of.draws) == 16
     assert int(of.candidates) == 96
-    assert page.targets_verdict(of).startswith(("Right: beats", "No score"))
+    assert findings.targets_verdict(of).startswith(("Right: beats", "No score"))

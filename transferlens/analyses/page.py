@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from transferlens.analyses import findings
 from transferlens.analyses.artefacts import FOLD_COLUMNS
 from transferlens.core.blocks import (
     Block,
@@ -83,11 +84,18 @@ def sections(run: Run, results: Results) -> Iterator[Section]:
             blocks: list[Block] = [Figure(folder / f"{recipe}.png", caption, alt)]
             if name == "subpopulations" and (finer := finer_table(folder / f"{recipe}-finer.csv")).rows:
                 blocks.append(finer)
+            tests, found = 0, ()
             if name == "failures":
-                blocks += changes(results.failures(target, recipe))
-            tests = results.leakage(target, recipe).sizes["pair"] if name == "leakage" else 0
+                failures = results.failures(target, recipe)
+                blocks += changes(failures)
+                found = findings.of_failures(failures, run.settings.report.output)
+            if name == "leakage":
+                leakage = results.leakage(target, recipe)
+                tests, found = leakage.sizes["pair"], (findings.of_leakage(leakage),)
             anchor, subject = name.replace("_", "-"), adaptation(target, recipe)
-            yield Section(title, anchor, tuple(blocks), subject, method="analyses", tests=tests)
+            yield Section(
+                title, anchor, tuple(blocks), subject, method="analyses", tests=tests, findings=found
+            )
 
 
 def changes(failures: xr.Dataset) -> list[Block]:

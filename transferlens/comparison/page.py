@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import xarray as xr
 
-from transferlens.comparison import scope
+from transferlens.comparison import findings, scope
 from transferlens.comparison.compared import tables
 from transferlens.comparison.compared.steps import with_parts
 from transferlens.comparison.harm import page as harm
@@ -51,7 +51,7 @@ def sections(run: Run, results: Results) -> Iterator[Section]:
 
 def _of_target(run: Run, results: Results, target: str) -> Iterator[Section]:
     made = results.comparison(target)
-    subject = Subject(f"Recipes on {target}", f"recipes-{target}", f"recipes on {target}")
+    subject = Subject(f"Recipes on {target}", f"recipes-{target}", f"recipes on {target}", target)
     yield recommendation(made, subject)
     yield Section("Recipes by measures", "measures", tuple(measured(made)), subject, method=METHOD)
     yield differing(made, subject)
@@ -90,6 +90,7 @@ def recommendation(made: xr.Dataset, subject: Subject) -> Section:
         warnings=tuple(_warnings(made, subject)),
         method=METHOD,
         tests=_known(made.ahead_holm) + _known(made.chosen_gain_p),
+        findings=(findings.of_choice(made),),
     )
 
 

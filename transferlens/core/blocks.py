@@ -125,7 +125,8 @@ class Subject:
         title: the heading above them.
         anchor: the name of the heading in addresses.
         short: the title in the page's navigation.
-        about: the target and recipe under which the summary tells of it; '' if it is not about one.
+        about: under which the summary tells of it: a target and recipe, a target whatever the recipe, or all
+            targets; '' if it is about none.
     """
 
     title: str
@@ -147,8 +148,9 @@ class Kind(IntEnum):
 
     HELPS = 0
     HURTS = 1
-    UNKNOWN = 2
-    CARE = 3
+    SHOWN = 2  # established, and neither help nor harm
+    UNKNOWN = 3
+    CARE = 4
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from transferlens.core.blocks import (
 )
 from transferlens.core.run import Run
 from transferlens.core.statistics import mean_interval
-from transferlens.dynamics import scope
+from transferlens.dynamics import findings, scope
 from transferlens.dynamics.drift import page as drift
 from transferlens.dynamics.told.artefacts import FEWEST_IMAGES
 from transferlens.dynamics.words import domain_words, short_layers
@@ -145,6 +145,7 @@ def _headline(made: xr.Dataset, folder: Path, target: str, recipe: str) -> Secti
         warnings=tuple(_warnings(made, f"{target} ({recipe})")),
         method=METHOD,
         tests=int(np.isfinite(made.mean_to_start_q).sum()),
+        findings=tuple(findings.findings(made)),
     )
 
 

@@ -15,6 +15,7 @@ from transferlens.core.blocks import (
     signed_range,
 )
 from transferlens.core.run import Run
+from transferlens.encoders import findings
 from transferlens.encoders.capability import input_of, normalisation
 from transferlens.models.known import expected_input
 from transferlens.training.artefacts import METRICS
@@ -44,7 +45,15 @@ def sections(run: Run, results: Results) -> Iterator[Section]:
         warnings = (*_few(subject.short, made), *other_inputs(run))
         title = "Candidate sources"
         shown = (candidate_table(made),)
-        yield Section(title, "candidates", shown, subject, warnings=warnings, method="candidate-sources")
+        yield Section(
+            title,
+            "candidates",
+            shown,
+            subject,
+            warnings=warnings,
+            method="candidate-sources",
+            findings=tuple(findings.findings(made)),
+        )
 
 
 def candidate_table(made: xr.Dataset) -> Table:

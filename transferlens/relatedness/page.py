@@ -16,7 +16,7 @@ from transferlens.core.blocks import (
 )
 from transferlens.core.run import Run
 from transferlens.core.studies import SCRATCH
-from transferlens.relatedness import reading_page, tables
+from transferlens.relatedness import findings, reading_page, tables
 from transferlens.relatedness.tables import draws_of, mean_of
 
 _METHOD = "task-relatedness"
@@ -51,11 +51,13 @@ def bound_section(made: xr.Dataset, folder: Path, names: dict[str, str]) -> Sect
             f"Target {target}: what is promised before a transfer",
             f"relatedness-{target}",
             f"{target}: bounds",
+            target,
         ),
         warnings=tuple(
             f"{target}, reference task {reference}, study {study}: {text}" for text in warnings(made)
         ),
         method=_METHOD,
+        findings=tuple(findings.of_bound(made, reference)),
     )
 
 

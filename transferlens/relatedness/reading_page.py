@@ -13,6 +13,7 @@ from transferlens.core.blocks import (
     p_value,
     signed_estimate,
 )
+from transferlens.relatedness import findings
 
 _READING_HEAD = (
     Column("nearness"),
@@ -47,6 +48,7 @@ def section(found: xr.Dataset, names: dict[str, str], output: str) -> Section:
         adaptation(names["target"], names["recipe"]),
         method="near-classes",
         tests=found.sizes["target_class"],
+        findings=(findings.of_near_classes(found),),
     )
 
 

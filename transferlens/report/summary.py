@@ -1,5 +1,5 @@
 """The first chapter of the page, derived from what sections declare: numbers of all targets and recipes side
-by side, and of each what helps, what hurts, what is not known, and how sure that is.
+by side, and of each what helps, what hurts, what else is shown, what is not known, and how sure that is.
 """
 
 import re
@@ -22,14 +22,15 @@ SUBJECT = Subject("Summary", "summary", "Summary")
 _KINDS: dict[Kind, str | Verdict] = {
     Kind.HELPS: Verdict("helps", True),
     Kind.HURTS: Verdict("hurts", False),
+    Kind.SHOWN: "shown",
     Kind.UNKNOWN: "not known",
     Kind.CARE: "take care",
 }
 _FOUND_HEAD = (Column(""), Column("finding"), Column("how sure"), Column("where"))
 _LEAD = (
-    "Helps and hurts: only what the interval or the q-value of a section establishes. Not known: what was "
-    "asked and not established, which does not mean that nothing is there. Every line says no more than its "
-    "section, which tells how its number was made."
+    "Helps, hurts and shown: only what an interval, p- or q-value of a section establishes (shown: neither "
+    "help nor harm). Not known: what was asked and not established, which does not mean that nothing is "
+    "there. Every line says no more than its section, which tells how its number was made."
 )
 _BESIDE_NOTE = (
     "In brackets: 95 % intervals, each for one number; they do not compare two lines of this table. An empty "
@@ -38,7 +39,7 @@ _BESIDE_NOTE = (
 
 
 def sections(given: Iterable[Section]) -> Iterator[Section]:
-    """The sections of the summary of a page's sections; none where nothing is about a target and recipe."""
+    """The sections of the summary of a page's sections; none where nothing is about a target."""
     about: dict[str, list[Section]] = {}
     for section in sorted(given, key=lambda section: section.place):
         if section.subject.about:

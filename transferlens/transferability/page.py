@@ -16,17 +16,14 @@ from transferlens.core.blocks import (
     Section,
     Subject,
     adaptation,
-    signed,
 )
 from transferlens.core.run import Run
-from transferlens.pictures.figures import SIGNIFICANT
-from transferlens.transferability.candidates import STATIC
+from transferlens.transferability import findings
 from transferlens.transferability.capability import LEAST_TARGETS
 from transferlens.transferability.tables import (
     effects_table,
     main_pool,
     number,
-    pool_words,
     ranking_table,
     span,
     targets_table,
@@ -59,7 +56,9 @@ def _few_targets(run: Run, wildcards) -> str:
 def _ranking(subject: Subject, made: xr.Dataset, figures: Path, few_targets: str) -> Section:
     shown = main_pool(made)
     of = made.sel(pool=shown)
-    blocks: list[Block] = [Prose(" ".join(verdict(made.sel(pool=pool)) for pool in made.pool.values))]
+    blocks: list[Block] = [
+        Prose(" ".join(findings.verdict(made.sel(pool=pool)) for pool in made.pool.values))
+    ]
     if cards := ceiling_cards(made):
         blocks.append(cards)
     blocks += [ranking_table(made, of), *_figures(figures), *([Prose(few_targets)] if few_targets else [])]
@@ -74,6 +73,7 @@ def _ranking(subject: Subject, made: xr.Dataset, figures: Path, few_targets: str
         warnings=warnings,
         method="transferability",
         tests=tests,
+        findings=(findings.of_ranking(of),),
     )
 
 
@@ -89,27 +89,6 @@ def _figures(figures: Path) -> Iterator[Figure]:
     )
     clouds = "Accuracy after transfer against what each ranker says, a point for each source model."
     yield Figure(figures / "score_scatter.png", clouds, "Scatter plots of accuracy against each score")
-
-
-def verdict(of: xr.Dataset) -> str:
-    """Which scores beat the best static ranker in a pool, in words."""
-    start = f"{pool_words(str(of.pool.item()))}:"
-    scores = of.sel(ranker=of.sort != STATIC)
-    if not np.isfinite(scores.gain).any():
-        return f"{start} no static ranker orders them that scores could be compared with."
-    if not np.isfinite(scores.gain_p).any():
-        reason = str(of.interval_missing.item()) or "errors are unknown"
-        return f"{start} too few models to tell which scores beat the best static ranker ({reason})."
-    beats = scores.title.values[(scores.gain_p_holm < SIGNIFICANT) & (scores.gain > 0)].tolist()
-    worse = scores.title.values[scores.gain_high < 0].tolist()
-    told = f"{', '.join(beats)} {'beat' if len(beats) > 1 else 'beats'} every static ranker" if beats else (
-        "no score is shown to beat the best static ranker (gains of up to "
-        f"{signed(np.nanmax(scores.gain_high))} in weighted tau are not excluded)"
-    )  # fmt: skip
-    behind = (
-        f"; {', '.join(worse)} {'are' if len(worse) > 1 else 'is'} behind the best of them" if worse else ""
-    )
-    return f"{start} {told}{behind}."
 
 
 def ceiling_cards(made: xr.Dataset) -> Cards | None:
@@ -146,7 +125,7 @@ def _effects(subject: Subject, made: xr.Dataset, figures: Path) -> Section:
     )
     figure = Figure(figures / "score_influences.png", caption, "Influences of source classes on scores")
     compared = not made.attrs["folds_missing"]
-    blocks = (Prose(sees(made)), *((effects_table(made), figure) if compared else ()))
+    blocks = (Prose(findings.sees(made)), *((effects_table(made), figure) if compared else ()))
     title = "Does a score see which class is missing?"
     tests = int(np.isfinite(made.correlation_p).sum() + np.isfinite(made.effect_q).sum() + made.sizes["unit"])
     return Section(
@@ -156,47 +135,24 @@ def _effects(subject: Subject, made: xr.Dataset, figures: Path) -> Section:
         subject,
         method="influences-on-scores",
         tests=tests if compared else 0,
-    )
-
-
-def sees(made: xr.Dataset) -> str:
-    """Which scores see it, in words."""
-    if missing := made.attrs["folds_missing"]:
-        return (
-            f"Influences on scores and on accuracy are not compared: {missing}. Those on each score, from "
-            "all models, are in the table `influences.csv`."
-        )
-    scores = made.sel(ranker=made.sort != STATIC)
-    found = scores.title.values[(scores.p_holm < SIGNIFICANT) & (scores.correlation > 0)].tolist()
-    if not found:
-        return (
-            "No score is shown to see which source classes help: of none are the influences shown to agree "
-            "with those on accuracy more than chance does (p < .05, Holm)."
-        )
-    return (
-        f"{', '.join(found)}: source classes that raise the accuracy raise the score, too, more than chance "
-        "does (p < .05, Holm)."
+        findings=(findings.of_effects(made),),
     )
 
 
 def _over_targets(recipe: str, made: xr.Dataset) -> Section:
-    subject = Subject(f"All targets, recipe {recipe}", f"all-targets-{recipe}", f"all targets ({recipe})")
+    short = f"all targets ({recipe})"
+    subject = Subject(f"All targets, recipe {recipe}", f"all-targets-{recipe}", short, short)
     shown = main_pool(made)
     of = made.sel(pool=shown)
     table = targets_table(of)
     title, tests = "Which score tells over targets", int(np.isfinite(of.targets_gain_p).sum())
-    blocks = (Prose(targets_verdict(of)), table)
-    return Section(title, "over-targets", blocks, subject, method="transferability-over-targets", tests=tests)
-
-
-def targets_verdict(of: xr.Dataset) -> str:
-    """Which scores beat the best static ranker over models and over targets, in words."""
-    scores = of.sel(ranker=of.sort != STATIC)
-    certain = (scores.gain_p_holm < SIGNIFICANT) & (scores.targets_gain_p_holm < SIGNIFICANT)
-    beats = scores.title.values[certain & (scores.gain > 0)].tolist()
-    if beats:
-        return f"{', '.join(beats)}: beats every static ranker for other models and for other targets."
-    return (
-        "No score is shown to beat the best static ranker both for other models on these targets and for "
-        f"these models on other targets ({of.sizes['target']} targets; p < .05, Holm)."
+    blocks = (Prose(findings.targets_verdict(of)), table)
+    return Section(
+        title,
+        "over-targets",
+        blocks,
+        subject,
+        method="transferability-over-targets",
+        tests=tests,
+        findings=(findings.over_targets(of),),
     )

@@ -7,6 +7,7 @@ import xarray as xr
 
 from transferlens.core.blocks import Block, Column, Prose, Results, Section, Table, adaptation
 from transferlens.core.run import Run
+from transferlens.variance import findings
 from transferlens.variance.artefacts import OUTPUTS, QUANTITIES
 
 _WORDS = {"correct": "accuracy", "p_true": "mean p_true", "margin": "mean margin"}
@@ -42,7 +43,8 @@ def sections(run: Run, results: Results) -> Iterator[Section]:
         made = results.variance_components(**wildcards)
         subject = adaptation(wildcards["target"], wildcards["recipe"])
         title = "What the intervals are made of"
-        yield Section(title, "variance", blocks(made), subject, method="variance-components")
+        found = (findings.of_source_models(made),)
+        yield Section(title, "variance", blocks(made), subject, method="variance-components", findings=found)
 
 
 def blocks(made: xr.Dataset) -> tuple[Block, ...]:

@@ -145,7 +145,7 @@ def summary(table: pd.DataFrame) -> str:
 
 
 def _differences(pair: "Pair", table: pd.DataFrame) -> Table:
-    shown = table.iloc[table.difference.abs().to_numpy().argsort(kind="stable")[::-1][:_SHOWN]]
+    shown = table.iloc[(-table.difference.abs().to_numpy()).argsort(kind="stable")[:_SHOWN]]
     names = ("of", pair.first.letter, pair.second.letter, "difference", "95 %", "q")
     head = tuple(Column(name, number=name != "of") for name in names)
     rows = tuple(
@@ -159,8 +159,16 @@ def _differences(pair: "Pair", table: pd.DataFrame) -> Table:
         )
         for row in shown.itertuples()
     )
-    note = f"The {_SHOWN} largest of {len(table)}." if len(table) > _SHOWN else ""
-    return Table(head, rows, note)
+    return Table(head, rows, _choice(table))
+
+
+def _choice(table: pd.DataFrame) -> str:
+    """Which rows are shown of a long table; of differences that are all 0 none is the largest."""
+    if len(table) <= _SHOWN:
+        return ""
+    if (table.difference == 0).all():
+        return f"The first {_SHOWN} of {len(table)}; there is no difference in any of them."
+    return f"The {_SHOWN} largest of {len(table)}."
 
 
 def _value(value: float, low: float, high: float) -> str:
