@@ -1,7 +1,7 @@
 """The reference of all keys, the schema of the configuration, and the table of results, as declared.
 
 `python -m transferlens.operations.reference` writes them: docs/configuration.md,
-workflow/schemas/config.schema.yaml, and the part of README.md between its two markers.
+workflow/schemas/config.schema.yaml, and the part of docs/results.md between its two markers.
 """
 
 import math
@@ -219,8 +219,8 @@ def _arguments(made: Artefact) -> list[str]:
     return [p.name for p in parameters if p.name != "self" and p.default is Parameter.empty]
 
 
-def readme(capabilities: list[Capability], text: str) -> str:
-    """README.md with the table of results between its markers."""
+def results_page(capabilities: list[Capability], text: str) -> str:
+    """docs/results.md with the table of results between its markers."""
     start, end = _MARKERS
     before, rest = text.split(start)
     return f"{before}{start}\n{results_table(capabilities)}\n{end}{rest.split(end)[1]}"
@@ -228,13 +228,13 @@ def readme(capabilities: list[Capability], text: str) -> str:
 
 def written(capabilities: list[Capability]) -> Mapping[Path, str]:
     """Every generated file, by path."""
-    page = REPOSITORY / "README.md"
+    page = REPOSITORY / "docs/results.md"
     made: dict[str, Callable[[list[Capability]], str]] = {
         "docs/configuration.md": keys_page,
         "workflow/schemas/config.schema.yaml": schema_file,
     }
     files = {REPOSITORY / path: make(capabilities) for path, make in made.items()}
-    return {**files, page: readme(capabilities, page.read_text(encoding="utf-8"))}
+    return {**files, page: results_page(capabilities, page.read_text(encoding="utf-8"))}
 
 
 if __name__ == "__main__":
