@@ -57,7 +57,10 @@ def test_networks_are_compared_as_by_the_library(place, tmp_path, capsys):
     of_networks(place, tmp_path / "new" / "t.csv")
     table = pd.read_csv(tmp_path / "new" / "t.csv")
     pixels = np.stack([np.array(Image.open(place / "photos" / f"{i:02}.png")) for i in range(12)])
-    loader = normalised(pixels, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)).split(4)
+    # Shuffled, as images of a class may lie together.
+    loader = normalised(
+        pixels[np.random.default_rng(0).permutation(12)], (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    ).split(4)
     networks = [network().eval() for _ in range(2)]
     for seed, each in enumerate(networks):
         each.load_state_dict(torch.load(place / f"{seed}.pt"))

@@ -62,7 +62,8 @@ def _compare_networks(arguments: argparse.Namespace) -> None:
     )
     mean, std = command_line.scaling(settings, arguments.mean, arguments.std)
     images = own.batches(
-        arguments.images, arguments.batch, settings.resolution, arguments.crop_ratio, mean, std
+        *(arguments.images, arguments.batch, settings.resolution, arguments.crop_ratio),
+        *(mean, std, arguments.seed),
     )
     loaded = [
         command_line.load_encoder(weights, f"--{which}", settings)
@@ -119,4 +120,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of the images, for what chance gives (default: 20)",
     )
-    arrays.add_argument("--seed", type=options.number(int, "seed"), default=0, help="of these")
+    parser.add_argument(
+        "--seed",
+        type=options.number(int, "seed"),
+        default=0,
+        help="of the order in which networks see images, and of the permutations (default: 0)",
+    )

@@ -15,18 +15,22 @@ from transferlens.data.plain_text import require_printable
 from transferlens.data.splits import picture_in
 
 
-def squares(folder: Path, resolution: int, crop_ratio: float) -> Iterator[tuple[str, np.ndarray]]:
-    """(file name, uint8[resolution, resolution, 3]) of every image of a folder, in the order of names.
+def squares(
+    folder: Path, resolution: int, crop_ratio: float, shuffled_by: np.random.Generator | None = None
+) -> Iterator[tuple[str, np.ndarray]]:
+    """(file name, uint8[resolution, resolution, 3]) of every image of a folder.
 
-    What is no readable image, or has a name that no line can show, is left out with a warning.
+    In the order of names, unless they are shuffled. What is no readable image, or has a name that no line can show, is left out with a warning.
 
     Raises:
         DataError: no such folder, or no image in it.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; name one with images")
-    empty = True
-    for path in sorted(file for file in map(Path, entries(folder)) if not file.is_dir()):
+    paths, empty = sorted(file for file in map(Path, entries(folder)) if not file.is_dir()), True
+    if shuffled_by is not None:
+        paths = [paths[i] for i in shuffled_by.permutation(len(paths))]
+    for path in paths:
         try:
             require_printable([path.name], folder)
             with picture_in(path, "image") as image:

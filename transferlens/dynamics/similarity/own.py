@@ -17,14 +17,22 @@ if TYPE_CHECKING:
 
 
 def batches(
-    folder: Path, size: int, resolution: int, crop_ratio: float, mean: Sequence[float], std: Sequence[float]
+    folder: Path,
+    size: int,
+    resolution: int,
+    crop_ratio: float,
+    mean: Sequence[float],
+    std: Sequence[float],
+    seed: int,
 ) -> Iterator[torch.Tensor]:
-    """The images of a folder in the order of their names, float32[<= size, 3, side, side] at a time.
+    """The images of a folder in an order drawn from a seed, float32[<= size, 3, side, side] at a time.
+
+    In the order of names, a batch may be of one class, and tells how alike networks are within it alone.
 
     Raises:
         DataError: no such folder, or no readable image in it.
     """
-    found = squares(folder, resolution, crop_ratio)
+    found = squares(folder, resolution, crop_ratio, np.random.default_rng(seed))
     while some := [square for _, square in islice(found, size)]:
         yield normalised(np.stack(some), mean, std)
 
