@@ -20,7 +20,8 @@ def squares(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """(file name, uint8[resolution, resolution, 3]) of every image of a folder.
 
-    In the order of names, unless they are shuffled. What is no readable image, or has a name that no line can show, is left out with a warning.
+    In the order of names, unless they are shuffled. What is no readable image, or has a name that no line can
+    show, is left out with a warning.
 
     Raises:
         DataError: no such folder, or no image in it.
