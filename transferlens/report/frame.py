@@ -18,7 +18,7 @@ from transferlens.core import files
 from transferlens.core.blocks import Block, Figure, Section, Subject, Table
 from transferlens.pictures import templates
 
-EMBEDDED_BYTES = 20_000_000  # of pictures that a page holds; a page of more than 30 MB opens slowly
+EMBEDDED_BYTES = 6_000_000  # of pictures that a page holds: with twice as many it opens in seconds
 _BESIDE = " Its pictures lie in files beside it: pass on the whole results folder."
 LEVEL = 0.05  # below which p- and q-values are marked
 
