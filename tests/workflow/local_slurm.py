@@ -134,12 +134,14 @@ class Slurm:
             The stopped processes.
         """
         there = [process for process in psutil.process_iter() if _host_of(process) == self._far_host]
-        of_slurm = [process for process in there if process.name() in SLURM]
-        for process in of_slurm:
-            process.kill()
-        ran = [process for process in there if process not in of_slurm]
-        for process in ran:
-            process.suspend()
+        ran = []
+        for process in there:
+            with suppress(psutil.NoSuchProcess):  # some end by themselves meanwhile
+                if process.name() in SLURM:
+                    process.kill()
+                else:
+                    process.suspend()
+                    ran.append(process)
         self.daemons.pop(FAR).wait()
         self.set_node("down", FAR)
         return ran
