@@ -26,7 +26,9 @@ def of_failures(failures: xr.Dataset, output: str) -> tuple[Finding, ...]:
     sure = f"{sure}, with nothing removed {signed_estimate(*anyway)}; 95 % over models"
     if low > 0 and low > anyway[2]:
         count = int((failures.removed != "").sum())
-        text = f"Source classes are behind failures: without the worst class of each, {count} of them gain."
+        text = (
+            f"Source classes are behind failures: without the worst class of each, the mean of {count} gains."
+        )
         return (Finding(Kind.HURTS, text, sure),)
     untold = "a gain of failures without the worst class of each is not established"
     return (Finding(Kind.UNKNOWN, f"{_BEHIND}: {untold}.", sure),)
