@@ -144,7 +144,9 @@ def test_a_link_is_not_written_through_and_folders_may_be_there_twice(tmp_path):
     members = [("train", (tarfile.DIRTYPE, "")), *GOOD, ("train/", (tarfile.DIRTYPE, ""))]
     archive.extract(tar(tmp_path / "x.tar", members), tmp_path / "fine", 1)
     members = [*GOOD, ("link", (tarfile.SYMTYPE, "train/cat/1.jpg")), ("link", b"through")]
-    with pytest.raises(DataError, match="its member 'link' is there twice"):
+    with pytest.raises(
+        DataError, match=r"its member 'link' is there twice|'link' is neither file nor folder"
+    ):
         archive.extract(tar(tmp_path / "y.tar", members), tmp_path / "out", 1)
 
 

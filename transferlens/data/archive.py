@@ -18,6 +18,8 @@ from typing import IO
 from transferlens.core.errors import DataError
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+# What Python's own filter refuses; before 3.11.4 (as in Debian 12) there is none.
+_UNSAFE: tuple[type[Exception], ...] = (tarfile.FilterError,) if hasattr(tarfile, "FilterError") else ()
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError, RuntimeError, ValueError)
 _BROKEN += (lzma.LZMAError, LookupError, struct.error)
 _HEADERS = (
@@ -163,7 +165,7 @@ def explained(archive: Path, folder: Path) -> Iterator[None]:
     """Make one clear line of what goes wrong when an archive is unpacked into a folder."""
     try:
         yield
-    except tarfile.FilterError as error:
+    except _UNSAFE as error:
         raise DataError(f"{archive}: refused, a member is unsafe ({error})") from error
     except _BROKEN as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the archive's
@@ -188,8 +190,20 @@ def unpack_tar(archive: Path, tar: tarfile.TarFile, folder: Path, limit_gb: floa
         else:
             check_new(archive, member.name, folder)
         budget.take(member.size)
-        tar.extract(member, folder, filter="data")
+        _extract(archive, tar, member, folder)
         tar.members = []  # tarfile would remember every member
+
+
+def _extract(archive: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """A member whose name was checked; where Python has no filter, a file or a folder and nothing else."""
+    if _UNSAFE:
+        tar.extract(member, folder, filter="data")
+    elif member.isreg() or member.isdir():
+        member.mode = 0o755 if member.isdir() else 0o644
+        tar.extract(member, folder)
+    else:
+        told = f"{member.name!r} is neither file nor folder"
+        raise DataError(f"{archive}: refused, a member is unsafe ({told})")
 
 
 def _unpack_zip(archive: Path, folder: Path, limit_gb: float) -> None:
