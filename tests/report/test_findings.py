@@ -139,7 +139,7 @@ def test_classes_are_behind_failures_if_leaving_them_out_does_more_than_chance(c
     (found,) = analyses.of_failures(failures, "p_true")
     assert found.kind == kind
     assert found.sure.startswith("p_true +0.2 (")
-    assert ("1 of them" in found.text) == (kind == Kind.HURTS)
+    assert ("the mean of 1 gains" in found.text) == (kind == Kind.HURTS)
 
 
 def test_leaks_are_counted_with_the_twins_among_them():
