@@ -61,10 +61,8 @@ def _compare_networks(arguments: argparse.Namespace) -> None:
         arguments.architecture, arguments.option, arguments.part, arguments.resolution
     )
     mean, std = command_line.scaling(settings, arguments.mean, arguments.std)
-    images = own.batches(
-        *(arguments.images, arguments.batch, settings.resolution, arguments.crop_ratio),
-        *(mean, std, arguments.seed),
-    )
+    side, ratio = settings.resolution, arguments.crop_ratio
+    images = own.batches(arguments.images, arguments.batch, side, ratio, mean, std, arguments.seed)
     loaded = [
         command_line.load_encoder(weights, f"--{which}", settings)
         for which, weights in (("first", arguments.first), ("second", arguments.second))
