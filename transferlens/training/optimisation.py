@@ -16,13 +16,31 @@ class Optimiser:
     Args:
         groups: parameters, each group with a factor of the learning rate and perhaps a weight decay.
         scaler: multiplies the loss where gradients of half precision would vanish.
+        recorded: whether a GPU records a step to do it again: learning rates are then tensors of theirs.
     """
 
-    def __init__(self, training: TrainingSettings, groups: Sequence[Group], scaler: torch.amp.GradScaler):
-        self.training, self.scaler = training, scaler
+    def __init__(
+        self,
+        training: TrainingSettings,
+        groups: Sequence[Group],
+        scaler: torch.amp.GradScaler,
+        recorded: bool = False,
+    ):
+        self.training, self.scaler, self.recorded = training, scaler, recorded
         self._rates = [group.rate for group in groups]
         self._parameters = [parameter for group in groups for parameter in group.parameters]
         self._inner = _make(training, groups)
+        if recorded:
+            self._prepare_recording(self._parameters[0].device)
+
+    def _prepare_recording(self, device: torch.device) -> None:
+        """Let a step read its learning rates from where they are, and count itself, on the device."""
+        # What the fused steps read on a GPU is float32; on the CPU float64 gives the bits of a plain number.
+        dtype = torch.float64 if device.type == "cpu" else torch.float32
+        for group in self._inner.param_groups:
+            group["lr"] = torch.zeros((), dtype=dtype, device=device)
+            if "capturable" in group:
+                group["capturable"] = device.type == "cuda"
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -32,7 +50,10 @@ class Optimiser:
         """Set the learning rates of a step of the phase; returns the first group's."""
         rate = schedule.learning_rate(self.training, step, steps_per_epoch)
         for group, factor in zip(self._inner.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
+            if self.recorded:
+                group["lr"].fill_(rate * factor)
+            else:
+                group["lr"] = rate * factor
         return rate * self._rates[0]
 
     def unscale(self) -> None:
@@ -43,11 +64,22 @@ class Optimiser:
 
     def state(self) -> dict[str, Any]:
         """What is remembered from step to step."""
-        return {"inner": self._inner.state_dict(), "scaler": self.scaler.state_dict()}
+        inner = self._inner.state_dict()
+        # Set anew in every step; a tensor that a step reads from would be shared with what is kept.
+        inner["param_groups"] = [{**group, "lr": 0.0} for group in inner["param_groups"]]
+        return {"inner": inner, "scaler": self.scaler.state_dict()}
+
+    def forget(self) -> None:
+        """Be as before the first step, in place: steps of no consequence have made all that is remembered."""
+        for remembered in self._inner.state.values():
+            for value in remembered.values():
+                value.zero_()
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take up what `state` said."""
         self._inner.load_state_dict(state["inner"])
+        if self.recorded:
+            self._prepare_recording(self._parameters[0].device)
         if state["scaler"]:  # empty where nothing is scaled
             self.scaler.load_state_dict(state["scaler"])
 

@@ -68,6 +68,8 @@ class RecipeKind:
         runs: training runs of different seeds that make one model.
         needs: what of a source model or a network it takes, in words; a network is then tried before
             anything runs (`recipes.base.Recipe.refuses`).
+        in_blocks: whether models may be trained side by side: in one phase, a step is one forward pass of one
+            view, a loss, and the optimiser's step, with nothing before, beside or after it.
         check: why a task cannot be learned so, in words; '' if it can.
     """
 
@@ -82,6 +84,7 @@ class RecipeKind:
     head_epochs: Callable[[Any], int] = lambda settings: 0
     runs: int = 1
     needs: tuple[str, ...] = ()
+    in_blocks: bool = False
     check: Callable[[Any, Task], str] = lambda settings, task: ""
 
     @property
