@@ -16,7 +16,7 @@ from transferlens.training.recipes.base import Data
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
 
-# Of the length of all weights, after a few steps in float32: recorded ones read their learning rate in float32.
+# Of the length of the weights, after a few steps in float32, in which recorded ones read their learning rate.
 BOUND = 1e-4
 AUGMENTED = changed(TRAINING, epochs=2, crop="random_resized", flip=True)
 ADAM = changed(AUGMENTED, optimizer="adamw", lr=0.01, clip=0.5)
