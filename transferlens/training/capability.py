@@ -161,6 +161,11 @@ def _objective(run: Run) -> dict[str, Any]:
     return {"objective": recipe.model_dump()}
 
 
+def training_arguments(run: Run, wildcards: Wildcards) -> list[str]:
+    """What decides no result of a job that trains a shard of models."""
+    return [*resumption(run, wildcards), "--models-at-once", str(run.settings.models_at_once)]
+
+
 def resumption(run: Run, wildcards: Wildcards) -> list[str]:
     """How often training in progress is kept; that decides no result."""
     minutes = run.settings.resume_minutes
@@ -180,7 +185,7 @@ TRAIN_SOURCE = Step(
     inputs=_source_inputs,
     settings=_source_settings,
     code=lambda run, wildcards: KINDS[of_source(run.settings.source_training).kind].code,
-    arguments=resumption,
+    arguments=training_arguments,
     made_for=_trained(loaded=False),
     shown=False,
 )
@@ -272,7 +277,7 @@ TRANSFER = Step(
     inputs=adaptation_inputs,
     settings=_transfer_settings,
     code=_transfer_code,
-    arguments=resumption,
+    arguments=training_arguments,
     made_for=lambda run: [
         {"study": study, "target": target, "recipe": recipe, "shard": shard}
         for study, target, recipe in run.transfers

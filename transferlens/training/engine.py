@@ -109,6 +109,11 @@ class Standing:
         self._open_epoch()
         return own + sum(map(len, self.logs[:-1]))
 
+    @property
+    def log(self) -> np.ndarray:
+        """float64[epochs, 3]: mean loss, accuracy and last learning rate of every epoch of all phases."""
+        return np.concatenate(self.logs)
+
     def as_kept(self) -> dict[str, Any]:
         """All of it as tensors and numbers."""
         kept = {name: value for name, value in vars(self).items() if name not in ("device", "logs")}
@@ -142,7 +147,7 @@ def run(recipe: Recipe, checkpoints: Checkpoints = NONE, kept: Kept = NOTHING) -
     standing = None
     for number, phase in enumerate(recipe.phases()):
         if standing is None:
-            standing = _begun(recipe, phase, checkpoints, interrupted, kept)
+            standing = begun(recipe, phase, checkpoints, interrupted, kept)
         if interrupted and number < standing.phase:
             continue
         going_on = interrupted if interrupted and number == standing.phase else None
@@ -152,10 +157,10 @@ def run(recipe: Recipe, checkpoints: Checkpoints = NONE, kept: Kept = NOTHING) -
             recipe.enter(phase, features)
             _train(recipe, phase, standing, checkpoints, kept, going_on)
     recipe.finish()
-    return np.concatenate(standing.logs)
+    return standing.log
 
 
-def _begun(
+def begun(
     recipe: Recipe, phase: Phase, checkpoints: Checkpoints, interrupted: Mapping[str, Any] | None, kept: Kept
 ) -> Standing:
     """The standing of a run whose first phase is this, which may have been interrupted."""
@@ -196,7 +201,7 @@ def _train(
         standing.took(loss, (logits[: len(labels)].argmax(1) == labels).float().mean())
         checkpoints.reached(standing.done, recipe)
         if standing.step % steps == 0:
-            _require_finite(standing, recipe, steps)
+            require_finite(standing, recipe, steps)
             checkpoints.epoch_over(standing.close_epoch(steps, rate), recipe)
         if kept.due():
             _keep(recipe, optimiser, standing, checkpoints, kept, device)
@@ -235,7 +240,7 @@ def _restore(
     set_generators(device, interrupted["generators"])
 
 
-def _require_finite(standing: Standing, recipe: Recipe, steps: int) -> None:
+def require_finite(standing: Standing, recipe: Recipe, steps: int) -> None:
     """Refuse to go on with weights that a loss which is not finite has spoilt."""
     broken = int(standing.broken)
     if broken >= 0:
