@@ -34,6 +34,8 @@ def refuses(one: Job) -> str:
         return f"recipe '{one.recipe.kind}' trains its models one by one"
     if images.device.type != "cpu":
         return "it is for CPUs"
+    if torch.get_num_threads() > 1:
+        return "with several threads the bits of a model would depend on how many are beside it"
     if not isinstance(images, ResidentImages):
         return "images are read anew in every pass (input.loading)"
     if type(one.checkpoints) is not Checkpoints:
