@@ -34,6 +34,15 @@ def train_block(jobs: Iterable[Job], models: int = 1) -> Iterator[Trained]:
             yield from IMPLEMENTATIONS[implementation](list(alike))
 
 
+def implementation(one: Job, models: int) -> str:
+    """The name of what trains a job where so many may be trained at once.
+
+    Raises:
+        ConfigError: it cannot be trained as its settings demand.
+    """
+    return SEQUENTIAL if models == 1 else _Choice().of(one)
+
+
 AUTO = "auto"
 IMPLEMENTATIONS = {SEQUENTIAL: sequential, GROUPED: grouped.grouped}
 
