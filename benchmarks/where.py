@@ -42,9 +42,9 @@ class Spent:
     idle: float = 0.0
 
     @property
-    def held(self) -> float:
-        """How long cores were held."""
-        return self.start + self.work + self.idle
+    def cpu(self) -> float:
+        """CPU seconds."""
+        return self.start + self.work
 
     def add(self, other: "Spent") -> None:
         """Count others in."""
@@ -65,9 +65,9 @@ def main() -> None:
         raise SystemExit(
             f"{results}: no log of a job that says its CPU seconds; run the study with this version"
         )
-    ranked = sorted(steps.items(), key=lambda item: -item[1].held)
-    rows = [row(name, of_step, whole.held) for name, of_step in [*ranked, ("all jobs", whole)]]
-    header = ["", "jobs", "core-s", "start", "work", "idle", "start of own", "of all jobs"]
+    ranked = sorted(steps.items(), key=lambda item: -item[1].cpu)
+    rows = [row(name, of_step, whole.cpu) for name, of_step in [*ranked, ("all jobs", whole)]]
+    header = ["", "jobs", "start", "work", "idle", "start of its CPU", "CPU of all"]
     print_table(f"Core-seconds of the jobs of {results}", header, rows)
     if found := last_run(results):
         print_table(*of_run(found, whole))
@@ -97,9 +97,9 @@ def row(name: str, of_step: Spent, whole: float) -> list[str]:
     return [
         name,
         str(jobs),
-        *(f"{value:.1f}" for value in (of_step.held, *seconds)),
-        f"{of_step.start / of_step.held:.0%}",
-        f"{of_step.held / whole:.1%}",
+        *(f"{value:.1f}" for value in seconds),
+        f"{of_step.start / of_step.cpu:.0%}",
+        f"{of_step.cpu / whole:.1%}",
     ]
 
 
@@ -137,7 +137,7 @@ def of_run(run: Run, jobs: Spent) -> tuple[str, list[str], list[list[str]]]:
         "work of jobs": jobs.work,
         "idle in jobs": jobs.idle,
         "planning": run.cores * run.planned,
-        "between jobs": all_of_it - run.cores * run.planned - jobs.held,
+        "between jobs": all_of_it - run.cores * run.planned - jobs.cpu - jobs.idle,
         "all": all_of_it,
     }
     rows = [[name, f"{seconds:.1f}", f"{seconds / all_of_it:.1%}"] for name, seconds in parts.items()]
