@@ -1,7 +1,8 @@
 """The seam between what is to be trained and how: a block of jobs goes in, trained networks come out."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,14 @@ import torch
 from transferlens.core.errors import ConfigError
 from transferlens.core.seeding import seed_for
 from transferlens.models.network import Network
-from transferlens.training import engine, recipes
+from transferlens.training import engine, interleaved, recipes
 from transferlens.training.recipes.base import Data, Recipe
 from transferlens.training.recipes.kinds import KINDS
 from transferlens.training.recipes.settings.base import RecipeSettings
 from transferlens.training.resumption import NOTHING, Kept
 
-SEQUENTIAL = "sequential"
+SEQUENTIAL, INTERLEAVED = "sequential", "interleaved"
+AT_ONCE = 8  # models whose networks are on the device together
 
 
 @dataclass(frozen=True)
@@ -56,40 +58,56 @@ class Trained:
     implementation: str
 
 
-def train_block(jobs: Iterable[Job], implementation: str = SEQUENTIAL) -> Iterator[Trained]:
+def train_block(
+    jobs: Iterable[Job], implementation: str = SEQUENTIAL, models: int = AT_ONCE
+) -> Iterator[Trained]:
     """Train the models of a block, in order.
 
     A model's result depends on its own job alone. They come one at a time, so that memory is bounded: jobs
     are asked for, and networks are made, when their turn comes.
+
+    Args:
+        models: at once, where the implementation trains several; that decides no result.
     """
-    return IMPLEMENTATIONS[implementation](jobs)
+    return IMPLEMENTATIONS[implementation](jobs, models)
 
 
-def sequential(jobs: Iterable[Job]) -> Iterator[Trained]:
-    """One model after the other: the reference for all other implementations."""
+def sequential(jobs: Iterable[Job], models: int = 1) -> Iterator[Trained]:
+    """One model after the other, however many: the reference for all other implementations."""
     for job in jobs:
-        yield Trained(*_train(job), SEQUENTIAL)
+        yield Trained(*engine.on_own_batches(training(job)), SEQUENTIAL)
 
 
-IMPLEMENTATIONS = {SEQUENTIAL: sequential}
+def interleaved_block(jobs: Iterable[Job], models: int = AT_ONCE) -> Iterator[Trained]:
+    """Several models in turn, on images that are decoded once for all of them (`data.shared`)."""
+    waiting = iter(jobs)
+    while some := list(islice(waiting, models)):
+        trained = interleaved.in_turn([training(job) for job in some], some[0].data.images.device)
+        while trained:
+            yield Trained(*trained.pop(0), INTERLEAVED)
 
 
-def _train(job: Job) -> tuple[Network, np.ndarray]:
-    """The network and the log of a job."""
+IMPLEMENTATIONS = {SEQUENTIAL: sequential, INTERLEAVED: interleaved_block}
+
+
+# The network and the log of what is trained, once every batch that it waited for was sent.
+Training = Generator[engine.Wanted, engine.Views, tuple[Network, np.ndarray]]
+
+
+def training(job: Job) -> Training:
+    """The training of a job, which goes on by a step whenever a batch is sent."""
     networks, logs = [], []
     for number in range(KINDS[job.recipe.kind].runs):
         recipe = recipes.make(job.recipe)
         seed = seed_for(job.seed, "run", number) if number else job.seed
         checkpoints = engine.NONE if number else job.checkpoints
-        network, log = _run(recipe, job, seed, checkpoints, job.kept.of_run(number))
+        network, log = yield from _run(recipe, job, seed, checkpoints, job.kept.of_run(number))
         networks.append(network)
         logs.append(log)
     return recipe.combine(networks), np.concatenate(logs)
 
 
-def _run(
-    recipe: Recipe, job: Job, seed: int, checkpoints: engine.Checkpoints, kept: Kept
-) -> tuple[Network, np.ndarray]:
+def _run(recipe: Recipe, job: Job, seed: int, checkpoints: engine.Checkpoints, kept: Kept) -> Training:
     """The network and the log of one run. Without images, that stays as it is, and the log is of zeros."""
     source = frozen(job.source()) if recipe.keeps_source else None
     network = recipe.convert(job.network())
@@ -100,7 +118,7 @@ def _run(
     if not len(job.data.positions):
         checkpoints.reached(0, recipe)
         return recipe.inference(), np.zeros((KINDS[job.recipe.kind].epochs(job.recipe), 3))
-    log = engine.run(recipe, checkpoints, kept)
+    log = yield from engine.by_steps(recipe, checkpoints, kept)
     network = recipe.inference()
     _keep_outcome(network, log, checkpoints, kept)
     return network, log
