@@ -173,10 +173,13 @@ class InputSettings(Section):
         max_length=3,
         description="Channel standard deviations divided by after subtracting the mean.",
     )
-    loading: Literal["auto", "resident", "streaming"] = Field(
+    loading: Literal["auto", "resident", "streaming", "shared"] = Field(
         "auto",
         description="`resident` decodes a split once and keeps it as bytes on the device; `streaming` "
-        "decodes every epoch with FFCV; `auto` is resident for splits up to `resident_limit_gb`.",
+        "decodes every epoch with FFCV; `auto` is resident for splits up to `resident_limit_gb`. `shared` "
+        "streams, and source models that are trained together share one stream of training images: each is "
+        "decoded once a pass for all of them. All source models of the run then see the images in one order, "
+        "and with the same crops and mirrorings.",
     )
     resident_limit_gb: float = Field(
         4, gt=0, description="Largest decoded split kept on the device under `auto`, in gigabytes."

@@ -212,11 +212,14 @@ def resident_side(settings: InputSettings, training: TrainingSettings) -> int:
 
 
 def open_images(beton: Path, examples: Examples, settings: InputSettings, device: torch.device) -> Images:
-    """The images of a split by the configured way of loading (`auto` goes by the decoded size)."""
+    """The images of a split by the configured way of loading (`auto` goes by the decoded size).
+
+    Where models do not share them (`data.shared`), those to be shared are streamed.
+    """
     loading = settings.loading
     if loading == "auto":
         side = math.ceil(settings.resolution / settings.crop_ratio)
         gigabytes = len(examples) * side**2 * 3 / 1e9
         loading = "resident" if gigabytes <= settings.resident_limit_gb else "streaming"
-    kind = {"resident": ResidentImages, "streaming": StreamingImages}[loading]
+    kind = {"resident": ResidentImages, "streaming": StreamingImages, "shared": StreamingImages}[loading]
     return kind(beton, examples, settings, device)

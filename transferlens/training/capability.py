@@ -146,7 +146,8 @@ def _source_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
         "input": run.input_of(run.source, study.name),
     }
     if study.loads is None:
-        return {**settings, **_objective(run), "step_matched": study.step_matched}
+        order = {"order_seed": run.seed} if settings["input"]["loading"] == "shared" else {}
+        return {**settings, **_objective(run), "step_matched": study.step_matched, **order}
     probe = run.settings.source_training.supervised().model_dump()
     fitted = {"training": probe} if study.loads["head"] == "probe" else {}
     chosen = {key: study.loads[key] for key in ("weights", "prefix") if study.loads[key] is not None}
@@ -449,6 +450,15 @@ class Training(Capability):
             for study in ("reference", "pretrained"):
                 if study in run.studies:
                     yield Transfer(study, target, recipe)
+
+    def check(self, run: Run) -> None:
+        """Refuse one stream of images for models that need several views of each."""
+        training = run.settings.source_training
+        if run.settings.input.loading == "shared" and training.objective == "simclr":
+            raise ConfigError(
+                "config: input.loading is shared, which has one view of an image, but "
+                "source_training.objective simclr takes two; set input.loading to streaming"
+            )
 
     def check_networks(self, run: Run) -> None:
         """Refuse networks that are not understood."""
