@@ -2,11 +2,16 @@
 
 from argparse import Namespace
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from transferlens.core import job, studies
 from transferlens.core.settings import InputSettings, NetworkSettings, TrainingSettings
 from transferlens.data import index, pipeline
+from transferlens.data.index import Examples
+from transferlens.data.shared import SharedImages
 from transferlens.training import device, resumption, source
 from transferlens.training.recipes import kinds
 from transferlens.training.recipes.settings.base import RecipeSettings
@@ -23,7 +28,7 @@ def main(arguments: Namespace) -> None:
         rows,
         unit_of_image,
         examples.class_names,
-        pipeline.open_images(arguments.train, examples.train, images, place),
+        _train_images(arguments.train, examples.train, images, place, settings),
         pipeline.open_images(arguments.val, examples.val, images, place),
         NetworkSettings.read(settings["architecture"]),
         recipe,
@@ -32,8 +37,18 @@ def main(arguments: Namespace) -> None:
         resumption.progress(
             arguments.models, arguments.resume_minutes, "train_source.py", kinds.KINDS[recipe.kind].code
         ),
+        arguments.models_at_once,
     )
     source.write_record(arguments.record, arguments.models)
+
+
+def _train_images(
+    beton: Path, examples: Examples, images: InputSettings, place: torch.device, settings: Mapping[str, Any]
+) -> pipeline.Images:
+    """The training images, decoded once for several models where that is asked for."""
+    if images.loading == "shared":
+        return SharedImages(beton, examples, images, place, settings["order_seed"])
+    return pipeline.open_images(beton, examples, images, place)
 
 
 def _recipe(settings: Mapping[str, Any]) -> RecipeSettings:
@@ -50,6 +65,7 @@ if __name__ == "__main__":
     script.reads("train")
     script.reads("val")
     script.takes("resume_minutes", type=float, help="between two times that a run in progress is kept")
+    script.takes("models_at_once", type=int, default=1, help="trained side by side, where they can be")
     script.writes("models")
     script.writes("record", "all of it but the weights")
     script.run(main)

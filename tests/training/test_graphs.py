@@ -19,9 +19,10 @@ from transferlens.core.errors import ConfigError, DeviceError, NumericalError
 from transferlens.core.settings import ResizeSettings
 from transferlens.data import pipeline
 from transferlens.training import engine, resumption
-from transferlens.training.block import Job, train_block
+from transferlens.training.block import train_block
 from transferlens.training.graphs import side_by_side
 from transferlens.training.recipes.base import Data
+from transferlens.training.runs import Job
 from transferlens.training.static_step import StaticStep
 
 AUGMENTED = changed(TRAINING, epochs=2, crop="random_resized", flip=True)
@@ -217,7 +218,7 @@ def test_a_model_that_does_not_fit_by_itself_is_named(images, monkeypatch):
     short_of_memory(monkeypatch, most=0)
     with pytest.raises(
         ConfigError,
-        match=r"a single model in flight, at batch_size 16 and 28 px .*choose engine.implementation",
+        match=r"a single model in flight, at batch_size 16 and 28 px .*choose training.implementation",
     ):
         together([job(images)])
 
@@ -274,9 +275,9 @@ def test_a_loss_that_is_not_finite_ends_the_block(images):
 
 def test_graphs_without_a_gpu_are_refused_in_one_line(images):
     with pytest.raises(
-        ConfigError, match=r"engine.implementation is 'graphs', .* found the device 'cpu' .*'auto'"
+        ConfigError, match=r"training.implementation is 'graphs', .* found the device 'cpu' .*'auto'"
     ):
-        list(train_block([job(images)], "graphs"))
+        list(train_block([job(images, training=changed(AUGMENTED, implementation="graphs"))], 8))
 
 
 @pytest.mark.parametrize(

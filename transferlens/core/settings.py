@@ -173,10 +173,13 @@ class InputSettings(Section):
         max_length=3,
         description="Channel standard deviations divided by after subtracting the mean.",
     )
-    loading: Literal["auto", "resident", "streaming"] = Field(
+    loading: Literal["auto", "resident", "streaming", "shared"] = Field(
         "auto",
         description="`resident` decodes a split once and keeps it as bytes on the device; `streaming` "
-        "decodes every epoch with FFCV; `auto` is resident for splits up to `resident_limit_gb`.",
+        "decodes every epoch with FFCV; `auto` is resident for splits up to `resident_limit_gb`. `shared` "
+        "streams, and source models that are trained together share one stream of training images: each is "
+        "decoded once a pass for all of them. All source models of the run then see the images in one order, "
+        "and with the same crops and mirrorings.",
     )
     resident_limit_gb: float = Field(
         4, gt=0, description="Largest decoded split kept on the device under `auto`, in gigabytes."
@@ -387,6 +390,13 @@ class TrainingSettings(Section):
         description="Arithmetic of the network in training. `auto` is bfloat16 where the hardware is fast at "
         "it (GPUs since Ampere, CPUs with AMX or AVX512-BF16), float16 with loss scaling on older GPUs, else "
         "float32. Evaluation is always float32.",
+    )
+    implementation: Literal["auto", "sequential", "grouped", "graphs"] = Field(
+        "auto",
+        description="How the models of a job are trained. `sequential`: one after the other; `grouped`: "
+        "networks side by side as one, on a CPU (source models and `full`; else it is refused). `auto`: "
+        "`grouped` where it can be and is faster, else `sequential`. `graphs`: several at once on a GPU, by "
+        "recorded steps; never tried on one. Which one it was is recorded; they differ by rounding.",
     )
     crop: Literal["random_resized", "translate", "none"] = Field(
         "random_resized",

@@ -39,18 +39,31 @@ def _enlarged(images: torch.Tensor, side: int) -> torch.Tensor:
 
 def flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Mirror each image of [N, 3, H, W] left to right with probability one half."""
-    mirrored = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
-    return torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    return mirror(images, torch.rand(len(images), generator=generator) < 0.5)
+
+
+def mirror(images: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """Mirror the images of [N, 3, H, W] left to right that are chosen, bool[N]."""
+    return torch.where(chosen.to(images.device)[:, None, None, None], images.flip(3), images)
 
 
 def translate(images: torch.Tensor, padding: int, generator: torch.Generator) -> torch.Tensor:
     """Shift each image of uint8[N, H, W, 3] by up to `padding` pixels each way, filling with black."""
+    return shift(images, padding, torch.randint(0, 2 * padding + 1, (2, len(images)), generator=generator))
+
+
+def shift(images: torch.Tensor, padding: int, corners: torch.Tensor) -> torch.Tensor:
+    """Cut images of uint8[N, H, W, 3] out of themselves with `padding` black pixels all around.
+
+    Args:
+        corners: int64[2, N], row and column of the upper left pixel, each in 0..2 padding.
+    """
     n, height, width, _ = images.shape
-    shift = torch.randint(0, 2 * padding + 1, (2, n), generator=generator).to(images.device)
+    top, left = corners.to(images.device)
     padded = functional.pad(images, (0, 0, padding, padding, padding, padding))
     windows = padded.unfold(1, height, 1).unfold(2, width, 1)  # [N, shifts, shifts, 3, H, W]
     rows = torch.arange(n, device=images.device)
-    return windows[rows, shift[0], shift[1]].permute(0, 2, 3, 1)
+    return windows[rows, top, left].permute(0, 2, 3, 1)
 
 
 def random_resized_crop(

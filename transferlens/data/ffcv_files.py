@@ -168,6 +168,20 @@ def random_crop_loader(
         return _loader_class()(beton, decoder, batch_size, workers, fields=("image", "label"), shuffle=True)
 
 
+def ordered_crop_loader(
+    beton: Path, resolution: int, scale: tuple[float, float], batch_size: int, workers: int
+):
+    """An FFCV loader of random resized crops in the order given to `restart`, to be called before each pass.
+
+    The crop of an image depends on the seed and the image alone, whatever others are decoded.
+
+    Yields (uint8[batch, resolution, resolution, 3],); the last batch may be smaller.
+    """
+    with imported():
+        decoder = _seeded_crop_class()((resolution, resolution), scale, by_image=True)
+        return _loader_class()(beton, decoder, batch_size, workers, fields=("image",), shuffle=False)
+
+
 def shuffled_center_crop_loader(
     beton: Path, resolution: int, crop_ratio: float, batch_size: int, workers: int
 ):
@@ -230,10 +244,7 @@ def _epoch_class() -> type:
 
         def run_pipeline(self, b_ix: int, batch_indices: np.ndarray, batch_slot: int, cuda_event: Any) -> Any:
             """Seed the thread, and decode a batch."""
-            # next_epoch was already advanced for the following epoch.
-            view = (self.loader.view,) if self.loader.view else ()
-            seed = seed_for(self.loader.seed, self.loader.next_epoch, b_ix, *view) % 2**32
-            seed_this_thread(np.uint32(seed))
+            seed_this_thread(np.uint32(self.loader.seed_of(b_ix) % 2**32))
             return super().run_pipeline(b_ix, batch_indices, batch_slot, cuda_event)
 
     return SeededEpoch
@@ -244,7 +255,7 @@ def _loader_class() -> type:
     from ffcv.fields.basics import IntDecoder
     from ffcv.loader import Loader, OrderOption
     from ffcv.transforms import ToTensor
-    from ffcv.traversal_order import Random
+    from ffcv.traversal_order import Random, Sequential
 
     epoch_class = _epoch_class()
 
@@ -262,7 +273,7 @@ def _loader_class() -> type:
             fields: Sequence[str],
             shuffle: bool,
         ):
-            self.decoder = decoder
+            self.decoder, self.shuffle = decoder, shuffle
             pipelines = {"image": [decoder, ToTensor()], "label": [IntDecoder(), ToTensor()]}
             super().__init__(
                 str(beton),
@@ -275,11 +286,19 @@ def _loader_class() -> type:
             )
 
         def restart(self, indices: np.ndarray, seed: int, batch_size: int, view: int = 0) -> None:
-            """Point the compiled loader at other images, with a new seed."""
+            """Point the compiled loader at other images, with a new seed; in this order, if not shuffled."""
             self.view = view
             self.indices, self.seed, self.batch_size = np.asarray(indices), seed % 2**31, batch_size
-            self.traversal_order, self.next_epoch = Random(self), 0
+            self.traversal_order = Random(self) if self.shuffle else Sequential(self)
+            self.next_epoch = 0
             self.first_traversal_order = self.next_traversal_order()
+
+        def seed_of(self, batch: int) -> int:
+            """What seeds the thread that decodes a batch; the same for all, if they are not shuffled."""
+            if not self.shuffle:
+                return seed_for(self.seed, "crops")
+            # next_epoch was already advanced for the following epoch.
+            return seed_for(self.seed, self.next_epoch, batch, *([self.view] if self.view else []))
 
         def set_resolution(self, resolution: int) -> None:
             """Decode at another size from the next epoch on (compiles again when it changes)."""
@@ -310,9 +329,10 @@ def _seeded_crop_class() -> type:
             output_size: tuple[int, int],
             scale: Sequence[float],
             ratio: Sequence[float] = (3 / 4, 4 / 3),
+            by_image: bool = False,
         ):
             super().__init__(output_size)
-            self.scale, self.ratio = np.array(scale), np.array(ratio)
+            self.scale, self.ratio, self.by_image = np.array(scale), np.array(ratio), by_image
 
         @property
         def get_crop_generator(self) -> Callable:
@@ -321,12 +341,15 @@ def _seeded_crop_class() -> type:
 
         def generate_code(self) -> Callable:
             """The function that decodes a batch, for Numba to compile."""
-            return _batch_decoder(self.memory_read, self.get_crop_generator, self.scale, self.ratio)
+            drawn = self.get_crop_generator, self.scale, self.ratio, self.by_image
+            return _batch_decoder(self.memory_read, *drawn)
 
     return SeededRandomResizedCrop
 
 
-def _batch_decoder(read: Callable, draw: Callable, scale: np.ndarray, ratio: np.ndarray) -> Callable:
+def _batch_decoder(
+    read: Callable, draw: Callable, scale: np.ndarray, ratio: np.ndarray, by_image: bool
+) -> Callable:
     """A function for Numba that decodes the crops of a batch.
 
     Args:
@@ -334,6 +357,7 @@ def _batch_decoder(read: Callable, draw: Callable, scale: np.ndarray, ratio: np.
         draw: what draws a crop, of the image's height and width and the ranges of:
         scale: its share of the area, (2,).
         ratio: its width over its height, (2,).
+        by_image: whether each image has a seed of its own, made of the batch's and its number in the file.
     """
     from ffcv.fields.rgb_image import IMAGE_MODES
     from ffcv.libffcv import imdecode, resize_crop
@@ -352,7 +376,13 @@ def _batch_decoder(read: Callable, draw: Callable, scale: np.ndarray, ratio: np.
         batch, scratch = buffers
         # Drawn by the calling thread, whose generator SeededEpoch has just seeded; then shared out.
         crops = np.empty((len(batch_indices), 4), np.int64)
+        begun = np.random.randint(0, 2**32) if by_image else 0  # noqa: NPY002
         for i in range(len(batch_indices)):
+            if by_image:
+                # Multiplied by an odd number, so that no two images of a pass share a seed, nor do neighbours
+                # in the file have neighbouring ones (the multiplier is Knuth's, 2**32 over the golden ratio).
+                own = np.uint64(batch_indices[i]) * np.uint64(2654435761)
+                np.random.seed(np.uint32((own ^ np.uint64(begun)) & np.uint64(0xFFFFFFFF)))  # noqa: NPY002
             field = metadata[batch_indices[i]]
             top, left, h, w = draw_crop(np.uint32(field["height"]), np.uint32(field["width"]), scale, ratio)
             # One by one: whole rows would each be a parallel loop to Numba.

@@ -1,30 +1,69 @@
 """The seam between what is to be trained and how: a block of jobs goes in, trained networks come out."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
+from transferlens.core import job
+from transferlens.core.errors import ConfigError
+from transferlens.data.shared import SharedImages
 from transferlens.training import device as devices
 from transferlens.training.graphs import GRAPHS, graphs
-from transferlens.training.jobs import SEQUENTIAL, Job, Trained, require_trainable, sequential
+from transferlens.training.grouped import GROUPED, grouped, suitability
+from transferlens.training.grouped import refuses as refuses_grouped
+from transferlens.training.interleaved import INTERLEAVED, interleaved
+from transferlens.training.runs import Job, Trained
+from transferlens.training.sequential import SEQUENTIAL, sequential
 
-__all__ = ["IMPLEMENTATIONS", "Job", "Trained", "require_trainable", "train_block"]
-
+# How the models of jobs are trained, at most so many at once.
 IMPLEMENTATIONS: dict[str, Callable[[Iterable[Job], int], Iterator[Trained]]] = {
     SEQUENTIAL: sequential,
+    GROUPED: grouped,
+    INTERLEAVED: interleaved,
     GRAPHS: graphs,
 }
+AUTO = "auto"
 
 
-def train_block(jobs: Iterable[Job], implementation: str = SEQUENTIAL, models: int = 8) -> Iterator[Trained]:
-    """Train the models of a block, in order.
+def train_block(jobs: Iterable[Job], models: int = 1) -> Iterator[Trained]:
+    """Train models, in order: by one recipe, of networks of one architecture, on one set of images.
 
-    A model's result depends on its own job alone. Memory is bounded: jobs are asked for, and networks are
-    made, when their turn comes.
+    A model's result depends on its own job alone. Jobs are asked for, and networks are made, when their turn
+    comes, so that memory is bounded.
 
     Args:
-        models: at once, where an implementation trains several.
+        models: how many may be trained at once, which changes no result of two or more; 1 for one after the
+            other, whatever the settings say.
 
     Raises:
+        ConfigError: the settings demand what cannot train these models.
         DeviceError: the GPU failed in the middle.
     """
+    jobs = iter(jobs)
+    if (first := next(jobs, None)) is None:
+        return
     with devices.failures_named():
-        yield from IMPLEMENTATIONS[implementation](jobs, models)
+        yield from IMPLEMENTATIONS[implementation(first, models)](chain([first], jobs), models)
+
+
+def implementation(one: Job, models: int) -> str:
+    """The name of what trains jobs like this one, where so many may be trained at once.
+
+    Raises:
+        ConfigError: it cannot be trained as its settings demand.
+    """
+    wanted = one.recipe.training.implementation
+    if isinstance(one.data.images, SharedImages):
+        return INTERLEAVED
+    if models == 1 or wanted in (SEQUENTIAL, GRAPHS):
+        return SEQUENTIAL if models == 1 else wanted
+    reason, slower = refuses_grouped(one), ""
+    if not reason:
+        reason, slower = suitability(one)
+    if reason and wanted == GROUPED:
+        raise ConfigError(
+            f"training.implementation is 'grouped', which cannot be here: {reason}; set it to 'auto' or "
+            "'sequential'"
+        )
+    against = reason or (slower if wanted == AUTO else "")
+    job.log.info("training models %s", f"one by one: {against}" if against else "side by side")
+    return SEQUENTIAL if against else GROUPED

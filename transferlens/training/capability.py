@@ -146,7 +146,8 @@ def _source_settings(run: Run, wildcards: Wildcards) -> dict[str, Any]:
         "input": run.input_of(run.source, study.name),
     }
     if study.loads is None:
-        return {**settings, **_objective(run), "step_matched": study.step_matched}
+        order = {"order_seed": run.seed} if settings["input"]["loading"] == "shared" else {}
+        return {**settings, **_objective(run), "step_matched": study.step_matched, **order}
     probe = run.settings.source_training.supervised().model_dump()
     fitted = {"training": probe} if study.loads["head"] == "probe" else {}
     chosen = {key: study.loads[key] for key in ("weights", "prefix") if study.loads[key] is not None}
@@ -159,6 +160,11 @@ def _objective(run: Run) -> dict[str, Any]:
     if run.settings.source_training.objective == "supervised":
         return {"training": recipe.training.model_dump()}
     return {"objective": recipe.model_dump()}
+
+
+def training_arguments(run: Run, wildcards: Wildcards) -> list[str]:
+    """What decides no result of a job that trains a shard of models."""
+    return [*resumption(run, wildcards), "--models-at-once", str(run.settings.models_at_once)]
 
 
 def resumption(run: Run, wildcards: Wildcards) -> list[str]:
@@ -180,7 +186,7 @@ TRAIN_SOURCE = Step(
     inputs=_source_inputs,
     settings=_source_settings,
     code=lambda run, wildcards: KINDS[of_source(run.settings.source_training).kind].code,
-    arguments=resumption,
+    arguments=training_arguments,
     made_for=_trained(loaded=False),
     shown=False,
 )
@@ -272,7 +278,7 @@ TRANSFER = Step(
     inputs=adaptation_inputs,
     settings=_transfer_settings,
     code=_transfer_code,
-    arguments=resumption,
+    arguments=training_arguments,
     made_for=lambda run: [
         {"study": study, "target": target, "recipe": recipe, "shard": shard}
         for study, target, recipe in run.transfers
@@ -444,6 +450,15 @@ class Training(Capability):
             for study in ("reference", "pretrained"):
                 if study in run.studies:
                     yield Transfer(study, target, recipe)
+
+    def check(self, run: Run) -> None:
+        """Refuse one stream of images for models that need several views of each."""
+        training = run.settings.source_training
+        if run.settings.input.loading == "shared" and training.objective == "simclr":
+            raise ConfigError(
+                "config: input.loading is shared, which has one view of an image, but "
+                "source_training.objective simclr takes two; set input.loading to streaming"
+            )
 
     def check_networks(self, run: Run) -> None:
         """Refuse networks that are not understood."""

@@ -88,6 +88,21 @@ def name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
+@contextmanager
+def allocations() -> Iterator[None]:
+    """What the CPU's allocator raises when memory runs out is what a GPU's does.
+
+    Raises:
+        torch.OutOfMemoryError: memory ran out.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" not in str(error):
+            raise
+        raise torch.OutOfMemoryError(str(error)) from None
+
+
 def precision(setting: str, device: torch.device) -> torch.dtype:
     """The arithmetic `auto` stands for on this device, or the one that was asked for."""
     if setting != "auto":

@@ -4,10 +4,10 @@ What is trained, on what and by which loss is the recipe's to say (`recipes.base
 """
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ from transferlens.training.draws import generators, set_generators
 from transferlens.training.optimisation import Optimiser
 from transferlens.training.recipes.base import Batches, Group, Phase, Recipe
 from transferlens.training.resumption import NOTHING, Kept
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,11 @@ class Standing:
         self.correct.zero_()
         return own + sum(map(len, self.logs[:-1]))
 
+    @property
+    def log(self) -> np.ndarray:
+        """float64[epochs, 3]: mean loss, accuracy and last learning rate of every epoch of all phases."""
+        return np.concatenate(self.logs)
+
     def as_kept(self) -> dict[str, Any]:
         """All of it as tensors and numbers."""
         kept = {name: value for name, value in vars(self).items() if name not in ("device", "logs")}
@@ -132,6 +139,23 @@ class Standing:
             setattr(standing, name, value.to(device) if torch.is_tensor(value) else value)
         standing.logs = [log.numpy() for log in kept["logs"]]
         return standing
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The batch that a run waits for.
+
+    Attributes:
+        steps: of an epoch of the phase.
+        number: of the batch in the phase, from 0.
+    """
+
+    phase: Phase
+    steps: int
+    number: int
+
+
+Views = tuple[list[torch.Tensor], torch.Tensor]
 
 
 def run(recipe: Recipe, checkpoints: Checkpoints = NONE, kept: Kept = NOTHING) -> np.ndarray:
@@ -148,6 +172,24 @@ def run(recipe: Recipe, checkpoints: Checkpoints = NONE, kept: Kept = NOTHING) -
     Raises:
         NumericalError: a loss that is not finite.
     """
+    return on_own_batches(by_steps(recipe, checkpoints, kept))
+
+
+def on_own_batches(training: Generator[Wanted, Views, Result]) -> Result:
+    """Give a training that goes by steps the batches of its phases until it ends; returns its result."""
+    phase, views = None, None
+    while True:
+        try:
+            wanted = training.send(views)
+        except StopIteration as over:
+            return over.value
+        if wanted.phase is not phase:
+            phase, batches = wanted.phase, view_batches(wanted.phase, wanted.steps, wanted.number)
+        views = next(batches)
+
+
+def by_steps(recipe: Recipe, checkpoints: Checkpoints, kept: Kept) -> Generator[Wanted, Views, np.ndarray]:
+    """As `run`, but before every step the batch that it takes must be sent."""
     interrupted = kept.state()
     standing = None
     for number, phase in enumerate(recipe.phases()):
@@ -160,9 +202,9 @@ def run(recipe: Recipe, checkpoints: Checkpoints = NONE, kept: Kept = NOTHING) -
             standing.open(number, phase.training.epochs)
         with layers.watch(recipe.network, recipe.watched) as features:
             recipe.enter(phase, features)
-            _train(recipe, phase, standing, checkpoints, kept, going_on)
+            yield from _train(recipe, phase, standing, checkpoints, kept, going_on)
     recipe.finish()
-    return np.concatenate(standing.logs)
+    return standing.log
 
 
 def begun(
@@ -185,18 +227,17 @@ def _train(
     checkpoints: Checkpoints,
     kept: Kept,
     interrupted: Mapping[str, Any] | None,
-) -> None:
+) -> Generator[Wanted, Views, None]:
     """One phase of a run, from where it stands."""
     training, device = phase.training, phase.data.device
     scaler = torch.amp.GradScaler(device.type, enabled=phase.precision == torch.float16)
     optimiser = Optimiser(training, phase.groups, scaler)
     steps = steps_per_epoch(phase)
     backward = _own(recipe, phase, optimiser) if phase.views else _one_pass(recipe, phase, optimiser)
-    batches = view_batches(phase, steps, standing.step)
     if interrupted:
         restore(recipe, optimiser, interrupted, device)
     for step in range(standing.step, training.epochs * steps):
-        views, labels = next(batches)
+        views, labels = yield Wanted(phase, steps, step)
         rate = optimiser.set_rate(step, steps)
         loss, logits = backward(views, labels)
         optimiser.unscale()
@@ -345,9 +386,7 @@ class _Plain(Recipe):
         yield self._phase
 
 
-def view_batches(
-    phase: Phase, steps: int, start: int = 0
-) -> Iterator[tuple[list[torch.Tensor], torch.Tensor]]:
+def view_batches(phase: Phase, steps: int, start: int = 0) -> Iterator[Views]:
     """Batches of a phase without end, from number `start` on: the views of their images, and their labels."""
     views = [
         endless_batches(phase.data, phase.positions, training, phase.seed, steps, view, start)
@@ -371,16 +410,30 @@ def endless_batches(
     Args:
         start: the number of the first batch; those of its pass before it are made and left out.
     """
-    batch_size = min(training.batch_size, len(positions))
-    passes = start // (len(positions) // batch_size)
-    done = passes * (len(positions) // batch_size)
-    for number in count(passes):
-        side = schedule.resolution(training.resize, done // steps, images.settings.resolution)
-        one = Pass(positions, training, batch_size, number, seed, side, view)
+    complete = len(positions) // min(training.batch_size, len(positions))
+    done = start - start % complete
+    for number in count(start // complete):
+        one = pass_at(number, images, positions, training, seed, steps, view)
         for batch in images.training_batches(one):
             if done >= start:
                 yield batch
             done += 1
+
+
+def pass_at(
+    number: int,
+    images: Batches,
+    positions: np.ndarray,
+    training: TrainingSettings,
+    seed: int,
+    steps: int,
+    view: int = 0,
+) -> Pass:
+    """The pass of this number over the images, at the resolution of the epoch that it begins in."""
+    batch_size = min(training.batch_size, len(positions))
+    epoch = number * (len(positions) // batch_size) // steps
+    side = schedule.resolution(training.resize, epoch, images.settings.resolution)
+    return Pass(positions, training, batch_size, number, seed, side, view)
 
 
 @torch.inference_mode()

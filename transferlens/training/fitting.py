@@ -229,7 +229,7 @@ def named(device: torch.device, batch_size: int, resolution: int) -> Iterator[No
         ConfigError: naming the device, the batch, its resolution and the cure.
     """
     try:
-        with devices.failures_named():
+        with devices.failures_named(), devices.allocations():
             yield
     except torch.OutOfMemoryError as error:
         raise ConfigError(

@@ -11,10 +11,10 @@ import torch
 
 from transferlens.data.pipeline import Batch
 from transferlens.models.network import Network
-from transferlens.training import engine, recipes
-from transferlens.training.jobs import Job, keep_outcome, require_trainable
+from transferlens.training import engine
 from transferlens.training.optimisation import Optimiser
 from transferlens.training.recipes.base import Phase, Recipe
+from transferlens.training.runs import Job, begin
 from transferlens.training.static_step import StaticStep
 
 MakeStep = Callable[[Recipe, Phase, Optimiser, Batch], StaticStep]
@@ -64,11 +64,8 @@ class Flight:
     """
 
     def __init__(self, job: Job, lane: Lane, make_step: MakeStep, parked: Mapping[str, Any] | None = None):
-        self.job, self.kept, self.lane = job, job.kept.of_run(0), lane
-        self._recipe = recipes.make(job.recipe)
-        network = self._recipe.convert(job.network())
-        require_trainable(self._recipe, network)
-        self._recipe.start(network, None, job.data, job.seed)
+        self._run, self.lane = begin(job), lane
+        self.kept, self._recipe = self._run.kept, self._run.recipe
         (self._phase,) = self._recipe.phases()
         self._recipe.enter(self._phase, {})
         self._training = self._phase.training
@@ -91,7 +88,7 @@ class Flight:
 
     def _stand(self, parked: Mapping[str, Any] | None) -> engine.Standing:
         """Where the run stands: at its beginning, or where it was parked or interrupted."""
-        checkpoints = self.job.checkpoints
+        checkpoints = self._run.checkpoints
         interrupted = None if parked else self.kept.state()
         if parked:
             standing = engine.Standing.of(parked["standing"], self._phase.data.device)
@@ -126,16 +123,16 @@ class Flight:
             self._step.load(batch)
             self._step.take()
             self._standing.count()
-            self.job.checkpoints.reached(self._standing.done, self._recipe)
+            self._run.checkpoints.reached(self._standing.done, self._recipe)
             if self._standing.step % self._steps == 0:
                 engine.require_finite(self._standing, self._recipe, self._steps)
                 epochs = self._standing.close_epoch(self._steps, rate)
-                self.job.checkpoints.epoch_over(epochs, self._recipe)
+                self._run.checkpoints.epoch_over(epochs, self._recipe)
 
     def keep(self) -> None:
         """Keep its state, should the job be interrupted."""
         with self.lane.turn():
-            engine.keep(self._recipe, self._optimiser, self._standing, self.job.checkpoints, self.kept)
+            engine.keep(self._recipe, self._optimiser, self._standing, self._run.checkpoints, self.kept)
 
     def park(self) -> dict[str, Any]:
         """Its state in the memory of the CPU, for another flight to go on from."""
@@ -145,11 +142,9 @@ class Flight:
     def land(self) -> tuple[Network, np.ndarray]:
         """The network, and the log float64[epochs, 3], when all steps are taken."""
         self._recipe.finish()
-        network, (log,) = self._recipe.inference(), self._standing.logs
         self.lane.wait()
         self._phase.network.zero_grad()  # gradients lie in the memory of the recorded step
-        keep_outcome(network, log, self.job.checkpoints, self.kept)
-        return network, log
+        return self._run.finish(self._standing.log)
 
 
 def _batches(phase: Phase, steps: int, start: int) -> Iterator[Batch]:

@@ -19,8 +19,9 @@ from transferlens.core.job import log
 from transferlens.data.pipeline import ResidentImages
 from transferlens.training import device as devices
 from transferlens.training.flight import Draws, Flight, Lane, MakeStep
-from transferlens.training.jobs import Job, Trained, alone
 from transferlens.training.recipes.kinds import KINDS
+from transferlens.training.runs import Job, Trained
+from transferlens.training.sequential import alone
 from transferlens.training.static_step import RecordedStep
 
 GRAPHS = "graphs"
@@ -44,7 +45,7 @@ def require_gpu(device: torch.device) -> None:
     if device.type != "cuda":
         built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
         raise ConfigError(
-            f"engine.implementation is '{GRAPHS}', which needs an NVIDIA GPU; found the device "
+            f"training.implementation is '{GRAPHS}', which needs an NVIDIA GPU; found the device "
             f"'{device.type}' (torch {torch.__version__}, {built}); choose 'auto' or 'sequential', or run "
             "where nvidia-smi lists a GPU"
         )
@@ -209,7 +210,7 @@ class _Block:
             raise ConfigError(
                 f"{devices.name(device)}: out of memory with a single model in flight, at batch_size "
                 f"{job.recipe.training.batch_size} and {job.data.images.settings.resolution} px ({reason}); "
-                "choose engine.implementation: sequential, which goes on with less memory, lower batch_size "
+                "choose training.implementation: sequential, which goes on with less memory, lower the batch "
                 "or the resolution, or let fewer jobs share the GPU"
             )
         self._most = now

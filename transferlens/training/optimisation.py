@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from transferlens.core.settings import TrainingSettings
-from transferlens.training import schedule
+from transferlens.training import fused, schedule
 from transferlens.training.recipes.base import Group
 
 
@@ -29,18 +29,13 @@ class Optimiser:
         self.training, self.scaler, self.recorded = training, scaler, recorded
         self._rates = [group.rate for group in groups]
         self._parameters = [parameter for group in groups for parameter in group.parameters]
-        self._inner = _make(training, groups)
+        self._inner = _make(training, groups, scaler.is_enabled())
         if recorded:
-            self._prepare_recording(self._parameters[0].device)
-
-    def _prepare_recording(self, device: torch.device) -> None:
-        """Let a step read its learning rates from where they are, and count itself, on the device."""
-        # What the fused steps read on a GPU is float32; on the CPU float64 gives the bits of a plain number.
-        dtype = torch.float64 if device.type == "cpu" else torch.float32
-        for group in self._inner.param_groups:
-            group["lr"] = torch.zeros((), dtype=dtype, device=device)
-            if "capturable" in group:
-                group["capturable"] = device.type == "cuda"
+            device = self._parameters[0].device
+            # What the fused steps read on a GPU is float32; on the CPU float64 gives the bits of a number.
+            dtype = torch.float64 if device.type == "cpu" else torch.float32
+            for group in self._inner.param_groups:
+                group["lr"] = torch.zeros((), dtype=dtype, device=device)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -64,22 +59,15 @@ class Optimiser:
 
     def state(self) -> dict[str, Any]:
         """What is remembered from step to step."""
-        inner = self._inner.state_dict()
-        # Set anew in every step; a tensor that a step reads from would be shared with what is kept.
-        inner["param_groups"] = [{**group, "lr": 0.0} for group in inner["param_groups"]]
-        return {"inner": inner, "scaler": self.scaler.state_dict()}
+        return {"inner": self._inner.state_dict(), "scaler": self.scaler.state_dict()}
 
     def forget(self) -> None:
         """Be as before the first step, in place: steps of no consequence have made all that is remembered."""
-        for remembered in self._inner.state.values():
-            for value in remembered.values():
-                value.zero_()
+        self._inner.forget()
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take up what `state` said."""
         self._inner.load_state_dict(state["inner"])
-        if self.recorded:
-            self._prepare_recording(self._parameters[0].device)
         if state["scaler"]:  # empty where nothing is scaled
             self.scaler.load_state_dict(state["scaler"])
 
@@ -89,14 +77,22 @@ class Optimiser:
         self.scaler.update()
 
 
-def _make(training: TrainingSettings, groups: Sequence[Group]) -> torch.optim.Optimizer:
+def _make(
+    training: TrainingSettings, groups: Sequence[Group], scaled: bool
+) -> fused.Fused | torch.optim.Optimizer:
+    """The optimiser that settings ask for; where gradients are scaled torch's own, which skips steps on the
+    device."""
     decays = (training.weight_decay if g.weight_decay is None else g.weight_decay for g in groups)
     tensors = [
         {"params": list(group.parameters), "weight_decay": decay}
         for group, decay in zip(groups, decays, strict=True)
     ]
     if training.optimizer == "adamw":
-        return torch.optim.AdamW(tensors, lr=0.0, betas=tuple(training.betas), fused=True)
-    return torch.optim.SGD(
-        tensors, lr=0.0, momentum=training.momentum, nesterov=training.nesterov, fused=True
-    )
+        betas = tuple(training.betas)
+        if scaled:
+            return torch.optim.AdamW(tensors, lr=0.0, betas=betas, fused=True)
+        return fused.AdamW(tensors, betas)
+    momentum, nesterov = training.momentum, training.nesterov
+    if scaled:
+        return torch.optim.SGD(tensors, lr=0.0, momentum=momentum, nesterov=nesterov, fused=True)
+    return fused.SGD(tensors, momentum, nesterov)

@@ -34,7 +34,7 @@ class Progress:
 
     def __init__(self, output: Path, minutes: float | None, identity: str):
         self.folder = output.with_name(f".{output.name}{files.PROGRESS}")
-        self.begun = self._last = time.monotonic()
+        self.begun = self.last = time.monotonic()
         self._seconds = None if minutes is None else 60 * minutes
         self._identity = identity
         if self.folder.exists() and self._found() != identity:
@@ -48,9 +48,9 @@ class Progress:
         """Forget all of it."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def due(self) -> bool:
-        """Whether it is time to keep a run in progress."""
-        return self._seconds is not None and time.monotonic() - self._last >= self._seconds
+    def due(self, last: float) -> bool:
+        """Whether it is time to keep a run in progress that was last kept at this time."""
+        return self._seconds is not None and time.monotonic() - last >= self._seconds
 
     def long(self) -> bool:
         """Whether the job has lasted so long that what is finished is kept."""
@@ -84,7 +84,7 @@ class Progress:
         torch.save(dict(kept), buffer)
         with files.replace_file(self._place(name)) as temporary:
             temporary.write_bytes(buffer.getbuffer())
-        self._last = time.monotonic()
+        self.last = time.monotonic()
 
     def _place(self, name: str) -> Path:
         return self.folder / f"{name}.pt"
@@ -99,6 +99,8 @@ class Kept:
 
     def __init__(self, progress: Progress | None = None, name: str = ""):
         self._progress, self._name = progress, name
+        # Of its own, as several runs may be in progress.
+        self._last = progress.last if progress else 0.0
 
     def of_run(self, number: int) -> "Kept":
         """That of one of the runs that make the model."""
@@ -106,7 +108,7 @@ class Kept:
 
     def due(self) -> bool:
         """Whether it is time to keep the state of the run."""
-        return self._progress is not None and self._progress.due()
+        return self._progress is not None and self._progress.due(self._last)
 
     def state(self) -> dict[str, Any] | None:
         """The state of the run when it was last kept; None if it never was."""
@@ -115,6 +117,7 @@ class Kept:
     def keep_state(self, state: Mapping[str, Any]) -> None:
         """Keep the state of the run."""
         self._progress.save(f"{self._name}-state", state)
+        self._last = self._progress.last
 
     def has_checkpoint(self, position: int) -> bool:
         """Whether the state of a network along the way is kept."""

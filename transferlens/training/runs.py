@@ -1,6 +1,6 @@
-"""What is to be trained and what comes of it, and the reference for how: one model after the other."""
+"""What is to be trained, and the run of a recipe from its beginning to its end; how is another matter."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,6 @@ from transferlens.training.recipes.base import Data, Recipe
 from transferlens.training.recipes.kinds import KINDS
 from transferlens.training.recipes.settings.base import RecipeSettings
 from transferlens.training.resumption import NOTHING, Kept
-
-SEQUENTIAL = "sequential"
 
 
 @dataclass(frozen=True)
@@ -56,47 +54,44 @@ class Trained:
     implementation: str
 
 
-def sequential(jobs: Iterable[Job], models: int = 1) -> Iterator[Trained]:
-    """One model after the other, however many might be at once: the reference for all implementations."""
-    for job in jobs:
-        yield alone(job)
+@dataclass(frozen=True)
+class Run:
+    """One run of a job's recipe, which has started.
+
+    Attributes:
+        outcome: its network and log where nothing is left to train: it was finished before the job was
+            interrupted, or has no images.
+    """
+
+    recipe: Recipe
+    checkpoints: engine.Checkpoints
+    kept: Kept
+    outcome: tuple[Network, np.ndarray] | None = None
+
+    def finish(self, log: np.ndarray) -> tuple[Network, np.ndarray]:
+        """The network and the log of the run that has been trained."""
+        network = self.recipe.inference()
+        if self.kept.long():
+            self.checkpoints.lay_by(self.kept)
+            self.kept.keep_outcome({"network": network.state_dict(), "log": torch.from_numpy(log)})
+        return network, log
 
 
-def alone(job: Job) -> Trained:
-    """A model that is trained by itself."""
-    return Trained(*_train(job), SEQUENTIAL)
-
-
-def _train(job: Job) -> tuple[Network, np.ndarray]:
-    """The network and the log of a job."""
-    networks, logs = [], []
-    for number in range(KINDS[job.recipe.kind].runs):
-        recipe = recipes.make(job.recipe)
-        seed = seed_for(job.seed, "run", number) if number else job.seed
-        checkpoints = engine.NONE if number else job.checkpoints
-        network, log = _run(recipe, job, seed, checkpoints, job.kept.of_run(number))
-        networks.append(network)
-        logs.append(log)
-    return recipe.combine(networks), np.concatenate(logs)
-
-
-def _run(
-    recipe: Recipe, job: Job, seed: int, checkpoints: engine.Checkpoints, kept: Kept
-) -> tuple[Network, np.ndarray]:
-    """The network and the log of one run. Without images, that stays as it is, and the log is of zeros."""
+def begin(job: Job, number: int = 0) -> Run:
+    """Start one of a job's runs. Without images, the network stays as it is, and the log is of zeros."""
+    recipe = recipes.make(job.recipe)
+    checkpoints, kept = engine.NONE if number else job.checkpoints, job.kept.of_run(number)
     source = frozen(job.source()) if recipe.keeps_source else None
     network = recipe.convert(job.network())
     if outcome := kept.outcome():
-        return _of_outcome(network, outcome, checkpoints, kept)
+        return Run(recipe, checkpoints, kept, _of_outcome(network, outcome, checkpoints, kept))
     require_trainable(recipe, network)
-    recipe.start(network, source, job.data, seed)
-    if not len(job.data.positions):
-        checkpoints.reached(0, recipe)
-        return recipe.inference(), np.zeros((KINDS[job.recipe.kind].epochs(job.recipe), 3))
-    log = engine.run(recipe, checkpoints, kept)
-    network = recipe.inference()
-    keep_outcome(network, log, checkpoints, kept)
-    return network, log
+    recipe.start(network, source, job.data, seed_for(job.seed, "run", number) if number else job.seed)
+    if len(job.data.positions):
+        return Run(recipe, checkpoints, kept)
+    checkpoints.reached(0, recipe)
+    log = np.zeros((KINDS[job.recipe.kind].epochs(job.recipe), 3))
+    return Run(recipe, checkpoints, kept, (recipe.inference(), log))
 
 
 def require_trainable(recipe: Recipe, network: Network) -> None:
@@ -112,13 +107,6 @@ def _of_outcome(
     checkpoints.take_up(kept, network)
     network.load_state_dict(outcome["network"])
     return network, outcome["log"].numpy()
-
-
-def keep_outcome(network: Network, log: np.ndarray, checkpoints: engine.Checkpoints, kept: Kept) -> None:
-    """Keep what became of a run, should the job be interrupted later."""
-    if kept.long():
-        checkpoints.lay_by(kept)
-        kept.keep_outcome({"network": network.state_dict(), "log": torch.from_numpy(log)})
 
 
 def frozen(network: Network) -> Network:
