@@ -42,9 +42,10 @@ from transferlens.data.pipeline import ResidentImages
 from transferlens.training import device as devices
 from transferlens.training import engine, schedule, source
 from transferlens.training.graphs import graphs, side_by_side
-from transferlens.training.jobs import Job, sequential
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.settings.plain import FullSettings
+from transferlens.training.runs import Job
+from transferlens.training.sequential import sequential
 from transferlens.training.static_step import StaticStep
 
 REPOSITORY = Path(__file__).parents[1]
