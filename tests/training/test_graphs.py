@@ -234,7 +234,7 @@ APART = {
     "another recipe": (lambda images: job(images, recipe=settings("fixed", AUGMENTED)), "recipe 'fixed' is"),
     "growing images": (
         lambda images: job(
-            images, training=changed(AUGMENTED, resize=ResizeSettings(start=0, end=1, low=32, high=64))
+            images, training=changed(AUGMENTED, resize=ResizeSettings(start=0, end=1, low=32, high=32))
         ),
         "training.resize",
     ),

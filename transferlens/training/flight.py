@@ -37,9 +37,11 @@ class Lane:
         self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
         for tensor in made:
             tensor.record_stream(self._stream)  # so that its memory is not used again too early
-        with torch.cuda.stream(self._stream):
-            yield
-        self._asked.append(self._stream.record_event())
+        try:
+            with torch.cuda.stream(self._stream):
+                yield
+        finally:
+            self._asked.append(self._stream.record_event())
 
     def wait(self, ahead: int = 0) -> None:
         """Until fewer turns than this are asked for and not done, or none."""
@@ -81,7 +83,7 @@ class Flight:
         with self.lane.turn(*batch):
             self._step = make_step(self._recipe, self._phase, self._optimiser, batch)
             if self._step.warm_up():
-                raise Draws
+                raise Draws("its network draws at random in training (dropout, stochastic depth)")
             self._standing = self._stand(parked)
             self._step.begin(self._standing)
         self._batches = _batches(self._phase, self._steps, self._standing.step)

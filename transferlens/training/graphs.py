@@ -169,13 +169,17 @@ class _Block:
         try:
             place.flight, place.parked = Flight(place.job, lane, self._make_step, place.parked), None
             return True
-        except Draws:
-            self._set_apart(place, "its network draws at random in training (dropout, stochastic depth)")
-            return False
-        except torch.OutOfMemoryError as error:
+        except (Draws, torch.OutOfMemoryError) as error:
+            # While the error's frames hold the tensors, which the lane may still work on.
+            lane.wait()
+            self._lanes.append(lane)
             reason = str(error).splitlines()[0]
-        # Here the error is gone, and with it the tensors that its frames held.
-        self._retreat(place.job, reason)
+            out_of_memory = not isinstance(error, Draws)
+        # Here the error is gone, and with it the tensors.
+        if out_of_memory:
+            self._retreat(place.job, reason)
+        else:
+            self._set_apart(place, reason)
         return False
 
     def _advance(self, place: _Place) -> None:
