@@ -25,9 +25,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from transferlens.core.settings import InputSettings, NetworkSettings
 from transferlens.models import contract
 from transferlens.training import recipes, source, turns
-from transferlens.training.block import Job
 from transferlens.training.recipes import kinds
 from transferlens.training.recipes.base import Data
+from transferlens.training.runs import Job
 
 CLASSES, BATCH, SIDE = 20, 48, 64
 PLAIN = "full"

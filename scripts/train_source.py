@@ -37,6 +37,7 @@ def main(arguments: Namespace) -> None:
         resumption.progress(
             arguments.models, arguments.resume_minutes, "train_source.py", kinds.KINDS[recipe.kind].code
         ),
+        arguments.models_at_once,
     )
     source.write_record(arguments.record, arguments.models)
 
@@ -64,6 +65,7 @@ if __name__ == "__main__":
     script.reads("train")
     script.reads("val")
     script.takes("resume_minutes", type=float, help="between two times that a run in progress is kept")
+    script.takes("models_at_once", type=int, default=1, help="trained side by side, where they can be")
     script.writes("models")
     script.writes("record", "all of it but the weights")
     script.run(main)

@@ -38,6 +38,7 @@ def main(arguments: Namespace) -> None:
         resumption.progress(
             arguments.runs, arguments.resume_minutes, "transfer.py", code_of(settings, recipe)
         ),
+        arguments.models_at_once,
     )
 
 
@@ -74,5 +75,6 @@ if __name__ == "__main__":
     script.reads("val")
     script.reads_others("others")  # what the recipe is made of beside these
     script.takes("resume_minutes", type=float, help="between two times that a run in progress is kept")
+    script.takes("models_at_once", type=int, default=1, help="trained side by side, where they can be")
     script.writes("runs")
     script.run(main)

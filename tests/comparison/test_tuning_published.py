@@ -12,10 +12,11 @@ from transferlens.comparison.tuning.part import Part
 from transferlens.comparison.tuning.published import OWN, EveryEpoch
 from transferlens.core import artefacts
 from transferlens.training import resumption, transfer
-from transferlens.training.block import Job, train_block
+from transferlens.training.block import train_block
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.kinds import KINDS, read
 from transferlens.training.resumption import NOTHING
+from transferlens.training.runs import Job
 
 QUICK = changed(TRAINING, epochs=2, crop="random_resized", flip=True)
 # Those with networks or modules beside the one that is trained, or with more than a phase.

@@ -7,10 +7,11 @@ from torch import nn
 from tests.conftest import ARCHITECTURE, TRAINING, changed
 from transferlens.models.network import Network, Parts
 from transferlens.training import engine, recipes, source
-from transferlens.training.block import Job, Trained, train_block
+from transferlens.training.block import train_block
 from transferlens.training.recipes.base import Data, Recipe
 from transferlens.training.recipes.kinds import read
 from transferlens.training.recipes.settings.base import RecipeSettings
+from transferlens.training.runs import Job, Trained
 
 SEED = 11
 # Without weight decay, which some recipes replace; two epochs of five steps.

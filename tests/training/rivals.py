@@ -8,9 +8,10 @@ import torch
 from tests.conftest import ARCHITECTURE, TRAINING, changed
 from transferlens.data.pipeline import Pass
 from transferlens.training import recipes, schedule, source
-from transferlens.training.block import Job, train_block
+from transferlens.training.block import train_block
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.kinds import read
+from transferlens.training.runs import Job
 
 SEED = 11
 SOURCE_CLASSES = 5

@@ -12,12 +12,13 @@ from tests.training.adapting import initial as network
 from transferlens.core.settings import NetworkSettings
 from transferlens.models import contract
 from transferlens.training import engine
-from transferlens.training.block import Job, train_block
+from transferlens.training.block import train_block
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.concept import tuner
 from transferlens.training.recipes.concept.tuner import ConceptTuning
 from transferlens.training.recipes.kinds import KINDS, read
 from transferlens.training.recipes.settings.base import Task
+from transferlens.training.runs import Job
 
 SHORT = changed(TRAINING, epochs=1, crop="random_resized", scale=[0.2, 1.0], flip=True)
 OFF = {"image_weight": 0, "concept_weight": 0, "bottleneck_weight": 0, "information_weight": 0}

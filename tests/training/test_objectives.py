@@ -15,7 +15,7 @@ from transferlens.operations import rate
 from transferlens.operations.datasets import Data as Known
 from transferlens.training import engine, source
 from transferlens.training.artefacts import SOURCE_MODELS, TRAINING_RECORDS
-from transferlens.training.block import Job, train_block
+from transferlens.training.block import train_block
 from transferlens.training.capability import CAPABILITY, TRAIN_SOURCE
 from transferlens.training.recipes import adversarial, kinds
 from transferlens.training.recipes.adversarial import Adversarial
@@ -23,6 +23,7 @@ from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.self_supervised import nt_xent
 from transferlens.training.recipes.settings.objectives import AdversarialSettings, SimclrSettings, of_source
 from transferlens.training.recipes.settings.plain import FullSettings
+from transferlens.training.runs import Job
 
 PROBE = changed(TRAINING, epochs=10, lr=0.5)
 VIEWS = changed(TRAINING, epochs=12, batch_size=30, crop="random_resized", flip=True)

@@ -23,13 +23,14 @@ from transferlens.data.pipeline import Pass
 from transferlens.models import states
 from transferlens.training import block, engine, networks, outputs, recipes, schedule, source, transfer
 from transferlens.training.artefacts import TRAINING_RECORDS, TRANSFER_RUNS
-from transferlens.training.block import Job, train_block
+from transferlens.training.block import train_block
 from transferlens.training.recipes import base
 from transferlens.training.recipes.base import Data, Recipe
 from transferlens.training.recipes.kinds import KINDS, log_rows, read
 from transferlens.training.recipes.settings.base import RecipeKind, RecipeSettings
 from transferlens.training.recipes.settings.plain import FixedSettings, FullSettings
 from transferlens.training.recipes.settings.remedies import RemediedSettings
+from transferlens.training.runs import Job
 
 AUGMENTED = changed(TRAINING, epochs=8, crop="random_resized", flip=True)
 FULL = FullSettings(training=TRAINING)
@@ -162,7 +163,7 @@ def test_a_converted_network_is_stored_and_loaded_as_it_was_evaluated(textures, 
     places = [tmp_path / "s.h5"], [tmp_path / "t.h5"], ARCHITECTURE, CPU
     models = list(networks.adapted_networks(*places))
     with artefacts.open(tmp_path / "t.h5", TRANSFER_RUNS) as file:
-        assert file.attrs["implementation"] == block.SEQUENTIAL
+        assert file.attrs["implementation"] == "sequential"
         for row, model in enumerate(models):
             margins = outputs.per_example(engine.evaluate(model.network, val), val.labels)["margin"]
             np.testing.assert_allclose(file["margin"][row], margins, rtol=1e-5, atol=1e-5)

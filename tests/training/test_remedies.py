@@ -13,11 +13,12 @@ from transferlens.core.settings import InputSettings
 from transferlens.data import composites
 from transferlens.data.pipeline import shuffled_batches
 from transferlens.training import engine, recipes, resumption, source, transfer
-from transferlens.training.block import Job, train_block
+from transferlens.training.block import train_block
 from transferlens.training.recipes import remedies
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.settings.plain import FullSettings
 from transferlens.training.recipes.settings.remedies import RemediedSettings
+from transferlens.training.runs import Job
 
 FULL = FullSettings(training=TRAINING)
 KINDS = ("composites", "uniform", "consistency", "inside")

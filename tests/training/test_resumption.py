@@ -11,11 +11,12 @@ from torch import nn
 from tests.conftest import ARCHITECTURE, CLASSES, TRAINING, changed, rows_of
 from transferlens.core.errors import ArtefactError, NumericalError
 from transferlens.training import engine, resumption, source, transfer
-from transferlens.training.block import Job, train_block
+from transferlens.training.block import train_block
 from transferlens.training.recipes.base import Data, Recipe
 from transferlens.training.recipes.kinds import KINDS, read
 from transferlens.training.recipes.settings.base import RecipeKind, RecipeSettings
 from transferlens.training.recipes.settings.plain import FullSettings
+from transferlens.training.runs import Job
 
 AUGMENTED = changed(TRAINING, epochs=2, crop="random_resized", flip=True)
 SEED = 11

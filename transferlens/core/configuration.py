@@ -159,6 +159,13 @@ class Configuration(Section):
         description="Minutes between two times that training in progress is kept beside its output, from "
         "where a killed job goes on to the same bits (docs/training.md); null to keep nothing.",
     )
+    models_at_once: int = Field(
+        16,
+        ge=2,
+        description="How many models a job trains side by side, where it can (`implementation`), or in turn "
+        "on one stream of images (`input.loading: shared`): less takes less memory. It changes no result, "
+        "and nothing runs again.",
+    )
     encoders: dict[Name, EncoderSettings] = Field(
         {},
         description="Given networks with their weights, by name: candidate sources of every target, beside "

@@ -391,6 +391,14 @@ class TrainingSettings(Section):
         "it (GPUs since Ampere, CPUs with AMX or AVX512-BF16), float16 with loss scaling on older GPUs, else "
         "float32. Evaluation is always float32.",
     )
+    implementation: Literal["auto", "sequential", "grouped"] = Field(
+        "auto",
+        description="How the models of a job are trained. `sequential`: one after the other; `grouped`: "
+        "networks side by side as one, on a CPU (source models and `full`; else it is refused). `auto`: "
+        "`grouped` where it can be and is faster, else `sequential`. Which one it was is recorded; they "
+        "differ by rounding. Images of `input.loading: shared` are decoded once for several models under "
+        "`auto` only.",
+    )
     crop: Literal["random_resized", "translate", "none"] = Field(
         "random_resized",
         description="`random_resized` (ImageNet style), `translate` (random shifts by up to `padding` "

@@ -29,15 +29,17 @@ from transferlens.data.pipeline import ResidentImages
 from transferlens.models import contract
 from transferlens.operations.datasets import Data
 from transferlens.operations.sizes import Sizes
-from transferlens.training import block, engine, schedule
 from transferlens.training import device as devices
+from transferlens.training import engine, schedule
 from transferlens.training.artefacts import TRAINING_RECORDS, TRANSFER_RUNS
+from transferlens.training.block import train_block
 from transferlens.training.capability import TRAIN_SOURCE, TRANSFER
 from transferlens.training.recipes import kinds as recipes
 from transferlens.training.recipes.base import Data as TargetData
 from transferlens.training.recipes.settings.base import RecipeSettings, Task
 from transferlens.training.recipes.settings.objectives import of_source
 from transferlens.training.recipes.settings.plain import FullSettings
+from transferlens.training.runs import Job
 
 _LONG_ENOUGH = 0.3  # seconds of one measurement
 _CLASSES, _FEW = 100, 8  # classes of random images, and how many are tried with first
@@ -144,7 +146,7 @@ class Trial:
             short = plain.model_copy(update={"training": recipe.training.model_copy(update=changes)})
             data = TargetData(images, np.arange(len(images)))
             network = partial(deepcopy, self.network)  # a recipe may change what it is given
-            list(block.train_block([block.Job(network, data, short, 0, network)]))
+            list(train_block([Job(network, data, short, 0, network)]))
 
         if recipes.caches_features(recipe):
             images = _RandomImages(_FEW, self.images, self.place)

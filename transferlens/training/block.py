@@ -1,151 +1,81 @@
 """The seam between what is to be trained and how: a block of jobs goes in, trained networks come out."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
 
-import numpy as np
-import torch
-
+from transferlens.core import job
 from transferlens.core.errors import ConfigError
-from transferlens.core.seeding import seed_for
-from transferlens.models.network import Network
-from transferlens.training import engine, interleaved, recipes
-from transferlens.training.recipes.base import Data, Recipe
-from transferlens.training.recipes.kinds import KINDS
-from transferlens.training.recipes.settings.base import RecipeSettings
-from transferlens.training.resumption import NOTHING, Kept
-
-SEQUENTIAL, INTERLEAVED = "sequential", "interleaved"
-AT_ONCE = 8  # models whose networks are on the device together
+from transferlens.data.shared import SharedImages
+from transferlens.training import grouped
+from transferlens.training.grouped import GROUPED, Suitability
+from transferlens.training.interleaved import INTERLEAVED, interleaved
+from transferlens.training.runs import Job, Trained
+from transferlens.training.sequential import SEQUENTIAL, sequential
 
 
-@dataclass(frozen=True)
-class Job:
-    """One model to be trained.
+def train_block(jobs: Iterable[Job], models: int = 1) -> Iterator[Trained]:
+    """Train models of networks of one architecture, in order.
 
-    Attributes:
-        network: makes the network to adapt, on the device of the data. Whatever is drawn at random after it
-            (dropout) goes on from the generator's state that it leaves: it must seed it.
-        recipe: the settings of its kind.
-        source: makes the source network with its own head, for recipes that keep it.
-        checkpoints: networks kept along the way (of the first run, where a recipe takes several).
-        kept: what is left of the job if it was interrupted, and where it is kept.
-    """
-
-    network: Callable[[], Network]
-    data: Data
-    recipe: RecipeSettings
-    seed: int
-    source: Callable[[], Network] | None = None
-    checkpoints: engine.Checkpoints = engine.NONE
-    kept: Kept = NOTHING
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained model.
-
-    Attributes:
-        network: as it is evaluated and stored.
-        log: float64[epochs, 3], as of `engine.run`, of the recipe's runs one after the other.
-        implementation: the name of what trained it.
-    """
-
-    network: Network
-    log: np.ndarray
-    implementation: str
-
-
-def train_block(
-    jobs: Iterable[Job], implementation: str = SEQUENTIAL, models: int = AT_ONCE
-) -> Iterator[Trained]:
-    """Train the models of a block, in order.
-
-    A model's result depends on its own job alone. They come one at a time, so that memory is bounded: jobs
-    are asked for, and networks are made, when their turn comes.
+    A model's result depends on its own job alone. Jobs are asked for, and networks are made, when their turn
+    comes, so that memory is bounded.
 
     Args:
-        models: at once, where the implementation trains several; that decides no result.
+        models: how many may be trained at once, which changes no result; 1 for one after the other, whatever
+            the settings say.
+
+    Raises:
+        ConfigError: the settings of a job demand what cannot train it.
     """
-    return IMPLEMENTATIONS[implementation](jobs, models)
+    if models == 1:
+        yield from sequential(jobs)
+        return
+    choice = _Choice()
+    jobs = iter(jobs)
+    while block := list(islice(jobs, models)):
+        for implementation, alike in groupby(block, choice.of):
+            yield from IMPLEMENTATIONS[implementation](list(alike))
 
 
-def sequential(jobs: Iterable[Job], models: int = 1) -> Iterator[Trained]:
-    """One model after the other, however many: the reference for all other implementations."""
-    for job in jobs:
-        yield Trained(*engine.on_own_batches(training(job)), SEQUENTIAL)
+AUTO = "auto"
+IMPLEMENTATIONS = {SEQUENTIAL: sequential, GROUPED: grouped.grouped, INTERLEAVED: interleaved}
 
 
-def interleaved_block(jobs: Iterable[Job], models: int = AT_ONCE) -> Iterator[Trained]:
-    """Several models in turn, on images that are decoded once for all of them (`data.shared`)."""
-    waiting = iter(jobs)
-    while some := list(islice(waiting, models)):
-        trained = interleaved.in_turn([training(job) for job in some], some[0].data.images.device)
-        while trained:
-            yield Trained(*trained.pop(0), INTERLEAVED)
+class _Choice:
+    """Which implementation trains the jobs of a block, whose networks are of one architecture."""
 
+    def __init__(self) -> None:
+        self._of_network: Suitability | None = None
+        self._said = ""
 
-IMPLEMENTATIONS = {SEQUENTIAL: sequential, INTERLEAVED: interleaved_block}
+    def of(self, one: Job) -> str:
+        """By what the job's settings ask for, its images, and its network.
 
+        Raises:
+            ConfigError: it cannot be trained as its settings demand.
+        """
+        wanted = one.recipe.training.implementation
+        if wanted == SEQUENTIAL:
+            return SEQUENTIAL
+        if wanted == AUTO and isinstance(one.data.images, SharedImages):
+            self._say("in turn, on images that are decoded once for all of them")
+            return INTERLEAVED
+        reason = grouped.refuses(one) or self._network(one).refuses
+        if reason and wanted == GROUPED:
+            raise ConfigError(
+                f"training.implementation is 'grouped', which cannot be here: {reason}; set it to 'auto' or "
+                "'sequential'"
+            )
+        reason = reason or (self._network(one).slower if wanted == AUTO else "")
+        self._say(f"one by one: {reason}" if reason else "side by side")
+        return SEQUENTIAL if reason else GROUPED
 
-# The network and the log of what is trained, once every batch that it waited for was sent.
-Training = Generator[engine.Wanted, engine.Views, tuple[Network, np.ndarray]]
+    def _network(self, one: Job) -> Suitability:
+        if self._of_network is None:
+            self._of_network = grouped.suitability(one)
+        return self._of_network
 
-
-def training(job: Job) -> Training:
-    """The training of a job, which goes on by a step whenever a batch is sent."""
-    networks, logs = [], []
-    for number in range(KINDS[job.recipe.kind].runs):
-        recipe = recipes.make(job.recipe)
-        seed = seed_for(job.seed, "run", number) if number else job.seed
-        checkpoints = engine.NONE if number else job.checkpoints
-        network, log = yield from _run(recipe, job, seed, checkpoints, job.kept.of_run(number))
-        networks.append(network)
-        logs.append(log)
-    return recipe.combine(networks), np.concatenate(logs)
-
-
-def _run(recipe: Recipe, job: Job, seed: int, checkpoints: engine.Checkpoints, kept: Kept) -> Training:
-    """The network and the log of one run. Without images, that stays as it is, and the log is of zeros."""
-    source = frozen(job.source()) if recipe.keeps_source else None
-    network = recipe.convert(job.network())
-    if outcome := kept.outcome():
-        return _of_outcome(network, outcome, checkpoints, kept)
-    require_trainable(recipe, network)
-    recipe.start(network, source, job.data, seed)
-    if not len(job.data.positions):
-        checkpoints.reached(0, recipe)
-        return recipe.inference(), np.zeros((KINDS[job.recipe.kind].epochs(job.recipe), 3))
-    log = yield from engine.by_steps(recipe, checkpoints, kept)
-    network = recipe.inference()
-    _keep_outcome(network, log, checkpoints, kept)
-    return network, log
-
-
-def require_trainable(recipe: Recipe, network: Network) -> None:
-    """Refuse a network that a recipe cannot train; it was tried before the run, unless that was not asked."""
-    if reason := recipe.refuses(recipe.settings, network):
-        raise ConfigError(f"recipe '{recipe.settings.kind}' cannot train this network: {reason}")
-
-
-def _of_outcome(
-    network: Network, outcome: Mapping[str, Any], checkpoints: engine.Checkpoints, kept: Kept
-) -> tuple[Network, np.ndarray]:
-    """What an interrupted job had made of a run, and what it had kept along the way."""
-    checkpoints.take_up(kept, network)
-    network.load_state_dict(outcome["network"])
-    return network, outcome["log"].numpy()
-
-
-def _keep_outcome(network: Network, log: np.ndarray, checkpoints: engine.Checkpoints, kept: Kept) -> None:
-    """Keep what became of a run, should the job be interrupted later."""
-    if kept.long():
-        checkpoints.lay_by(kept)
-        kept.keep_outcome({"network": network.state_dict(), "log": torch.from_numpy(log)})
-
-
-def frozen(network: Network) -> Network:
-    """A network that is only looked at: evaluation mode, no gradients of its parameters."""
-    return network.eval().requires_grad_(False)
+    def _say(self, how: str) -> None:
+        """Log how models are trained, when that changes."""
+        if how != self._said:
+            job.log.info("training models %s", how)
+            self._said = how

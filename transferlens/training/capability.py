@@ -162,6 +162,11 @@ def _objective(run: Run) -> dict[str, Any]:
     return {"objective": recipe.model_dump()}
 
 
+def training_arguments(run: Run, wildcards: Wildcards) -> list[str]:
+    """What decides no result of a job that trains a shard of models."""
+    return [*resumption(run, wildcards), "--models-at-once", str(run.settings.models_at_once)]
+
+
 def resumption(run: Run, wildcards: Wildcards) -> list[str]:
     """How often training in progress is kept; that decides no result."""
     minutes = run.settings.resume_minutes
@@ -181,7 +186,7 @@ TRAIN_SOURCE = Step(
     inputs=_source_inputs,
     settings=_source_settings,
     code=lambda run, wildcards: KINDS[of_source(run.settings.source_training).kind].code,
-    arguments=resumption,
+    arguments=training_arguments,
     made_for=_trained(loaded=False),
     shown=False,
 )
@@ -273,7 +278,7 @@ TRANSFER = Step(
     inputs=adaptation_inputs,
     settings=_transfer_settings,
     code=_transfer_code,
-    arguments=resumption,
+    arguments=training_arguments,
     made_for=lambda run: [
         {"study": study, "target": target, "recipe": recipe, "shard": shard}
         for study, target, recipe in run.transfers
@@ -447,12 +452,19 @@ class Training(Capability):
                     yield Transfer(study, target, recipe)
 
     def check(self, run: Run) -> None:
-        """Refuse one stream of images for models that need several views of each."""
+        """Refuse one stream of images for models that cannot share it."""
         training = run.settings.source_training
-        if run.settings.input.loading == "shared" and training.objective == "simclr":
+        if run.settings.input.loading != "shared":
+            return
+        if training.objective == "simclr":
             raise ConfigError(
                 "config: input.loading is shared, which has one view of an image, but "
                 "source_training.objective simclr takes two; set input.loading to streaming"
+            )
+        if training.implementation == "grouped":
+            raise ConfigError(
+                "config: input.loading is shared, whose images are read anew in every pass, and "
+                "source_training.implementation is grouped, which keeps them; set one of the two to auto"
             )
 
     def check_networks(self, run: Run) -> None:

@@ -111,6 +111,11 @@ class Standing:
         self._open_epoch()
         return own + sum(map(len, self.logs[:-1]))
 
+    @property
+    def log(self) -> np.ndarray:
+        """float64[epochs, 3]: mean loss, accuracy and last learning rate of every epoch of all phases."""
+        return np.concatenate(self.logs)
+
     def as_kept(self) -> dict[str, Any]:
         """All of it as tensors and numbers."""
         kept = {name: value for name, value in vars(self).items() if name not in ("device", "logs")}
@@ -179,7 +184,7 @@ def by_steps(recipe: Recipe, checkpoints: Checkpoints, kept: Kept) -> Generator[
     standing = None
     for number, phase in enumerate(recipe.phases()):
         if standing is None:
-            standing = _begun(recipe, phase, checkpoints, interrupted, kept)
+            standing = begun(recipe, phase, checkpoints, interrupted, kept)
         if interrupted and number < standing.phase:
             continue
         going_on = interrupted if interrupted and number == standing.phase else None
@@ -189,10 +194,10 @@ def by_steps(recipe: Recipe, checkpoints: Checkpoints, kept: Kept) -> Generator[
             recipe.enter(phase, features)
             yield from _train(recipe, phase, standing, checkpoints, kept, going_on)
     recipe.finish()
-    return np.concatenate(standing.logs)
+    return standing.log
 
 
-def _begun(
+def begun(
     recipe: Recipe, phase: Phase, checkpoints: Checkpoints, interrupted: Mapping[str, Any] | None, kept: Kept
 ) -> Standing:
     """The standing of a run whose first phase is this, which may have been interrupted."""
@@ -232,7 +237,7 @@ def _train(
         standing.took(loss, (logits[: len(labels)].argmax(1) == labels).float().mean())
         checkpoints.reached(standing.done, recipe)
         if standing.step % steps == 0:
-            _require_finite(standing, recipe, steps)
+            require_finite(standing, recipe, steps)
             checkpoints.epoch_over(standing.close_epoch(steps, rate), recipe)
         if kept.due():
             _keep(recipe, optimiser, standing, checkpoints, kept, device)
@@ -271,7 +276,7 @@ def _restore(
     set_generators(device, interrupted["generators"])
 
 
-def _require_finite(standing: Standing, recipe: Recipe, steps: int) -> None:
+def require_finite(standing: Standing, recipe: Recipe, steps: int) -> None:
     """Refuse to go on with weights that a loss which is not finite has spoilt."""
     broken = int(standing.broken)
     if broken >= 0:

@@ -18,8 +18,8 @@ from transferlens.models import weights as foreign
 from transferlens.models.network import Network
 from transferlens.training import source, transfer
 from transferlens.training.artefacts import LOG_QUANTITIES
-from transferlens.training.block import Trained
 from transferlens.training.recipes.settings.plain import FixedSettings
+from transferlens.training.runs import Trained
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,16 @@ from transferlens.core.seeding import seed_for
 from transferlens.core.settings import NetworkSettings
 from transferlens.core.studies import Rows
 from transferlens.data.pipeline import Images
-from transferlens.data.shared import SharedImages
 from transferlens.models import contract, states
 from transferlens.models.network import Network
 from transferlens.training import engine, fitting, schedule
 from transferlens.training.artefacts import LOG_QUANTITIES, SOURCE_MODELS, TRAINING_RECORDS
-from transferlens.training.block import AT_ONCE, INTERLEAVED, SEQUENTIAL, Job, train_block
+from transferlens.training.block import train_block
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.kinds import log_rows
 from transferlens.training.recipes.settings.base import RecipeSettings
 from transferlens.training.resumption import NOTHING, Progress
+from transferlens.training.runs import Job
 
 
 def train_shard(
@@ -38,7 +38,7 @@ def train_shard(
     step_matched: bool,
     checkpoints: Sequence[int] = (),
     progress: Progress | None = None,
-    models: int = AT_ONCE,
+    at_once: int = 1,
 ) -> None:
     """Train every row of a shard and write weights, accuracy and training log.
 
@@ -52,7 +52,7 @@ def train_shard(
             over its images; else as many as its images make in the given epochs.
         checkpoints: whole networks are also kept after so many optimiser steps.
         progress: what an interrupted job goes on from.
-        models: trained at once, where `train` is decoded once for several (`data.shared`).
+        at_once: how many models may be trained side by side.
     """
     labels, classes, training = train.examples.labels, len(class_names), recipe.training
     network = partial(new_network, architecture, classes, train.device)
@@ -76,10 +76,9 @@ def train_shard(
                 kept=progress.of(i) if progress else NOTHING,
             )
 
-        implementation = INTERLEAVED if isinstance(train, SharedImages) else SEQUENTIAL
-        trained = train_block((job_of(i) for i in range(len(rows))), implementation, models)
+        models = train_block((job_of(i) for i in range(len(rows))), at_once)
         for i in job.progress(range(len(rows)), f"train {path.stem}", "models"):
-            model, seen = next(trained), labels[rows.masks[i][unit_of_image]]
+            model, seen = next(models), labels[rows.masks[i][unit_of_image]]
             out.attribute("implementation", model.implementation)
             out.file["log"][i] = model.log
             out.file["train_images"][i] = len(seen)

@@ -24,12 +24,13 @@ from transferlens.models.network import Network
 from transferlens.training import engine, fitting, moments, networks, outputs
 from transferlens.training import source as sources
 from transferlens.training.artefacts import OUTPUTS, SOURCE_MODELS, TRAJECTORIES, TRANSFER_RUNS
-from transferlens.training.block import Job, Trained, train_block
+from transferlens.training.block import train_block
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.kinds import KINDS, changes_backbone, log_rows
 from transferlens.training.recipes.remedies import Material
 from transferlens.training.recipes.settings.base import RecipeSettings, Task
 from transferlens.training.resumption import NOTHING, Kept, Progress
+from transferlens.training.runs import Job, Trained
 
 
 class Collector(Protocol):
@@ -53,6 +54,7 @@ def transfer_shard(
     material: Material | None = None,
     checkpoints: Sequence[int] = (),
     progress: Progress | None = None,
+    at_once: int = 1,
 ) -> None:
     """Adapt every source model of a shard and write its per-example outputs on the target's val split.
 
@@ -64,6 +66,7 @@ def transfer_shard(
         checkpoints: whole networks are also kept after so many optimiser steps, and the runs are then
             TRAJECTORIES instead of TRANSFER_RUNS.
         progress: what an interrupted job goes on from.
+        at_once: how many models may be trained side by side.
     """
     with (
         fitting.named(train.device, recipe.training.batch_size, train.settings.resolution),
@@ -78,7 +81,7 @@ def transfer_shard(
         if checkpoints:
             out.attribute("steps", moments.total(recipe, len(train)))
         shard = _Shard(source, architecture, recipe, data, classes, checkpoints, out, progress)
-        models = train_block(shard.job(row) for row in range(len(rows)))
+        models = train_block((shard.job(row) for row in range(len(rows))), at_once)
         for i in job.progress(range(len(rows)), f"transfer {path.stem}", "models"):
             model = next(models)
             out.attribute("implementation", model.implementation)

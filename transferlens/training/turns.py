@@ -23,7 +23,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from transferlens.core.errors import TransferlensError
 from transferlens.training import engine, recipes
-from transferlens.training.block import Job, frozen
+from transferlens.training.runs import Job, frozen
 
 _END = "end"
 WARM_UP = 2  # steps before those that are counted; the second one's memory is told

@@ -21,10 +21,10 @@ from transferlens.core.settings import InputSettings, NetworkSettings
 from transferlens.data import index, pipeline
 from transferlens.models.network import Network
 from transferlens.training import device, networks, schedule, transfer, turns
-from transferlens.training.block import Job
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.kinds import KINDS, caches_features
 from transferlens.training.recipes.settings.base import RecipeSettings
+from transferlens.training.runs import Job
 from transferlens.training.turns import Cost, NotMeasured
 
 ROUNDS = 7

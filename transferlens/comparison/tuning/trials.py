@@ -18,10 +18,11 @@ from transferlens.core import artefacts, job
 from transferlens.core.errors import NumericalError
 from transferlens.data.pipeline import Images
 from transferlens.training import fitting, recipes
-from transferlens.training.block import require_trainable, train_block
+from transferlens.training.block import train_block
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.settings.base import RecipeSettings
 from transferlens.training.resumption import NOTHING, Kept, Progress
+from transferlens.training.runs import require_trainable
 from transferlens.training.transfer import Start, require_possible
 
 

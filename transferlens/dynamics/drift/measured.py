@@ -19,10 +19,11 @@ from transferlens.dynamics.similarity import cka, minibatch
 from transferlens.models.network import Network
 from transferlens.training import engine, fitting, moments, outputs, recipes
 from transferlens.training.artefacts import SOURCE_MODELS
-from transferlens.training.block import Job, Trained, train_block
+from transferlens.training.block import train_block
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.settings.base import RecipeSettings
 from transferlens.training.resumption import Progress
+from transferlens.training.runs import Job, Trained
 from transferlens.training.transfer import Start, require_possible
 
 # Probe images that a class needs for a retention of its own.

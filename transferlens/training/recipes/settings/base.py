@@ -66,6 +66,8 @@ class RecipeKind:
         epochs: of all phases of a run.
         head_epochs: of these, those of a head alone on features that are computed once.
         runs: training runs of different seeds that make one model.
+        in_blocks: whether models may be trained side by side as one network: by the batch's cross-entropy
+            alone, all at once, and with nothing done between two steps.
         needs: what of a source model or a network it takes, in words; a network is then tried before
             anything runs (`recipes.base.Recipe.refuses`).
         check: why a task cannot be learned so, in words; '' if it can.
@@ -81,6 +83,7 @@ class RecipeKind:
     epochs: Callable[[Any], int] = lambda settings: settings.training.epochs
     head_epochs: Callable[[Any], int] = lambda settings: 0
     runs: int = 1
+    in_blocks: bool = False
     needs: tuple[str, ...] = ()
     check: Callable[[Any, Task], str] = lambda settings, task: ""
 

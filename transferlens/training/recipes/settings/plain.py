@@ -39,7 +39,7 @@ KINDS = (
         changes_backbone=lambda settings: settings.batchnorm == "train",  # its running statistics
         caches_features=lambda settings: settings.batchnorm == "eval",
     ),
-    RecipeKind("full", FullSettings, "transferlens.training.recipes.full:Full"),
+    RecipeKind("full", FullSettings, "transferlens.training.recipes.full:Full", in_blocks=True),
 )
 # What trials vary, by kind and by key of the settings.
 SEARCHED: Mapping[str, Mapping[str, Range]] = {"fixed": {}, "full": BACKBONE_RATE}
