@@ -57,6 +57,7 @@ def test_a_job_ends_at_once_with_its_status_output_and_log(tmp_path, end, status
     lines = (tmp_path / "job.log").read_text().splitlines()
     assert any("INFO closed" in line for line in lines)
     assert logged in lines[-1]
+    assert any("CPU seconds: " in line for line in lines) == (end == "pass")
 
 
 def test_without_a_log_file_nothing_but_what_it_says_is_printed(tmp_path):

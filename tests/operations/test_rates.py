@@ -8,9 +8,12 @@ from transferlens.operations import rate
 from transferlens.training.recipes import kinds
 
 
-@pytest.mark.parametrize("kind", ["l2_sp", "lwf", "co_tuning", "lp_ft", "lora"])
-def test_steps_of_recipes_are_timed(kind):
-    trial = rate.Trial(ARCHITECTURE, INPUT, torch.device("cpu"))
+@pytest.mark.parametrize(
+    ("kind", "at_once"), [("full", 3), ("l2_sp", 3), ("lwf", 1), ("co_tuning", 1), ("lp_ft", 1), ("lora", 1)]
+)
+def test_steps_of_recipes_are_timed(kind, at_once):
+    """By themselves, or side by side with others where the jobs train them so."""
+    trial = rate.Trial(ARCHITECTURE, INPUT, torch.device("cpu"), at_once)
     before = {name: values.clone() for name, values in trial.network.state_dict().items()}
     of_step, of_image = trial.adaptation(kinds.read({"kind": kind, "training": TRAINING.model_dump()}))
     assert (of_step, of_image > 0) == (0.0, True)

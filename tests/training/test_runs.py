@@ -16,6 +16,7 @@ from transferlens.data.pipeline import Pass
 from transferlens.training import (
     criterion,
     engine,
+    fused,
     kept_maps,
     networks,
     outputs,
@@ -136,8 +137,8 @@ def test_units_of_images_decide_what_a_model_sees(textures, tmp_path):
 def test_step_matched_models_take_the_steps_of_the_whole_source(textures, tmp_path, monkeypatch):
     _, train, val = textures
     steps = []
-    step = torch.optim.SGD.step
-    monkeypatch.setattr(torch.optim.SGD, "step", lambda *a, **k: (steps.append(0), step(*a, **k))[1])
+    step = fused.SGD.step
+    monkeypatch.setattr(fused.SGD, "step", lambda *a, **k: (steps.append(0), step(*a, **k))[1])
     taken = []
     for masks, matched in (([[1, 1, 1]], False), ([[1, 0, 0]], False), ([[1, 0, 0]], True)):
         steps.clear()
@@ -165,8 +166,8 @@ def test_where_the_last_batch_is_rounded_expected_steps_are_proportional_to_imag
 def test_step_matched_models_round_as_the_full_source_model_of_their_seed(textures, tmp_path, monkeypatch):
     _, train, val = textures
     steps = []
-    step = torch.optim.SGD.step
-    monkeypatch.setattr(torch.optim.SGD, "step", lambda *a, **k: (steps.append(0), step(*a, **k))[1])
+    step = fused.SGD.step
+    monkeypatch.setattr(fused.SGD, "step", lambda *a, **k: (steps.append(0), step(*a, **k))[1])
     taken, rounded = [], changed(TRAINING, last_batch="rounded")
     for seed in range(4):
         for mask, matched in (([1, 1, 1], False), ([1, 0, 0], True)):

@@ -18,10 +18,10 @@ from transferlens.training import interleaved, resumption, source
 from transferlens.training.artefacts import SOURCE_MODELS
 from transferlens.training.block import train_block
 from transferlens.training.capability import TRAIN_SOURCE
-from transferlens.training.interleaved import INTERLEAVED
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.kinds import read
 from transferlens.training.runs import Job
+from transferlens.training.sequential import sequential
 
 CPU = torch.device("cpu")
 # The second epoch is larger, and begins in the second pass of each model.
@@ -65,7 +65,7 @@ def assert_same(found, expected):
 @pytest.fixture(scope="module")
 def alone(images):
     """Every model by itself, one after the other."""
-    return list(train_block([job(images, number) for number in range(len(SEEN))], 1))
+    return list(sequential([job(images, number) for number in range(len(SEEN))]))
 
 
 def test_random_crops_are_drawn_by_the_image(images):
@@ -91,18 +91,18 @@ def shared_batches_of(images, number, shares):
     return [torch.cat(batches) for batches in found]
 
 
-@pytest.mark.parametrize("models", [2, 3, 8])
+@pytest.mark.parametrize("models", [1, 2, 3, 8])
 def test_a_model_is_the_same_for_any_size_of_block(images, alone, models):
     torch.manual_seed(models)  # whatever was drawn before
     together = train_block((job(images, number) for number in range(len(SEEN))), models)
     for found, expected in zip(together, alone, strict=True):
         assert_same(found, expected)
-        assert found.implementation == INTERLEAVED
+        assert found.implementation == interleaved.INTERLEAVED
 
 
 def test_a_model_is_the_same_with_any_neighbours_and_in_any_place(images, alone):
-    for numbers in ([1], [4, 0], [3, 1, 4]):
-        together = interleaved.interleaved([job(images, number) for number in numbers])
+    for numbers in ([4, 0], [3, 1, 4]):
+        together = train_block([job(images, number) for number in numbers], 8)
         for number, found in zip(numbers, together, strict=True):
             assert_same(found, alone[number])
 
@@ -110,7 +110,7 @@ def test_a_model_is_the_same_with_any_neighbours_and_in_any_place(images, alone)
 def test_models_of_as_many_steps_make_further_passes(images):
     """Of five steps an epoch, a model of two batches a pass begins its fifth pass in the second epoch."""
     jobs = [job(images, number, steps=5) for number in (0, 1, 3)]
-    for found, expected in zip(train_block(jobs, 3), train_block(jobs, 1), strict=True):
+    for found, expected in zip(train_block(jobs, 8), sequential(jobs), strict=True):
         assert_same(found, expected)
 
 
@@ -118,8 +118,8 @@ def test_other_recipes_of_one_view_share_and_features_are_their_own(images):
     with ffcv_files._compiling(False):
         for kind in ("adversarial", "fixed"):
             jobs = [job(images, number, kind=kind, training=changed(GROWING, epochs=1)) for number in (0, 1)]
-            found = list(train_block(jobs, 2))
-            for one, expected in zip(found, train_block(jobs, 1), strict=True):
+            found = list(train_block(jobs, 8))
+            for one, expected in zip(found, sequential(jobs), strict=True):
                 assert_same(one, expected)
 
 
@@ -133,10 +133,10 @@ def test_models_wait_for_each_other_and_look_at_one_stream(images, monkeypatch):
         return of_pass(self, number, resolution, training, shares)
 
     monkeypatch.setattr(SharedImages, "shared_batches", noted)
-    list(train_block([job(images, number) for number in (0, 1, 3)], 3))
+    list(train_block([job(images, number) for number in (0, 1, 3)], 8))
     assert passes == [(0, 20, [90, 45, 40]), (1, 28, [90, 45, 40])]
     passes.clear()
-    list(train_block([job(images, number, steps=4) for number in (1, 3)], 3))
+    list(train_block([job(images, number, steps=4) for number in (1, 3)], 8))
     assert passes == [(0, 20, [45, 40]), (1, 20, [45, 40]), (2, 28, [45, 40]), (3, 28, [45, 40])]
 
 
@@ -183,17 +183,17 @@ def test_a_shard_is_trained_in_blocks_and_evaluated(images, dataset, tmp_path, m
         return real(trainings, device)
 
     monkeypatch.setattr(interleaved, "in_turn", counted)
-    paths = [tmp_path / f"{models}.h5" for models in (2, 3)]
-    for models, path in zip((2, 3), paths, strict=True):
+    paths = [tmp_path / f"{models}.h5" for models in (1, 3)]
+    for models, path in zip((1, 3), paths, strict=True):
         source.train_shard(path, *given, ARCHITECTURE, recipe, False, [0, 4], at_once=models)
-    assert blocks == [2, 1, 3]
-    with artefacts.open(paths[0], SOURCE_MODELS) as two, artefacts.open(paths[1], SOURCE_MODELS) as three:
-        assert two.attrs["implementation"] == INTERLEAVED
+    assert blocks == [1, 1, 1, 3]
+    with artefacts.open(paths[0], SOURCE_MODELS) as one, artefacts.open(paths[1], SOURCE_MODELS) as three:
+        assert one.attrs["implementation"] == interleaved.INTERLEAVED
         arrays = []
-        two.visititems(lambda name, item: arrays.append(name) if isinstance(item, h5py.Dataset) else None)
+        one.visititems(lambda name, item: arrays.append(name) if isinstance(item, h5py.Dataset) else None)
         for name in arrays:
-            np.testing.assert_array_equal(two[name][()], three[name][()])
-        assert two["train_images"][()].tolist() == [90, 60, 0]
+            np.testing.assert_array_equal(one[name][()], three[name][()])
+        assert one["train_images"][()].tolist() == [90, 60, 0]
 
 
 def planned(loading, **training):
@@ -224,7 +224,7 @@ def test_elsewhere_shared_images_are_streamed(dataset):
     ("training", "message"),
     [
         ({"objective": "simclr"}, r"source_training\.objective simclr takes two"),
-        ({"implementation": "grouped"}, r"source_training\.implementation is grouped, which keeps them"),
+        ({"implementation": "grouped"}, r"source_training\.implementation is grouped; set it to auto"),
     ],
 )
 def test_what_cannot_share_is_refused_before_anything_runs(training, message):

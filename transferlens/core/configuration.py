@@ -160,7 +160,7 @@ class Configuration(Section):
         "where a killed job goes on to the same bits (docs/training.md); null to keep nothing.",
     )
     models_at_once: int = Field(
-        16,
+        8,
         ge=2,
         description="How many models a job trains side by side, where it can (`implementation`), or in turn "
         "on one stream of images (`input.loading: shared`): less takes less memory. It changes no result, "

@@ -131,7 +131,7 @@ def _answer_as_a_child() -> None:
 def _status_of(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> int:
     """Run `main`, log how it went, and return the process's exit status."""
     _record.info("command: %s", " ".join(sys.argv))
-    started = time.monotonic()
+    started, imported = time.monotonic(), _cpu_seconds()
     try:
         main(arguments)
         files.date_back(p for value in vars(arguments).values() for p in _paths(value) if p.is_file())
@@ -145,8 +145,14 @@ def _status_of(main: Callable[[argparse.Namespace], None], arguments: argparse.N
     except Exception:
         log.exception("unexpected error (please report it)")
         return 1
+    _record.info("CPU seconds: %.2f to start, %.2f of work", imported, _cpu_seconds() - imported)
     _record.info("done in %.1f s", time.monotonic() - started)
     return 0
+
+
+def _cpu_seconds() -> float:
+    """What this process and its ended children have taken since they were started."""
+    return sum(os.times()[:4])
 
 
 def _end(status: int) -> NoReturn:

@@ -396,8 +396,7 @@ class TrainingSettings(Section):
         description="How the models of a job are trained. `sequential`: one after the other; `grouped`: "
         "networks side by side as one, on a CPU (source models and `full`; else it is refused). `auto`: "
         "`grouped` where it can be and is faster, else `sequential`. Which one it was is recorded; they "
-        "differ by rounding. Images of `input.loading: shared` are decoded once for several models under "
-        "`auto` only.",
+        "differ by rounding. `auto` is what source models take turns by, if `input.loading` is `shared`.",
     )
     crop: Literal["random_resized", "translate", "none"] = Field(
         "random_resized",

@@ -7,6 +7,8 @@ from transferlens.core import artefacts
 from transferlens.core.artefacts import Artefact, Field
 
 HALVES = ("select", "report")
+# The end of the name of a hidden folder beside an FFCV file, with decoded copies that any job may make anew.
+DECODED = ".decoded"
 
 
 def _split_fields(split: str) -> tuple[Field, ...]:

@@ -23,6 +23,7 @@ import numpy as np
 from transferlens.core import artefacts, files
 from transferlens.core.errors import DataError
 from transferlens.core.settings import DatasetSettings
+from transferlens.data import decoded
 from transferlens.data.artefacts import MANIFEST
 from transferlens.data.ffcv_files import imported
 from transferlens.data.index import Examples
@@ -65,6 +66,7 @@ def write_beton(
         ArtefactError: the disk is full, or a writing process was killed (say, for want of memory).
         DataError: an image that could be decoded for the index no longer can.
     """
+    decoded.forget(path)
     images = _Guarded(split, examples)
     with imported() as ffcv, files.replace_file(path) as temporary:
         from ffcv.fields import IntField, RGBImageField

@@ -12,7 +12,7 @@ import torch
 
 from transferlens.core.seeding import seed_for
 from transferlens.core.settings import InputSettings, TrainingSettings
-from transferlens.data import augmentation, ffcv_files
+from transferlens.data import augmentation, decoded, ffcv_files
 from transferlens.data.index import Examples
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -108,7 +108,7 @@ class Images(ABC):
 
 
 class ResidentImages(Images):
-    """Decoded once; bytes stay on the device and are augmented there.
+    """Decoded once, or read from a decoded copy; bytes stay on the device and are augmented there.
 
     Random resized crops are taken from the central square, stored at a side that shows as much as the
     evaluation crop does at the input resolution.
@@ -121,10 +121,14 @@ class ResidentImages(Images):
     def _bytes(self, resolution: int, crop_ratio: float) -> torch.Tensor:
         key = (resolution, crop_ratio)
         if key not in self._decoded:
-            side, workers = self._decoded_side(*key), torch.get_num_threads()
-            decoded = ffcv_files.decode_all(self.beton, side, crop_ratio, workers=workers)
-            self._decoded[key] = augmentation.enlarge(decoded, resolution).to(self.device)
+            crop, code = (*key, self.settings.enlarging), (ffcv_files.__file__, __file__)
+            images = decoded.decoded(self.beton, crop, code, lambda: self._decode(*key).numpy())
+            self._decoded[key] = augmentation.enlarge(torch.from_numpy(images), resolution).to(self.device)
         return self._decoded[key]
+
+    def _decode(self, resolution: int, crop_ratio: float) -> torch.Tensor:
+        side, workers = self._decoded_side(resolution, crop_ratio), torch.get_num_threads()
+        return ffcv_files.decode_all(self.beton, side, crop_ratio, workers=workers)
 
     def _evaluation_bytes(self, batch_size: int) -> Iterator[torch.Tensor]:
         yield from self._bytes(self.settings.resolution, self.settings.crop_ratio).split(batch_size)

@@ -18,7 +18,7 @@ from transferlens.core.artefacts import Artefact
 from transferlens.core.errors import ArtefactError
 from transferlens.core.files import PROGRESS
 from transferlens.core.run import Run
-from transferlens.data.artefacts import INDEX, MANIFEST
+from transferlens.data.artefacts import DECODED, INDEX, MANIFEST
 from transferlens.operations.places import Places
 
 # Folders with messages, timings and digests, which are no artefacts.
@@ -64,12 +64,13 @@ class Checked:
 
 
 def find_files(folder: Path) -> Found:
-    """Look for every file of a results folder but messages, timings and digests."""
+    """Look for every file of a results folder but messages, timings, digests and decoded copies."""
     there, closed = [], []
     for place, folders, names in os.walk(folder):
         here = Path(place)
         if here == folder:
             folders[:] = [name for name in folders if name not in _PLAIN]
+        folders[:] = [name for name in folders if not name.endswith(DECODED)]
         closed += [here / name for name in folders if not _may(here / name, os.R_OK | os.X_OK)]
         folders[:] = [name for name in folders if here / name not in closed]
         there += [here / name for name in names if (here / name).exists()]

@@ -32,8 +32,9 @@ from transferlens.operations.sizes import Sizes
 from transferlens.training import device as devices
 from transferlens.training import engine, schedule
 from transferlens.training.artefacts import TRAINING_RECORDS, TRANSFER_RUNS
-from transferlens.training.block import train_block
+from transferlens.training.block import implementation, train_block
 from transferlens.training.capability import TRAIN_SOURCE, TRANSFER
+from transferlens.training.grouped import GROUPED
 from transferlens.training.recipes import kinds as recipes
 from transferlens.training.recipes.base import Data as TargetData
 from transferlens.training.recipes.settings.base import RecipeSettings, Task
@@ -44,7 +45,7 @@ from transferlens.training.runs import Job
 _LONG_ENOUGH = 0.3  # seconds of one measurement
 _CLASSES, _FEW = 100, 8  # classes of random images, and how many are tried with first
 # Training settings.
-_COSTLY = ("batch_size", "precision", "crop", "padding", "flip")
+_COSTLY = ("batch_size", "precision", "implementation", "optimizer", "crop", "padding", "flip")
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,12 @@ def mean_scale(training: TrainingSettings, resolution: int) -> float:
     return float(np.mean(np.square(sides))) / resolution**2
 
 
-class _RandomImages(ResidentImages):
+class RandomImages(ResidentImages):
     """Images that need no file, through the real augmentation."""
 
-    def __init__(self, count: int, settings: InputSettings, device: torch.device):
+    def __init__(self, count: int, settings: InputSettings, device: torch.device, classes: int = _CLASSES):
         self.settings, self.device, self.count = settings, device, count
-        self.labels = torch.arange(count, device=device) % _CLASSES
+        self.labels = torch.arange(count, device=device) % classes
         self._mean = torch.tensor(settings.mean, device=device)
         self._std = torch.tensor(settings.std, device=device)
         self._random: dict[int, torch.Tensor] = {}
@@ -113,23 +114,21 @@ class _RandomImages(ResidentImages):
 
 
 class Trial:
-    """A few real steps on random images on this machine's device. Decoding is no part of it."""
+    """A few real steps on random images on this machine's device. Decoding is no part of it.
 
-    def __init__(self, architecture: NetworkSettings, images: InputSettings, place: torch.device):
-        self.images, self.place = images, place
+    Args:
+        at_once: how many models a job may train side by side.
+    """
+
+    def __init__(
+        self, architecture: NetworkSettings, images: InputSettings, place: torch.device, at_once: int = 1
+    ):
+        self.images, self.place, self.at_once = images, place, at_once
         self.network = contract.build(architecture, _CLASSES).to(place, memory_format=torch.channels_last)
 
     def training(self, training: TrainingSettings) -> float:
-        """Seconds for one image of a step at the evaluation resolution."""
-        training = training.model_copy(update={"resize": None, "iterations": None})
-
-        def steps(images: _RandomImages, batch: int, number: int) -> None:
-            positions = np.arange(len(images))
-            self.network.train()
-            short = training.model_copy(update={"epochs": number, "batch_size": batch})
-            engine.train(self.network, self.network.parameters(), images, positions, short, 0, 1)
-
-        return self._seconds_an_image(steps, training.batch_size)
+        """Seconds for one image of a step of a source model at the evaluation resolution."""
+        return self.adaptation(FullSettings(training=training))[1]
 
     def adaptation(self, recipe: RecipeSettings) -> tuple[float, float]:
         """Seconds for one step and for one image of a step of a recipe; one of them is zero.
@@ -141,19 +140,26 @@ class Trial:
         kind, few = recipes.KINDS[recipe.kind], Task(_CLASSES, _CLASSES, _FEW, 0)
         plain = FullSettings() if kind.asked_for_by or kind.check(recipe, few) else recipe
 
-        def steps(images: _RandomImages, batch: int, number: int) -> None:
+        def job(images: RandomImages, batch: int, number: int) -> Job:
             changes = {"epochs": number, "batch_size": batch, "resize": None, "iterations": None}
             short = plain.model_copy(update={"training": recipe.training.model_copy(update=changes)})
             data = TargetData(images, np.arange(len(images)))
             network = partial(deepcopy, self.network)  # a recipe may change what it is given
-            list(train_block([Job(network, data, short, 0, network)]))
+            return Job(network, data, short, 0, network)
+
+        tried = job(RandomImages(_FEW, self.images, self.place), _FEW, 1)
+        alike = recipe.training.resize is None and implementation(tried, self.at_once) == GROUPED
+        models = self.at_once if alike else 1
+
+        def steps(images: RandomImages, batch: int, number: int) -> None:
+            list(train_block([job(images, batch, number)] * models, self.at_once))
 
         if recipes.caches_features(recipe):
-            images = _RandomImages(_FEW, self.images, self.place)
+            images = RandomImages(_FEW, self.images, self.place)
             steps(images, _FEW, 1)
             short, long = (_seconds(lambda n=n: steps(images, _FEW, n)) for n in (1, 101))
             return max(long - short, 0.0) / 100, 0.0
-        return 0.0, self._seconds_an_image(steps, recipe.training.batch_size)
+        return 0.0, self._seconds_an_image(steps, recipe.training.batch_size) / models
 
     def evaluation(self) -> float:
         """Seconds for an image that is only passed through."""
@@ -162,11 +168,11 @@ class Trial:
             lambda images, batch, number: [engine.evaluate(self.network, images) for _ in range(number)], 256
         )
 
-    def _seconds_an_image(self, steps: Callable[[_RandomImages, int, int], Any], largest: int) -> float:
+    def _seconds_an_image(self, steps: Callable[[RandomImages, int, int], Any], largest: int) -> float:
         """Seconds for an image of a step, at the largest batch up to `largest` that is not too slow."""
         batch = min(largest, _FEW)
         while True:
-            images = _RandomImages(batch, self.images, self.place)
+            images = RandomImages(batch, self.images, self.place)
             steps(images, batch, 1)  # once to warm up
             seconds = _seconds(lambda images=images, batch=batch: steps(images, batch, 1))
             if seconds > _LONG_ENOUGH or batch == largest:
@@ -334,8 +340,11 @@ class _Measured:
         size = network.images.resolution
         key = json.dumps([what, network.architecture.model_dump(), size, costly], sort_keys=True)
         if key not in self.known:
-            self.known[key] = measure(Trial(network.architecture, network.images, self.place))
+            self.known[key] = measure(self._trial(network))
         return self.known[key]
+
+    def _trial(self, network: "_Network") -> Trial:
+        return Trial(network.architecture, network.images, self.place, self.run.settings.models_at_once)
 
 
 @dataclass(frozen=True)

@@ -461,10 +461,11 @@ class Training(Capability):
                 "config: input.loading is shared, which has one view of an image, but "
                 "source_training.objective simclr takes two; set input.loading to streaming"
             )
-        if training.implementation == "grouped":
+        if training.implementation != "auto":
             raise ConfigError(
-                "config: input.loading is shared, whose images are read anew in every pass, and "
-                "source_training.implementation is grouped, which keeps them; set one of the two to auto"
+                "config: input.loading is shared, so that source models are trained in turn, but "
+                f"source_training.implementation is {training.implementation}; set it to auto, or input.loading "
+                "to auto"
             )
 
     def check_networks(self, run: Run) -> None:

@@ -2,7 +2,8 @@
 
 import os
 import subprocess
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +48,21 @@ def _free_memory() -> dict[str, int]:
 def name(device: torch.device) -> str:
     """'cpu', or the GPU's product name, for the record."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+@contextmanager
+def allocations() -> Iterator[None]:
+    """What the CPU's allocator raises when memory runs out is what a GPU's does.
+
+    Raises:
+        torch.OutOfMemoryError: memory ran out.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" not in str(error):
+            raise
+        raise torch.OutOfMemoryError(str(error)) from None
 
 
 def precision(setting: str, device: torch.device) -> torch.dtype:

@@ -228,7 +228,8 @@ def named(device: torch.device, batch_size: int, resolution: int) -> Iterator[No
         ConfigError: naming the device, the batch, its resolution and the cure.
     """
     try:
-        yield
+        with devices.allocations():
+            yield
     except torch.OutOfMemoryError as error:
         raise ConfigError(
             f"{devices.name(device)}: out of memory at batch_size {batch_size} and {resolution} px, although "

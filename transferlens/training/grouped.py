@@ -6,9 +6,8 @@ neighbours nor on its slot, nor on how many there are (two at least: one alone t
 gets an empty slot beside it).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice
 
 import torch
 from torch import nn
@@ -49,36 +48,29 @@ def refuses(one: Job) -> str:
     return ""
 
 
-@dataclass(frozen=True)
-class Suitability:
-    """Why a network is not to be trained so, in words; '' if it is.
-
-    Attributes:
-        refuses: why it cannot be.
-        slower: why it had better not be.
-    """
-
-    refuses: str
-    slower: str
-
-
-def suitability(one: Job) -> Suitability:
-    """That of the network of a job."""
+def suitability(one: Job) -> tuple[str, str]:
+    """Why the network of a job cannot be trained so, and why it had better not be, in words; '' if it can."""
     network = recipes.make(one.recipe).convert(one.network()).train()
     widest = max((m.out_channels for m in network.modules() if isinstance(m, nn.Conv2d)), default=0)
-    return Suitability(
+    return (
         grouping.ungroupable(network, one.data.images.settings.resolution),
         f"networks of up to {widest} channels gain nothing side by side" if widest > _NARROW else "",
     )
 
 
-def grouped(jobs: Sequence[Job]) -> list[Trained]:
-    """Train the models of jobs side by side: of networks of one architecture, by one recipe.
+def grouped(jobs: Iterable[Job], models: int) -> Iterator[Trained]:
+    """Train the models of jobs, so many at a time side by side.
 
     Raises:
         NumericalError: a loss that is not finite.
         torch.OutOfMemoryError: a single model does not fit.
     """
+    jobs = iter(jobs)
+    while some := list(islice(jobs, models)):
+        yield from _block(some)
+
+
+def _block(jobs: Sequence[Job]) -> list[Trained]:
     started = [runs.begin(one) for one in jobs]
     models = {i: Model(run) for i, run in enumerate(started) if not run.outcome}
     for _, alike in groupby(sorted(models.values(), key=_batch_size), _batch_size):

@@ -4,7 +4,8 @@ Each goes on by a step whenever the stream has filled a batch of its own, with t
 them; so its result is what it would be alone.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Generic
 
 import torch
@@ -15,16 +16,18 @@ from transferlens.training import engine
 from transferlens.training.draws import generators, set_generators
 from transferlens.training.engine import Result, Views, Wanted
 from transferlens.training.runs import Job, Trained
-from transferlens.training.sequential import by_steps
+from transferlens.training.sequential import training
 
 INTERLEAVED = "interleaved"
 
 
-def interleaved(jobs: Sequence[Job]) -> Iterator[Trained]:
-    """Train the models of jobs in turn; the networks of all are on the device at once."""
-    trained = in_turn([by_steps(job) for job in jobs], jobs[0].data.images.device)
-    while trained:
-        yield Trained(*trained.pop(0), INTERLEAVED)
+def interleaved(jobs: Iterable[Job], models: int) -> Iterator[Trained]:
+    """Train the models of jobs, so many at a time in turn."""
+    jobs = iter(jobs)
+    while some := list(islice(jobs, models)):
+        trained = in_turn([training(one) for one in some], some[0].data.images.device)
+        while trained:  # given away one by one, so that none is held for longer
+            yield Trained(*trained.pop(0), INTERLEAVED)
 
 
 def in_turn(trainings: Sequence[Generator[Wanted, Views, Result]], device: torch.device) -> list[Result]:

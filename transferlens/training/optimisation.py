@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from transferlens.core.settings import TrainingSettings
-from transferlens.training import schedule
+from transferlens.training import fused, schedule
 from transferlens.training.recipes.base import Group
 
 
@@ -22,7 +22,7 @@ class Optimiser:
         self.training, self.scaler = training, scaler
         self._rates = [group.rate for group in groups]
         self._parameters = [parameter for group in groups for parameter in group.parameters]
-        self._inner = _make(training, groups)
+        self._inner = _make(training, groups, scaler.is_enabled())
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -57,14 +57,22 @@ class Optimiser:
         self.scaler.update()
 
 
-def _make(training: TrainingSettings, groups: Sequence[Group]) -> torch.optim.Optimizer:
+def _make(
+    training: TrainingSettings, groups: Sequence[Group], scaled: bool
+) -> fused.Fused | torch.optim.Optimizer:
+    """The optimiser that settings ask for; where gradients are scaled torch's own, which skips steps on the
+    device."""
     decays = (training.weight_decay if g.weight_decay is None else g.weight_decay for g in groups)
     tensors = [
         {"params": list(group.parameters), "weight_decay": decay}
         for group, decay in zip(groups, decays, strict=True)
     ]
     if training.optimizer == "adamw":
-        return torch.optim.AdamW(tensors, lr=0.0, betas=tuple(training.betas), fused=True)
-    return torch.optim.SGD(
-        tensors, lr=0.0, momentum=training.momentum, nesterov=training.nesterov, fused=True
-    )
+        betas = tuple(training.betas)
+        if scaled:
+            return torch.optim.AdamW(tensors, lr=0.0, betas=betas, fused=True)
+        return fused.AdamW(tensors, betas)
+    momentum, nesterov = training.momentum, training.nesterov
+    if scaled:
+        return torch.optim.SGD(tensors, lr=0.0, momentum=momentum, nesterov=nesterov, fused=True)
+    return fused.SGD(tensors, momentum, nesterov)

@@ -12,23 +12,28 @@ from transferlens.training.runs import Job, Trained
 SEQUENTIAL = "sequential"
 
 
-def sequential(jobs: Iterable[Job]) -> Iterator[Trained]:
-    """Train the models of jobs by the one loop (`engine.run`); a network is made when its turn comes."""
-    for job in jobs:
-        yield Trained(*engine.on_own_batches(by_steps(job)), SEQUENTIAL)
+def sequential(jobs: Iterable[Job], models: int = 1) -> Iterator[Trained]:
+    """Train the models of jobs one after the other, however many might be at once.
 
-
-def by_steps(job: Job) -> Generator[engine.Wanted, engine.Views, tuple[Network, np.ndarray]]:
-    """The training of a job, which takes a step for every batch that it is sent.
-
-    Returns:
-        Its network, and its log, as of `Trained`.
+    A network is made when its turn comes.
     """
+    for job in jobs:
+        yield Trained(*engine.on_own_batches(training(job)), SEQUENTIAL)
+
+
+# The network and the log of what is trained, once every batch that it waited for was sent.
+Training = Generator[engine.Wanted, engine.Views, tuple[Network, np.ndarray]]
+
+
+def training(job: Job) -> Training:
+    """The training of a job, which goes on by a step whenever a batch is sent."""
     networks, logs = [], []
     for number in range(KINDS[job.recipe.kind].runs):
         run = runs.begin(job, number)
-        if not (done := run.outcome):
-            done = run.finish((yield from engine.by_steps(run.recipe, run.checkpoints, run.kept)))
-        networks.append(done[0])
-        logs.append(done[1])
+        if run.outcome:
+            network, log = run.outcome
+        else:
+            network, log = run.finish((yield from engine.by_steps(run.recipe, run.checkpoints, run.kept)))
+        networks.append(network)
+        logs.append(log)
     return run.recipe.combine(networks), np.concatenate(logs)

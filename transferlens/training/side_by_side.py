@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from transferlens.models.grouping import Grouped, as_images, place, room_for
+from transferlens.training import device as devices
 from transferlens.training import engine, schedule
 from transferlens.training.recipes.base import Group
 from transferlens.training.runs import Run
@@ -137,7 +138,8 @@ class SideBySide:
         rates = {slot: model.rate for slot, model in self.models.items()}
         before = [tensor.clone() for tensor in self.statistics]
         try:
-            losses, accuracies = self._gradients(self._batches())
+            with devices.allocations():
+                losses, accuracies = self._gradients(self._batches())
         except torch.OutOfMemoryError:
             for tensor, value in zip(self.statistics, before, strict=True):
                 tensor.copy_(value)
