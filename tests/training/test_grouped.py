@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from tests.conftest import ARCHITECTURE, TRAINING, changed
+from transferlens.capabilities import run_of
 from transferlens.core.errors import ConfigError, NumericalError
 from transferlens.core.settings import NetworkSettings
 from transferlens.models import contract, grouping
@@ -181,6 +182,19 @@ def test_what_cannot_stand_side_by_side_goes_one_by_one(images, caplog):
 def test_what_cannot_stand_side_by_side_is_refused_when_that_is_demanded(images):
     with pytest.raises(ConfigError, match=r"'grouped', which cannot be here: optimizer is adamw; set it to"):
         block(images, 16, [0, 1], training=changed(GROUPED, optimizer="adamw"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"recipes": {"fixed": {"training": {"implementation": "grouped"}}}}, "recipes.fixed.training.implem"),
+        ({"source_training": {"objective": "simclr", "implementation": "graphs"}}, "recipe 'simclr' are trained"),
+    ],
+)
+def test_what_cannot_be_demanded_is_refused_when_planned(changes, named):
+    whole = {"source": "a", "targets": {"b": {}}, "datasets": {"a": {"path": "a"}, "b": {"path": "b"}}}
+    with pytest.raises(ConfigError, match=named):
+        run_of({**whole, **changes})
 
 
 class Mixing(nn.Module):

@@ -11,6 +11,7 @@ from transferlens.training.graphs import GRAPHS, graphs
 from transferlens.training.grouped import GROUPED, grouped, suitability
 from transferlens.training.grouped import refuses as refuses_grouped
 from transferlens.training.interleaved import INTERLEAVED, interleaved
+from transferlens.training.recipes.kinds import KINDS
 from transferlens.training.runs import Job, Trained
 from transferlens.training.sequential import SEQUENTIAL, sequential
 
@@ -59,7 +60,7 @@ def implementation(one: Job, models: int) -> str:
     reason, slower = refuses_grouped(one), ""
     if not reason:
         reason, slower = suitability(one)
-    if reason and wanted == GROUPED:
+    if reason and wanted == GROUPED and not KINDS[one.recipe.kind].asked_for_by:
         raise ConfigError(
             f"training.implementation is 'grouped', which cannot be here: {reason}; set it to 'auto' or "
             "'sequential'"

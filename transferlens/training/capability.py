@@ -396,13 +396,16 @@ def _source_epochs(run: Run, wildcards: Wildcards) -> int:
 
 
 def _require_blocks(where: str, recipe: RecipeSettings) -> None:
-    """Refuse a recipe whose models its settings demand to be trained at once, which they cannot be."""
-    asked = recipe.training.implementation
-    if asked in ("grouped", "graphs") and not KINDS[recipe.kind].in_blocks:
+    """Refuse a recipe whose models its settings demand to be trained at once, which they cannot be.
+
+    Recipes that an analysis derives have the demand from another one, and go one by one.
+    """
+    asked, kind = recipe.training.implementation, KINDS[recipe.kind]
+    if asked in ("grouped", "graphs") and not (kind.in_blocks or kind.asked_for_by):
         able = ", ".join(kind.name for kind in KINDS.values() if kind.in_blocks)
         raise ConfigError(
-            f"config: '{where}.implementation' is {asked}, but models of the recipe '{recipe.kind}' are trained "
-            f"one by one; set it to auto (it can be {asked} for source models and for: {able})"
+            f"config: '{where}.implementation' is {asked}, but models of the recipe '{recipe.kind}' are "
+            f"trained one by one; set it to auto (it can be {asked} for source models and for: {able})"
         )
 
 
@@ -480,8 +483,8 @@ class Training(Capability):
         if training.implementation != "auto":
             raise ConfigError(
                 "config: input.loading is shared, so that source models are trained in turn, but "
-                f"source_training.implementation is {training.implementation}; set it to auto, or input.loading "
-                "to auto"
+                f"source_training.implementation is {training.implementation}; set it or input.loading to "
+                "auto"
             )
 
     def check_networks(self, run: Run) -> None:
