@@ -5,10 +5,11 @@ from argparse import Namespace
 from transferlens.comparison.measures import command_line, probes
 from transferlens.comparison.measures.artefacts import PROBES_AFTER
 from transferlens.core import job
+from transferlens.training import device
 
 
 def main(arguments: Namespace) -> None:
-    place = command_line.exact_device()
+    place = device.pick()
     models = (model.network for model in command_line.adapted(arguments, place))
     probe = command_line.probe_of(arguments, place)
     probes.write_probes(arguments.probes, PROBES_AFTER, models, arguments.settings["rows"], probe)

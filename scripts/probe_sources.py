@@ -6,11 +6,11 @@ from transferlens.comparison.measures import command_line, probes
 from transferlens.comparison.measures.artefacts import SOURCE_PROBES
 from transferlens.core import job
 from transferlens.core.settings import NetworkSettings
-from transferlens.training import networks
+from transferlens.training import device, networks
 
 
 def main(arguments: Namespace) -> None:
-    settings, place = arguments.settings, command_line.exact_device()
+    settings, place = arguments.settings, device.pick()
     architecture, rows = NetworkSettings.read(settings["architecture"]), settings["rows"]
     models = networks.source_networks(arguments.sources, architecture, place, rows)
     probe = command_line.probe_of(arguments, place)

@@ -250,7 +250,7 @@ def test_residual_networks_can_and_wide_ones_are_not_by_themselves(images):
         read({"kind": "full", "training": changed(GROUPED, implementation="auto").model_dump()}),
         0,
     )
-    found = grouped.suitability(wide)
-    assert found.refuses == ""
-    assert "512 channels" in found.slower
-    assert grouped.suitability(job(images, 0)).slower == ""
+    refused, slower = grouped.suitability(wide)
+    assert refused == ""
+    assert "512 channels" in slower
+    assert grouped.suitability(job(images, 0)) == ("", "")

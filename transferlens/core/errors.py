@@ -50,6 +50,10 @@ class SetupError(TransferlensError):
     """A library this software needs that is not installed."""
 
 
+class DeviceError(TransferlensError):
+    """A GPU that failed while a job used it."""
+
+
 class ClusterError(TransferlensError):
     """A job that the cluster cannot run, or a cluster that does not answer."""
 

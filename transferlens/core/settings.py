@@ -391,12 +391,13 @@ class TrainingSettings(Section):
         "it (GPUs since Ampere, CPUs with AMX or AVX512-BF16), float16 with loss scaling on older GPUs, else "
         "float32. Evaluation is always float32.",
     )
-    implementation: Literal["auto", "sequential", "grouped"] = Field(
+    implementation: Literal["auto", "sequential", "grouped", "graphs"] = Field(
         "auto",
         description="How the models of a job are trained. `sequential`: one after the other; `grouped`: "
         "networks side by side as one, on a CPU (source models and `full`; else it is refused). `auto`: "
-        "`grouped` where it can be and is faster, else `sequential`. Which one it was is recorded; they "
-        "differ by rounding. `auto` is what source models take turns by, if `input.loading` is `shared`.",
+        "`grouped` where it can be and is faster, else `sequential`. `graphs`: several at once on a GPU, by "
+        "recorded steps; never tried on one. Which one it was is recorded; they differ by rounding. Source "
+        "models take turns under `auto`, if `input.loading` is `shared`.",
     )
     crop: Literal["random_resized", "translate", "none"] = Field(
         "random_resized",

@@ -6,6 +6,8 @@ from itertools import chain
 from transferlens.core import job
 from transferlens.core.errors import ConfigError
 from transferlens.data.shared import SharedImages
+from transferlens.training import device as devices
+from transferlens.training.graphs import GRAPHS, graphs
 from transferlens.training.grouped import GROUPED, grouped, suitability
 from transferlens.training.grouped import refuses as refuses_grouped
 from transferlens.training.interleaved import INTERLEAVED, interleaved
@@ -17,6 +19,7 @@ IMPLEMENTATIONS: dict[str, Callable[[Iterable[Job], int], Iterator[Trained]]] = 
     SEQUENTIAL: sequential,
     GROUPED: grouped,
     INTERLEAVED: interleaved,
+    GRAPHS: graphs,
 }
 AUTO = "auto"
 
@@ -33,9 +36,12 @@ def train_block(jobs: Iterable[Job], models: int = 1) -> Iterator[Trained]:
 
     Raises:
         ConfigError: the settings demand what cannot train these models.
+        DeviceError: the GPU failed in the middle.
     """
     jobs = iter(jobs)
-    if first := next(jobs, None):
+    if (first := next(jobs, None)) is None:
+        return
+    with devices.failures_named():
         yield from IMPLEMENTATIONS[implementation(first, models)](chain([first], jobs), models)
 
 
@@ -48,8 +54,8 @@ def implementation(one: Job, models: int) -> str:
     wanted = one.recipe.training.implementation
     if isinstance(one.data.images, SharedImages):
         return INTERLEAVED
-    if models == 1 or wanted == SEQUENTIAL:
-        return SEQUENTIAL
+    if models == 1 or wanted in (SEQUENTIAL, GRAPHS):
+        return SEQUENTIAL if models == 1 else wanted
     reason, slower = refuses_grouped(one), ""
     if not reason:
         reason, slower = suitability(one)

@@ -10,16 +10,18 @@ from pathlib import Path
 import torch
 
 from transferlens.core import provenance
+from transferlens.core.errors import DeviceError
 from transferlens.training import leases
 
 
 def pick() -> torch.device:
     """The visible GPU that fewest jobs of this user hold, if there is one; else the CPU.
 
-    The GPU is held until the process ends. On the CPU, the job's threads are set.
+    The GPU is held until the process ends, and gives equal bits for equal work, in every job. On the CPU, the
+    job's threads are set.
     """
     if torch.cuda.is_available():
-        torch.backends.cudnn.benchmark = True
+        repeat_exactly()
         identities = [_identity(i) for i in range(torch.cuda.device_count())]
         chosen = leases.take(identities, lambda i: _free_memory().get(identities[i], 0), leases.folder())
         torch.cuda.set_device(chosen)
@@ -27,6 +29,17 @@ def pick() -> torch.device:
         return torch.device("cuda", chosen)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     return torch.device("cpu")
+
+
+def repeat_exactly() -> None:
+    """Let this process compute the same bits on a GPU whenever it computes the same.
+
+    cuDNN's benchmark picks algorithms by timing them, so that a job that is run again may get others; some of
+    its algorithms add in an order of chance; and so do cuBLAS's products in several streams, unless they have
+    workspaces of a given size, which is read when CUDA is first used.
+    """
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def _identity(number: int) -> str:
@@ -43,6 +56,31 @@ def _free_memory() -> dict[str, int]:
         return {uuid: int(free) for uuid, free in (line.split(", ") for line in table.splitlines())}
     except (OSError, subprocess.SubprocessError, ValueError):
         return {}
+
+
+@contextmanager
+def failures_named() -> Iterator[None]:
+    """Turn a GPU that fails while it computes, and answers nothing more in this process, into one line.
+
+    Raises:
+        DeviceError: naming the GPU, what it said and the cure.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        said = str(error).splitlines()[0] if str(error) else ""
+        if isinstance(error, torch.OutOfMemoryError) or not _is_failure(error, said):
+            raise
+        raise DeviceError(
+            f"{provenance.current.device}: the GPU failed in the middle of the job ({said}); nothing "
+            "half-written is left: run snakemake again, and the job goes on from what it kept; if it fails "
+            "again, look at the GPU with nvidia-smi and in the kernel's log (dmesg, lines with Xid)"
+        ) from error
+
+
+def _is_failure(error: RuntimeError, said: str) -> bool:
+    """Whether it is CUDA that gave up, and not a mistake in what it was asked for on the way there."""
+    return isinstance(error, torch.AcceleratorError) or said.startswith(("CUDA error", "cuDNN error"))
 
 
 def name(device: torch.device) -> str:

@@ -76,7 +76,8 @@ class Standing:
         done: optimiser steps taken in all.
         logs: float64[epochs, 3] of the phases that are over, and of the present one so far.
         loss, correct: sums over the steps of the present epoch.
-        broken: the step of the phase whose loss was the first that is not finite; -1 for none.
+        finite: whether every loss of the phase was.
+        fine: steps of the phase before the first loss that is not finite.
     """
 
     device: torch.device
@@ -86,29 +87,38 @@ class Standing:
 
     def __post_init__(self) -> None:
         self.logs: list[np.ndarray] = []
-        self.broken = torch.full((), -1, device=self.device)
-        self._open_epoch()
-
-    def _open_epoch(self) -> None:
-        self.loss = self.correct = torch.zeros((), device=self.device)
+        self.loss, self.correct = (torch.zeros((), device=self.device) for _ in range(2))
+        self.finite = torch.ones((), dtype=torch.bool, device=self.device)
+        self.fine = torch.zeros((), dtype=torch.int64, device=self.device)
 
     def open(self, phase: int, epochs: int) -> None:
         """Begin a phase."""
         self.phase, self.step = phase, 0
+        self.fine.zero_()
         self.logs.append(np.zeros((epochs, 3)))
 
-    def took(self, loss: torch.Tensor, accuracy: torch.Tensor) -> None:
-        """Note a step."""
-        failed = (self.broken < 0) & ~torch.isfinite(loss)
-        self.broken = torch.where(failed, self.step, self.broken)
-        self.loss, self.correct = self.loss + loss, self.correct + accuracy
+    def took(self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
+        """Note a step: its loss, and logits [N + M, C] whose first N have labels [N]."""
+        self.note(loss, logits, labels)
+        self.count()
+
+    def note(self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
+        """The part of `took` on the device, in place: where a step is recorded, it is part of it."""
+        self.finite.logical_and_(torch.isfinite(loss))
+        self.fine.add_(self.finite)
+        self.loss.add_(loss)
+        self.correct.add_((logits[: len(labels)].argmax(1) == labels).float().mean())
+
+    def count(self) -> None:
+        """The other part of `took`."""
         self.step, self.done = self.step + 1, self.done + 1
 
     def close_epoch(self, steps: int, rate: float) -> int:
         """Log an epoch of so many steps, whose last learning rate was this; returns how many are over."""
         own = self.step // steps
         self.logs[-1][own - 1] = float(self.loss) / steps, float(self.correct) / steps, rate
-        self._open_epoch()
+        self.loss.zero_()
+        self.correct.zero_()
         return own + sum(map(len, self.logs[:-1]))
 
     @property
@@ -222,10 +232,10 @@ def _train(
     training, device = phase.training, phase.data.device
     scaler = torch.amp.GradScaler(device.type, enabled=phase.precision == torch.float16)
     optimiser = Optimiser(training, phase.groups, scaler)
-    steps = phase.steps or schedule.steps_per_epoch(len(phase.positions), training, phase.seed)
+    steps = steps_per_epoch(phase)
     backward = _own(recipe, phase, optimiser) if phase.views else _one_pass(recipe, phase, optimiser)
     if interrupted:
-        _restore(recipe, optimiser, interrupted, device)
+        restore(recipe, optimiser, interrupted, device)
     for step in range(standing.step, training.epochs * steps):
         views, labels = yield Wanted(phase, steps, step)
         rate = optimiser.set_rate(step, steps)
@@ -234,38 +244,41 @@ def _train(
         recipe.before_step(standing.done)
         optimiser.step()
         recipe.after_step(standing.done)
-        standing.took(loss, (logits[: len(labels)].argmax(1) == labels).float().mean())
+        standing.took(loss, logits, labels)
         checkpoints.reached(standing.done, recipe)
         if standing.step % steps == 0:
             require_finite(standing, recipe, steps)
             checkpoints.epoch_over(standing.close_epoch(steps, rate), recipe)
         if kept.due():
-            _keep(recipe, optimiser, standing, checkpoints, kept, device)
+            keep(recipe, optimiser, standing, checkpoints, kept)
 
 
-def _keep(
-    recipe: Recipe,
-    optimiser: Optimiser,
-    standing: Standing,
-    checkpoints: Checkpoints,
-    kept: Kept,
-    device: torch.device,
+def steps_per_epoch(phase: Phase) -> int:
+    """Optimiser steps of an epoch of a phase."""
+    return phase.steps or schedule.steps_per_epoch(len(phase.positions), phase.training, phase.seed)
+
+
+def keep(
+    recipe: Recipe, optimiser: Optimiser, standing: Standing, checkpoints: Checkpoints, kept: Kept
 ) -> None:
-    """Keep the state of a run."""
+    """Keep the state of a run, and its checkpoints so far."""
     checkpoints.lay_by(kept)
-    kept.keep_state(
-        {
-            "standing": standing.as_kept(),
-            "network": recipe.network.state_dict(),
-            "beside": recipe.beside.state_dict(),
-            "recipe": recipe.state(),
-            "optimiser": optimiser.state(),
-            "generators": generators(device),
-        }
-    )
+    kept.keep_state(state_of(recipe, optimiser, standing))
 
 
-def _restore(
+def state_of(recipe: Recipe, optimiser: Optimiser, standing: Standing) -> dict[str, Any]:
+    """All that a run goes on from."""
+    return {
+        "standing": standing.as_kept(),
+        "network": recipe.network.state_dict(),
+        "beside": recipe.beside.state_dict(),
+        "recipe": recipe.state(),
+        "optimiser": optimiser.state(),
+        "generators": generators(standing.device),
+    }
+
+
+def restore(
     recipe: Recipe, optimiser: Optimiser, interrupted: Mapping[str, Any], device: torch.device
 ) -> None:
     """Put a run back to where it was interrupted."""
@@ -278,8 +291,8 @@ def _restore(
 
 def require_finite(standing: Standing, recipe: Recipe, steps: int) -> None:
     """Refuse to go on with weights that a loss which is not finite has spoilt."""
-    broken = int(standing.broken)
-    if broken >= 0:
+    if not standing.finite:
+        broken = int(standing.fine)
         kind = f"recipe '{recipe.settings.kind}': " if recipe.settings else ""
         raise NumericalError(
             f"{kind}the loss is not finite at step {broken + 1} (epoch {broken // steps + 1}, batch "
@@ -293,19 +306,7 @@ _Backward = Callable[[list[torch.Tensor], torch.Tensor], tuple[torch.Tensor, tor
 
 def _one_pass(recipe: Recipe, phase: Phase, optimiser: Optimiser) -> _Backward:
     """One forward pass of the batch and the recipe's extra images, less of it at a time if need be."""
-
-    def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return recipe.loss(logits, recipe.features, labels, phase.parameters)
-
-    step = fitting.Step(
-        phase.network,
-        loss,
-        phase.criterion.mass,
-        optimiser.scaler,
-        phase.autocast,
-        lambda: _zero_grad(phase, optimiser),
-        phase.divisible,
-    )
+    step = passes(recipe, phase, optimiser)
 
     def backward(views: list[torch.Tensor], labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         (batch,) = views
@@ -315,11 +316,28 @@ def _one_pass(recipe: Recipe, phase: Phase, optimiser: Optimiser) -> _Backward:
     return backward
 
 
+def passes(recipe: Recipe, phase: Phase, optimiser: Optimiser) -> fitting.Step:
+    """The forward and backward pass of a batch by the recipe's loss."""
+
+    def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return recipe.loss(logits, recipe.features, labels, phase.parameters)
+
+    return fitting.Step(
+        phase.network,
+        loss,
+        phase.criterion.mass,
+        optimiser.scaler,
+        phase.autocast,
+        lambda: zero_grad(phase, optimiser),
+        phase.divisible,
+    )
+
+
 def _own(recipe: Recipe, phase: Phase, optimiser: Optimiser) -> _Backward:
     """The recipe's own step on several views."""
 
     def backward(views: list[torch.Tensor], labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        _zero_grad(phase, optimiser)
+        zero_grad(phase, optimiser)
         loss, logits = recipe.step(views, labels)
         optimiser.scaler.scale(loss).backward()
         return loss.detach(), logits.detach()
@@ -327,7 +345,7 @@ def _own(recipe: Recipe, phase: Phase, optimiser: Optimiser) -> _Backward:
     return backward
 
 
-def _zero_grad(phase: Phase, optimiser: Optimiser) -> None:
+def zero_grad(phase: Phase, optimiser: Optimiser) -> None:
     """Forget the gradients of what is trained, wherever it is, and of the rest of the network."""
     phase.network.zero_grad()
     optimiser.zero_grad()

@@ -80,19 +80,19 @@ class Step:
 
     def _pass(self, batch: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if self.parts == 1:
-            return self._backward(batch, labels)
+            return self.backward(batch, labels)
         whole, size, done = self.mass(labels), -(-len(batch) // self.parts), []
         for start in range(0, len(batch), size):
             part, part_labels = batch[start : start + size], labels[start : start + size]
             with self._draws.share(batch, start, len(part)):
-                done.append(self._backward(part, part_labels, self.mass(part_labels) / whole))
+                done.append(self.backward(part, part_labels, self.mass(part_labels) / whole))
         losses, logits = zip(*done, strict=True)
         return sum(losses), torch.cat(logits)
 
-    def _backward(
+    def backward(
         self, batch: torch.Tensor, labels: torch.Tensor, share: torch.Tensor | float | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add the gradients of the loss, times a share."""
+        """Add the gradients of the loss, times a share; returns as a call does, and uses no less memory."""
         with self.autocast(), recomputing(self.network) if self.recompute else nullcontext():
             logits = self.network(batch).float()
         loss = self.loss(logits, labels)
@@ -222,13 +222,14 @@ def evaluated(function: Callable[[np.ndarray], torch.Tensor], count: int) -> np.
 
 @contextmanager
 def named(device: torch.device, batch_size: int, resolution: int) -> Iterator[None]:
-    """Turn running out of memory, where nothing helped, into one line.
+    """Turn running out of memory, where nothing helped, and a GPU that fails, into one line.
 
     Raises:
+        DeviceError: the GPU failed.
         ConfigError: naming the device, the batch, its resolution and the cure.
     """
     try:
-        with devices.allocations():
+        with devices.failures_named(), devices.allocations():
             yield
     except torch.OutOfMemoryError as error:
         raise ConfigError(

@@ -35,6 +35,12 @@ class Fused:
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             self._step(parameters, [parameter.grad for parameter in parameters], group)
 
+    def forget(self) -> None:
+        """Be as before the first step: all that is remembered becomes zero where it is."""
+        for kept in self._remembered.values():
+            for value in kept.values():
+                value.zero_()
+
     def state_dict(self) -> dict[str, Any]:
         """What is remembered, by the places of parameters."""
         known = enumerate(self._parameters())

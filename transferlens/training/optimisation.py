@@ -16,13 +16,26 @@ class Optimiser:
     Args:
         groups: parameters, each group with a factor of the learning rate and perhaps a weight decay.
         scaler: multiplies the loss where gradients of half precision would vanish.
+        recorded: whether a GPU records a step to do it again: learning rates are then tensors of theirs.
     """
 
-    def __init__(self, training: TrainingSettings, groups: Sequence[Group], scaler: torch.amp.GradScaler):
-        self.training, self.scaler = training, scaler
+    def __init__(
+        self,
+        training: TrainingSettings,
+        groups: Sequence[Group],
+        scaler: torch.amp.GradScaler,
+        recorded: bool = False,
+    ):
+        self.training, self.scaler, self.recorded = training, scaler, recorded
         self._rates = [group.rate for group in groups]
         self._parameters = [parameter for group in groups for parameter in group.parameters]
         self._inner = _make(training, groups, scaler.is_enabled())
+        if recorded:
+            device = self._parameters[0].device
+            # What the fused steps read on a GPU is float32; on the CPU float64 gives the bits of a number.
+            dtype = torch.float64 if device.type == "cpu" else torch.float32
+            for group in self._inner.param_groups:
+                group["lr"] = torch.zeros((), dtype=dtype, device=device)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -32,7 +45,10 @@ class Optimiser:
         """Set the learning rates of a step of the phase; returns the first group's."""
         rate = schedule.learning_rate(self.training, step, steps_per_epoch)
         for group, factor in zip(self._inner.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
+            if self.recorded:
+                group["lr"].fill_(rate * factor)
+            else:
+                group["lr"] = rate * factor
         return rate * self._rates[0]
 
     def unscale(self) -> None:
@@ -44,6 +60,10 @@ class Optimiser:
     def state(self) -> dict[str, Any]:
         """What is remembered from step to step."""
         return {"inner": self._inner.state_dict(), "scaler": self.scaler.state_dict()}
+
+    def forget(self) -> None:
+        """Be as before the first step, in place: steps of no consequence have made all that is remembered."""
+        self._inner.forget()
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take up what `state` said."""

@@ -18,7 +18,12 @@ def sequential(jobs: Iterable[Job], models: int = 1) -> Iterator[Trained]:
     A network is made when its turn comes.
     """
     for job in jobs:
-        yield Trained(*engine.on_own_batches(training(job)), SEQUENTIAL)
+        yield alone(job)
+
+
+def alone(job: Job) -> Trained:
+    """A model that is trained by itself."""
+    return Trained(*engine.on_own_batches(training(job)), SEQUENTIAL)
 
 
 # The network and the log of what is trained, once every batch that it waited for was sent.

@@ -59,13 +59,13 @@ class Model:
             for parameter in group.parameters:
                 yield names[parameter], group
 
-    def took(self, loss: torch.Tensor, accuracy: torch.Tensor, rate: float) -> None:
+    def took(self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor, rate: float) -> None:
         """Note a step at this rate.
 
         Raises:
             NumericalError: a loss of the epoch that ends with it is not finite.
         """
-        self.standing.took(loss, accuracy)
+        self.standing.took(loss, logits, labels)
         if self.standing.step % self.steps == 0:
             engine.require_finite(self.standing, self.run.recipe, self.steps)
             self.standing.close_epoch(self.steps, rate * self.phase.groups[0].rate)
@@ -139,7 +139,8 @@ class SideBySide:
         before = [tensor.clone() for tensor in self.statistics]
         try:
             with devices.allocations():
-                losses, accuracies = self._gradients(self._batches())
+                labels = self._batches()
+                logits, losses = self._gradients(labels)
         except torch.OutOfMemoryError:
             for tensor, value in zip(self.statistics, before, strict=True):
                 tensor.copy_(value)
@@ -149,7 +150,7 @@ class SideBySide:
         self.network.count()
         self._descend(rates)
         for slot, model in list(self.models.items()):
-            model.took(losses[slot], accuracies[slot], rates[slot])
+            model.took(losses[slot], logits[slot], labels[slot], rates[slot])
             if model.standing.done in model.run.checkpoints.steps:
                 self._read(slot).run.checkpoints.reached(model.standing.done, model.run.recipe)
             if model.over:
@@ -169,8 +170,8 @@ class SideBySide:
             place(self.room, slot, images)
         return labels
 
-    def _gradients(self, labels: dict[int, torch.Tensor]) -> tuple[dict, dict]:
-        """Put the gradients of the models' losses in place; returns losses and accuracies by slot."""
+    def _gradients(self, labels: dict[int, torch.Tensor]) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
+        """Put the gradients of the models' losses in place; returns logits [slots, N, C] and losses."""
         for parameter in self.parameters.values():
             parameter.grad = None
         with self.autocast():
@@ -178,8 +179,7 @@ class SideBySide:
         logits = logits.float()
         losses = {slot: self.models[slot].phase.criterion(logits[slot], own) for slot, own in labels.items()}
         sum(losses.values()).backward()
-        right = {slot: (logits[slot].argmax(1) == own).float().mean() for slot, own in labels.items()}
-        return {slot: loss.detach() for slot, loss in losses.items()}, right
+        return logits.detach(), {slot: loss.detach() for slot, loss in losses.items()}
 
     @torch.no_grad()
     def _descend(self, rates: dict[int, float]) -> None:

@@ -11,15 +11,8 @@ from transferlens.comparison.measures.measured import Reported
 from transferlens.comparison.measures.probes import Probe
 from transferlens.core.settings import InputSettings, NetworkSettings
 from transferlens.data import index, pipeline
-from transferlens.training import device, networks
+from transferlens.training import networks
 from transferlens.training.networks import Adapted
-
-
-def exact_device() -> torch.device:
-    """The device of the job, on which equal networks give equal features, bit for bit, in every job."""
-    place = device.pick()
-    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
-    return place
 
 
 def adapted(arguments: Namespace, place: torch.device) -> Iterator[Adapted]:

@@ -73,7 +73,7 @@ def _take(place: torch.device) -> None:
     """Compute as the job's process does, and where it does."""
     if place.type == "cuda":
         torch.cuda.set_device(place)
-        torch.backends.cudnn.benchmark = True
+        device.repeat_exactly()
     else:
         device.pick()
 

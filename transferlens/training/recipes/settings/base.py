@@ -70,6 +70,8 @@ class RecipeKind:
             alone, all at once, and with nothing done between two steps.
         needs: what of a source model or a network it takes, in words; a network is then tried before
             anything runs (`recipes.base.Recipe.refuses`).
+        in_blocks: whether models may be trained side by side: in one phase, a step is one forward pass of one
+            view, a loss, and the optimiser's step, with nothing before, beside or after it.
         check: why a task cannot be learned so, in words; '' if it can.
     """
 
@@ -85,6 +87,7 @@ class RecipeKind:
     runs: int = 1
     in_blocks: bool = False
     needs: tuple[str, ...] = ()
+    in_blocks: bool = False
     check: Callable[[Any, Task], str] = lambda settings, task: ""
 
     @property
