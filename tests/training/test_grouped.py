@@ -187,8 +187,14 @@ def test_what_cannot_stand_side_by_side_is_refused_when_that_is_demanded(images)
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"recipes": {"fixed": {"training": {"implementation": "grouped"}}}}, "recipes.fixed.training.implem"),
-        ({"source_training": {"objective": "simclr", "implementation": "graphs"}}, "recipe 'simclr' are trained"),
+        (
+            {"recipes": {"fixed": {"training": {"implementation": "grouped"}}}},
+            "recipes.fixed.training.implem",
+        ),
+        (
+            {"source_training": {"objective": "simclr", "implementation": "graphs"}},
+            "recipe 'simclr' are trained",
+        ),
     ],
 )
 def test_what_cannot_be_demanded_is_refused_when_planned(changes, named):

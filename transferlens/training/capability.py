@@ -483,8 +483,8 @@ class Training(Capability):
         if training.implementation != "auto":
             raise ConfigError(
                 "config: input.loading is shared, so that source models are trained in turn, but "
-                f"source_training.implementation is {training.implementation}; set it or input.loading to "
-                "auto"
+                f"source_training.implementation is {training.implementation}; set it to auto, or "
+                "input.loading to streaming"
             )
 
     def check_networks(self, run: Run) -> None:
