@@ -59,7 +59,7 @@ def implementation(one: Job, models: int) -> str:
 
 
 def come_together(one: Job, models: int) -> int:
-    """How many models like this one end at the same time, or nearly so, where so many may be trained at once."""
+    """How many models like this one end at about the same time, where so many may be trained at once."""
     return models if implementation(one, models) in (GROUPED, INTERLEAVED) else 1
 
 
