@@ -46,7 +46,7 @@ NETWORKS = {
 }
 AT_ONCE = (2, 4, 8, 16)
 BLOCK = 8
-STEPS = 6
+STEPS = 4
 CLASSES = 20
 
 

@@ -6,6 +6,7 @@ settings, in images a second:
 * a plain loop in one process with all threads: an `ImageFolder` of PNG files with torchvision's
   transforms through a `DataLoader` (with and without workers), contiguous tensors, `SGD`;
 * the project as `snakemake --cores 2` runs it: two jobs at a time with one thread each, summed;
+* the same with eight models side by side in each job (`grouped`);
 * one job of the project alone, with one thread and with two.
 
 Every measurement is a new process that trains one epoch to warm up and then times the next ones.
@@ -19,8 +20,10 @@ import multiprocessing
 import statistics
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +37,10 @@ from transferlens.core.run import Run
 from transferlens.core.settings import InputSettings, NetworkSettings, TrainingSettings
 from transferlens.data import ffcv_writing, index, index_making, pipeline, sources, splits
 from transferlens.training import engine, source
+from transferlens.training.block import train_block
+from transferlens.training.recipes.base import Data
+from transferlens.training.recipes.settings.plain import FullSettings
+from transferlens.training.runs import Job
 
 REPOSITORY = Path(__file__).parents[1]
 ROUNDS = 3
@@ -58,6 +65,7 @@ def main() -> None:
             "plain loop, no workers": lambda: measure(plain, task, 0),
             "plain loop, 2 workers": lambda: measure(plain, task, 2),
             "project, two jobs of 1 thread": lambda: measure(project, task, 1, processes=2),
+            "project, two jobs of 8 models": lambda: measure(side_by_side, task, 8, processes=2),
             "project, one job of 1 thread": lambda: measure(project, task, 1),
             "project, one job of 2 threads": lambda: measure(project, task, 2),
         }
@@ -111,6 +119,24 @@ def project(task: Task, threads: int) -> Callable[[int], int]:
         training = task.training.model_copy(update={"epochs": epochs, "lr_peak_epoch": 0})
         engine.train(network, network.parameters(), images, positions, training, seed=0)
         return epochs * whole_batches(len(examples), training.batch_size)
+
+    return run
+
+
+def side_by_side(task: Task, models: int) -> Callable[[int], int]:
+    """The project's models side by side, in one thread."""
+    torch.set_num_threads(1)
+    examples = index.read_index(task.folder / "index.h5").train
+    images = pipeline.ResidentImages(task.folder / "train.beton", examples, task.input, torch.device("cpu"))
+    data = Data(images, np.arange(len(examples)))
+
+    def run(epochs: int) -> int:
+        changes = {"epochs": epochs, "lr_peak_epoch": 0, "implementation": "grouped"}
+        recipe = FullSettings(training=task.training.supervised().model_copy(update=changes))
+        network = partial(source.new_network, task.architecture, task.classes, images.device)
+        jobs = [Job(partial(network, seed), data, recipe, seed) for seed in range(models)]
+        deque(train_block(jobs, models), maxlen=0)
+        return models * epochs * whole_batches(len(examples), task.training.batch_size)
 
     return run
 

@@ -14,7 +14,7 @@ The library behind the workflow. `open_results` reads a results folder:
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.10.0"
+__version__ = "0.11.0"
 __all__ = ["estimate_influence", "open_results"]
 
 if TYPE_CHECKING:

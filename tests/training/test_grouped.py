@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from tests.conftest import ARCHITECTURE, TRAINING, changed
+from transferlens.capabilities import run_of
 from transferlens.core.errors import ConfigError, NumericalError
 from transferlens.core.settings import NetworkSettings
 from transferlens.models import contract, grouping
@@ -183,6 +184,25 @@ def test_what_cannot_stand_side_by_side_is_refused_when_that_is_demanded(images)
         block(images, 16, [0, 1], training=changed(GROUPED, optimizer="adamw"))
 
 
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        (
+            {"recipes": {"fixed": {"training": {"implementation": "grouped"}}}},
+            "recipes.fixed.training.implem",
+        ),
+        (
+            {"source_training": {"objective": "simclr", "implementation": "graphs"}},
+            "recipe 'simclr' are trained",
+        ),
+    ],
+)
+def test_what_cannot_be_demanded_is_refused_when_planned(changes, named):
+    whole = {"source": "a", "targets": {"b": {}}, "datasets": {"a": {"path": "a"}, "b": {"path": "b"}}}
+    with pytest.raises(ConfigError, match=named):
+        run_of({**whole, **changes})
+
+
 class Mixing(nn.Module):
     """Adds up what other channels hold."""
 
@@ -250,7 +270,7 @@ def test_residual_networks_can_and_wide_ones_are_not_by_themselves(images):
         read({"kind": "full", "training": changed(GROUPED, implementation="auto").model_dump()}),
         0,
     )
-    found = grouped.suitability(wide)
-    assert found.refuses == ""
-    assert "512 channels" in found.slower
-    assert grouped.suitability(job(images, 0)).slower == ""
+    refused, slower = grouped.suitability(wide)
+    assert refused == ""
+    assert "512 channels" in slower
+    assert grouped.suitability(job(images, 0)) == ("", "")

@@ -220,6 +220,13 @@ def test_elsewhere_shared_images_are_streamed(dataset):
     assert type(pipeline.open_images(*given)) is pipeline.StreamingImages
 
 
-def test_several_views_are_refused_before_anything_runs():
-    with pytest.raises(ConfigError, match=r"source_training\.objective simclr takes two"):
-        planned("shared", objective="simclr")
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"objective": "simclr"}, r"source_training\.objective simclr takes two"),
+        ({"implementation": "grouped"}, r"source_training\.implementation is grouped; set it to auto"),
+    ],
+)
+def test_what_cannot_share_is_refused_before_anything_runs(training, message):
+    with pytest.raises(ConfigError, match=message):
+        planned("shared", **training)

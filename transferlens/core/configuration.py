@@ -162,8 +162,9 @@ class Configuration(Section):
     models_at_once: int = Field(
         8,
         ge=2,
-        description="How many models a job trains side by side, where it can (`implementation`): less takes "
-        "less memory. It changes no result, and nothing runs again.",
+        description="How many models a job trains side by side, where it can (`implementation`), or in turn "
+        "on one stream of images (`input.loading: shared`): less takes less memory. It changes no result, "
+        "and nothing runs again.",
     )
     encoders: dict[Name, EncoderSettings] = Field(
         {},

@@ -212,8 +212,14 @@ def say(*lines: object) -> None:
         _record.info("%s", line)
 
 
-def progress(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterator[T]:
-    """Iterate with a bar (terminal) or with a plain line every ten seconds (anything else)."""
+def progress(
+    items: Iterable[T], what: str, unit: str, total: int | None = None, together: int = 1
+) -> Iterator[T]:
+    """Iterate with a bar (terminal) or with a plain line every ten seconds (anything else).
+
+    Args:
+        together: so many items end at the same time: after the first of them, a rate would be far too low.
+    """
     if sys.stderr.isatty():
         yield from tqdm(items, desc=what, unit=f" {unit}", total=total, leave=False, mininterval=1)
         return
@@ -222,7 +228,7 @@ def progress(items: Iterable[T], what: str, unit: str, total: int | None = None)
     for done, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
-        if now - last >= _SECONDS_BETWEEN_LINES and done < total:
+        if now - last >= _SECONDS_BETWEEN_LINES and done < total and done % together == 0:
             last, rate = now, done / (now - started)
             line = f"{what}: {done}/{total} {unit}, {rate:.3g} a second, {(total - done) / rate:.0f} s left"
             print(line, file=sys.stderr, flush=True)

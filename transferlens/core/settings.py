@@ -395,8 +395,9 @@ class TrainingSettings(Section):
         "auto",
         description="How the models of a job are trained. `sequential`: one after the other; `grouped`: "
         "networks side by side as one, on a CPU (source models and `full`; else it is refused). `auto`: "
-        "`grouped` where it can be and is faster, else `sequential`. `graphs`: several at once on a GPU, by "
-        "recorded steps; never tried on one. Which one it was is recorded; they differ by rounding.",
+        "`grouped` where it can be and is faster, else `sequential`; or in turn, where source models share "
+        "one stream of images (`input.loading`). `graphs`: several at once on a GPU, by recorded steps; "
+        "never tried on one. Which one it was is recorded; they differ by rounding.",
     )
     crop: Literal["random_resized", "translate", "none"] = Field(
         "random_resized",

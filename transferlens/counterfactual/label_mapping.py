@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import special
+import scipy  # its functions load at their first use
 
 from transferlens.core import artefacts
 from transferlens.core.studies import FULL
@@ -32,7 +32,7 @@ def write_label_mapping(path: Path, feature_paths: Sequence[Path]) -> None:
     counts, probabilities = [], []
     for model in reading.model_features(feature_paths, full):
         counts.append(np.bincount(model.logits.argmax(1), minlength=len(names)))
-        probabilities.append(special.softmax(model.logits.astype(np.float64), axis=1).mean(0))
+        probabilities.append(scipy.special.softmax(model.logits.astype(np.float64), axis=1).mean(0))
     with artefacts.create(path, LABEL_MAPPING) as out:
         out.write("model", full)
         out.write("source_class", names)

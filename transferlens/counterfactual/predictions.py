@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+import scipy  # its statistics load at their first use
 
 from transferlens.core import artefacts
 from transferlens.core.statistics import Interval, correlation_interval, jackknife_interval, t_interval
@@ -53,7 +53,7 @@ def line(predicted: np.ndarray, se: np.ndarray, realised: np.ndarray) -> dict[st
     `reliability` is the share of the predictions' variance that is not estimation error: noise in the
     predictions draws the slope towards zero by this factor.
     """
-    fitted = stats.linregress(predicted, realised)
+    fitted = scipy.stats.linregress(predicted, realised)
     interval = t_interval(fitted.slope, fitted.stderr, len(predicted) - 2)
     noise = np.mean(np.square(se, dtype=np.float64)) / predicted.var(ddof=1)
     return {

@@ -11,6 +11,7 @@ from transferlens.training.graphs import GRAPHS, graphs
 from transferlens.training.grouped import GROUPED, grouped, suitability
 from transferlens.training.grouped import refuses as refuses_grouped
 from transferlens.training.interleaved import INTERLEAVED, interleaved
+from transferlens.training.recipes.kinds import KINDS
 from transferlens.training.runs import Job, Trained
 from transferlens.training.sequential import SEQUENTIAL, sequential
 
@@ -41,8 +42,11 @@ def train_block(jobs: Iterable[Job], models: int = 1) -> Iterator[Trained]:
     jobs = iter(jobs)
     if (first := next(jobs, None)) is None:
         return
+    name, against = _choice(first, models)
+    if name == GROUPED or against:
+        job.log.info("training models %s", f"one by one: {against}" if against else "side by side")
     with devices.failures_named():
-        yield from IMPLEMENTATIONS[implementation(first, models)](chain([first], jobs), models)
+        yield from IMPLEMENTATIONS[name](chain([first], jobs), models)
 
 
 def implementation(one: Job, models: int) -> str:
@@ -51,19 +55,28 @@ def implementation(one: Job, models: int) -> str:
     Raises:
         ConfigError: it cannot be trained as its settings demand.
     """
+    return _choice(one, models)[0]
+
+
+def come_together(one: Job, models: int) -> int:
+    """How many models like this one end at about the same time, where so many may be trained at once."""
+    return models if implementation(one, models) in (GROUPED, INTERLEAVED) else 1
+
+
+def _choice(one: Job, models: int) -> tuple[str, str]:
+    """The implementation, and what stands against models side by side, in words."""
     wanted = one.recipe.training.implementation
     if isinstance(one.data.images, SharedImages):
-        return INTERLEAVED
+        return INTERLEAVED, ""
     if models == 1 or wanted in (SEQUENTIAL, GRAPHS):
-        return SEQUENTIAL if models == 1 else wanted
+        return SEQUENTIAL if models == 1 else wanted, ""
     reason, slower = refuses_grouped(one), ""
     if not reason:
         reason, slower = suitability(one)
-    if reason and wanted == GROUPED:
+    if reason and wanted == GROUPED and not KINDS[one.recipe.kind].asked_for_by:
         raise ConfigError(
             f"training.implementation is 'grouped', which cannot be here: {reason}; set it to 'auto' or "
             "'sequential'"
         )
     against = reason or (slower if wanted == AUTO else "")
-    job.log.info("training models %s", f"one by one: {against}" if against else "side by side")
-    return SEQUENTIAL if against else GROUPED
+    return SEQUENTIAL if against else GROUPED, against

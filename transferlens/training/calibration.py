@@ -2,7 +2,6 @@
 
 import numpy as np
 import scipy  # its functions load at their first use
-from scipy.special import logsumexp
 
 _LOG_TEMPERATURES = (-6.0, 6.0)
 
@@ -13,7 +12,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     def loss(log_temperature: float) -> float:
         scaled = logits * np.exp(-log_temperature)
-        return float((logsumexp(scaled, axis=1) - scaled[rows, labels]).mean())
+        return float((scipy.special.logsumexp(scaled, axis=1) - scaled[rows, labels]).mean())
 
     best = scipy.optimize.minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded")
     return float(np.exp(best.x))

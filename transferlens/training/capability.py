@@ -29,7 +29,7 @@ from transferlens.training.artefacts import (
     TRANSFER_RUNS,
 )
 from transferlens.training.recipes.kinds import KINDS, log_rows
-from transferlens.training.recipes.settings.base import Task
+from transferlens.training.recipes.settings.base import RecipeSettings, Task
 from transferlens.training.recipes.settings.objectives import of_source
 
 SHARD_SIZE = 16
@@ -395,6 +395,20 @@ def _source_epochs(run: Run, wildcards: Wildcards) -> int:
     return log_rows(of_source(training)) if run.studies[wildcards["study"]].loads is None else training.epochs
 
 
+def _require_blocks(where: str, recipe: RecipeSettings) -> None:
+    """Refuse a recipe whose models its settings demand to be trained at once, which they cannot be.
+
+    Recipes that an analysis derives have the demand from another one, and go one by one.
+    """
+    asked, kind = recipe.training.implementation, KINDS[recipe.kind]
+    if asked in ("grouped", "graphs") and not (kind.in_blocks or kind.asked_for_by):
+        able = ", ".join(kind.name for kind in KINDS.values() if kind.in_blocks)
+        raise ConfigError(
+            f"config: '{where}.implementation' is {asked}, but models of the recipe '{recipe.kind}' are "
+            f"trained one by one; set it to auto (it can be {asked} for source models and for: {able})"
+        )
+
+
 class Training(Capability):
     """Source models, transfers and summaries; features of models on data sets."""
 
@@ -452,12 +466,25 @@ class Training(Capability):
                     yield Transfer(study, target, recipe)
 
     def check(self, run: Run) -> None:
-        """Refuse one stream of images for models that need several views of each."""
+        """Refuse what models of a job cannot be trained by, and one stream of images for those that cannot
+        share it."""
         training = run.settings.source_training
-        if run.settings.input.loading == "shared" and training.objective == "simclr":
+        _require_blocks("source_training", of_source(training))
+        for transfer in run.transfers.values():
+            given = run.recipe(transfer.target, transfer.recipe)
+            _require_blocks(f"recipes.{transfer.recipe}.training", run.recipe_section(given, ""))
+        if run.settings.input.loading != "shared":
+            return
+        if training.objective == "simclr":
             raise ConfigError(
                 "config: input.loading is shared, which has one view of an image, but "
                 "source_training.objective simclr takes two; set input.loading to streaming"
+            )
+        if training.implementation != "auto":
+            raise ConfigError(
+                "config: input.loading is shared, so that source models are trained in turn, but "
+                f"source_training.implementation is {training.implementation}; set it to auto, or "
+                "input.loading to streaming"
             )
 
     def check_networks(self, run: Run) -> None:

@@ -18,7 +18,7 @@ from transferlens.models import contract, states
 from transferlens.models.network import Network
 from transferlens.training import engine, fitting, schedule
 from transferlens.training.artefacts import LOG_QUANTITIES, SOURCE_MODELS, TRAINING_RECORDS
-from transferlens.training.block import train_block
+from transferlens.training.block import come_together, train_block
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.kinds import log_rows
 from transferlens.training.recipes.settings.base import RecipeSettings
@@ -77,7 +77,8 @@ def train_shard(
             )
 
         models = train_block((job_of(i) for i in range(len(rows))), at_once)
-        for i in job.progress(range(len(rows)), f"train {path.stem}", "models"):
+        together = come_together(job_of(0), at_once)
+        for i in job.progress(range(len(rows)), f"train {path.stem}", "models", together=together):
             model, seen = next(models), labels[rows.masks[i][unit_of_image]]
             out.attribute("implementation", model.implementation)
             out.file["log"][i] = model.log

@@ -24,7 +24,7 @@ from transferlens.models.network import Network
 from transferlens.training import engine, fitting, moments, networks, outputs
 from transferlens.training import source as sources
 from transferlens.training.artefacts import OUTPUTS, SOURCE_MODELS, TRAJECTORIES, TRANSFER_RUNS
-from transferlens.training.block import train_block
+from transferlens.training.block import come_together, train_block
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.kinds import KINDS, changes_backbone, log_rows
 from transferlens.training.recipes.remedies import Material
@@ -82,7 +82,8 @@ def transfer_shard(
             out.attribute("steps", moments.total(recipe, len(train)))
         shard = _Shard(source, architecture, recipe, data, classes, checkpoints, out, progress)
         models = train_block((shard.job(row) for row in range(len(rows))), at_once)
-        for i in job.progress(range(len(rows)), f"transfer {path.stem}", "models"):
+        together = come_together(shard.job(0), at_once)
+        for i in job.progress(range(len(rows)), f"transfer {path.stem}", "models", together=together):
             model = next(models)
             out.attribute("implementation", model.implementation)
             out.file["log"][i] = model.log

@@ -9,7 +9,7 @@ Bayes' rule, with the answers' mean as p(s), gives p(s | t).
 import warnings
 
 import numpy as np
-from scipy.special import log_softmax, softmax
+import scipy  # its functions load at their first use
 
 from transferlens.core.errors import ConfigError
 from transferlens.training.calibration import fit_temperature
@@ -45,7 +45,7 @@ def learned(answers: np.ndarray, labels: np.ndarray, classes: int, rng: np.rando
     right = [((answers[held] @ weight.T).argmax(1) == labels[held]).mean() for weight in weights]
     weight = weights[int(np.argmax(right))]
     temperature = fit_temperature(answers[held] @ weight.T, labels[held])
-    return inverted(log_softmax(weight / temperature, axis=0), answers.mean(0))
+    return inverted(scipy.special.log_softmax(weight / temperature, axis=0), answers.mean(0))
 
 
 def held_out(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
@@ -59,7 +59,7 @@ def held_out(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.n
 
 def inverted(log_forward: np.ndarray, prior: np.ndarray) -> np.ndarray:
     """p(s | t) float64[T, S] of log p(t | s) float64[T, S] and p(s) float64[S], by Bayes' rule."""
-    return softmax(log_forward + np.log(prior), axis=1)
+    return scipy.special.softmax(log_forward + np.log(prior), axis=1)
 
 
 def _regression(answers: np.ndarray, labels: np.ndarray, inverse_strength: float) -> np.ndarray:
