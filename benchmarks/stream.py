@@ -30,7 +30,7 @@ from transferlens.core.settings import DatasetSettings, InputSettings, TrainingS
 from transferlens.data import ffcv_writing, index_making, pipeline, sources
 from transferlens.data.index import Examples
 from transferlens.data.pipeline import Pass
-from transferlens.data.shared import Share, SharedImages
+from transferlens.data.shared import Drawn, Share, SharedImages
 
 BATCH = 128
 BLOCKS = (1, 2, 8)
@@ -50,6 +50,11 @@ class Task:
         """The positions of the images that a model sees."""
         images = len(self.examples)
         return np.sort(rng_for(0, "half", model).permutation(images)[: images // 2])
+
+    def shares(self, models: int) -> list[Share]:
+        """What models take of a pass: whole batches of their halves."""
+        halves = [self.half(model) for model in range(models)]
+        return [Share(half, BATCH, 0, len(half) // BATCH) for half in halves]
 
 
 def main() -> None:
@@ -94,7 +99,8 @@ def compare(task: Task, rounds: int) -> None:
     }
     for models in BLOCKS:
         got = delivered(task, models)
-        decoded = len(np.unique(np.concatenate([task.half(model) for model in range(models)])))
+        order = Drawn.of(shared.seed, 0, len(task.examples), task.training).order
+        decoded = np.any([share.among(order) for share in task.shares(models)], axis=0).sum()
         contenders[f"one stream for {models}"] = (one_stream(task, shared, models), got, decoded / got)
     for run, _, _ in contenders.values():
         run()
@@ -158,8 +164,7 @@ def own_stream(task: Task) -> Callable[[], None]:
 
 
 def one_stream(task: Task, images: SharedImages, models: int) -> Callable[[], None]:
-    shares = [Share(task.half(model), BATCH, 0, len(task.half(model)) // BATCH) for model in range(models)]
-    given = 0, task.input.resolution, task.training, shares
+    given = 0, task.input.resolution, task.training, task.shares(models)
     return lambda: exhaust(images.shared_batches(*given))
 
 
