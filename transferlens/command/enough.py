@@ -37,7 +37,8 @@ def main(arguments: argparse.Namespace) -> None:
         settings=asking.settings_digest(run, target, recipe),
     )
     files.refuse_unwritable_file(table)
-    place = driving.Place(project, [*words, *arguments.snakemake], table)
+    log = Path(".snakemake", "enough.log").absolute()
+    place = driving.Place(project, [*words, *arguments.snakemake], table, log)
     driving.drive(place, question, job.say)
 
 

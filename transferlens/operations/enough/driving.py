@@ -27,17 +27,14 @@ class Place:
     Attributes:
         project: the folder with the Snakefile.
         words: what Snakemake is told beside what to make and with how many models.
-        table: the table of looks; Snakemake's words go beside it.
+        table: the table of looks.
+        log: where Snakemake's words go.
     """
 
     project: Path
     words: Sequence[str]
     table: Path
-
-    @property
-    def log(self) -> Path:
-        """Where Snakemake's words go."""
-        return self.table.with_suffix(".log")
+    log: Path
 
     def command(self, made: str, models: int) -> list[str]:
         """Snakemake for a file of the study with so many models."""
