@@ -72,8 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         metavar="NAME",
-        help="what influences are on: p_true, margin, ..., or correct, whose mean is the accuracy (default: "
-        "the report's)",
+        help="what influences are on: p_true, margin, ..., or correct, for the share that is right "
+        "(default: the report's)",
     )
     parser.add_argument(
         "--out",

@@ -120,12 +120,8 @@ def _say_look(question: Question, look: Look, say: Say) -> bool:
 
 
 def _say_end(place: Place, question: Question, models: int, reached: bool, say: Say) -> None:
-    at_once = "all that was asked for is reached at once"
-    say(
-        f"Enough with {models} models: {at_once}."
-        if reached
-        else f"Not enough with {models} models, the most."
-    )
+    enough = "Enough with {} models: all is reached." if reached else "Not enough with {} models, the most."
+    say(enough.format(models))
     if any(quantity != RELIABILITY for quantity in question.quantities):
         say(
             "This holds of influences that were named before anything was seen of these models: those that "

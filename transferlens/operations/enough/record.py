@@ -31,7 +31,7 @@ class Look:
 
     Attributes:
         found: of every quantity.
-        seconds: that the workflow ran for it.
+        seconds: that the last run of the workflow for it took.
     """
 
     models: int
