@@ -163,3 +163,22 @@ def test_without_a_study_there_is_nothing_to_add():
     run = small_run(studies={"influence": None})
     with pytest.raises(ConfigError, match=r"studies\.influence is null"):
         asking.looks({}, run, 64, [])
+
+
+def test_settings_are_read_as_the_workflow_reads_them(project):
+    """Laid over config.yaml; or a study of its own, if they name a source and targets."""
+    files = {
+        "more.yaml": "studies: {influence: {models: 48}}\narchitecture: {name: resnet18}",
+        "own.yaml": "source: a\ntargets: {b: {}}",
+        "broken.yaml": "seed: 1\nseed: 2",
+    }
+    for name, text in files.items():
+        (project / name).write_text(text)
+    more, own, broken = (project / name for name in files)
+    laid = asking.given_settings(project, [more])
+    assert laid["studies"]["influence"] == {"design": "complementary", "models": 48, "shard_size": 16}
+    assert (laid["source"], laid["architecture"]) == ("digits-and-clothes", {"name": "resnet18"})
+    assert asking.given_settings(project, [own]) == {"source": "a", "targets": {"b": {}}}
+    assert asking.given_settings(project, [own, more])["studies"] == {"influence": {"models": 48}}
+    with pytest.raises(ConfigError, match=r"broken\.yaml.*'seed' stands there twice"):
+        asking.given_settings(project, [broken])
