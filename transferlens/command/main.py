@@ -18,6 +18,7 @@ COMMANDS = {
     "similarity": "compare two networks, or two arrays of features",
     "advise": "recommend a recipe for your images and a checkpoint",
     "influence": "estimate influences from masks and outputs of your own models",
+    "enough": "train more models until influences are known well enough",
     "plan": "models, jobs, hours and bytes of a study, before anything runs",
     "watch": "how far a study is: models done, pace, time left, failed jobs",
     "doctor": "is every file of results whole, and what would be re-run?",

@@ -1,4 +1,4 @@
-"""What `plan` and `doctor` share: they ask Snakemake, in the project's folder, for a rule by name."""
+"""What `plan`, `doctor` and `enough` share: they run Snakemake, in the project's folder."""
 
 import argparse
 from pathlib import Path
@@ -35,13 +35,31 @@ def ask(rule: str, arguments: argparse.Namespace) -> None:
         SetupError: no project, or no Snakemake.
         ConfigError: a file or folder that is not there.
     """
-    folder = project.find(Path.cwd()) if arguments.project is None else _given(arguments.project)
-    words = [rule, "--cores", arguments.cores]
+    project.become_snakemake(folder_of(arguments), [rule, *words_of(arguments)])
+
+
+def folder_of(arguments: argparse.Namespace) -> Path:
+    """The project.
+
+    Raises:
+        SetupError: there is none.
+        ConfigError: the folder that is named is none.
+    """
+    return project.find(Path.cwd()) if arguments.project is None else _given(arguments.project)
+
+
+def words_of(arguments: argparse.Namespace) -> list[str]:
+    """What Snakemake is told, with absolute paths.
+
+    Raises:
+        ConfigError: a file or folder that is not there.
+    """
+    words = ["--cores", arguments.cores]
     if arguments.configfile:
         words += ["--configfile", *(str(_existing(path)) for path in arguments.configfile)]
     if arguments.directory:
         words += ["--directory", str(_existing(arguments.directory))]
-    project.become_snakemake(folder, words)
+    return words
 
 
 def _given(folder: Path) -> Path:

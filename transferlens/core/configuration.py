@@ -234,6 +234,21 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
+def together(defaults: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What files of settings say together, each laid over those before it, and all over the defaults.
+
+    Files that name a source and targets are a study of their own: nothing of the defaults is mixed in.
+    """
+    own: dict[str, Any] = {}
+    for layer in layers:
+        own = merged(own, layer)
+    below = [] if {"source", "targets"} <= own.keys() else [defaults]
+    given = merged(defaults, own) if below else own
+    if architecture := architecture_of([*below, *layers]):
+        given["architecture"] = architecture
+    return given
+
+
 def architecture_of(layers: Sequence[Mapping[str, Any]]) -> Any:
     """The architecture that configurations ask for, the later laid over the earlier.
 

@@ -8,16 +8,20 @@ import scipy  # its statistics load at their first use: they take a second, whic
 
 @dataclass(frozen=True)
 class Interval:
-    """Estimates with their two-sided 95 % intervals (arrays of one shape, or scalars)."""
+    """Estimates with their two-sided intervals, of 95 % if nothing else is said (arrays of one shape, or
+    scalars).
+    """
 
     value: np.ndarray
     low: np.ndarray
     high: np.ndarray
 
 
-def t_interval(value: np.ndarray, se: np.ndarray, df: np.ndarray | float) -> Interval:
+def t_interval(
+    value: np.ndarray, se: np.ndarray, df: np.ndarray | float, confidence: float = 0.95
+) -> Interval:
     """Student's interval from a standard error and its degrees of freedom."""
-    reach = scipy.stats.t.ppf(0.975, df) * se
+    reach = scipy.stats.t.ppf((1 + confidence) / 2, df) * se
     return Interval(value, value - reach, value + reach)
 
 

@@ -174,6 +174,15 @@ class ModelMeans:
         return self.sums.reshape(-1, 2, self.classes).sum(2) / totals
 
 
+def model_means(summary: Summary, values: stored.Output) -> ModelMeans:
+    """The means of an output of a summary."""
+    means = ModelMeans(len(summary.rows), summary)
+    with ThreadPoolExecutor(1) as disk:
+        for block, part in estimators.blocks(values, disk):
+            means.add(block, part)
+    return means
+
+
 def _write_aggregate(out: artefacts.Writer, name: str, fitted: Estimator, means: np.ndarray) -> None:
     """Effects on per-model means float64[models, halves] or [models, halves, target classes]."""
     effects = fitted.effects(means.reshape(len(means), -1))

@@ -21,7 +21,7 @@ from transferlens.influence.resampling import NOTHING, Outputs, ratio_interval
 _WANTED = 0.9
 
 
-def reliability(means: Outputs, name: str, models: int) -> Interval:
+def reliability(means: Outputs, name: str, models: int, confidence: float = 0.95) -> Interval:
     """Reliability of the influences on target classes from the first `models` models.
 
     Args:
@@ -40,7 +40,7 @@ def reliability(means: Outputs, name: str, models: int) -> Interval:
         of_kept = Outputs(means.masks[kept], values[kept])
         return passed_on(of_kept, _Linear(reference.name, of_kept.masks, None), reference.name)
 
-    found = ratio_interval(means, ratio)
+    found = ratio_interval(means, ratio, confidence)
     return found if name == reference.name else _rescaled(found, float(value))
 
 

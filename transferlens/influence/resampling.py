@@ -35,8 +35,8 @@ class Outputs:
 Ratio = Callable[[np.ndarray, np.ndarray], tuple[float, float]]
 
 
-def ratio_interval(outputs: Outputs, ratio: Ratio) -> Interval:
-    """A ratio with its 95 % interval over draws of the models, those that are learnt from included.
+def ratio_interval(outputs: Outputs, ratio: Ratio, confidence: float = 0.95) -> Interval:
+    """A ratio with its interval over draws of the models, those that are learnt from included.
 
     Args:
         ratio: numerator and denominator, from which models are kept (bool[models]) and the outputs
@@ -62,7 +62,7 @@ def ratio_interval(outputs: Outputs, ratio: Ratio) -> Interval:
     products = np.var([(a - value * b) / below for a, b in nulls], ddof=1)
     # Of the jackknife's variance at most half is products of errors.
     variance = max(left_out - products, left_out / 2)
-    found = t_interval(np.float64(value), np.sqrt(variance), groups - 1)
+    found = t_interval(np.float64(value), np.sqrt(variance), groups - 1, confidence)
     return Interval(found.value, max(found.low, -1.0), min(found.high, 1.0))
 
 

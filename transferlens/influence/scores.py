@@ -12,7 +12,6 @@
 Draws of masks (models, or complementary pairs of models) are the units of resampling throughout.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from transferlens.core.errors import ConfigError
 from transferlens.core.statistics import Interval, jackknife_interval
 from transferlens.estimation import estimators
 from transferlens.influence.artefacts import SCORES, SHARES
-from transferlens.influence.estimate import ModelMeans
+from transferlens.influence.estimate import model_means
 from transferlens.influence.reliability import models_needed, reliability
 from transferlens.influence.resampling import NOTHING, Outputs, ratio_interval
 from transferlens.training import outputs as stored
@@ -81,11 +80,7 @@ def _read_outputs(summary_path: Path, output: str) -> tuple[Outputs, Outputs]:
         summary = summaries.read_summary(file)
         masks, values = summary.rows.masks, stored.Output(file, output)
         sample = Outputs(masks, estimators.sample_columns(values, _EXAMPLES))
-        means = ModelMeans(len(summary.rows), summary)
-        with ThreadPoolExecutor(1) as disk:
-            for block, part in estimators.blocks(values, disk):
-                means.add(block, part)
-        return sample, Outputs(masks, means.by_class()[:, 1])
+        return sample, Outputs(masks, model_means(summary, values).by_class()[:, 1])
 
 
 def _sizes(models: int) -> list[int]:

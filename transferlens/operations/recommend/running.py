@@ -2,26 +2,21 @@
 
 import csv
 import os
-import re
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from transferlens.core.errors import TransferlensError
-from transferlens.operations import project
+from transferlens.operations import driven, project
 from transferlens.operations.recommend.composing import CONFIG
 from transferlens.operations.recommend.pricing import Job
 
 LOG = "snakemake.log"
 _SECONDS_BETWEEN_LOOKS = 2
 _SECONDS_BETWEEN_LINES = 300
-# What a job (`core.job`), the configuration, or Snakemake itself says of an error.
-_ERRORS = re.compile(r"^(?:error: |transferlens: |Error: |\w*(?:Exception|Error) in )", re.MULTILINE)
-_LOCKED = "Directory cannot be locked"
 
 
 class Progress:
@@ -85,13 +80,17 @@ def run(out: Path, cores: int, progress: Progress, say: Callable[[str], None]) -
     """
     log = out / LOG
     try:
-        with log.open("w", encoding="utf-8") as file, _started(out, cores, file) as process:
+        with (
+            log.open("w", encoding="utf-8") as file,
+            driven.started(command(out, cores), file, environment=_environment()) as process,
+        ):
             _watch(process, progress, say)
     except (KeyboardInterrupt, SystemExit):
         say("Stopped. The same command goes on from what is finished.")
         raise
     if process.returncode:
-        raise TransferlensError(_failure(log, out))
+        unlock = f"snakemake --unlock --directory {out} --configfile {out / CONFIG}"
+        raise TransferlensError(driven.failure(log, out, unlock))
 
 
 def _watch(process: subprocess.Popen, progress: Progress, say: Callable[[str], None]) -> None:
@@ -105,27 +104,6 @@ def _watch(process: subprocess.Popen, progress: Progress, say: Callable[[str], N
             said, when = count, now
         with suppress(subprocess.TimeoutExpired):
             process.wait(_SECONDS_BETWEEN_LOOKS)
-
-
-@contextmanager
-def _started(out: Path, cores: int, log) -> Iterator[subprocess.Popen]:
-    """Snakemake, which is stopped with its jobs, as by Ctrl-C, if the block is left before its end."""
-    process = subprocess.Popen(
-        command(out, cores),
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        env=_environment(),
-        start_new_session=True,  # a Ctrl-C for this process is passed on below, once
-        # A shell starts what it runs in the background deaf to Ctrl-C, and so would this.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)
-            process.wait()
 
 
 def command(out: Path, cores: int) -> list[str]:
@@ -143,17 +121,3 @@ def command(out: Path, cores: int) -> list[str]:
 def _environment() -> Mapping[str, str]:
     """Several jobs share the cores, and each takes one."""
     return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-
-
-def _failure(log: Path, out: Path) -> str:
-    """The first error that a log holds, in a line."""
-    text = log.read_text(encoding="utf-8", errors="replace")
-    if _LOCKED in text:
-        return (
-            f"{out}: another Snakemake works there, or one was killed; if so, run `snakemake --unlock "
-            f"--directory {out} --configfile {out / CONFIG}`, and this command again"
-        )
-    found = _ERRORS.search(text)
-    line = text[found.start() :].partition("\n")[0] if found else "Snakemake failed"
-    line = line.removeprefix("error: ").removeprefix("transferlens: ")
-    return f"{line} (all of it: {log}); this command goes on from what is finished"

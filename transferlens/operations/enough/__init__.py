@@ -1,0 +1,1 @@
+"""More models, look by look, until they are enough: the workflow run again with more of the same study."""
