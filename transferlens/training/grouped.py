@@ -23,7 +23,7 @@ from transferlens.training.runs import Job, Trained
 from transferlens.training.side_by_side import Model, SideBySide
 
 GROUPED = "grouped"
-_NARROW = 64  # channels of the widest layer up to which it was faster (docs/speed.md)
+_NARROW = 32  # channels of the widest layer up to which it was faster (docs/speed.md)
 
 
 def refuses(one: Job) -> str:
