@@ -7,18 +7,20 @@ import copy
 import itertools
 import weakref
 from collections import defaultdict
+from functools import partial
 
+import h5py
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from tests.conftest import INPUT, TRAINING, changed
+from tests.conftest import ARCHITECTURE, CLASSES, INPUT, TRAINING, changed, rows_of
 from tests.training.adapting import SEED, assert_same, initial, settings
 from transferlens.core.errors import ConfigError, DeviceError, NumericalError
 from transferlens.core.settings import ResizeSettings
 from transferlens.data import pipeline
-from transferlens.training import engine, resumption
+from transferlens.training import block, engine, resumption, source
 from transferlens.training.block import train_block
 from transferlens.training.graphs import side_by_side
 from transferlens.training.recipes.base import Data
@@ -255,6 +257,28 @@ def test_what_cannot_be_recorded_is_trained_by_itself(images, name, caplog):
     assert_equal(found, expected, implementation=None)
     assert [one.implementation for one in found] == ["graphs", "sequential", "sequential", "graphs"]
     assert caplog.text.count("trained one by one") == caplog.text.count(reason) == 1
+
+
+def test_a_shard_is_the_same_with_its_checkpoints(textures, tmp_path, monkeypatch):
+    """Written as `train_shard` writes it, while other models are in flight."""
+    made, images, val = textures
+    monkeypatch.setitem(block.IMPLEMENTATIONS, "graphs", partial(side_by_side, make_step=StaticStep))
+    found = []
+    for name in ("sequential", "graphs"):
+        recipe = settings("full", changed(AUGMENTED, epochs=1, implementation=name))
+        rows, labels = rows_of([[1, 1, 1], [1, 0, 0], [0, 1, 1]]), made.train.labels
+        source.train_shard(
+            tmp_path / name, rows, labels, list(CLASSES), images, val, ARCHITECTURE, recipe, False,
+            checkpoints=(0, 2), at_once=2,
+        )  # fmt: skip
+        with h5py.File(tmp_path / name) as file:
+            assert file.attrs["implementation"].decode() == name
+            paths = []
+            file.visit(paths.append)
+            found.append({path: file[path][()] for path in paths if isinstance(file[path], h5py.Dataset)})
+    assert found[0].keys() == found[1].keys() >= {"log", "accuracy", "checkpoint_kept"}
+    for path, values in found[0].items():
+        np.testing.assert_array_equal(found[1][path], values, path)
 
 
 def test_a_model_without_images_stays_as_it_is(images):
