@@ -90,7 +90,7 @@ def test_what_decides_nothing_is_not_noticed(project, before, change):
 ARITHMETIC = [  # file, what is changed, the definition it is in, scripts that use it, scripts that do not
     (
         "core/statistics.py",
-        ("scipy.stats.t.ppf(0.975, df)", "scipy.stats.t.ppf(0.95, df)"),
+        ("scipy.stats.t.ppf((1 + confidence) / 2, df)", "scipy.stats.t.ppf(confidence, df)"),
         "transferlens.core.statistics:t_interval",
         {"estimate_influence.py", "evaluate_counterfactual.py", "score_heatmaps.py"},
         {"transfer.py", "train_source.py", "prepare_dataset.py", "make_composites.py"},

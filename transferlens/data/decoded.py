@@ -31,7 +31,7 @@ def decoded(
 
     Args:
         crop: resolution, share of the shorter side, and way of enlarging.
-        code: source files of what decodes.
+        code: source of what decodes.
     """
     path = _folder(beton) / "-".join(map(str, crop))
     identity = _identity(beton, crop, code)
@@ -63,7 +63,7 @@ def _identity(beton: Path, crop: Sequence[Any], code: Sequence[str]) -> dict[str
     return {
         "file": of_file,
         "crop": list(crop),
-        "code": [files.sha256(path) for path in code],
+        "code": hashlib.sha256("\n".join(code).encode()).hexdigest(),
         "ffcv": importlib.metadata.version("ffcv"),
     }
 

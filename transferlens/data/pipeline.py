@@ -1,5 +1,6 @@
 """One split of a data set as batches on the device, decoded once (resident) or every epoch (streaming)."""
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -121,7 +122,10 @@ class ResidentImages(Images):
     def _bytes(self, resolution: int, crop_ratio: float) -> torch.Tensor:
         key = (resolution, crop_ratio)
         if key not in self._decoded:
-            crop, code = (*key, self.settings.enlarging), (ffcv_files.__file__, __file__)
+            crop = (*key, self.settings.enlarging)
+            code = [
+                inspect.getsource(part) for part in (ffcv_files, Images._decoded_side, type(self)._decode)
+            ]
             images = decoded.decoded(self.beton, crop, code, lambda: self._decode(*key).numpy())
             self._decoded[key] = augmentation.enlarge(torch.from_numpy(images), resolution).to(self.device)
         return self._decoded[key]

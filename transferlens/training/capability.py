@@ -470,7 +470,8 @@ class Training(Capability):
         share it."""
         training = run.settings.source_training
         _require_blocks("source_training", of_source(training))
-        for transfer in run.transfers.values():
+        known = (transfer for transfer in run.transfers.values() if transfer.recipe in run.recipes)
+        for transfer in known:
             given = run.recipe(transfer.target, transfer.recipe)
             _require_blocks(f"recipes.{transfer.recipe}.training", run.recipe_section(given, ""))
         if run.settings.input.loading != "shared":
