@@ -13,7 +13,7 @@ from transferlens.core.errors import ConfigError, NumericalError
 from transferlens.core.settings import NetworkSettings
 from transferlens.models import contract, grouping
 from transferlens.models.network import Network, Parts
-from transferlens.training import engine, grouped, resumption, source
+from transferlens.training import device, engine, grouped, resumption, source
 from transferlens.training.block import train_block
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.kinds import read
@@ -177,6 +177,15 @@ def test_what_cannot_stand_side_by_side_goes_one_by_one(images, caplog):
     assert {model.implementation for model in models} == {"sequential"}
     assert "one by one: optimizer is adamw" in caplog.text
     assert "one by one: recipe 'l2_sp' trains its models one by one" in caplog.text
+
+
+def test_arithmetic_that_is_emulated_is_told(images, monkeypatch, caplog):
+    monkeypatch.setattr(device, "_cpu_has_bfloat16", lambda: False)
+    block(images, 2, [2], training=changed(GROUPED, precision="bfloat16"))
+    assert "training.precision is bfloat16, which this CPU emulates" in caplog.text
+    caplog.clear()
+    block(images, 2, [2], training=changed(GROUPED, precision="auto"))
+    assert "emulates" not in caplog.text
 
 
 def test_what_cannot_stand_side_by_side_is_refused_when_that_is_demanded(images):

@@ -42,11 +42,23 @@ def train_block(jobs: Iterable[Job], models: int = 1) -> Iterator[Trained]:
     jobs = iter(jobs)
     if (first := next(jobs, None)) is None:
         return
+    _warn_of_emulation(first)
     name, against = _choice(first, models)
     if name == GROUPED or against:
         job.log.info("training models %s", f"one by one: {against}" if against else "side by side")
     with devices.failures_named():
         yield from IMPLEMENTATIONS[name](chain([first], jobs), models)
+
+
+def _warn_of_emulation(one: Job) -> None:
+    """Say that the arithmetic which settings ask for is slow here; its results are what was asked for."""
+    training, device = one.recipe.training, one.data.images.device
+    if devices.emulates(devices.precision(training.precision, device), device):
+        job.log.warning(
+            "training.precision is %s, which %s emulates, many times slower than float32: set it to auto",
+            training.precision,
+            "this CPU" if device.type == "cpu" else devices.name(device),
+        )
 
 
 def implementation(one: Job, models: int) -> str:

@@ -112,6 +112,13 @@ def precision(setting: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if _cpu_has_bfloat16() else torch.float32
 
 
+def emulates(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether the device computes in this arithmetic by software, many times slower than in float32."""
+    if device.type == "cuda":
+        return dtype == torch.bfloat16 and not torch.cuda.is_bf16_supported(False)
+    return dtype == torch.float16 or (dtype == torch.bfloat16 and not _cpu_has_bfloat16())
+
+
 @cache
 def _cpu_has_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 in hardware; where it emulates, float32 is several times faster."""
