@@ -470,10 +470,8 @@ class Training(Capability):
         share it."""
         training = run.settings.source_training
         _require_blocks("source_training", of_source(training))
-        known = (transfer for transfer in run.transfers.values() if transfer.recipe in run.recipes)
-        for transfer in known:
-            given = run.recipe(transfer.target, transfer.recipe)
-            _require_blocks(f"recipes.{transfer.recipe}.training", run.recipe_section(given, ""))
+        for name, given in run.settings.recipes.items():
+            _require_blocks(f"recipes.{name}.training", run.recipe_section(given, ""))
         if run.settings.input.loading != "shared":
             return
         if training.objective == "simclr":
