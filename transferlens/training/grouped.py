@@ -103,7 +103,8 @@ def _train(models: Sequence[Model]) -> None:
         left = [model for model in left if not model.over]
         if reason:  # here the error is gone, and with it the tensors that its frames held
             job.log.warning(
-                "out of memory with %d models side by side (%s): half as many from here on; results are same",
+                "out of memory with %d models side by side (%s): "
+                "half as many from here on; results are the same",
                 len(left),
                 reason,
             )

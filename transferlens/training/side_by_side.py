@@ -28,14 +28,13 @@ class Model:
         self.velocity: dict[str, torch.Tensor] = {}
         (self.phase,) = recipe.phases()
         recipe.enter(self.phase, {})
-        positions, training = self.phase.positions, self.phase.training
-        self.steps = self.phase.steps or schedule.steps_per_epoch(len(positions), training, self.phase.seed)
+        self.steps = engine.steps_per_epoch(self.phase)
         self.standing = engine.begun(recipe, self.phase, run.checkpoints, kept, run.kept)
         if kept:
             self.network.load_state_dict(kept["network"])
             self.velocity = kept["velocity"]
         else:
-            self.standing.open(0, training.epochs)
+            self.standing.open(0, self.phase.training.epochs)
         self.begin_batches()
 
     def begin_batches(self) -> None:
