@@ -14,7 +14,7 @@ from transferlens.core.settings import NetworkSettings
 from transferlens.models import contract, grouping
 from transferlens.models.network import Network, Parts
 from transferlens.training import device, engine, grouped, resumption, source
-from transferlens.training.block import train_block
+from transferlens.training.block import implementation, train_block
 from transferlens.training.recipes.base import Data
 from transferlens.training.recipes.kinds import read
 from transferlens.training.runs import Job
@@ -177,6 +177,13 @@ def test_what_cannot_stand_side_by_side_goes_one_by_one(images, caplog):
     assert {model.implementation for model in models} == {"sequential"}
     assert "one by one: optimizer is adamw" in caplog.text
     assert "one by one: recipe 'l2_sp' trains its models one by one" in caplog.text
+
+
+def test_float32_is_not_side_by_side_unless_that_is_demanded(images):
+    auto = changed(GROUPED, implementation="auto")
+    assert implementation(job(images, 0, auto), 8) == "sequential"
+    assert implementation(job(images, 0, GROUPED), 8) == "grouped"
+    assert implementation(job(images, 0, changed(auto, precision="bfloat16")), 8) == "grouped"
 
 
 def test_arithmetic_that_is_emulated_is_told(images, monkeypatch, caplog):

@@ -8,7 +8,7 @@ from transferlens.core.errors import ConfigError
 from transferlens.data.shared import SharedImages
 from transferlens.training import device as devices
 from transferlens.training.graphs import GRAPHS, graphs
-from transferlens.training.grouped import GROUPED, grouped, suitability
+from transferlens.training.grouped import GROUPED, gains_nothing, grouped, suitability
 from transferlens.training.grouped import refuses as refuses_grouped
 from transferlens.training.interleaved import INTERLEAVED, interleaved
 from transferlens.training.recipes.kinds import KINDS
@@ -83,7 +83,9 @@ def _choice(one: Job, models: int) -> tuple[str, str]:
     if models == 1 or wanted in (SEQUENTIAL, GRAPHS):
         return SEQUENTIAL if models == 1 else wanted, ""
     reason, slower = refuses_grouped(one), ""
-    if not reason:
+    if not reason and wanted == AUTO:
+        slower = gains_nothing(one)
+    if not reason and not slower:
         reason, slower = suitability(one)
     if reason and wanted == GROUPED and not KINDS[one.recipe.kind].asked_for_by:
         raise ConfigError(

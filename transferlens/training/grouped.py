@@ -48,6 +48,13 @@ def refuses(one: Job) -> str:
     return ""
 
 
+def gains_nothing(one: Job) -> str:
+    """Why a job had better not be trained so, as far as its arithmetic tells, in words; '' if it had."""
+    precision = devices.precision(one.recipe.training.precision, one.data.images.device)
+    # Measured: convolutions bind the step, and take longer in groups (docs/speed.md).
+    return "in float32 nothing is gained side by side" if precision == torch.float32 else ""
+
+
 def suitability(one: Job) -> tuple[str, str]:
     """Why the network of a job cannot be trained so, and why it had better not be, in words; '' if it can."""
     network = recipes.make(one.recipe).convert(one.network()).train()
